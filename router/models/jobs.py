@@ -1,0 +1,230 @@
+"""Jobs: what clients write, what they see, and what the router remembers beside it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import Field
+
+from router.models.events import PendingEvent
+from router.models.selectors import RouterWorkerSelector
+from router.models.types import Flag, Id, Int32, Labels, Model, Name, Text, Time
+
+MAX_SELECTORS: Final = 100
+MAX_NOTES: Final = 1000
+MAX_UNASSIGNMENTS: Final = 3
+JOB_LIFE_DAYS: Final = 90
+#: Ended offers and declines that a job remembers.
+MAX_ENDED_OFFERS: Final = 50
+
+
+class JobStatus(StrEnum):
+    PENDING_CLASSIFICATION = "pendingClassification"
+    QUEUED = "queued"
+    ASSIGNED = "assigned"
+    COMPLETED = "completed"
+    CLOSED = "closed"
+    CANCELLED = "cancelled"
+    CLASSIFICATION_FAILED = "classificationFailed"
+    CREATED = "created"
+    PENDING_SCHEDULE = "pendingSchedule"
+    SCHEDULED = "scheduled"
+    SCHEDULE_FAILED = "scheduleFailed"
+    WAITING_FOR_ACTIVATION = "waitingForActivation"
+
+
+_S = JobStatus
+_WAITING = frozenset(
+    {_S.PENDING_CLASSIFICATION, _S.QUEUED, _S.CANCELLED, _S.PENDING_SCHEDULE, _S.WAITING_FOR_ACTIVATION}
+)
+#: Which status may follow which (contract section 5, "Job life").
+JOB_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
+    _S.CREATED: _WAITING,
+    _S.PENDING_CLASSIFICATION: _WAITING | {_S.CLASSIFICATION_FAILED},
+    _S.QUEUED: _WAITING | {_S.ASSIGNED},
+    _S.ASSIGNED: frozenset({_S.COMPLETED, _S.QUEUED, _S.WAITING_FOR_ACTIVATION, _S.CANCELLED}),
+    _S.COMPLETED: frozenset({_S.CLOSED}),
+    _S.CLOSED: frozenset(),
+    _S.CANCELLED: frozenset(),
+    _S.CLASSIFICATION_FAILED: _WAITING,
+    _S.PENDING_SCHEDULE: _WAITING | {_S.SCHEDULED, _S.SCHEDULE_FAILED},
+    _S.SCHEDULED: _WAITING | {_S.SCHEDULE_FAILED},
+    _S.SCHEDULE_FAILED: _WAITING,
+    _S.WAITING_FOR_ACTIVATION: _WAITING,
+}
+
+#: Statuses in which a job no longer needs its queue or classification policy.
+ENDED: Final = frozenset({_S.CLOSED, _S.CANCELLED})
+#: What `status=active` means in a list (contract section 3).
+ACTIVE: Final = frozenset(set(JobStatus) - ENDED - {_S.CREATED})
+DELETABLE: Final = frozenset({_S.CLOSED, _S.CANCELLED, _S.CLASSIFICATION_FAILED, _S.SCHEDULE_FAILED})
+#: Routing fields can no longer change (409).
+SETTLED: Final = frozenset({_S.ASSIGNED, _S.COMPLETED, _S.CLOSED, _S.CANCELLED})
+
+
+class QueueAndMatchMode(Model):
+    kind: Literal["queueAndMatch"] = "queueAndMatch"
+
+
+class ScheduleAndSuspendMode(Model):
+    kind: Literal["scheduleAndSuspend"]
+    schedule_at: Time
+
+
+class SuspendMode(Model):
+    kind: Literal["suspend"]
+
+
+JobMatchingMode = Annotated[
+    QueueAndMatchMode | ScheduleAndSuspendMode | SuspendMode, Field(discriminator="kind")
+]
+
+
+class RouterJobNote(Model):
+    message: Text
+    added_at: Time | None = None
+
+
+class RouterJobInput(Model):
+    """What a client may write of a job: the document that a merge patch changes."""
+
+    channel_reference: Name | None = None
+    channel_id: Id
+    classification_policy_id: Id | None = None
+    queue_id: Id | None = None
+    priority: Int32 = 1
+    disposition_code: Name | None = None
+    requested_worker_selectors: Annotated[list[RouterWorkerSelector], Field(max_length=MAX_SELECTORS)] = []
+    labels: Labels = {}
+    tags: Labels = {}
+    notes: Annotated[list[RouterJobNote], Field(max_length=MAX_NOTES)] = []
+    matching_mode: JobMatchingMode = QueueAndMatchMode()
+
+
+class RouterJobAssignment(Model):
+    assignment_id: str
+    worker_id: str
+    assigned_at: Time
+    completed_at: Time | None = None
+    closed_at: Time | None = None
+
+
+class RouterJob(RouterJobInput):
+    """A job as clients see it, without `etag`."""
+
+    id: str
+    status: JobStatus
+    enqueued_at: Time | None = None
+    attached_worker_selectors: list[RouterWorkerSelector] = []
+    assignments: dict[str, RouterJobAssignment] = {}
+    scheduled_at: Time | None = None
+
+
+class OfferOutcome(StrEnum):
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+
+
+class JobOffer(Model):
+    """A live offer, as its job knows it. The job's row decides the offer's fate."""
+
+    offer_id: str
+    worker_id: str
+    capacity_cost: int
+    offered_at: Time
+    expires_at: Time
+
+
+class EndedOffer(Model):
+    """How an offer ended, kept so that its worker's row can be brought in line after a crash."""
+
+    worker_id: str
+    outcome: OfferOutcome
+
+
+class Decline(Model):
+    """A worker that declined this job: never again when `retry_at` is not set."""
+
+    declined_at: Time
+    retry_at: Time | None = None
+
+
+class TriggeredException(Model):
+    """An exception rule that has fired and whose actions are still to be run."""
+
+    rule_id: str
+    policy_id: str
+    at: Time
+
+
+class JobRouting(Model):
+    """What the router remembers of a job and clients do not see."""
+
+    created_at: Time
+    offers: dict[str, JobOffer] = {}
+    ended_offers: dict[str, EndedOffer] = {}
+    #: Offer id of each assignment: an accept that is repeated gets the same answer.
+    accepted_offers: dict[str, str] = {}
+    declined: dict[str, Decline] = {}
+    unassignment_count: int = 0
+    #: Counts the stays in a queue; a rule fires at most once per stay.
+    stay: int = 0
+    fired_rules: list[str] = []
+    triggered: list[TriggeredException] = []
+    #: Assignment id and time of a close that was put off.
+    close_at: Time | None = None
+    close_disposition: str | None = None
+    #: Until when a pending `settle` deadline watches over this row (storage/commit protocol).
+    settle_at: Time | None = None
+    #: Where the job stands in the backlog: queue id and row key.
+    backlog_queue: str | None = None
+    backlog_key: str | None = None
+    #: A scoring rule failed: not tried again before this.
+    scoring_failures: int = 0
+    retry_at: Time | None = None
+    #: The reason of the last failed classification.
+    failure: str | None = None
+
+
+class JobRecord(Model):
+    """The truth row of a job."""
+
+    job: RouterJob
+    routing: JobRouting
+    etag: str
+    modified: Time
+    outbox: list[PendingEvent] = []
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+    @property
+    def status(self) -> JobStatus:
+        return self.job.status
+
+
+class CancelJobOptions(Model):
+    note: Text | None = None
+    disposition_code: Name | None = None
+
+
+class CompleteJobOptions(Model):
+    note: Text | None = None
+
+
+class CloseJobOptions(Model):
+    disposition_code: Name | None = None
+    close_at: Time | None = None
+    note: Text | None = None
+
+
+class UnassignJobOptions(Model):
+    suspend_matching: Flag | None = None
+
+
+class ReclassifyJobOptions(Model):
+    """`:reclassify` names no fields."""

@@ -1,0 +1,143 @@
+"""Distribution, classification and exception policies, as clients write them."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from router.models.rules import (
+    QueueSelectorAttachment,
+    RouterRule,
+    ScoringRuleOptions,
+    WorkerSelectorAttachment,
+)
+from router.models.selectors import RouterWorkerSelector
+from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text
+
+MAX_ATTACHMENTS = 100
+
+
+class _Mode(Model):
+    min_concurrent_offers: PositiveInt32 = 1
+    max_concurrent_offers: PositiveInt32 = 1
+    bypass_selectors: Flag = False
+
+    @model_validator(mode="after")
+    def _ordered(self) -> _Mode:
+        if self.min_concurrent_offers > self.max_concurrent_offers:
+            raise ValueError(
+                f"minConcurrentOffers ({self.min_concurrent_offers}) must not exceed "
+                f"maxConcurrentOffers ({self.max_concurrent_offers})"
+            )
+        return self
+
+
+class BestWorkerMode(_Mode):
+    kind: Literal["bestWorker"]
+    scoring_rule: RouterRule | None = None
+    scoring_rule_options: ScoringRuleOptions | None = None
+
+
+class LongestIdleMode(_Mode):
+    kind: Literal["longestIdle"]
+
+
+class RoundRobinMode(_Mode):
+    kind: Literal["roundRobin"]
+
+
+DistributionMode = Annotated[
+    BestWorkerMode | LongestIdleMode | RoundRobinMode, Field(discriminator="kind")
+]
+
+
+class DistributionPolicy(Model):
+    """How a queue's jobs are offered to workers."""
+
+    KIND: ClassVar = "DistributionPolicy"
+
+    name: Name | None = None
+    offer_expires_after_seconds: Seconds = 60.0
+    mode: DistributionMode
+
+
+class ClassificationPolicy(Model):
+    """How a job gets its queue, priority and worker selectors."""
+
+    KIND: ClassVar = "ClassificationPolicy"
+
+    name: Name | None = None
+    fallback_queue_id: Id | None = None
+    queue_selector_attachments: Annotated[
+        list[QueueSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)
+    ] = []
+    prioritization_rule: RouterRule | None = None
+    worker_selector_attachments: Annotated[
+        list[WorkerSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)
+    ] = []
+
+
+class CancelExceptionAction(Model):
+    kind: Literal["cancel"]
+    id: Name | None = Field(default=None, json_schema_extra={"readOnly": True})
+    note: Text | None = None
+    disposition_code: Name | None = None
+
+
+class ManualReclassifyExceptionAction(Model):
+    kind: Literal["manualReclassify"]
+    id: Name | None = Field(default=None, json_schema_extra={"readOnly": True})
+    queue_id: Id | None = None
+    priority: Int32 | None = None
+    worker_selectors: list[RouterWorkerSelector] = []
+
+
+class ReclassifyExceptionAction(Model):
+    kind: Literal["reclassify"]
+    id: Name | None = Field(default=None, json_schema_extra={"readOnly": True})
+    classification_policy_id: Id | None = None
+    labels_to_upsert: Labels = {}
+
+
+ExceptionAction = Annotated[
+    CancelExceptionAction | ManualReclassifyExceptionAction | ReclassifyExceptionAction,
+    Field(discriminator="kind"),
+]
+
+
+class QueueLengthExceptionTrigger(Model):
+    kind: Literal["queueLength"]
+    threshold: PositiveInt32
+
+
+class WaitTimeExceptionTrigger(Model):
+    kind: Literal["waitTime"]
+    threshold_seconds: Seconds
+
+
+ExceptionTrigger = Annotated[
+    QueueLengthExceptionTrigger | WaitTimeExceptionTrigger, Field(discriminator="kind")
+]
+
+
+class ExceptionRule(Model):
+    id: Id
+    trigger: ExceptionTrigger
+    actions: Annotated[list[ExceptionAction], Field(max_length=MAX_ATTACHMENTS)]
+
+
+class ExceptionPolicy(Model):
+    """What happens to jobs that wait too long or come to too long a queue."""
+
+    KIND: ClassVar = "ExceptionPolicy"
+
+    name: Name | None = None
+    exception_rules: Annotated[list[ExceptionRule], Field(max_length=MAX_ATTACHMENTS)] = []
+
+    @model_validator(mode="after")
+    def _distinct(self) -> ExceptionPolicy:
+        ids = [rule.id for rule in self.exception_rules]
+        if len(set(ids)) != len(ids):
+            raise ValueError("exceptionRules must have distinct ids")
+        return self

@@ -1,0 +1,54 @@
+"""Selectors: conditions on the labels of workers and queues."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from router.models.types import Flag, LabelValue, Model, Name, Seconds, Time
+
+
+class LabelOperator(StrEnum):
+    EQUAL = "equal"
+    NOT_EQUAL = "notEqual"
+    LESS_THAN = "lessThan"
+    LESS_THAN_OR_EQUAL = "lessThanOrEqual"
+    GREATER_THAN = "greaterThan"
+    GREATER_THAN_OR_EQUAL = "greaterThanOrEqual"
+
+
+class SelectorStatus(StrEnum):
+    ACTIVE = "active"
+    EXPIRED = "expired"
+
+
+class RouterQueueSelector(Model):
+    """A condition on a queue's labels."""
+
+    key: Name
+    label_operator: LabelOperator
+    value: LabelValue | None = None
+
+
+class PolicyWorkerSelector(Model):
+    """A worker selector as a policy holds it: a duration that has not started."""
+
+    key: Name
+    label_operator: LabelOperator
+    value: LabelValue | None = None
+    expires_after_seconds: Seconds | None = None
+    expedite: Flag | None = None
+
+
+class RouterWorkerSelector(PolicyWorkerSelector):
+    """A worker selector of a job. `expires_at` and `status` are the router's own (read-only)."""
+
+    expedite: Flag | None = False
+    status: SelectorStatus = Field(default=SelectorStatus.ACTIVE, json_schema_extra={"readOnly": True})
+    expires_at: Time | None = Field(default=None, json_schema_extra={"readOnly": True})
+
+    @property
+    def active(self) -> bool:
+        return self.status is SelectorStatus.ACTIVE
+

@@ -1,0 +1,140 @@
+"""The base model and the scalar types of the wire: times, labels, bounded numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+
+INT32_MAX: Final = 2**31 - 1
+INT32_MIN: Final = -(2**31)
+MAX_LABELS: Final = 100
+MAX_KEY_LENGTH: Final = 256
+MAX_TEXT_LENGTH: Final = 16_384
+MAX_SECONDS: Final = 10 * 365 * 24 * 3600.0
+
+LabelScalar = str | int | float | bool
+
+_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?\s*(Z|z|[+-]\d{2}:?\d{2})?$", re.ASCII
+)
+
+
+class Model(BaseModel):
+    """A frozen value with camelCase names on the wire; unknown fields are ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False
+    )
+
+
+def parse_time(value: Any) -> datetime:
+    """A time as clients send it: RFC 3339, `Z` or an offset or none (UTC), fractions of any length,
+    years from 0001. Digits beyond the microsecond are cut. Raises ValueError."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo else value.replace(tzinfo=UTC)
+    if not isinstance(value, str) or not (match := _TIME.match(value)):
+        raise ValueError("must be an RFC 3339 time such as 2024-01-31T12:00:00Z")
+    day, time, fraction, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z", "z") else zone
+    text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{zone}"
+    if len(time) == 5:
+        text = f"{day}T{time}:00.{(fraction or '0')[:6]:0<6}{zone}"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"is not a time: {error}") from error
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # year 1 east of Greenwich, year 9999 west of it
+        edge = datetime.min if moment.year < 5000 else datetime.max
+        return edge.replace(tzinfo=UTC)
+
+
+def format_time(moment: datetime) -> str:
+    """As the service writes times: `2023-11-03T21:26:56.854593+00:00`, no fraction when it is zero."""
+    text = moment.isoformat()
+    if moment.microsecond:
+        head, tail = text[:-6].rstrip("0"), text[-6:]
+        return head + tail
+    return text
+
+
+Time = Annotated[
+    datetime,
+    BeforeValidator(parse_time),
+    PlainSerializer(format_time, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+
+Int32 = Annotated[int, Strict(), Field(ge=INT32_MIN, le=INT32_MAX)]
+PositiveInt32 = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
+Flag = Annotated[bool, Strict()]
+Text = Annotated[str, Strict(), Field(max_length=MAX_TEXT_LENGTH)]
+Name = Annotated[str, Strict(), Field(max_length=MAX_KEY_LENGTH)]
+Seconds = Annotated[float, Strict(), Field(gt=0, le=MAX_SECONDS)]
+
+
+def check_id(value: str) -> str:
+    """An id of the contract (section 1, "Ids"): 1 to 256 characters, no control characters, not `.` or `..`."""
+    if not 1 <= len(value) <= 256:
+        raise ValueError("must have 1 to 256 characters")
+    if value in (".", ".."):
+        raise ValueError("must not be '.' or '..'")
+    if any(ord(letter) < 32 or 127 <= ord(letter) < 160 or 0xD800 <= ord(letter) < 0xE000 for letter in value):
+        raise ValueError("must not have control characters")
+    return value
+
+
+Id = Annotated[str, Strict(), AfterValidator(check_id), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256})]
+
+
+def check_label(value: Any) -> LabelScalar:
+    """A label, tag or selector value: a string, a finite number or a boolean."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        if len(value) > MAX_TEXT_LENGTH:
+            raise ValueError(f"must have at most {MAX_TEXT_LENGTH} characters")
+        return value
+    if isinstance(value, int):
+        if abs(value) > 2**63:
+            raise ValueError("is a number out of range")
+        return value
+    if isinstance(value, float):
+        if value - value != 0:
+            raise ValueError("must be a finite number")
+        return value
+    raise ValueError("must be a string, a number or a boolean")
+
+
+LabelValue = Annotated[
+    Any,
+    BeforeValidator(check_label),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
+]
+
+
+def check_labels(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    if len(value) > MAX_LABELS:
+        raise ValueError(f"must have at most {MAX_LABELS} entries, not {len(value)}")
+    for key in value:
+        if not 1 <= len(key) <= MAX_KEY_LENGTH:
+            raise ValueError(f"keys must have 1 to {MAX_KEY_LENGTH} characters")
+    return value
+
+
+Labels = Annotated[dict[str, LabelValue], AfterValidator(check_labels)]

@@ -1,0 +1,117 @@
+"""Workers: what clients write, what they see, and what the router remembers beside it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import Field, model_validator
+
+from router.models.events import PendingEvent
+from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time
+
+MAX_QUEUES: Final = 200
+MAX_CHANNELS: Final = 100
+IDLE_DAYS: Final = 7
+
+
+class WorkerState(StrEnum):
+    ACTIVE = "active"
+    DRAINING = "draining"
+    INACTIVE = "inactive"
+
+
+class RouterChannel(Model):
+    """What one job of a channel costs a worker, and how many of them it takes at most."""
+
+    channel_id: Id
+    capacity_cost_per_job: PositiveInt32
+    max_number_of_jobs: PositiveInt32 | None = None
+
+
+class RouterWorkerInput(Model):
+    """What a client may write of a worker: the document that a merge patch changes."""
+
+    queues: Annotated[list[Id], Field(max_length=MAX_QUEUES)] = []
+    capacity: PositiveInt32
+    labels: Labels = {}
+    tags: Labels = {}
+    channels: Annotated[list[RouterChannel], Field(max_length=MAX_CHANNELS)] = []
+    available_for_offers: Flag | None = None
+    #: From 2024-01-18-preview on.
+    max_concurrent_offers: PositiveInt32 | None = None
+
+    @model_validator(mode="after")
+    def _distinct_channels(self) -> RouterWorkerInput:
+        ids = [channel.channel_id for channel in self.channels]
+        if len(set(ids)) != len(ids):
+            raise ValueError("channels must have distinct channelId values")
+        return self
+
+    def channel(self, channel_id: str) -> RouterChannel | None:
+        return next((channel for channel in self.channels if channel.channel_id == channel_id), None)
+
+
+class RouterJobOffer(Model):
+    """A live offer as its worker holds it: it reserves capacity."""
+
+    offer_id: str
+    job_id: str
+    capacity_cost: int
+    offered_at: Time
+    expires_at: Time
+
+
+class RouterWorkerAssignment(Model):
+    assignment_id: str
+    job_id: str
+    capacity_cost: int
+    assigned_at: Time
+
+
+class RouterWorker(RouterWorkerInput):
+    """A worker as clients see it, without `etag`."""
+
+    id: str
+    state: WorkerState
+    offers: list[RouterJobOffer] = []
+    assigned_jobs: list[RouterWorkerAssignment] = []
+    load_ratio: float = 0.0
+
+
+class WorkerRouting(Model):
+    """What the router remembers of a worker and clients do not see."""
+
+    #: Channel of each job the worker holds, offered or assigned: job id to channel id.
+    job_channels: dict[str, str] = {}
+    #: Queue of each offered job.
+    offer_queues: dict[str, str] = {}
+    #: Since when it could have taken more work: what "longest idle" compares.
+    available_since: Time
+    #: When it last registered: declines before this moment no longer count.
+    registered_at: Time | None = None
+    #: When it last did anything: 7 days later it is deregistered.
+    active_at: Time
+    #: Until when a pending `settle` deadline watches over this row.
+    settle_at: Time | None = None
+    #: Availability rows that were last written: queue id to idle-order row key.
+    indexed: dict[str, str] = {}
+    deleting: bool = Field(default=False)
+
+
+class WorkerRecord(Model):
+    """The truth row of a worker."""
+
+    worker: RouterWorker
+    routing: WorkerRouting
+    etag: str
+    modified: Time
+    outbox: list[PendingEvent] = []
+
+    @property
+    def id(self) -> str:
+        return self.worker.id
+
+
+class DeclineJobOfferOptions(Model):
+    retry_offer_at: Time | None = None
