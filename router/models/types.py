@@ -37,7 +37,7 @@ class Model(BaseModel):
     """A frozen value with camelCase names on the wire; unknown fields are ignored."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True, defer_build=True
     )
 
 
@@ -60,8 +60,7 @@ def parse_time(value: Any) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:  # year 1 east of Greenwich, year 9999 west of it
-        edge = datetime.min if moment.year < 5000 else datetime.max
-        return edge.replace(tzinfo=UTC)
+        return datetime.min.replace(tzinfo=UTC) if moment.year < 5000 else datetime.max.replace(tzinfo=UTC)
 
 
 def format_time(moment: datetime) -> str:
@@ -99,7 +98,12 @@ def check_id(value: str) -> str:
     return value
 
 
-Id = Annotated[str, Strict(), AfterValidator(check_id), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256})]
+Id = Annotated[
+    str,
+    Strict(),
+    AfterValidator(check_id),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256}),
+]
 
 
 def check_label(value: Any) -> LabelScalar:
