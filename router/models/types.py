@@ -37,7 +37,7 @@ class Model(BaseModel):
     """A frozen value with camelCase names on the wire; unknown fields are ignored."""
 
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False, defer_build=True, defer_build=True
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False
     )
 
 
