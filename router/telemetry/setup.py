@@ -17,15 +17,13 @@ from router.telemetry import logs, names, requests, routing, tracing
 EXPORT_INTERVAL_SECONDS: Final = 30.0
 """Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60."""
 
-TRACES_PER_SECOND: Final = 5.0
-"""How many traces a second each instance keeps unless OTEL_TRACES_SAMPLER says otherwise."""
-
 _INSTRUMENTATIONS: Final = (
     "azure_sdk",
     "django",
     "fastapi",
     "flask",
     "httpx",
+    "httpx2",
     "psycopg2",
     "requests",
     "urllib",
@@ -68,11 +66,13 @@ def flush(timeout_seconds: float = 5.0) -> None:
 def _start(connection_string: str, role_name: str | None) -> None:
     _set_defaults()
     from azure.monitor.opentelemetry import configure_azure_monitor
+    from azure.monitor.opentelemetry.exporter import RateLimitedSampler
     from opentelemetry import metrics, trace
     from opentelemetry.sdk.metrics import Counter
     from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.sampling import ParentBased
 
     # The exporter sends a counter as one point with count 1, however much it counted: the portal's Count would be
     # the number of exports. As a histogram without buckets the same counter is sent with count and sum, both the
@@ -82,6 +82,7 @@ def _start(connection_string: str, role_name: str | None) -> None:
         View(
             instrument_name=names.API_REQUESTS,
             meter_name=names.METER,
+            name=names.API_REQUESTS,  # the SDK turns an instrument's name to lower case; a view's it keeps
             attribute_keys=set(names.REQUEST_DIMENSIONS),
             aggregation=count_and_sum,
         ),
@@ -109,6 +110,10 @@ def _start(connection_string: str, role_name: str | None) -> None:
     routing.start(meter, metrics.Observation)
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
+        if isinstance(provider.sampler, RateLimitedSampler):
+            # By itself it decides anew in each process and for each child, so that a trace would have gaps: limit
+            # the traces that begin here, and keep or drop whole those that began elsewhere.
+            provider.sampler = ParentBased(provider.sampler)
         tracing.start(provider.get_tracer(names.METER))
     atexit.register(flush)
     _flush_when_terminated()
@@ -124,6 +129,7 @@ def _set_defaults() -> None:
         "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
         # Microsoft's own usage statistics and remote switches: more threads, more calls at start, nothing for us.
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+        "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
         "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
         "APPLICATIONINSIGHTS_OPENTELEMETRY_RESOURCE_METRIC_DISABLED": "true",
         # The exporter drops exemplars, so none are collected.
