@@ -1,0 +1,68 @@
+"""Who is asking: the one gate in front of every operation, for access keys and for Entra ID tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from router.api.auth.entra import EntraTokens
+from router.api.auth.hmac import SCHEME as HMAC_SCHEME
+from router.api.auth.hmac import AccessKeys
+from router.api.auth.refusal import Unauthorized
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated caller. `id` is stable and safe to log: `key:0`, `key:1` or `entra:<object id>`."""
+
+    kind: Literal["key", "entra"]
+    key_index: int | None = None
+    subject: str | None = None
+
+    @property
+    def id(self) -> str:
+        return f"key:{self.key_index}" if self.kind == "key" else f"entra:{self.subject}"
+
+
+_KEY_CALLERS = (Caller("key", 0), Caller("key", 1))
+
+
+class Authenticator:
+    """Accepts access keys, and bearer tokens where a tenant and audience are configured."""
+
+    def __init__(self, access_keys: AccessKeys | None, entra: EntraTokens | None = None) -> None:
+        if access_keys is None and entra is None:
+            raise ValueError("Neither access keys nor an Entra ID tenant are configured: nobody could call.")
+        self._access_keys = access_keys
+        self._entra = entra
+        schemes = [("HMAC-SHA256", access_keys), ("Bearer", entra)]
+        self._challenge = ", ".join(name for name, configured in schemes if configured is not None)
+
+    async def authenticate(
+        self,
+        method: str,
+        target: str,
+        raw_target_known: bool,
+        headers: Mapping[str, str],
+        body: bytes,
+        now: datetime,
+    ) -> Caller:
+        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged."""
+        authorization = headers.get("authorization", "")
+        scheme = authorization.partition(" ")[0].lower()
+        try:
+            if scheme == HMAC_SCHEME and self._access_keys is not None:
+                return _KEY_CALLERS[
+                    self._access_keys.verify(method, target, raw_target_known, headers, body, now)
+                ]
+            if scheme == "bearer" and self._entra is not None:
+                return Caller("entra", subject=await self._entra.verify(authorization[7:].strip(), now))
+        except Unauthorized as refusal:
+            raise Unauthorized(refusal.reason, refusal.message, challenge=self._challenge) from None
+        if not scheme:
+            reason, said = "MissingCredentials", "The request has no Authorization header."
+        else:
+            reason, said = "UnsupportedScheme", "The scheme of the Authorization header is not accepted here."
+        raise Unauthorized(reason, f"{said} Accepted: {self._challenge}.", challenge=self._challenge)

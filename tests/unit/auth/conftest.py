@@ -1,0 +1,14 @@
+"""The listening server of the authentication tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from signed_wire import Wire, listening
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    with listening() as wire:
+        yield wire
