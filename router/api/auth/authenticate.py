@@ -54,9 +54,7 @@ class Authenticator:
         scheme = authorization.partition(" ")[0].lower()
         try:
             if scheme == HMAC_SCHEME and self._access_keys is not None:
-                return _KEY_CALLERS[
-                    self._access_keys.verify(method, target, raw_target_known, headers, body, now)
-                ]
+                return _KEY_CALLERS[self._access_keys.verify(method, target, raw_target_known, headers, body, now)]
             if scheme == "bearer" and self._entra is not None:
                 return Caller("entra", subject=await self._entra.verify(authorization[7:].strip(), now))
         except Unauthorized as refusal:

@@ -145,9 +145,7 @@ class EntraTokens:
         kid = header.get("kid")
         key = await self._keys.get(kid, now) if isinstance(kid, str) else None
         if key is None:
-            raise Unauthorized(
-                "UnknownSigningKey", "The bearer token is signed with a key that is not the tenant's."
-            )
+            raise Unauthorized("UnknownSigningKey", "The bearer token is signed with a key that is not the tenant's.")
         try:
             # Times are checked below against `now`, issuer and audience there too: one place, our clock.
             claims: dict[str, Any] = jwt.decode(
@@ -165,17 +163,13 @@ class EntraTokens:
                 },
             )
         except jwt.PyJWTError:
-            raise Unauthorized(
-                "InvalidTokenSignature", "The signature of the bearer token does not hold."
-            ) from None
+            raise Unauthorized("InvalidTokenSignature", "The signature of the bearer token does not hold.") from None
         return self._accept(claims, now)
 
     def _accept(self, claims: dict[str, Any], now: datetime) -> str:
         issuer = claims.get("iss")
         if not isinstance(issuer, str) or issuer not in self._issuers:
-            raise Unauthorized(
-                "InvalidTokenIssuer", "The bearer token was not issued by the configured tenant."
-            )
+            raise Unauthorized("InvalidTokenIssuer", "The bearer token was not issued by the configured tenant.")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         if not any(isinstance(name, str) and name in self._audiences for name in audiences):

@@ -100,9 +100,7 @@ def _parse(authorization: str) -> tuple[tuple[str, ...], str]:
         name, _, value = part.partition("=")
         parameters[name.strip().lower()] = value.strip()
     if not 0 < len(parameters["signedheaders"]) <= 256 or not parameters["signature"]:
-        raise Unauthorized(
-            "InvalidAuthorizationHeader", f"The Authorization header must have the form '{_FORM}'."
-        )
+        raise Unauthorized("InvalidAuthorizationHeader", f"The Authorization header must have the form '{_FORM}'.")
     return _signed_names(parameters["signedheaders"]), parameters["signature"]
 
 
@@ -125,9 +123,7 @@ def _parse_date(text: str) -> datetime | None:
 def _check_date(name: str, text: str, now: datetime) -> None:
     date = _parse_date(text) if len(text) <= 64 else None
     if date is None:
-        raise Unauthorized(
-            "InvalidDate", f"The header '{name}' must be a date like 'Tue, 03 Nov 2026 21:26:56 GMT'."
-        )
+        raise Unauthorized("InvalidDate", f"The header '{name}' must be a date like 'Tue, 03 Nov 2026 21:26:56 GMT'.")
     if abs(now - date) > CLOCK_SKEW:
         raise Unauthorized(
             "DateOutOfRange",

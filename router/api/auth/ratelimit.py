@@ -8,6 +8,7 @@ from math import ceil
 from router.api.auth.refusal import RateLimited
 
 _KEEP_AT_MOST = 1024
+_ROUNDING = 1e-6
 
 
 class RateLimiter:
@@ -33,7 +34,7 @@ class RateLimiter:
         window, count, before = self._counts.get(caller_id, (number, 0, 0))
         if window != number:
             before, count = (count if window == number - 1 else 0), 0
-        if count + before * (1 - elapsed) + 1 > self._limit:
+        if count + before * (1 - elapsed) + 1 > self._limit + _ROUNDING:
             raise RateLimited(self._limit, self._window, self._seconds_to_wait(count, before, elapsed))
         if len(self._counts) >= _KEEP_AT_MOST and caller_id not in self._counts:
             self._counts = {key: entry for key, entry in self._counts.items() if entry[0] >= number - 1}

@@ -10,9 +10,10 @@ from azure.communication.jobrouter import JobRouterAdministrationClient, JobRout
 from azure.communication.jobrouter.aio import JobRouterClient as AioJobRouterClient
 from azure.communication.jobrouter.models import CancelJobOptions
 from azure.core.credentials import AzureKeyCredential
+from signed_wire import KEY, OTHER_KEY, Received, Wire, rebuilt
+
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
-from signed_wire import KEY, OTHER_KEY, Received, Wire, rebuilt
 
 IDS = [
     "plain-id",
