@@ -7,11 +7,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from router.models.events import PendingEvent
-from router.models.selectors import RouterWorkerSelector
+from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
 from router.models.types import Flag, Id, Int32, Labels, Model, Name, Text, Time
 
-MAX_SELECTORS: Final = 100
 MAX_NOTES: Final = 1000
 MAX_UNASSIGNMENTS: Final = 3
 JOB_LIFE_DAYS: Final = 90
@@ -177,11 +175,11 @@ class JobRouting(Model):
     #: Assignment id and time of a close that was put off.
     close_at: Time | None = None
     close_disposition: str | None = None
-    #: Until when a pending `settle` deadline watches over this row (storage/commit protocol).
-    settle_at: Time | None = None
     #: Where the job stands in the backlog: queue id and row key.
     backlog_queue: str | None = None
     backlog_key: str | None = None
+    #: The 90-day deadline has been written.
+    life_armed: bool = False
     #: A scoring rule failed: not tried again before this.
     scoring_failures: int = 0
     retry_at: Time | None = None
@@ -196,7 +194,6 @@ class JobRecord(Model):
     routing: JobRouting
     etag: str
     modified: Time
-    outbox: list[PendingEvent] = []
 
     @property
     def id(self) -> str:

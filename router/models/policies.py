@@ -12,8 +12,8 @@ from router.models.rules import (
     ScoringRuleOptions,
     WorkerSelectorAttachment,
 )
-from router.models.selectors import RouterWorkerSelector
-from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text
+from router.models.selectors import MAX_SELECTORS, PolicyWorkerSelector
+from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text, field_error
 
 MAX_ATTACHMENTS = 100
 
@@ -26,9 +26,10 @@ class _Mode(Model):
     @model_validator(mode="after")
     def _ordered(self) -> _Mode:
         if self.min_concurrent_offers > self.max_concurrent_offers:
-            raise ValueError(
-                f"minConcurrentOffers ({self.min_concurrent_offers}) must not exceed "
-                f"maxConcurrentOffers ({self.max_concurrent_offers})"
+            raise field_error(
+                "minConcurrentOffers",
+                f"must not exceed maxConcurrentOffers ({self.max_concurrent_offers}), "
+                f"not {self.min_concurrent_offers}",
             )
         return self
 
@@ -90,7 +91,7 @@ class ManualReclassifyExceptionAction(Model):
     id: Name | None = Field(default=None, json_schema_extra={"readOnly": True})
     queue_id: Id | None = None
     priority: Int32 | None = None
-    worker_selectors: list[RouterWorkerSelector] = []
+    worker_selectors: Annotated[list[PolicyWorkerSelector], Field(max_length=MAX_SELECTORS)] = []
 
 
 class ReclassifyExceptionAction(Model):
@@ -139,5 +140,5 @@ class ExceptionPolicy(Model):
     def _distinct(self) -> ExceptionPolicy:
         ids = [rule.id for rule in self.exception_rules]
         if len(set(ids)) != len(ids):
-            raise ValueError("exceptionRules must have distinct ids")
+            raise field_error("exceptionRules", "must have distinct ids")
         return self

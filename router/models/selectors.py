@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from router.models.types import Flag, LabelValue, Model, Name, Seconds, Time
+
+#: Selectors of one list.
+MAX_SELECTORS: Final = 100
 
 
 class LabelOperator(StrEnum):
@@ -32,20 +36,19 @@ class RouterQueueSelector(Model):
 
 
 class PolicyWorkerSelector(Model):
-    """A worker selector as a policy holds it: a duration that has not started."""
+    """A worker selector as a policy holds it: a duration that has not started, so it never expires."""
 
     key: Name
     label_operator: LabelOperator
     value: LabelValue | None = None
     expires_after_seconds: Seconds | None = None
-    expedite: Flag | None = None
+    expedite: Flag = False
+    status: SelectorStatus = Field(default=SelectorStatus.ACTIVE, json_schema_extra={"readOnly": True})
 
 
 class RouterWorkerSelector(PolicyWorkerSelector):
     """A worker selector of a job. `expires_at` and `status` are the router's own (read-only)."""
 
-    expedite: Flag | None = False
-    status: SelectorStatus = Field(default=SelectorStatus.ACTIVE, json_schema_extra={"readOnly": True})
     expires_at: Time | None = Field(default=None, json_schema_extra={"readOnly": True})
 
     @property

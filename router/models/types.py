@@ -18,6 +18,7 @@ from pydantic import (
     WithJsonSchema,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 INT32_MAX: Final = 2**31 - 1
 INT32_MIN: Final = -(2**31)
@@ -39,6 +40,11 @@ class Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", allow_inf_nan=False
     )
+
+
+def field_error(field: str, reason: str) -> PydanticCustomError:
+    """What a validator of a whole model raises: which of its fields (wire name) is wrong, and why."""
+    return PydanticCustomError("invalid_field", "{reason}", {"field": field, "reason": reason})
 
 
 def parse_time(value: Any) -> datetime:

@@ -7,8 +7,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
-from router.models.events import PendingEvent
-from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time
+from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time, field_error
 
 MAX_QUEUES: Final = 200
 MAX_CHANNELS: Final = 100
@@ -45,7 +44,7 @@ class RouterWorkerInput(Model):
     def _distinct_channels(self) -> RouterWorkerInput:
         ids = [channel.channel_id for channel in self.channels]
         if len(set(ids)) != len(ids):
-            raise ValueError("channels must have distinct channelId values")
+            raise field_error("channels", "must have distinct channelId values")
         return self
 
     def channel(self, channel_id: str) -> RouterChannel | None:
@@ -92,11 +91,10 @@ class WorkerRouting(Model):
     registered_at: Time | None = None
     #: When it last did anything: 7 days later it is deregistered.
     active_at: Time
-    #: Until when a pending `settle` deadline watches over this row.
-    settle_at: Time | None = None
-    #: Availability rows that were last written: queue id to idle-order row key.
-    indexed: dict[str, str] = {}
-    deleting: bool = Field(default=False)
+    #: Counts the states that the availability index tells apart: its rows belong to one version each.
+    version: int = 0
+    #: Being deleted: takes no more offers and is gone for clients.
+    deleting: bool = False
 
 
 class WorkerRecord(Model):
@@ -106,7 +104,6 @@ class WorkerRecord(Model):
     routing: WorkerRouting
     etag: str
     modified: Time
-    outbox: list[PendingEvent] = []
 
     @property
     def id(self) -> str:
