@@ -1,0 +1,72 @@
+"""`python -m local.host`: serves the function app of a folder on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+from local.host.extras import load_extras
+from local.host.index import IndexingError, load_functions
+from local.host.routes import RouteError
+from local.host.server import HostOptions, serve_until_signalled
+
+_LEVELS = {"Trace": "DEBUG", "Debug": "DEBUG", "Information": "INFO", "Warning": "WARNING", "Error": "ERROR"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m local.host", description=__doc__)
+    parser.add_argument("--app-dir", type=Path, default=Path.cwd(), help="folder of function_app.py and host.json")
+    parser.add_argument("--module", default="function_app", help="name of the app's module")
+    parser.add_argument("--port", type=int, default=7071)
+    parser.add_argument("--https-port", type=int)
+    parser.add_argument("--certificate", type=Path, help="PEM file, for HTTPS")
+    parser.add_argument("--key", type=Path, help="PEM file, for HTTPS")
+    parser.add_argument("--share-ports", action="store_true", help="other host processes use the same ports")
+    parser.add_argument("--no-timers", action="store_true", help="another host process runs the timers")
+    options = parser.parse_args()
+    set_up_logging(options.app_dir)
+    try:
+        functions = load_functions(options.app_dir.resolve(), options.module)
+        asyncio.run(
+            serve_until_signalled(
+                functions,
+                HostOptions(
+                    app_dir=options.app_dir.resolve(),
+                    port=options.port,
+                    https_port=options.https_port,
+                    certificate=options.certificate,
+                    key=options.key,
+                    system_key=os.environ.get("LOCAL_HOST_SYSTEM_KEY", ""),
+                    share_ports=options.share_ports,
+                    timers=not options.no_timers,
+                    extras=load_extras(),
+                ),
+            )
+        )
+    except (IndexingError, RouteError) as error:
+        print(f"The function app cannot be served:\n{error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"The host cannot listen: {error.strerror or error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def set_up_logging(app_dir: Path) -> None:
+    """The default level of host.json; the Azure packages speak only when something is wrong."""
+    path = app_dir / "host.json"
+    settings = json.loads(path.read_text()) if path.is_file() else {}
+    default = settings.get("logging", {}).get("logLevel", {}).get("default", "Information")
+    logging.basicConfig(
+        level=_LEVELS.get(default, "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.getLogger("azure").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Event Grid triggers: the webhook that Event Grid delivers to, `/runtime/webhooks/eventgrid`."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+from aiohttp import web
+from azure.functions import meta
+
+from local.host.index import EVENT_GRID_TRIGGER, HostedFunction, converter
+from local.host.invoke import Invoker
+
+log = logging.getLogger("local.host")
+
+PATH: Final = "/runtime/webhooks/eventgrid"
+_CONCURRENCY: Final = 64
+
+
+class EventGridTriggers:
+    """Serves the webhook for every Event Grid function of the app."""
+
+    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, system_key: str) -> None:
+        self._invoker = invoker
+        self._functions = {
+            function.name: function for function in functions if function.trigger == EVENT_GRID_TRIGGER
+        }
+        self._key = system_key.encode()
+        self._converter = converter(EVENT_GRID_TRIGGER)
+        self._slots = asyncio.Semaphore(_CONCURRENCY)
+
+    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        query = request.query
+        given = query.get("code") or request.headers.get("x-functions-key") or ""
+        if not hmac.compare_digest(given.encode(), self._key):
+            return web.Response(status=401)
+        name = query.get("functionName", "")
+        function = self._functions.get(name)
+        if function is None:
+            return web.Response(status=404, text=f"cannot find function: '{name}'")
+        if request.method == "OPTIONS":
+            # The handshake of CloudEvents webhooks.
+            origin = request.headers.get("WebHook-Request-Origin", "*")
+            return web.Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
+        if request.method != "POST":
+            return web.Response(status=405)
+        try:
+            body = json.loads(await request.read())
+        except ValueError:
+            return web.Response(status=400, text="the body is not JSON")
+        events = body if isinstance(body, list) else [body]
+        if not all(isinstance(event, dict) for event in events):
+            return web.Response(status=400, text="the body is neither an event nor a list of events")
+        kind = request.headers.get("aeg-event-type", "").lower()
+        if kind == "subscriptionvalidation":
+            return _answer_validation(events)
+        if kind == "unsubscribe":
+            return web.Response(status=202)
+        if kind == "notification" or request.content_type.startswith("application/cloudevents"):
+            return await self._deliver(function, events)
+        return web.Response(status=400, text="the header aeg-event-type is missing or unknown")
+
+    async def _deliver(self, function: HostedFunction, events: list[dict[str, Any]]) -> web.Response:
+        """Each event is an invocation of its own; one failure makes Event Grid deliver the request again."""
+        results = await asyncio.gather(*(self._invoke(function, event) for event in events))
+        failures = [result for result in results if result is not None]
+        if failures:
+            return web.Response(status=500, text=failures[0])
+        return web.Response(status=202)
+
+    async def _invoke(self, function: HostedFunction, event: dict[str, Any]) -> str | None:
+        """The failure's message, or None."""
+        async with self._slots:
+            try:
+                # The converter of the library, as the worker uses it: it takes JSON text.
+                datum = meta.Datum(json.dumps(event), "json")
+                value = self._converter.decode(datum, trigger_metadata=None)
+                await self._invoker.invoke(function, value, {})
+            except Exception as error:
+                log.exception("function %s failed for event %s", function.name, event.get("id"))
+                return f"{type(error).__name__}: {error}"
+        return None
+
+
+def _answer_validation(events: list[dict[str, Any]]) -> web.Response:
+    data = events[0].get("data") if events else None
+    if isinstance(data, str):
+        data = json.loads(data)  # CloudEvents carry it as text
+    code = data.get("validationCode") if isinstance(data, dict) else None
+    if not isinstance(code, str):
+        return web.Response(status=400, text="there is no validationCode")
+    return web.json_response({"validationResponse": code})

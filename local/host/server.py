@@ -1,0 +1,161 @@
+"""The host's web server: HTTP and HTTPS on loopback, one process, no state but the app's own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.http_parser import RawRequestMessage
+
+from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
+from local.host.eventgrid_trigger import EventGridTriggers
+from local.host.extras import Extra
+from local.host.http_trigger import HttpTriggers
+from local.host.index import HostedFunction
+from local.host.invoke import Invoker
+from local.host.timer_trigger import TimerTriggers
+
+log = logging.getLogger("local.host")
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024  # the app's own limit is lower; this one protects the host
+SHUTDOWN_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """How one host process serves."""
+
+    app_dir: Path
+    port: int
+    https_port: int | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    system_key: str = ""
+    share_ports: bool = False
+    timers: bool = True
+    extras: Sequence[Extra] = field(default_factory=tuple)
+
+
+class Host:
+    """The functions of one app, served until `stop`."""
+
+    def __init__(self, functions: Sequence[HostedFunction], options: HostOptions) -> None:
+        self._options = options
+        self._invoker = Invoker()
+        self._http = HttpTriggers(functions, self._invoker, read_route_prefix(options.app_dir))
+        self._events = EventGridTriggers(functions, self._invoker, options.system_key)
+        self._timers = TimerTriggers(functions, self._invoker)
+        self._extras = sorted(options.extras, key=lambda extra: -len(extra.prefix))
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self) -> None:
+        loop = asyncio.get_running_loop()
+
+        def make_request(
+            message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
+        ) -> web.BaseRequest:
+            return web.BaseRequest(
+                message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES
+            )
+
+        # Bodies reach the app as they were sent: no decompression, as on the platform.
+        server = web.Server(
+            self._serve, request_factory=make_request, access_log=None, auto_decompress=False, tcp_keepalive=False
+        )
+        self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        for extra in self._extras:
+            if extra.start is not None:
+                await extra.start()
+        await self._listen(self._options.port, None)
+        if self._options.https_port is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            context.load_cert_chain(str(self._options.certificate), str(self._options.key))
+            await self._listen(self._options.https_port, context)
+        if self._options.timers:
+            self._timers.start()
+
+    async def stop(self) -> None:
+        """Stops listening, lets what is under way end within SHUTDOWN_SECONDS, cancels the rest."""
+        await self._timers.stop()
+        assert self._runner is not None
+        await asyncio.gather(self._runner.cleanup(), self._invoker.finish(SHUTDOWN_SECONDS))
+        for extra in self._extras:
+            if extra.stop is not None:
+                await extra.stop()
+
+    async def _listen(self, port: int, context: ssl.SSLContext | None) -> None:
+        assert self._runner is not None
+        share = self._options.share_ports or None
+        site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context, backlog=1024, reuse_port=share)
+        await site.start()
+        if has_ipv6_loopback():
+            site = web.TCPSite(self._runner, "::1", port, ssl_context=context, backlog=1024, reuse_port=share)
+            await site.start()
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        target = request._message.path  # as sent; yarl would have normalised it
+        if not target.startswith("/"):
+            target = origin_form(target)
+        path = target.partition("?")[0]
+        lowered = path.lower()
+        if lowered.startswith("/runtime/"):
+            if lowered.rstrip("/") == EVENT_GRID_PATH:
+                return await self._events.serve(request)
+            return web.Response(status=404)
+        if lowered.startswith("/admin/"):
+            return web.Response(status=404)  # the platform keeps it for itself
+        for extra in self._extras:
+            if path == extra.prefix or path.startswith(extra.prefix + "/"):
+                return await extra.handle(request)
+        return await self._http.serve(request, target)
+
+
+def origin_form(target: str) -> str:
+    """Path and query of a request target in absolute form (`http://host/path?query`), undecoded."""
+    _, scheme, rest = target.partition("://")
+    if not scheme:
+        return "/" if target == "*" else "/" + target
+    for index, char in enumerate(rest):
+        if char in "/?":
+            return rest[index:] if char == "/" else "/" + rest[index:]
+    return "/"
+
+
+def read_route_prefix(app_dir: Path) -> str:
+    path = app_dir / "host.json"
+    settings = json.loads(path.read_text()) if path.is_file() else {}
+    return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
+
+
+def has_ipv6_loopback() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+async def serve_until_signalled(functions: Sequence[HostedFunction], options: HostOptions) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    host = Host(functions, options)
+    await host.start()
+    log.info("serving %d functions on port %d", len(functions), options.port)
+    await ended.wait()
+    await host.stop()
+    # Clients that the app keeps open for its whole life are not worth a message at the end.
+    loop.set_exception_handler(lambda _, context: None)
