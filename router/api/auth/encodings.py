@@ -26,7 +26,7 @@ def signed_targets(method: str, target: str, raw_target_known: bool) -> Iterator
     if not raw_target_known:
         paths += [_encode_path(method, path, left) for left in _LEFT_BY_CLIENTS]
     for candidate_path in paths:
-        # `path?` with nothing behind: what JavaScript signs up to 2.3.1 for a URL without a query.
+        # `path?` with nothing behind: what JavaScript 2.2.0 signs for a URL without a query.
         for candidate in (f"{candidate_path}{mark}{query}", f"{candidate_path}?{form}"):
             if candidate not in seen:
                 seen.add(candidate)
