@@ -1,0 +1,194 @@
+"""Truth rows of jobs and workers: record, outbox and settle time in one row, written under its version.
+
+Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
+the pending settle deadline, `Commit` the id of the commit that wrote the row, `Kind` what the row is, and
+columns that lists filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<number>."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Generic, TypeVar
+
+from pydantic import TypeAdapter
+
+from router.models.events import PendingEvent
+from router.models.jobs import ACTIVE, JobRecord, ScheduleAndSuspendMode
+from router.models.types import format_time, parse_time
+from router.models.workers import WorkerRecord
+from router.storage.documents import LARGEST_DOCUMENT, read_document, write_document
+from router.storage.keys import key, time_key
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+
+R = TypeVar("R", JobRecord, WorkerRecord)
+#: Where storage goes on: its own continuation, opaque.
+Position = tuple[str, str]
+
+_OUTBOX: Final = TypeAdapter(list[PendingEvent])
+#: A longer outbox moves to a row of its own, so that a truth row always has room.
+_OUTBOX_LIMIT: Final = 60_000
+#: Storage pages that one page of a list looks at, at most, when its filter leaves few.
+_PAGES_A_CALL: Final = 4
+
+
+@dataclass(frozen=True)
+class Row(Generic[R]):
+    """A truth row as read. `record` is None for a row that was deleted (its last events may still stand
+    in the outbox) or never was (`version` empty)."""
+
+    id: str
+    record: R | None = None
+    outbox: tuple[PendingEvent, ...] = ()
+    settle_at: datetime | None = None
+    version: str = ""
+    commit: str = ""
+    #: Row keys of outbox overflow, oldest first.
+    overflow: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowPage(Generic[R]):
+    records: Sequence[R]
+    next: Position | None
+
+
+class AggregateStore(Generic[R]):
+    """The truth rows of one kind."""
+
+    def __init__(
+        self, table: Table, kind: str, model: type[R], columns: Callable[[R], Mapping[str, Any]]
+    ) -> None:
+        self._table = table
+        self._kind = kind
+        self._model: type[R] = model
+        self._columns: Callable[[R], Mapping[str, Any]] = columns
+
+    async def load(self, id: str) -> Row[R]:
+        """The row of that id; one without version if there is none."""
+        entity = await self._table.get(key(id), key(id))
+        return self._row(id, entity) if entity else Row(id)
+
+    async def save(self, row: Row[R], commit: str) -> Row[R]:
+        """Writes the row under the version it was read with (none: it must be new). Raises RowChanged,
+        TooLarge. A write whose answer was lost counts as done when the row carries `commit`."""
+        row = replace(row, commit=commit)
+        outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
+        spill: list[Write] = []
+        if len(outbox) > _OUTBOX_LIMIT:
+            spill = self._spill(row, outbox)
+            row = replace(row, outbox=(), overflow=(*row.overflow, *(write.entity.row for write in spill)))
+            outbox = ""
+        entity = self._entity(row, outbox)
+        try:
+            if spill:
+                await self._table.transact(
+                    [Write("replace" if row.version else "insert", entity), *spill]
+                )
+                return await self.load(row.id)
+            if row.version:
+                return replace(row, version=await self._table.replace(entity))
+            return replace(row, version=await self._table.insert(entity))
+        except (RowChanged, RowExists) as error:
+            current = await self.load(row.id)
+            if current.commit == commit:
+                return current
+            raise RowChanged from error
+
+    async def drop(self, row: Row[R]) -> None:
+        """Removes a row whose record is deleted and whose outbox is empty. Raises RowChanged."""
+        await self._table.delete(key(row.id), key(row.id), row.version)
+
+    async def overflow(self, row: Row[R]) -> list[PendingEvent]:
+        """The events of the overflow rows, oldest first."""
+        events: list[PendingEvent] = []
+        for name in row.overflow:
+            entity = await self._table.get(key(row.id), name)
+            if entity:
+                events.extend(_OUTBOX.validate_json(read_document("Out", entity.columns)))
+        return events
+
+    async def drop_overflow(self, row: Row[R]) -> None:
+        for name in row.overflow:
+            await self._table.delete(key(row.id), name)
+
+    async def page(self, where: Sequence[Condition], size: int, after: Position | None) -> RowPage[R]:
+        """One page of records in key order. It may be short, even empty, and have a next one: storage ends a
+        page when it has looked long enough, and so do we after a few of its pages."""
+        conditions: list[Condition] = [("Kind", "eq", self._kind), *where]
+        records: list[R] = []
+        for _ in range(_PAGES_A_CALL):
+            page = await self._table.query(conditions, limit=size - len(records), after=after)
+            records.extend(self._parse(entity) for entity in page.entities)
+            after = page.next
+            if after is None or len(records) >= size:
+                break
+        return RowPage(records, after)
+
+    def _parse(self, entity: Entity) -> R:
+        record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
+        return record
+
+    def _row(self, id: str, entity: Entity) -> Row[R]:
+        outbox = read_document("Out", entity.columns)
+        settle = entity.columns.get("SettleAt")
+        overflow = str(entity.columns.get("Overflow") or "")
+        return Row(
+            id=id,
+            record=self._parse(entity) if entity.columns.get("Kind") == self._kind else None,
+            outbox=tuple(_OUTBOX.validate_json(outbox)) if outbox else (),
+            settle_at=parse_time(settle) if settle else None,
+            version=entity.version,
+            commit=str(entity.columns.get("Commit") or ""),
+            overflow=tuple(overflow.split("\n")) if overflow else (),
+        )
+
+    def _entity(self, row: Row[R], outbox: str) -> Entity:
+        columns: dict[str, Any] = {"Kind": "deleted", "Id": row.id, "Commit": row.commit}
+        if row.record is not None:
+            columns["Kind"] = self._kind
+            columns.update(self._columns(row.record))
+            columns.update(
+                write_document("Doc", row.record.model_dump_json(by_alias=True, exclude_none=True))
+            )
+        if outbox:
+            columns.update(write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT))
+        if row.settle_at:
+            columns["SettleAt"] = format_time(row.settle_at)
+        if row.overflow:
+            columns["Overflow"] = "\n".join(row.overflow)
+        return Entity(key(row.id), key(row.id), columns, row.version)
+
+    def _spill(self, row: Row[R], outbox: str) -> list[Write]:
+        first = row.outbox[0]
+        name = f"{key(row.id)}~out~{time_key(first.time)}~{row.commit}"
+        columns = {"Kind": "outbox", **write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT)}
+        return [Write("upsert", Entity(key(row.id), name, columns))]
+
+
+def job_store(table: Table) -> AggregateStore[JobRecord]:
+    return AggregateStore(table, "job", JobRecord, _job_columns)
+
+
+def worker_store(table: Table) -> AggregateStore[WorkerRecord]:
+    return AggregateStore(table, "worker", WorkerRecord, _worker_columns)
+
+
+def _job_columns(record: JobRecord) -> dict[str, Any]:
+    job = record.job
+    columns: dict[str, Any] = {
+        "Status": str(job.status),
+        "Active": job.status in ACTIVE,
+        "ChannelId": job.channel_id,
+    }
+    if job.queue_id:
+        columns["QueueId"] = job.queue_id
+    if job.classification_policy_id:
+        columns["PolicyId"] = job.classification_policy_id
+    if isinstance(job.matching_mode, ScheduleAndSuspendMode):
+        columns["ScheduleAt"] = time_key(job.matching_mode.schedule_at)
+    return columns
+
+
+def _worker_columns(record: WorkerRecord) -> dict[str, Any]:
+    return {"State": str(record.worker.state), "Full": record.worker.load_ratio >= 1.0}

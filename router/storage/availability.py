@@ -1,0 +1,166 @@
+"""Workers of each queue that can take something, in idle order and in id order.
+
+Layout: PartitionKey = key(queue); two rows a worker: RowKey `i~load~since~key(worker)~version` (least loaded, then
+longest available, first) and `n~key(worker)~version` (round robin). Columns: WorkerId, one `C_<channel>` = true for
+each channel that it can take a job of, and its labels as `L_<label>`, so that storage filters most of who does not
+fit. Each row belongs to one version of its worker, so a late write never undoes a newer one. A hint: the worker's
+row is the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from router.models.selectors import LabelOperator, RouterWorkerSelector
+from router.storage.keys import ascending_ratio, key, time_key
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+
+#: 100 labels and `Id`; with as many channels still fewer columns than an entity may have.
+_MOST_COLUMNS: Final = 101
+_LONGEST_LABEL: Final = 500
+Order = Literal["i", "n"]
+
+
+@dataclass(frozen=True)
+class Availability:
+    """What the index says of a worker: the same for all its queues."""
+
+    worker_id: str
+    version: int
+    load_ratio: float
+    since: Any
+    channels: Sequence[str]
+    labels: dict[str, Any]
+    queues: Sequence[str]
+
+    def row_keys(self) -> tuple[str, str]:
+        who = f"{key(self.worker_id)}~{self.version}"
+        return (
+            f"i~{ascending_ratio(self.load_ratio)}~{time_key(self.since)}~{who}",
+            f"n~{who}",
+        )
+
+
+@dataclass(frozen=True)
+class Candidate:
+    worker_id: str
+    row: str
+
+
+class AvailabilityStore:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def move(self, old: Availability | None, new: Availability | None) -> None:
+        """Takes the rows of `old` away and puts those of `new`, one transaction a queue."""
+        queues = sorted({*(old.queues if old else ()), *(new.queues if new else ())})
+        for queue_id in queues:
+            gone = [] if old is None or queue_id not in old.queues else list(old.row_keys())
+            come = [] if new is None or queue_id not in new.queues else _entities(new, queue_id)
+            kept = {entity.row for entity in come}
+            await self._replace(key(queue_id), [row for row in gone if row not in kept], come)
+
+    async def remove(self, queue_id: str, rows: Sequence[str]) -> None:
+        """Takes stale rows away."""
+        for row in rows:
+            await self._table.delete(key(queue_id), row)
+
+    async def candidates(
+        self,
+        queue_id: str,
+        order: Order,
+        channel_id: str,
+        selectors: Sequence[RouterWorkerSelector],
+        *,
+        after: str | None = None,
+        until: str | None = None,
+        page: int = 10,
+    ) -> AsyncIterator[Candidate]:
+        """Workers of the queue that may take a job of the channel and fit the selectors, in order; with `after`
+        those whose row key comes later, with `until` those up to that key."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", key(queue_id)),
+            ("RowKey", "gt", after if after is not None else f"{order}~"),
+            ("RowKey", "le" if until is not None else "lt", until if until is not None else f"{order}~~"),
+            (_channel_column(channel_id), "eq", True),
+            *_conditions(selectors),
+        ]
+        position: tuple[str, str] | None = None
+        while True:
+            found = await self._table.query(where, limit=page, after=position, columns=["WorkerId"])
+            for entity in found.entities:
+                yield Candidate(str(entity.columns["WorkerId"]), entity.row)
+            position = found.next
+            if position is None:
+                return
+            page = min(page * 5, 1000)
+
+    async def _replace(self, partition: str, gone: Sequence[str], come: Sequence[Entity]) -> None:
+        writes = [
+            *(Write("delete", Entity(partition, row)) for row in gone),
+            *(Write("upsert", entity) for entity in come),
+        ]
+        if not writes:
+            return
+        try:
+            await self._table.transact(writes)
+        except (RowChanged, RowExists):  # a row to go was not there
+            for entity in come:
+                await self._table.upsert(entity)
+            await self.remove_keys(partition, gone)
+
+    async def remove_keys(self, partition: str, rows: Sequence[str]) -> None:
+        for row in rows:
+            await self._table.delete(partition, row)
+
+
+def _entities(availability: Availability, queue_id: str) -> list[Entity]:
+    columns: dict[str, Any] = {"WorkerId": availability.worker_id}
+    for channel in list(availability.channels)[:_MOST_COLUMNS]:
+        columns[_channel_column(channel)] = True
+    for label in sorted(availability.labels)[:_MOST_COLUMNS]:
+        value = availability.labels[label]
+        if isinstance(value, str) and len(value) > _LONGEST_LABEL:
+            continue
+        columns[_label_column(label)] = (
+            float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        )
+    return [Entity(key(queue_id), row, columns) for row in availability.row_keys()]
+
+
+def _conditions(selectors: Sequence[RouterWorkerSelector]) -> list[Condition]:
+    """What storage can check of the selectors: never more than they ask, for rounding and missing labels."""
+    conditions: list[Condition] = []
+    for selector in selectors[:8]:
+        value = selector.value
+        if selector.label_operator is LabelOperator.NOT_EQUAL or value is None:
+            continue
+        if isinstance(value, bool) or (isinstance(value, str) and len(value) <= _LONGEST_LABEL):
+            if selector.label_operator is LabelOperator.EQUAL:
+                conditions.append((_label_column(selector.key), "eq", value))
+        elif isinstance(value, int | float):
+            column, number = _label_column(selector.key), float(value)
+            if selector.label_operator in (LabelOperator.EQUAL,):
+                conditions.append((column, "eq", number))
+            elif selector.label_operator in (
+                LabelOperator.GREATER_THAN,
+                LabelOperator.GREATER_THAN_OR_EQUAL,
+            ):
+                conditions.append((column, "ge", number))
+            else:
+                conditions.append((column, "le", number))
+    return conditions
+
+
+def _channel_column(channel_id: str) -> str:
+    return "C_" + _name(channel_id)
+
+
+def _label_column(label: str) -> str:
+    return "L_" + _name(label)
+
+
+def _name(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=9).hexdigest()

@@ -1,0 +1,230 @@
+"""Azure Table Storage (or Azurite, or Cosmos DB for Table) behind the port, on azure-data-tables."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from router.storage.port import (
+    Condition,
+    Entity,
+    Page,
+    RowChanged,
+    RowExists,
+    StorageUnavailable,
+    Table,
+    Write,
+)
+
+TABLES: Final = (
+    "jobs",
+    "workers",
+    "queues",
+    "policies",
+    "backlog",
+    "availability",
+    "deadlines",
+    "members",
+    "throughput",
+)
+
+_KEYS = frozenset({"PartitionKey", "RowKey"})
+#: A write that storage has not confirmed after this long may still land: no one waits longer for it.
+_TIMEOUTS: Final[dict[str, Any]] = {
+    "connection_timeout": 5,
+    "read_timeout": 10,
+    "retry_total": 3,
+    "retry_backoff_factor": 0.2,
+}
+
+
+class AzureTables:
+    """The tables of one storage account. `prefix` lets several routers share an account."""
+
+    def __init__(self, service: TableServiceClient, prefix: str = "") -> None:
+        self._service = service
+        self._prefix = prefix
+        self._tables: dict[str, AzureTable] = {}
+
+    @classmethod
+    def from_connection_string(cls, connection_string: str, prefix: str = "") -> AzureTables:
+        return cls(TableServiceClient.from_connection_string(connection_string, **_TIMEOUTS), prefix)
+
+    @classmethod
+    def from_endpoint(cls, endpoint: str, credential: AsyncTokenCredential, prefix: str = "") -> AzureTables:
+        return cls(TableServiceClient(endpoint=endpoint, credential=credential, **_TIMEOUTS), prefix)
+
+    def table(self, name: str) -> Table:
+        if name not in self._tables:
+            self._tables[name] = AzureTable(self._service.get_table_client(self._prefix + name))
+        return self._tables[name]
+
+    async def ready(self) -> None:
+        async with _translated():
+            await asyncio.gather(
+                *(self._service.create_table_if_not_exists(self._prefix + name) for name in TABLES)
+            )
+
+    async def close(self) -> None:
+        await self._service.close()
+
+
+class AzureTable:
+    """One table of the account."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def get(self, partition: str, row: str) -> Entity | None:
+        try:
+            async with _translated():
+                return _entity(await self._client.get_entity(partition, row))
+        except ResourceNotFoundError:
+            return None
+
+    async def insert(self, entity: Entity) -> str:
+        try:
+            async with _translated():
+                return _version(await self._client.create_entity(_columns(entity)))
+        except ResourceExistsError as error:
+            raise RowExists from error
+
+    async def replace(self, entity: Entity) -> str:
+        try:
+            async with _translated():
+                return _version(
+                    await self._client.update_entity(
+                        _columns(entity),
+                        mode=UpdateMode.REPLACE,
+                        etag=entity.version,
+                        match_condition=MatchConditions.IfNotModified,
+                    )
+                )
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            raise RowChanged from error
+
+    async def upsert(self, entity: Entity) -> str:
+        async with _translated():
+            return _version(await self._client.upsert_entity(_columns(entity), mode=UpdateMode.REPLACE))
+
+    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
+        condition: dict[str, Any] = {}
+        if version:
+            condition = {"etag": version, "match_condition": MatchConditions.IfNotModified}
+        try:
+            async with _translated():
+                await self._client.delete_entity(partition, row, **condition)
+        except ResourceNotFoundError:
+            return False
+        except ResourceModifiedError as error:
+            raise RowChanged from error
+        return True
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        operations: list[Any] = []
+        for write in writes:
+            columns = _columns(write.entity)
+            match write.kind:
+                case "insert":
+                    operations.append(("create", columns))
+                case "upsert":
+                    operations.append(("upsert", columns, {"mode": UpdateMode.REPLACE}))
+                case "replace":
+                    condition = {
+                        "mode": UpdateMode.REPLACE,
+                        "etag": write.entity.version,
+                        "match_condition": MatchConditions.IfNotModified,
+                    }
+                    operations.append(("update", columns, condition))
+                case "delete":
+                    operations.append(("delete", columns))
+        try:
+            async with _translated():
+                await self._client.submit_transaction(operations)
+        except ResourceExistsError as error:
+            raise RowExists from error
+        except (ResourceModifiedError, ResourceNotFoundError) as error:
+            raise RowChanged from error
+
+    async def query(
+        self,
+        where: Sequence[Condition],
+        *,
+        limit: int = 1000,
+        after: tuple[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Page:
+        token = {"PartitionKey": after[0], "RowKey": after[1]} if after else None
+        select = ["PartitionKey", "RowKey", *columns] if columns is not None else None
+        async with _translated():
+            pages = self._client.query_entities(
+                odata(where), results_per_page=min(max(limit, 1), 1000), select=select
+            ).by_page(continuation_token=token)  # type: ignore[arg-type]
+            async for page in pages:
+                entities = [_entity(entity) async for entity in page]
+                following: Any = pages.continuation_token  # type: ignore[attr-defined]
+                if not following or not following.get("PartitionKey"):
+                    return Page(entities)
+                return Page(entities, (following["PartitionKey"], following.get("RowKey") or ""))
+        return Page([])
+
+
+def odata(where: Sequence[Condition]) -> str:
+    """The conditions as a filter of Table Storage."""
+    return " and ".join(f"{column} {operator} {_literal(value)}" for column, operator, value in where)
+
+
+def _literal(value: str | int | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return f"{value}L" if abs(value) > 2**31 - 1 else str(value)
+    if isinstance(value, float):
+        return repr(value)
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _columns(entity: Entity) -> dict[str, Any]:
+    return {"PartitionKey": entity.partition, "RowKey": entity.row, **entity.columns}
+
+
+def _entity(found: Any) -> Entity:
+    columns: Mapping[str, Any] = {name: value for name, value in found.items() if name not in _KEYS}
+    return Entity(found["PartitionKey"], found["RowKey"], columns, found.metadata["etag"])
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("etag") or "")
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    """Conflicts go up as they are; whatever says "not now" becomes StorageUnavailable."""
+    try:
+        yield
+    except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        raise
+    except TableTransactionError as error:
+        if error.status_code == 409:
+            raise ResourceExistsError(str(error)) from error
+        if error.status_code in (404, 412):
+            raise ResourceModifiedError(str(error)) from error
+        raise StorageUnavailable(str(error)) from error
+    except HttpResponseError as error:
+        raise StorageUnavailable(f"{error.status_code}: {error.message}") from error
+    except (TimeoutError, AzureError, OSError) as error:
+        raise StorageUnavailable(str(error)) from error

@@ -1,0 +1,169 @@
+"""Waiting jobs of each queue, in the order in which they are to be served.
+
+Layout: PartitionKey = key(queue), RowKey = order ~ key(job), where the order is expedited first, then priority
+downwards, then enqueuedAt (contract section 5, "Matching"). Columns: JobId, ChannelId, EnqueuedAt, Open (it has
+fewer offers than it may have), Selectors (the active ones, JSON), Bypass. A hint: the job's row is the truth."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from pydantic import TypeAdapter
+
+from router.models.jobs import JobRecord
+from router.models.selectors import RouterWorkerSelector
+from router.models.types import format_time, parse_time
+from router.storage.keys import descending, key, time_key
+from router.storage.port import Condition, Entity, RowChanged, Table
+
+_SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job in a queue's backlog, as the index tells it."""
+
+    queue_id: str
+    job_id: str
+    row: str
+    channel_id: str
+    priority: int
+    enqueued_at: datetime
+    selectors: Sequence[RouterWorkerSelector]
+    open: bool
+    version: str = ""
+
+
+def order_key(record: JobRecord) -> str:
+    """The row key of a queued job: sorts in the order of service."""
+    job = record.job
+    assert job.enqueued_at is not None
+    expedited = any(
+        selector.expedite and selector.active
+        for selector in (*job.requested_worker_selectors, *job.attached_worker_selectors)
+    )
+    return f"{0 if expedited else 1}~{descending(job.priority)}~{time_key(job.enqueued_at)}~{key(job.id)}"
+
+
+class BacklogStore:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def put(self, record: JobRecord, queue_id: str, open: bool) -> Waiting:
+        """Writes the job's row under the key that its state gives it."""
+        waiting = _waiting(record, queue_id, open)
+        version = await self._table.upsert(_entity(waiting))
+        return Waiting(**{**waiting.__dict__, "version": version})
+
+    async def close(self, waiting: Waiting) -> None:
+        """Says that the job has all its offers, unless the row has changed since it was seen: saying "open"
+        must always win, for a row that wrongly says "closed" would keep a job from its worker."""
+        try:
+            await self._table.replace(_entity(Waiting(**{**waiting.__dict__, "open": False})))
+        except RowChanged:
+            return
+
+    async def remove(self, queue_id: str, row: str) -> None:
+        await self._table.delete(key(queue_id), row)
+
+    async def find(self, queue_id: str, row: str) -> Waiting | None:
+        entity = await self._table.get(key(queue_id), row)
+        return _parse(queue_id, entity) if entity else None
+
+    async def open_jobs(
+        self, queue_id: str, *, before: str | None = None, page: int = 20
+    ) -> AsyncIterator[Waiting]:
+        """Jobs that may take an offer, first one first, up to the key `before`."""
+        where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
+        if before is not None:
+            where.append(("RowKey", "lt", before))
+        after: tuple[str, str] | None = None
+        while True:
+            found = await self._table.query(where, limit=page, after=after)
+            for entity in found.entities:
+                yield _parse(queue_id, entity)
+            after = found.next
+            if after is None:
+                return
+            page = min(page * 5, 1000)
+
+    async def count(self, queue_id: str, *, before: str | None = None, most: int | None = None) -> int:
+        """How many jobs wait, or wait before the key `before`; counting stops at `most`."""
+        where: list[Condition] = [("PartitionKey", "eq", key(queue_id))]
+        if before is not None:
+            where.append(("RowKey", "lt", before))
+        total = 0
+        after: tuple[str, str] | None = None
+        while True:
+            limit = 1000 if most is None else min(1000, most - total)
+            found = await self._table.query(where, limit=limit, after=after, columns=["Open"])
+            total += len(found.entities)
+            after = found.next
+            if after is None or (most is not None and total >= most):
+                return total
+
+    async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
+        """All waiting jobs in order."""
+        after: tuple[str, str] | None = None
+        while True:
+            found = await self._table.query([("PartitionKey", "eq", key(queue_id))], after=after)
+            for entity in found.entities:
+                yield _parse(queue_id, entity)
+            after = found.next
+            if after is None:
+                return
+
+
+def _waiting(record: JobRecord, queue_id: str, open: bool) -> Waiting:
+    job = record.job
+    assert job.enqueued_at is not None
+    return Waiting(
+        queue_id=queue_id,
+        job_id=job.id,
+        row=order_key(record),
+        channel_id=job.channel_id,
+        priority=job.priority,
+        enqueued_at=job.enqueued_at,
+        selectors=[
+            selector
+            for selector in (*job.requested_worker_selectors, *job.attached_worker_selectors)
+            if selector.active
+        ],
+        open=open,
+    )
+
+
+def _entity(waiting: Waiting) -> Entity:
+    selectors = _SELECTORS.dump_json(list(waiting.selectors), by_alias=True, exclude_none=True).decode()
+    return Entity(
+        key(waiting.queue_id),
+        waiting.row,
+        {
+            "JobId": waiting.job_id,
+            "ChannelId": waiting.channel_id,
+            "Priority": waiting.priority,
+            "EnqueuedAt": format_time(waiting.enqueued_at),
+            # Too many selectors for a column: left out, and the job's row decides alone.
+            "Selectors": selectors if len(selectors) < 16_000 else "[]",
+            "Open": waiting.open,
+        },
+        waiting.version,
+    )
+
+
+def _parse(queue_id: str, entity: Entity) -> Waiting:
+    columns = entity.columns
+    return Waiting(
+        queue_id=queue_id,
+        job_id=str(columns["JobId"]),
+        row=entity.row,
+        channel_id=str(columns["ChannelId"]),
+        priority=int(columns["Priority"]),
+        enqueued_at=parse_time(columns["EnqueuedAt"]),
+        selectors=_SELECTORS.validate_json(str(columns["Selectors"])),
+        open=bool(columns["Open"]),
+        version=entity.version,
+    )

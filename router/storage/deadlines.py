@@ -1,0 +1,112 @@
+"""Everything timed: rows ordered by when they are due.
+
+Layout: PartitionKey = shard, RowKey = due time ~ kind ~ key(target) ~ key(argument); columns Kind, Target,
+Argument, Due, Attempt. A spurious row is harmless: whoever acts on it reads the truth first."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from router.models.types import format_time, parse_time
+from router.storage.keys import key, time_key
+from router.storage.port import Entity, RowChanged, RowExists, Table, Write
+
+SHARDS: Final = 4
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Something to do with `target` (a job or worker id) at `due`. `argument` is an offer or rule id."""
+
+    kind: str
+    target: str
+    due: datetime
+    argument: str = ""
+    attempt: int = 0
+
+    @property
+    def partition(self) -> str:
+        return f"{zlib.crc32(self.target.encode()) % SHARDS:02d}"
+
+    @property
+    def row(self) -> str:
+        return f"{time_key(self.due)}~{self.kind}~{key(self.target)}~{key(self.argument) if self.argument else ''}"
+
+
+class DeadlineStore:
+    """Arms, finds and removes deadlines."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    async def arm(self, deadline: Deadline) -> None:
+        await self._table.upsert(_entity(deadline))
+
+    async def due(self, shard: int, until: datetime, limit: int) -> list[Deadline]:
+        """The first deadlines of a shard that are due before `until`."""
+        page = await self._table.query(
+            [("PartitionKey", "eq", f"{shard:02d}"), ("RowKey", "lt", time_key(until))], limit=limit
+        )
+        return [_deadline(entity) for entity in page.entities]
+
+    async def remove(self, deadlines: Sequence[Deadline]) -> None:
+        """Removes what was done, in as few transactions as it takes. Missing rows are fine."""
+        by_shard: dict[str, dict[str, Deadline]] = {}
+        for deadline in deadlines:
+            by_shard.setdefault(deadline.partition, {})[deadline.row] = deadline
+        for shard in by_shard.values():
+            some = list(shard.values())
+            for start in range(0, len(some), 100):
+                await self._remove(some[start : start + 100])
+
+    async def put_off(self, deadline: Deadline, due: datetime) -> None:
+        """A copy at a later time; the original goes."""
+        later = Deadline(deadline.kind, deadline.target, due, deadline.argument, deadline.attempt + 1)
+        await self.arm(later)
+        await self.remove([deadline])
+
+    async def _remove(self, some: list[Deadline]) -> None:
+        if len(some) > 2:
+            try:
+                await self._table.transact(
+                    [Write("delete", Entity(deadline.partition, deadline.row)) for deadline in some]
+                )
+                return
+            except (RowChanged, RowExists):
+                pass  # another instance was faster with one of them
+        await asyncio.gather(*(self._table.delete(deadline.partition, deadline.row) for deadline in some))
+
+
+def backoff(attempt: int) -> timedelta:
+    """How long a failing deadline waits: 1 s, 2 s, 4 s ... at most 5 minutes."""
+    return timedelta(seconds=min(2.0 ** min(attempt, 9), 300.0))
+
+
+def _entity(deadline: Deadline) -> Entity:
+    return Entity(
+        deadline.partition,
+        deadline.row,
+        {
+            "Kind": deadline.kind,
+            "Target": deadline.target,
+            "Argument": deadline.argument,
+            "Due": format_time(deadline.due),
+            "Attempt": deadline.attempt,
+        },
+    )
+
+
+def _deadline(entity: Entity) -> Deadline:
+    columns = entity.columns
+    return Deadline(
+        str(columns["Kind"]),
+        str(columns["Target"]),
+        parse_time(columns["Due"]),
+        str(columns.get("Argument") or ""),
+        int(columns.get("Attempt") or 0),
+    )

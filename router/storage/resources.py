@@ -1,0 +1,165 @@
+"""Policies and queues: small documents, read often, cached for a short while.
+
+Layout of `policies`: PartitionKey = kind, RowKey = key(id); of `queues`: PartitionKey `Queue`. `Doc0..n` the
+document as JSON, `Etag`, `Modified`, and the ids it refers to as columns (DistributionPolicyId,
+ExceptionPolicyId, FallbackQueueId), so that "who refers to this?" is one filtered query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
+
+from router.clock import Clock
+from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
+from router.models.queues import RouterQueue
+from router.models.types import Model, format_time, parse_time
+from router.storage.documents import read_document, write_document
+from router.storage.keys import key
+from router.storage.port import Entity, RowChanged, RowExists, Tables
+
+KINDS: Final[Mapping[str, type[Model]]] = {
+    "DistributionPolicy": DistributionPolicy,
+    "ClassificationPolicy": ClassificationPolicy,
+    "ExceptionPolicy": ExceptionPolicy,
+    "Queue": RouterQueue,
+}
+#: Columns made from document fields: who is referred to.
+_REFERENCES: Final = {
+    "distributionPolicyId": "DistributionPolicyId",
+    "exceptionPolicyId": "ExceptionPolicyId",
+    "fallbackQueueId": "FallbackQueueId",
+}
+_CACHE_SECONDS: Final = 3.0
+_CACHE_LARGEST: Final = 5_000
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A policy or queue: its canonical wire document without `id` and `etag`, and its model."""
+
+    kind: str
+    id: str
+    document: Mapping[str, Any]
+    etag: str
+    modified: datetime
+    version: str = ""
+
+    @property
+    def model(self) -> Any:
+        found = self.__dict__.get("_model")
+        if found is None:
+            found = KINDS[self.kind].model_validate(self.document)
+            object.__setattr__(self, "_model", found)
+        return found
+
+
+class ResourceStore:
+    """All policies and queues."""
+
+    def __init__(self, tables: Tables, clock: Clock) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._cache: dict[tuple[str, str], tuple[Resource, datetime]] = {}
+
+    async def load(self, kind: str, id: str) -> Resource | None:
+        """The resource as it stands in storage."""
+        entity = await self._table(kind).get(kind, key(id))
+        if entity is None:
+            self._cache.pop((kind, id), None)
+            return None
+        return self._keep(_parse(kind, entity))
+
+    async def cached(self, kind: str, id: str) -> Resource | None:
+        """The resource, at most three seconds old."""
+        found = self._cache.get((kind, id))
+        if found and abs((self._clock.now() - found[1]).total_seconds()) < _CACHE_SECONDS:
+            return found[0]
+        return await self.load(kind, id)
+
+    async def save(self, resource: Resource) -> Resource:
+        """Writes it under the version it was read with (none: it must be new). Raises RowChanged."""
+        self._cache.pop((resource.kind, resource.id), None)
+        entity = _entity(resource)
+        try:
+            if resource.version:
+                version = await self._table(resource.kind).replace(entity)
+            else:
+                version = await self._table(resource.kind).insert(entity)
+        except (RowChanged, RowExists) as error:
+            current = await self.load(resource.kind, resource.id)
+            if current is not None and current.etag == resource.etag:
+                return current  # our own write, whose answer was lost
+            raise RowChanged from error
+        return self._keep(
+            Resource(resource.kind, resource.id, resource.document, resource.etag, resource.modified, version)
+        )
+
+    async def delete(self, kind: str, id: str) -> None:
+        self._cache.pop((kind, id), None)
+        await self._table(kind).delete(kind, key(id))
+
+    async def page(
+        self, kind: str, size: int, after: tuple[str, str] | None
+    ) -> tuple[list[Resource], tuple[str, str] | None]:
+        """One page in key order and where the next one starts."""
+        page = await self._table(kind).query([("PartitionKey", "eq", kind)], limit=size, after=after)
+        return [_parse(kind, entity) for entity in page.entities], page.next
+
+    async def every(self, kind: str) -> list[Resource]:
+        """All of a kind: for classification over queues, which are settings, not traffic."""
+        found: list[Resource] = []
+        after: tuple[str, str] | None = None
+        while True:
+            some, after = await self.page(kind, 1000, after)
+            found.extend(some)
+            if after is None:
+                return found
+
+    async def refers(self, kind: str, column: str, id: str) -> str | None:
+        """The id of a resource of `kind` whose reference column names `id`, if there is one."""
+        page = await self._table(kind).query(
+            [("PartitionKey", "eq", kind), (column, "eq", id)], limit=1, columns=["Id"]
+        )
+        while not page.entities and page.next:
+            page = await self._table(kind).query(
+                [("PartitionKey", "eq", kind), (column, "eq", id)], limit=1, columns=["Id"], after=page.next
+            )
+        return str(page.entities[0].columns["Id"]) if page.entities else None
+
+    def _table(self, kind: str) -> Any:
+        return self._tables.table("queues" if kind == "Queue" else "policies")
+
+    def _keep(self, resource: Resource) -> Resource:
+        if len(self._cache) >= _CACHE_LARGEST:
+            self._cache.clear()
+        self._cache[(resource.kind, resource.id)] = (resource, self._clock.now())
+        return resource
+
+
+def _parse(kind: str, entity: Entity) -> Resource:
+    columns = entity.columns
+    return Resource(
+        kind,
+        str(columns["Id"]),
+        from_json(read_document("Doc", columns)),
+        str(columns["Etag"]),
+        parse_time(columns["Modified"]),
+        entity.version,
+    )
+
+
+def _entity(resource: Resource) -> Entity:
+    columns: dict[str, Any] = {
+        "Id": resource.id,
+        "Etag": resource.etag,
+        "Modified": format_time(resource.modified),
+        **write_document("Doc", to_json(resource.document).decode()),
+    }
+    for field, column in _REFERENCES.items():
+        if resource.document.get(field):
+            columns[column] = resource.document[field]
+    return Entity(resource.kind, key(resource.id), columns, resource.version)
