@@ -1,0 +1,1 @@
+"""The wire: from bytes to validated documents and back. Pure functions, no I/O and no clock."""

@@ -1,0 +1,154 @@
+"""What a PATCH makes of a resource: names, merge, validation, canonical form. Nothing is stored here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from router.api.wire.documents import canonical, job_document, worker_document
+from router.api.wire.merge import merge_patch
+from router.api.wire.names import canonicalise
+from router.api.wire.validate import refusal, validate
+from router.errors import ErrorDetail
+from router.models.jobs import JobRecord, RouterJobInput
+from router.models.operations import GA
+from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
+from router.models.queues import RouterQueue
+from router.models.secrets import MASK, map_secrets
+from router.models.selectors import RouterWorkerSelector
+from router.models.workers import RouterWorkerInput, WorkerRecord
+
+Document = dict[str, Any]
+M = TypeVar("M", bound=BaseModel)
+
+
+def distribution_policy_document(current: Document | None, patch: Document) -> Document:
+    return _with_secrets(current, _document(DistributionPolicy, current, patch))
+
+
+def classification_policy_document(current: Document | None, patch: Document) -> Document:
+    return _with_secrets(current, _document(ClassificationPolicy, current, patch))
+
+
+def exception_policy_document(current: Document | None, patch: Document, new_id: Callable[[], str]) -> Document:
+    """The policy after the patch. Every write gives each action a new id, but a patch that changes nothing is no
+    write: then the answer equals `current`."""
+    document = _document(ExceptionPolicy, current, patch)
+    if current is not None and _without_action_ids(document) == _without_action_ids(current):
+        return current
+    for rule in document["exceptionRules"]:
+        # `kind` first, then `id`: the order of the model.
+        rule["actions"] = [
+            {"kind": action["kind"], "id": new_id(), **{k: v for k, v in action.items() if k not in ("kind", "id")}}
+            for action in rule["actions"]
+        ]
+    return document
+
+
+def queue_document(current: Document | None, patch: Document) -> Document:
+    return _document(RouterQueue, current, patch, own_label=True)
+
+
+def job_input(record: JobRecord | None, patch: Document) -> RouterJobInput:
+    """What the client wants of the job after the patch. Worker selectors that are sent back as they are keep
+    their status and expiry."""
+    current = job_document(record) if record is not None else None
+    named = canonicalise(patch, RouterJobInput)
+    merged = merge_patch(current or {}, named, RouterJobInput)
+    wanted = validate(RouterJobInput, merged, also=_no_destination(merged))
+    if record is None or not named.get("requestedWorkerSelectors"):
+        return wanted
+    selectors = _carry_over(record.job.requested_worker_selectors, wanted.requested_worker_selectors)
+    return wanted.model_copy(update={"requested_worker_selectors": selectors})
+
+
+def worker_input(record: WorkerRecord | None, patch: Document, api_version: str) -> RouterWorkerInput:
+    """What the client wants of the worker after the patch."""
+    named = _without_own_label(canonicalise(patch, RouterWorkerInput))
+    if api_version == GA:
+        named.pop("maxConcurrentOffers", None)
+    return validate(RouterWorkerInput, merge_patch(worker_document(record) if record else {}, named, RouterWorkerInput))
+
+
+def _document(model: type[M], current: Document | None, patch: Document, *, own_label: bool = False) -> Document:
+    named = canonicalise(patch, model)
+    if own_label:
+        named = _without_own_label(named)
+    return canonical(validate(model, merge_patch(current or {}, named, model)))
+
+
+def _without_own_label(patch: Document) -> Document:
+    """The patch without the label `Id`, which is the router's."""
+    labels = patch.get("labels")
+    if isinstance(labels, dict) and "Id" in labels:
+        return {**patch, "labels": {key: value for key, value in labels.items() if key != "Id"}}
+    return patch
+
+
+def _without_action_ids(document: Document) -> Document:
+    rules = [
+        {**rule, "actions": [{**action, "id": None} for action in rule["actions"]]}
+        for rule in document["exceptionRules"]
+    ]
+    return {**document, "exceptionRules": rules}
+
+
+def _no_destination(job: Document) -> list[ErrorDetail]:
+    if job.get("queueId") is not None or job.get("classificationPolicyId") is not None:
+        return []
+    return [ErrorDetail("MissingField", "'queueId' or 'classificationPolicyId' is required.", "queueId")]
+
+
+def _carry_over(old: list[RouterWorkerSelector], new: list[RouterWorkerSelector]) -> list[RouterWorkerSelector]:
+    left = list(old)
+    carried: list[RouterWorkerSelector] = []
+    for selector in new:
+        same = next((one for one in left if _condition(one) == _condition(selector)), None)
+        if same is not None:
+            left.remove(same)
+        carried.append(same or selector)
+    return carried
+
+
+def _condition(selector: RouterWorkerSelector) -> tuple[object, ...]:
+    value = selector.value
+    # `True == 1` in Python, not on the wire.
+    return (
+        selector.key,
+        selector.label_operator,
+        isinstance(value, bool),
+        value,
+        selector.expires_after_seconds,
+        selector.expedite,
+    )
+
+
+def _with_secrets(current: Document | None, document: Document) -> Document:
+    """The document with masked secrets (what an answer showed, sent back) replaced by those that are set."""
+    known: dict[str, str] = {}
+    lost: list[str] = []
+
+    def note(address: str, secret: str) -> str:
+        known.setdefault(address, secret)
+        return secret
+
+    def restore(address: str, secret: str) -> str:
+        if secret != MASK:
+            return secret
+        if address not in known:
+            lost.append(address)
+        return known.get(address, secret)
+
+    if current is not None:
+        map_secrets(current, note)
+    restored = map_secrets(document, restore)
+    if lost:
+        raise refusal([_masked_secret(address) for address in lost])
+    return restored
+
+
+def _masked_secret(address: str) -> ErrorDetail:
+    uri, _, name = address.rpartition(" ")
+    return ErrorDetail("InvalidValue", f"'{name}' is masked, and none is set for '{uri[:200]}': send the secret.", name)
