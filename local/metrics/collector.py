@@ -14,6 +14,7 @@ from aiohttp import web
 from local.metrics.api import HISTORY, routes
 from local.metrics.envelopes import decode, points
 from local.metrics.history import History
+from local.metrics.mount import COLLECTOR_VARIABLE
 
 EXPORT_INTERVAL_MILLISECONDS: Final = 1000
 """How often app processes export on a developer's machine, so that the page is live."""
@@ -36,12 +37,13 @@ class Collector:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What an app process needs in its environment to export its metrics here, and nothing but metrics."""
+        """What a host process needs in its environment to export metrics, and only those, and to show the page."""
         return {
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
             "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_INTERVAL_MILLISECONDS),
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
+            COLLECTOR_VARIABLE: self.url,
         }
 
     async def close(self) -> None:

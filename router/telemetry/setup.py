@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import signal
 import threading
 from types import FrameType
@@ -29,6 +30,8 @@ _INSTRUMENTATIONS: Final = (
     "urllib",
     "urllib3",
 )
+
+_LOOPBACK: Final = re.compile(r"IngestionEndpoint=https?://(127\.0\.0\.1|localhost|\[::1\])[:/]", re.IGNORECASE)
 
 _lock = threading.Lock()
 _configured = False
@@ -100,6 +103,8 @@ def _start(connection_string: str, role_name: str | None) -> None:
         logger_name="router",
         # Ours are the only spans besides the Azure SDK's: the app serves no web framework and calls no database driver.
         instrumentation_options={name: {"enabled": name == "azure_sdk"} for name in _INSTRUMENTATIONS},
+        # What could not be sent is kept on disk for later, but not for a collector on this machine, gone with the run.
+        disable_offline_storage=_LOOPBACK.search(connection_string) is not None,
         enable_live_metrics=False,
         enable_performance_counters=False,
         enable_trace_based_sampling_for_logs=False,

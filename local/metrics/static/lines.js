@@ -11,8 +11,29 @@ export const DRAWN = LIGHT.length;
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-export function colour(index) {
-  return (dark.matches ? DARK : LIGHT)[index % DRAWN];
+// Which colour a line has: kept while the line is drawn, so that lines do not swap colours when their order changes.
+export class Colours {
+  #slots = new Map();
+
+  assign(labels) {
+    for (const label of [...this.#slots.keys()]) if (!labels.includes(label)) this.#slots.delete(label);
+    for (const label of labels) {
+      if (this.#slots.has(label)) continue;
+      const taken = new Set(this.#slots.values());
+      let slot = 0;
+      while (taken.has(slot)) slot += 1;
+      this.#slots.set(label, slot);
+    }
+  }
+
+  of(label) {
+    const slot = this.#slots.get(label);
+    return slot === undefined ? null : (dark.matches ? DARK : LIGHT)[slot];
+  }
+
+  clear() {
+    this.#slots.clear();
+  }
 }
 
 export class Lines {
@@ -57,12 +78,12 @@ export class Lines {
     };
     return {
       ...this.#size(),
-      padding: [12, 12, 0, 0],
+      padding: [12, 22, 0, 0],
       legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0) * 1.1 || 1] } },
       axes: [
-        { ...axis, values: (_, ticks) => ticks.map((time) => clock(time, false)) },
+        { ...axis, size: 30, values: (_, ticks) => ticks.map((time) => clock(time, false)) },
         { ...axis, size: 68, values: (_, ticks) => ticks.map((value) => figure(value, unit)) },
       ],
       series: [

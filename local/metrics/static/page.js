@@ -3,7 +3,7 @@
 import * as collector from "./collector.js";
 import { figure, unitOf } from "./figures.js";
 import { Filters } from "./filters.js";
-import { DRAWN, Lines, colour } from "./lines.js";
+import { Colours, DRAWN, Lines } from "./lines.js";
 import * as questions from "./question.js";
 import { Table } from "./table.js";
 import { showTiles } from "./tiles.js";
@@ -14,6 +14,7 @@ const REQUESTS = "ApiRequestRouter";
 const element = (id) => document.getElementById(id);
 const question = questions.read();
 const hidden = new Set();
+const colours = new Colours();
 const lines = new Lines(element("chart"));
 const filters = new Filters(element("filters"), ask);
 const table = new Table(element("table"), (label) => {
@@ -30,7 +31,7 @@ for (const id of ["metric", "aggregation", "split", "grain"]) {
   element(id).addEventListener("change", (event) => {
     question[id] = event.target.value;
     if (id === "metric") chooseMetric(metricNamed(question.metric));
-    hidden.clear();
+    forget();
     ask();
   });
 }
@@ -44,7 +45,7 @@ element("pause").addEventListener("click", () => {
 });
 addEventListener("hashchange", () => {
   Object.assign(question, questions.read());
-  hidden.clear();
+  forget();
   ask();
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
@@ -61,6 +62,12 @@ function chooseMetric(metric) {
   question.filters = {};
 }
 
+// Another question has other lines: none is hidden, and the colours begin anew.
+function forget() {
+  hidden.clear();
+  colours.clear();
+}
+
 // Asks both questions; an answer that a later question has overtaken is dropped.
 async function ask() {
   const mine = ++asked;
@@ -74,7 +81,7 @@ async function ask() {
     draw();
     showTiles(element("tiles"), known.filter((metric) => metric.name !== REQUESTS), question.metric, (metric) => {
       chooseMetric(metric);
-      hidden.clear();
+      forget();
       ask();
     });
     element("dropped").hidden = listed.droppedPoints === 0;
@@ -116,9 +123,10 @@ function draw() {
   if (answer === null) return;
   const metric = metricNamed(question.metric);
   const unit = unitOf(metric, question.aggregation);
-  const rows = answer.lines.map((line, at) => ({
+  colours.assign(answer.lines.slice(0, DRAWN).map((line) => line.label));
+  const rows = answer.lines.map((line) => ({
     ...line,
-    colour: at < DRAWN ? colour(at) : null,
+    colour: colours.of(line.label),
     hidden: hidden.has(line.label),
   }));
   const drawn = rows.filter((row) => row.colour && !row.hidden);

@@ -44,7 +44,10 @@ export class Table {
       toggle.addEventListener("click", () => this.#toggled(row.label));
       head.append(toggle);
     } else {
-      head.append(swatch, row.label);
+      const plain = document.createElement("span");
+      plain.className = "toggle";
+      plain.append(swatch, row.label);
+      head.append(plain);
     }
     const cells = AGGREGATIONS.map((name) => {
       const cell = document.createElement("td");
