@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from router.models.rules import (
     QueueSelectorAttachment,
@@ -13,25 +13,23 @@ from router.models.rules import (
     WorkerSelectorAttachment,
 )
 from router.models.selectors import MAX_SELECTORS, PolicyWorkerSelector
-from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text, field_error
+from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text
 
 MAX_ATTACHMENTS = 100
 
 
 class _Mode(Model):
     min_concurrent_offers: PositiveInt32 = 1
-    max_concurrent_offers: PositiveInt32 = 1
+    max_concurrent_offers: PositiveInt32 = Field(default=1, validate_default=True)
     bypass_selectors: Flag = False
 
-    @model_validator(mode="after")
-    def _ordered(self) -> _Mode:
-        if self.min_concurrent_offers > self.max_concurrent_offers:
-            raise field_error(
-                "minConcurrentOffers",
-                f"must not exceed maxConcurrentOffers ({self.max_concurrent_offers}), "
-                f"not {self.min_concurrent_offers}",
-            )
-        return self
+    @field_validator("max_concurrent_offers")
+    @classmethod
+    def _ordered(cls, value: int, info: ValidationInfo) -> int:
+        least = info.data.get("min_concurrent_offers", 1)
+        if value < least:
+            raise ValueError(f"must be at least minConcurrentOffers ({least})")
+        return value
 
 
 class BestWorkerMode(_Mode):
@@ -128,17 +126,16 @@ class ExceptionRule(Model):
     actions: Annotated[list[ExceptionAction], Field(max_length=MAX_ATTACHMENTS)]
 
 
+def check_rules(rules: list[ExceptionRule]) -> list[ExceptionRule]:
+    if len({rule.id for rule in rules}) != len(rules):
+        raise ValueError("must have distinct ids")
+    return rules
+
+
 class ExceptionPolicy(Model):
     """What happens to jobs that wait too long or come to too long a queue."""
 
     KIND: ClassVar = "ExceptionPolicy"
 
     name: Name | None = None
-    exception_rules: Annotated[list[ExceptionRule], Field(max_length=MAX_ATTACHMENTS)] = []
-
-    @model_validator(mode="after")
-    def _distinct(self) -> ExceptionPolicy:
-        ids = [rule.id for rule in self.exception_rules]
-        if len(set(ids)) != len(ids):
-            raise field_error("exceptionRules", "must have distinct ids")
-        return self
+    exception_rules: Annotated[list[ExceptionRule], Field(max_length=MAX_ATTACHMENTS), AfterValidator(check_rules)] = []

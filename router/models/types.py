@@ -42,11 +42,6 @@ class Model(BaseModel):
     )
 
 
-def field_error(field: str, reason: str) -> PydanticCustomError:
-    """What a validator of a whole model raises: which of its fields (wire name) is wrong, and why."""
-    return PydanticCustomError("invalid_field", "{reason}", {"field": field, "reason": reason})
-
-
 def parse_time(value: Any) -> datetime:
     """A time as clients send it: RFC 3339, `Z` or an offset or none (UTC), fractions of any length,
     years from 0001. Digits beyond the microsecond are cut. Raises ValueError."""
@@ -140,10 +135,10 @@ LabelValue = Annotated[
 
 def check_labels(value: Mapping[str, Any]) -> Mapping[str, Any]:
     if len(value) > MAX_LABELS:
-        raise ValueError(f"must have at most {MAX_LABELS} entries, not {len(value)}")
+        raise PydanticCustomError("too_long", "too many entries", {"max_length": MAX_LABELS})
     for key in value:
         if not 1 <= len(key) <= MAX_KEY_LENGTH:
-            raise ValueError(f"keys must have 1 to {MAX_KEY_LENGTH} characters")
+            raise ValueError(f"must have keys of 1 to {MAX_KEY_LENGTH} characters")
     return value
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
-from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time, field_error
+from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time
 
 MAX_QUEUES: Final = 200
 MAX_CHANNELS: Final = 100
@@ -28,6 +28,12 @@ class RouterChannel(Model):
     max_number_of_jobs: PositiveInt32 | None = None
 
 
+def check_channels(channels: list[RouterChannel]) -> list[RouterChannel]:
+    if len({channel.channel_id for channel in channels}) != len(channels):
+        raise ValueError("must have distinct channelId values")
+    return channels
+
+
 class RouterWorkerInput(Model):
     """What a client may write of a worker: the document that a merge patch changes."""
 
@@ -35,17 +41,10 @@ class RouterWorkerInput(Model):
     capacity: PositiveInt32
     labels: Labels = {}
     tags: Labels = {}
-    channels: Annotated[list[RouterChannel], Field(max_length=MAX_CHANNELS)] = []
+    channels: Annotated[list[RouterChannel], Field(max_length=MAX_CHANNELS), AfterValidator(check_channels)] = []
     available_for_offers: Flag | None = None
     #: From 2024-01-18-preview on.
     max_concurrent_offers: PositiveInt32 | None = None
-
-    @model_validator(mode="after")
-    def _distinct_channels(self) -> RouterWorkerInput:
-        ids = [channel.channel_id for channel in self.channels]
-        if len(set(ids)) != len(ids):
-            raise field_error("channels", "must have distinct channelId values")
-        return self
 
     def channel(self, channel_id: str) -> RouterChannel | None:
         return next((channel for channel in self.channels if channel.channel_id == channel_id), None)

@@ -85,14 +85,15 @@ def _detail(error: ErrorDetails, shape: ObjectShape) -> ErrorDetail:
         )
     if kind == "missing":
         return ErrorDetail("MissingField", f"'{target}' is required.", target)
-    if kind == "invalid_field":
-        field = str(context["field"])
-        target = f"{target}.{field}" if target else field
-        return ErrorDetail("InvalidValue", f"'{target}' {context['reason']}.", target)
     said = _SAYINGS.get(kind)
     reason = said(context) if said is not None else f"is invalid: {error['msg']}"
-    secret = bool(location) and location[-1] in SECRET_FIELDS
-    given = "" if secret or kind in _SIZES else f", not {shown(error.get('input'))}"
+    value = error.get("input")
+    if location and location[-1] in _NEVER_SHOWN:
+        given = ""
+    elif kind in _SIZES and isinstance(value, (str, list, dict)):
+        given = f", not {len(value)}"
+    else:
+        given = f", not {shown(value)}"
     return ErrorDetail("InvalidValue", f"'{target}' {reason}{given}.", target)
 
 
@@ -145,3 +146,5 @@ _SAYINGS: Final[dict[str, Callable[[Mapping[str, Any]], str]]] = {
 }
 #: Where the size is wrong, the value itself says nothing.
 _SIZES: Final = frozenset({"string_too_long", "too_long", "too_short"})
+#: Secrets, and what holds them: a client may have put the secret itself there.
+_NEVER_SHOWN: Final = SECRET_FIELDS | {"credential", "clientCredential"}
