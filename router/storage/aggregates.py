@@ -56,9 +56,7 @@ class RowPage(Generic[R]):
 class AggregateStore(Generic[R]):
     """The truth rows of one kind."""
 
-    def __init__(
-        self, table: Table, kind: str, model: type[R], columns: Callable[[R], Mapping[str, Any]]
-    ) -> None:
+    def __init__(self, table: Table, kind: str, model: type[R], columns: Callable[[R], Mapping[str, Any]]) -> None:
         self._table = table
         self._kind = kind
         self._model: type[R] = model
@@ -82,9 +80,7 @@ class AggregateStore(Generic[R]):
         entity = self._entity(row, outbox)
         try:
             if spill:
-                await self._table.transact(
-                    [Write("replace" if row.version else "insert", entity), *spill]
-                )
+                await self._table.transact([Write("replace" if row.version else "insert", entity), *spill])
                 return await self.load(row.id)
             if row.version:
                 return replace(row, version=await self._table.replace(entity))
@@ -148,9 +144,7 @@ class AggregateStore(Generic[R]):
         if row.record is not None:
             columns["Kind"] = self._kind
             columns.update(self._columns(row.record))
-            columns.update(
-                write_document("Doc", row.record.model_dump_json(by_alias=True, exclude_none=True))
-            )
+            columns.update(write_document("Doc", row.record.model_dump_json(by_alias=True, exclude_none=True)))
         if outbox:
             columns.update(write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT))
         if row.settle_at:

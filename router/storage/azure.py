@@ -75,9 +75,7 @@ class AzureTables:
 
     async def ready(self) -> None:
         async with _translated():
-            await asyncio.gather(
-                *(self._service.create_table_if_not_exists(self._prefix + name) for name in TABLES)
-            )
+            await asyncio.gather(*(self._service.create_table_if_not_exists(self._prefix + name) for name in TABLES))
 
     async def close(self) -> None:
         await self._service.close()

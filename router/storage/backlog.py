@@ -73,9 +73,7 @@ class BacklogStore:
         entity = await self._table.get(key(queue_id), row)
         return _parse(queue_id, entity) if entity else None
 
-    async def open_jobs(
-        self, queue_id: str, *, before: str | None = None, page: int = 20
-    ) -> AsyncIterator[Waiting]:
+    async def open_jobs(self, queue_id: str, *, before: str | None = None, page: int = 20) -> AsyncIterator[Waiting]:
         """Jobs that may take an offer, first one first, up to the key `before`."""
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
         if before is not None:

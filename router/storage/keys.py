@@ -19,9 +19,7 @@ def key(id: str) -> str:
     """An id as (part of) a key. Different ids have different keys; `~` never occurs in one."""
     if len(id) <= _LONGEST and _SAFE.issuperset(id):
         return id
-    text = "".join(
-        letter if letter in _SAFE else "".join(f"={byte:02X}" for byte in letter.encode()) for letter in id
-    )
+    text = "".join(letter if letter in _SAFE else "".join(f"={byte:02X}" for byte in letter.encode()) for letter in id)
     if len(text) <= _LONGEST:
         return text
     return f"{text[: _LONGEST - 68]}=h{hashlib.sha256(id.encode()).hexdigest()}"

@@ -1,0 +1,47 @@
+"""What a worker has in use and can still take (contract section 5, "Matching")."""
+
+from __future__ import annotations
+
+from router.models.workers import RouterChannel, RouterWorker, WorkerRecord, WorkerState
+
+
+def in_use(worker: RouterWorker) -> int:
+    """Capacity in use by assignments and live offers."""
+    return sum(offer.capacity_cost for offer in worker.offers) + sum(
+        assignment.capacity_cost for assignment in worker.assigned_jobs
+    )
+
+
+def load_ratio(worker: RouterWorker) -> float:
+    return min(in_use(worker) / worker.capacity, 1.0)
+
+
+def jobs_on(record: WorkerRecord, channel_id: str) -> int:
+    """Jobs of a channel that the worker holds, assigned or offered."""
+    return sum(1 for channel in record.routing.job_channels.values() if channel == channel_id)
+
+
+def takes_offers(record: WorkerRecord) -> bool:
+    """Whether it takes offers at all, its free capacity aside."""
+    worker = record.worker
+    return bool(worker.available_for_offers) and worker.state is WorkerState.ACTIVE and not record.routing.deleting
+
+
+def has_offer_room(worker: RouterWorker) -> bool:
+    return worker.max_concurrent_offers is None or len(worker.offers) < worker.max_concurrent_offers
+
+
+def can_take(record: WorkerRecord, channel: RouterChannel) -> bool:
+    """Whether one more job of this channel fits."""
+    worker = record.worker
+    if in_use(worker) + channel.capacity_cost_per_job > worker.capacity:
+        return False
+    most = channel.max_number_of_jobs
+    return most is None or jobs_on(record, channel.channel_id) < most
+
+
+def open_channels(record: WorkerRecord) -> list[str]:
+    """The channels of which it could take a job now; none when it takes no offers."""
+    if not takes_offers(record) or not has_offer_room(record.worker):
+        return []
+    return [channel.channel_id for channel in record.worker.channels if can_take(record, channel)]

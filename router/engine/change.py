@@ -1,0 +1,24 @@
+"""What a decision yields: the record as it is to be, and the events that become true with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from router.models.events import EventDraft
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+
+R = TypeVar("R", JobRecord, WorkerRecord)
+
+
+@dataclass(frozen=True)
+class Change(Generic[R]):
+    """`record` None deletes. A change whose record equals the old one and has no events writes nothing."""
+
+    record: R | None
+    events: tuple[EventDraft, ...] = ()
+
+
+JobChange = Change[JobRecord]
+WorkerChange = Change[WorkerRecord]

@@ -1,0 +1,220 @@
+"""Jobs coming in, changing and being queued (contract section 5, "Job life")."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from router.engine import announce
+from router.engine.change import Change, JobChange
+from router.engine.evolve import evolve, move, revoke_all, sorted_notes
+from router.engine.selectors import expire, start
+from router.errors import BadRequest, Conflict, ErrorDetail
+from router.models.jobs import (
+    SETTLED,
+    JobRecord,
+    JobRouting,
+    JobStatus,
+    QueueAndMatchMode,
+    RouterJob,
+    RouterJobInput,
+    ScheduleAndSuspendMode,
+    SuspendMode,
+)
+from router.models.types import format_time
+
+_S = JobStatus
+#: What decides where a job goes: no longer changed once it is assigned.
+_ROUTING_FIELDS = {
+    "channel_id": "channelId",
+    "classification_policy_id": "classificationPolicyId",
+    "queue_id": "queueId",
+    "priority": "priority",
+    "requested_worker_selectors": "requestedWorkerSelectors",
+    "matching_mode": "matchingMode",
+}
+_FREE_FIELDS = ("channel_reference", "disposition_code", "labels", "tags")
+
+
+def create(id: str, wanted: RouterJobInput, now: datetime) -> JobChange:
+    """A new job, not yet anywhere: what follows is woken by RouterJobReceived. Raises BadRequest."""
+    mode = wanted.matching_mode
+    if isinstance(mode, ScheduleAndSuspendMode):
+        _check_schedule(mode, now)
+        status = _S.PENDING_SCHEDULE
+    elif isinstance(mode, SuspendMode):
+        status = _S.WAITING_FOR_ACTIVATION
+    else:
+        status = _S.PENDING_CLASSIFICATION if wanted.classification_policy_id else _S.CREATED
+    job = RouterJob(**{**_fields(wanted), "notes": sorted_notes(wanted.notes, now)}, id=id, status=status)
+    record = JobRecord(job=job, routing=JobRouting(created_at=now), etag="", modified=now)
+    events = [announce.job_received(job)]
+    if status is _S.WAITING_FOR_ACTIVATION:
+        events.append(announce.job_waiting_for_activation(job))
+    return Change(record, tuple(events))
+
+
+def update(record: JobRecord, wanted: RouterJobInput, now: datetime) -> JobChange:
+    """What a PATCH of an existing job does. Raises BadRequest, Conflict (409: settled and routing changed)."""
+    before = record.job
+    changed = {
+        name for name in (*_ROUTING_FIELDS, *_FREE_FIELDS) if _differs(getattr(before, name), getattr(wanted, name))
+    }
+    refused = sorted(changed & set(_ROUTING_FIELDS))
+    if before.status in SETTLED and refused:
+        names = [_ROUTING_FIELDS[name] for name in refused]
+        raise Conflict(
+            f"Job '{record.id}' is {before.status}: {', '.join(names)} can no longer be changed.",
+            details=[ErrorDetail("JobNotUpdatable", f"The job is {before.status}.", name) for name in names],
+        )
+    fields: dict[str, Any] = {name: getattr(wanted, name) for name in changed}
+    fields["notes"] = sorted_notes(wanted.notes, now)
+    if fields["notes"] == before.notes:
+        del fields["notes"]
+    if before.status in SETTLED:
+        return Change(evolve(record, job=fields))
+    record = evolve(record, job=fields)
+    if "matching_mode" in changed:
+        return _change_mode(record, before, changed, now)
+    return _reroute(record, before, changed, now)
+
+
+def reclassify(record: JobRecord) -> JobChange:
+    """`:reclassify`. Raises BadRequest without a classification policy, Conflict once assigned."""
+    job = record.job
+    if job.status in SETTLED:
+        raise Conflict(f"Job '{record.id}' is {job.status}: only a job not yet assigned can be reclassified.")
+    if not job.classification_policy_id:
+        raise BadRequest(
+            f"Job '{record.id}' has no classification policy.",
+            details=[ErrorDetail("MissingField", "The job has no classification policy.", "classificationPolicyId")],
+        )
+    return _to_classification(record)
+
+
+def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True) -> JobChange:
+    """The job waits in its queue from now on, or goes on waiting there with what has changed. A new stay gets
+    its exception rules anew; `enqueued_at` is kept if the job has one."""
+    assert record.job.queue_id is not None
+    enqueued_at = record.job.enqueued_at or now
+    record = evolve(
+        move(record, _S.QUEUED),
+        job={
+            "enqueued_at": enqueued_at,
+            "requested_worker_selectors": start(record.job.requested_worker_selectors, enqueued_at),
+            "attached_worker_selectors": start(record.job.attached_worker_selectors, enqueued_at),
+        },
+        routing={"stay": record.routing.stay + 1, "fired_rules": []} if new_stay else None,
+    )
+    return Change(record, (announce.job_queued(record.job),))
+
+
+def expire_selectors(record: JobRecord, now: datetime) -> JobChange:
+    """Selectors whose time has come no longer count; the job is to be matched again."""
+    if record.status not in (_S.QUEUED, _S.PENDING_CLASSIFICATION):
+        return Change(record)
+    requested, gone_requested = expire(record.job.requested_worker_selectors, now)
+    attached, gone_attached = expire(record.job.attached_worker_selectors, now)
+    if not gone_requested and not gone_attached:
+        return Change(record)
+    record = evolve(record, job={"requested_worker_selectors": requested, "attached_worker_selectors": attached})
+    return Change(record, (announce.selectors_expired(record.job, gone_requested, gone_attached),))
+
+
+def schedule(record: JobRecord, latest: datetime) -> JobChange:
+    """pendingSchedule -> scheduled, or scheduleFailed when the time lies beyond the job's life."""
+    mode = record.job.matching_mode
+    if record.status is not _S.PENDING_SCHEDULE or not isinstance(mode, ScheduleAndSuspendMode):
+        return Change(record)
+    if mode.schedule_at > latest:
+        reason = (
+            f"scheduleAt {format_time(mode.schedule_at)} is beyond the job's life, which ends {format_time(latest)}."
+        )
+        record = evolve(move(record, _S.SCHEDULE_FAILED), routing={"failure": reason})
+        return Change(record, (announce.job_scheduling_failed(record.job, reason),))
+    return Change(move(record, _S.SCHEDULED))
+
+
+def activation_due(record: JobRecord, now: datetime) -> JobChange:
+    """A scheduled job's time has come: it waits for its activation."""
+    mode = record.job.matching_mode
+    due = isinstance(mode, ScheduleAndSuspendMode) and mode.schedule_at <= now
+    if record.status not in (_S.SCHEDULED, _S.PENDING_SCHEDULE) or not due:
+        return Change(record)
+    assert isinstance(mode, ScheduleAndSuspendMode)
+    record = evolve(move(record, _S.WAITING_FOR_ACTIVATION), job={"scheduled_at": mode.schedule_at})
+    return Change(record, (announce.job_waiting_for_activation(record.job),))
+
+
+def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: datetime) -> JobChange:
+    mode = record.job.matching_mode
+    if isinstance(mode, QueueAndMatchMode):
+        if before.status in (_S.CREATED, _S.PENDING_CLASSIFICATION, _S.QUEUED):
+            return _reroute(record, before, changed, now)
+        classify = record.job.classification_policy_id and (
+            not record.job.queue_id or before.status is _S.CLASSIFICATION_FAILED or "labels" in changed
+        )
+        return _to_classification(record) if classify else enqueue(record, now)
+    record, events = revoke_all(record)
+    if isinstance(mode, ScheduleAndSuspendMode):
+        _check_schedule(mode, now)
+        record = evolve(move(record, _S.PENDING_SCHEDULE), job={"scheduled_at": None})
+        return Change(record, tuple(events))
+    if before.status is not _S.WAITING_FOR_ACTIVATION:
+        record = move(record, _S.WAITING_FOR_ACTIVATION)
+        events.append(announce.job_waiting_for_activation(record.job))
+    return Change(record, tuple(events))
+
+
+def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datetime) -> JobChange:
+    """Changed labels, queue, channel, selectors or policy of a job that is not suspended (contract section 5)."""
+    job, status = record.job, before.status
+    has_policy = bool(job.classification_policy_id)
+    to_classify = has_policy and bool(changed & {"labels", "classification_policy_id"})
+    if status in (_S.CREATED, _S.PENDING_CLASSIFICATION):
+        # Not yet anywhere: whoever is at it finds the row changed and starts again with this.
+        wanted = _S.PENDING_CLASSIFICATION if has_policy else _S.CREATED
+        if wanted is _S.CREATED and status is _S.PENDING_CLASSIFICATION:
+            return enqueue(record, now)
+        return Change(move(record, wanted))
+    if status is _S.CLASSIFICATION_FAILED:
+        if has_policy and (to_classify or "queue_id" in changed):
+            return _to_classification(record)
+        return enqueue(record, now) if not has_policy and job.queue_id else Change(record)
+    if status is not _S.QUEUED:
+        return Change(record)
+    if to_classify:
+        priority = before.priority if "priority" in changed else job.priority
+        return _to_classification(evolve(record, job={"priority": priority}))
+    if not changed & {"labels", "queue_id", "channel_id", "requested_worker_selectors", "classification_policy_id"}:
+        return Change(record)
+    moved = "queue_id" in changed
+    if moved:
+        record = evolve(record, job={"enqueued_at": None})
+    record, events = revoke_all(record)
+    queued = enqueue(record, now, new_stay=moved)
+    return Change(queued.record, (*events, *queued.events))
+
+
+def _to_classification(record: JobRecord) -> JobChange:
+    record, events = revoke_all(record)
+    return Change(evolve(move(record, _S.PENDING_CLASSIFICATION), routing={"failure": None}), tuple(events))
+
+
+def _check_schedule(mode: ScheduleAndSuspendMode, now: datetime) -> None:
+    if mode.schedule_at <= now:
+        message = f"scheduleAt must lie in the future, not at {format_time(mode.schedule_at)}."
+        raise BadRequest(message, details=[ErrorDetail("InvalidValue", message, "matchingMode.scheduleAt")])
+
+
+def _fields(wanted: RouterJobInput) -> dict[str, Any]:
+    return {name: getattr(wanted, name) for name in RouterJobInput.model_fields}
+
+
+def _differs(before: Any, after: Any) -> bool:
+    """Python holds True == 1 and 1 == 1.0; on the wire true and 1 are two values."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        return before != after or any(
+            isinstance(before[key], bool) != isinstance(value, bool) for key, value in after.items()
+        )
+    return bool(before != after)

@@ -1,0 +1,116 @@
+"""Offers of a job: issued, accepted, declined, expired, revoked. The job's row decides (contract section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from router.engine import announce, jobs
+from router.engine.change import Change, JobChange
+from router.engine.evolve import end_offers, evolve, move
+from router.errors import Conflict, NotFound
+from router.models.events import EventDraft
+from router.models.jobs import (
+    Decline,
+    JobOffer,
+    JobRecord,
+    JobStatus,
+    OfferOutcome,
+    RouterJobAssignment,
+)
+from router.models.workers import RouterWorker
+
+
+def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, now: datetime) -> JobChange | None:
+    """The job takes the offer for which the worker has reserved capacity; None if it no longer wants it."""
+    if offer.offer_id in record.routing.offers:
+        return Change(record)
+    if (
+        record.status is not JobStatus.QUEUED
+        or offer.offer_id in record.routing.ended_offers
+        or len(record.routing.offers) >= most
+        or offer.expires_at <= now
+        or any(held.worker_id == worker.id for held in record.routing.offers.values())
+    ):
+        return None
+    record = evolve(
+        record,
+        routing={
+            "offers": {**record.routing.offers, offer.offer_id: offer},
+            "scoring_failures": 0,
+            "retry_at": None,
+        },
+    )
+    return Change(record, (announce.offer_issued(record.job, offer, worker),))
+
+
+def accept(
+    record: JobRecord, offer_id: str, worker: RouterWorker, assignment_id: str, now: datetime
+) -> tuple[JobChange, str]:
+    """The change and the assignment's id: the same again when this offer has been accepted before. The job's other
+    offers are revoked. Raises Conflict (409)."""
+    for held_id, accepted in record.routing.accepted_offers.items():
+        if accepted == offer_id and held_id in record.job.assignments:
+            return Change(record), held_id
+    offer = record.routing.offers.get(offer_id)
+    if offer is None or record.status is not JobStatus.QUEUED:
+        raise Conflict(f"Offer '{offer_id}' of job '{record.id}' is no longer open: it {_end(record, offer_id)}.")
+    if offer.expires_at <= now:
+        raise Conflict(f"Offer '{offer_id}' of job '{record.id}' has expired.")
+    record, _ = end_offers(record, [offer_id], OfferOutcome.ACCEPTED)
+    record, events = end_offers(record, list(record.routing.offers), OfferOutcome.REVOKED)
+    assignment = RouterJobAssignment(assignment_id=assignment_id, worker_id=worker.id, assigned_at=now)
+    record = evolve(
+        move(record, JobStatus.ASSIGNED),
+        job={"assignments": {**record.job.assignments, assignment_id: assignment}},
+        routing={"accepted_offers": {**record.routing.accepted_offers, assignment_id: offer_id}},
+    )
+    accepted_event = announce.offer_accepted(record.job, worker, offer_id, assignment_id)
+    return Change(record, (accepted_event, *events)), assignment_id
+
+
+def decline(record: JobRecord, offer_id: str, worker_id: str, retry_at: datetime | None, now: datetime) -> JobChange:
+    """The worker does not want the job, ever or until `retry_at`. Raises NotFound: gone or accepted (contract)."""
+    offer = record.routing.offers.get(offer_id)
+    if offer is None or offer.worker_id != worker_id:
+        raise NotFound("Offer", offer_id)
+    record, events = end_offers(record, [offer_id], OfferOutcome.DECLINED)
+    declined = {**record.routing.declined, worker_id: Decline(declined_at=now, retry_at=retry_at)}
+    return Change(evolve(record, routing={"declined": declined}), tuple(events))
+
+
+def expire(record: JobRecord, now: datetime) -> JobChange:
+    """Every live offer whose time is over ends."""
+    due = [offer.offer_id for offer in record.routing.offers.values() if offer.expires_at <= now]
+    record, events = end_offers(record, due, OfferOutcome.EXPIRED)
+    return Change(record, tuple(events))
+
+
+def revoke(record: JobRecord, offer_ids: Iterable[str]) -> JobChange:
+    record, events = end_offers(record, offer_ids, OfferOutcome.REVOKED)
+    return Change(record, tuple(events))
+
+
+def queue_and_attach(
+    record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, now: datetime
+) -> JobChange | None:
+    """Like `attach`, for a job that may not have been queued yet: one commit does both."""
+    events: tuple[EventDraft, ...] = ()
+    if record.status is JobStatus.CREATED:
+        queued = jobs.enqueue(record, now)
+        assert queued.record is not None
+        record, events = queued.record, queued.events
+    attached = attach(record, offer, worker, most, now)
+    return attached and Change(attached.record, (*events, *attached.events))
+
+
+def _end(record: JobRecord, offer_id: str) -> str:
+    ended = record.routing.ended_offers.get(offer_id)
+    if ended is None:
+        return f"ended; the job is {record.status}"
+    return {
+        OfferOutcome.ACCEPTED: "was accepted",
+        OfferOutcome.DECLINED: "was declined",
+        OfferOutcome.EXPIRED: "has expired",
+        OfferOutcome.REVOKED: "was revoked",
+    }[ended.outcome]
