@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from router.models.operations import API_VERSIONS as API_VERSIONS
+from router.models.operations import OPERATIONS
+
 METER: Final = "JobRouter"
 """The meter's name, which the portal shows as the metric namespace; the tracer and the service share it."""
 
@@ -25,46 +28,11 @@ REQUEST_DIMENSIONS: Final = (
 )
 OPERATION_DURATION: Final = "router.operation.duration"
 
-WIRE_OPERATIONS: Final = (
-    "UpsertClassificationPolicy",
-    "GetClassificationPolicy",
-    "DeleteClassificationPolicy",
-    "ListClassificationPolicies",
-    "UpsertDistributionPolicy",
-    "GetDistributionPolicy",
-    "DeleteDistributionPolicy",
-    "ListDistributionPolicies",
-    "UpsertExceptionPolicy",
-    "GetExceptionPolicy",
-    "DeleteExceptionPolicy",
-    "ListExceptionPolicies",
-    "UpsertQueue",
-    "GetQueue",
-    "DeleteQueue",
-    "GetQueues",
-    "GetQueueStatistics",
-    "UpsertJob",
-    "GetJob",
-    "DeleteJob",
-    "GetJobs",
-    "GetInQueuePosition",
-    "ReclassifyJob",
-    "CancelJob",
-    "CompleteJob",
-    "CloseJob",
-    "UnassignJob",
-    "UpsertWorker",
-    "GetWorker",
-    "DeleteWorker",
-    "GetWorkers",
-    "AcceptJobOffer",
-    "DeclineJobOffer",
-)
-OWN_OPERATIONS: Final = ("ExplainJob", "Health", "OpenApi")
+WIRE_OPERATIONS: Final = tuple(operation.name for operation in OPERATIONS if not operation.ours)
+OWN_OPERATIONS: Final = (*(operation.name for operation in OPERATIONS if operation.ours), "Health", "OpenApi")
 UNKNOWN_OPERATION: Final = "Unknown"
 """What a name outside the two lists is counted as, so that nothing outside can add a series."""
 
-API_VERSIONS: Final = ("2023-11-01", "2024-01-18-preview")
 API_VERSION_NONE: Final = "none"
 API_VERSION_UNSUPPORTED: Final = "unsupported"
 

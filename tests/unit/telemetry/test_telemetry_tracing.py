@@ -1,0 +1,95 @@
+"""Spans: parents across processes, exceptions, and none at all while tracing is off."""
+
+from __future__ import annotations
+
+import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from router.telemetry import tracing
+
+REMOTE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def test_off_every_span_is_the_same_object() -> None:
+    assert tracing.span("GetJob", {"router.job.id": "j"}, REMOTE) is tracing.span("GetWorker")
+    with tracing.span("GetJob") as outer, tracing.span("GetJob") as inner:
+        outer.set("a", 1)
+        inner.fail("nothing happens")
+    assert tracing.current_traceparent() is None
+    assert tracing.current_ids() is None
+
+
+def test_a_span_has_its_attributes_and_continues_the_trace(spans: InMemorySpanExporter) -> None:
+    with tracing.span("UpsertJob", {"router.job.id": "j1", "router.queue.id": None}, REMOTE) as span:
+        span.set("http.response.status_code", 201)
+        span.set("router.offer.id", None)
+        traceparent = tracing.current_traceparent()
+        ids = tracing.current_ids()
+    (done,) = spans.get_finished_spans()
+    assert done.name == "UpsertJob"
+    assert done.kind is SpanKind.INTERNAL
+    assert done.attributes == {"router.job.id": "j1", "http.response.status_code": 201}
+    assert f"{done.context.trace_id:032x}" == "0af7651916cd43dd8448eb211c80319c"
+    assert done.parent is not None
+    assert f"{done.parent.span_id:016x}" == "b7ad6b7169203331"
+    assert traceparent == f"00-{done.context.trace_id:032x}-{done.context.span_id:016x}-01"
+    assert ids == (f"{done.context.trace_id:032x}", f"{done.context.span_id:016x}")
+
+
+def test_one_trace_from_the_request_through_the_event_to_the_offer(spans: InMemorySpanExporter) -> None:
+    with tracing.span("UpsertJob"):
+        in_the_outbox = tracing.current_traceparent()
+    with tracing.span("OnJobEvent", parent_traceparent=in_the_outbox), tracing.span("OfferJob"):
+        pass
+    request, offer, event = spans.get_finished_spans()
+    assert len({span.context.trace_id for span in (request, offer, event)}) == 1
+    assert event.parent is not None
+    assert event.parent.span_id == request.context.span_id
+    assert offer.parent is not None
+    assert offer.parent.span_id == event.context.span_id
+
+
+def test_the_hosts_span_is_nearer_than_the_header(spans: InMemorySpanExporter) -> None:
+    with tracing.span("host", parent_traceparent=REMOTE), tracing.span("UpsertJob", parent_traceparent=REMOTE):
+        pass
+    ours, host = spans.get_finished_spans()
+    assert ours.parent is not None
+    assert ours.parent.span_id == host.context.span_id
+
+
+def test_an_exception_is_recorded_and_goes_on(spans: InMemorySpanExporter) -> None:
+    with pytest.raises(LookupError), tracing.span("GetJob"):
+        raise LookupError("no such job")
+    (done,) = spans.get_finished_spans()
+    assert done.status.status_code is StatusCode.ERROR
+    assert [event.name for event in done.events] == ["exception"]
+
+
+def test_a_failure_without_an_exception(spans: InMemorySpanExporter) -> None:
+    with tracing.span("GetJob") as span:
+        span.fail("500")
+    (done,) = spans.get_finished_spans()
+    assert (done.status.status_code, done.status.description) == (StatusCode.ERROR, "500")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, "", "nonsense", REMOTE + "-extra", REMOTE.replace("00-0", "ff-0"), REMOTE.upper().replace("-", "_"),
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+    ],
+)  # fmt: skip
+def test_a_broken_traceparent_begins_a_new_trace(spans: InMemorySpanExporter, value: str | None) -> None:
+    assert tracing.valid_traceparent(value) is None
+    with tracing.span("GetJob", parent_traceparent=value):
+        pass
+    (done,) = spans.get_finished_spans()
+    assert done.parent is None
+
+
+@pytest.mark.parametrize("value", [REMOTE, "01" + REMOTE[2:] + "-what-is-to-come", "00" + REMOTE[2:-1] + "0"])
+def test_what_may_be_continued(value: str) -> None:
+    assert tracing.valid_traceparent(value) == value
