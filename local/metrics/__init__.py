@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from local.metrics.collector import Collector, start
+from local.metrics.mount import mount
 
-__all__ = ["Collector", "start"]
+__all__ = ["Collector", "mount", "start"]

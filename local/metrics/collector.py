@@ -14,7 +14,6 @@ from aiohttp import web
 from local.metrics.api import HISTORY, routes
 from local.metrics.envelopes import decode, points
 from local.metrics.history import History
-from local.metrics.mount import COLLECTOR_VARIABLE
 
 EXPORT_INTERVAL_MILLISECONDS: Final = 1000
 """How often app processes export on a developer's machine, so that the page is live."""
@@ -37,14 +36,18 @@ class Collector:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a host process needs in its environment to export metrics, and only those, and to show the page."""
+        """What a host process needs in its environment to export its metrics, and only those, to here."""
         return {
             "APPLICATIONINSIGHTS_CONNECTION_STRING": self.connection_string,
             "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_INTERVAL_MILLISECONDS),
             "OTEL_TRACES_EXPORTER": "none",
             "OTEL_LOGS_EXPORTER": "none",
-            COLLECTOR_VARIABLE: self.url,
         }
+
+    @property
+    def mount_option(self) -> str:
+        """What `python -m local.host --mount` takes so that the page is at the host's own address."""
+        return f"local.metrics:mount={self.url}"
 
     async def close(self) -> None:
         """Stop listening; app processes must be gone before, or their last metrics find nobody."""
