@@ -1,6 +1,6 @@
 """Pages of the local run that are not the app's: each serves its own path prefix, before the app's routes.
 
-A page is named in EXTRAS as `module:attribute`; the attribute is an `Extra`. The platform has none of them.
+A page is named as `module:attribute`; the attribute is an `Extra`. The platform has none of them.
 """
 
 from __future__ import annotations
@@ -8,11 +8,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from aiohttp import web
-
-EXTRAS: Final[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Extra:
     stop: Callable[[], Awaitable[None]] | None = None
 
 
-def load_extras(names: Iterable[str] = EXTRAS) -> list[Extra]:
+def load_extras(names: Iterable[str]) -> list[Extra]:
     extras = []
     for name in names:
         module, _, attribute = name.partition(":")

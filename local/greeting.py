@@ -1,0 +1,57 @@
+"""What a developer reads when the router is up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local.certificate import Certificate
+from local.options import ROOT, Options
+from local.parts import Parts
+
+
+def connection_string(parts: Parts, options: Options) -> str:
+    return f"endpoint=https://localhost:{parts.https_port}/;accesskey={_first_key(options)}"
+
+
+def greeting(parts: Parts, options: Options, certificate: Certificate | None) -> str:
+    """`certificate` is None where only HTTP is served."""
+    lines = [
+        "",
+        "The job router is ready.",
+        "",
+        f"  Endpoint           http://localhost:{parts.port}"
+        + (f"  and  https://localhost:{parts.https_port}" if certificate else ""),
+        f"  Development key    {_first_key(options)}",
+    ]
+    if certificate:
+        path = _short(certificate.certificate)
+        lines += [
+            f"  Connection string  {connection_string(parts, options)}",
+            f"  Metrics            http://localhost:{parts.port}/metrics-explorer",
+            "",
+            "The SDKs use https with a connection string. To trust the local certificate, start the client with",
+            f"  Python   SSL_CERT_FILE={path} REQUESTS_CA_BUNDLE={path}",
+            f"  Node     NODE_EXTRA_CA_CERTS={path}",
+        ]
+    lines += [
+        "",
+        "Try it in another terminal:",
+        f"  {_quickstart(parts)}",
+        "",
+        "Ctrl-C ends everything.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _quickstart(parts: Parts) -> str:
+    port = "" if parts.port == 7071 else f"PORT={parts.port} "
+    return f"{port}.venv/bin/python examples/quickstart.py"
+
+
+def _first_key(options: Options) -> str:
+    return options.access_keys.split(",")[0].strip()
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

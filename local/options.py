@@ -1,0 +1,70 @@
+"""What a developer may set for a local run, read from the environment in one place."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+# Everybody knows it, as everybody knows the emulators' keys: it protects nothing.
+DEVELOPMENT_KEY: Final = base64.b64encode(
+    hashlib.sha256(b"self-hosted-job-router development key").digest()
+).decode()
+
+
+class LocalError(Exception):
+    """Why a local run cannot start or go on, told to the developer in one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    port: int
+    https_port: int
+    data_dir: Path
+    workers: int
+    access_keys: str
+    event_subscribers: tuple[str, ...]
+
+
+def read_options(environment: Mapping[str, str] = os.environ) -> Options:
+    port = _port(environment, "PORT", 7071)
+    options = Options(
+        port=port,
+        https_port=_port(environment, "HTTPS_PORT", port + 1),
+        data_dir=(ROOT / (environment.get("DATA_DIR") or ".data")).resolve(),
+        workers=_number(environment, "WORKERS", 1, 1, 64),
+        access_keys=environment.get("ROUTER_ACCESS_KEYS") or DEVELOPMENT_KEY,
+        event_subscribers=tuple(_subscribers(environment.get("ROUTER_EVENT_SUBSCRIBERS", ""))),
+    )
+    if options.port == options.https_port:
+        raise LocalError(f"PORT and HTTPS_PORT are both {port}; they must differ.")
+    return options
+
+
+def _subscribers(text: str) -> list[str]:
+    urls = [part.strip() for part in text.split(",") if part.strip()]
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise LocalError(f"ROUTER_EVENT_SUBSCRIBERS: {url!r} is not an http or https URL.")
+    return urls
+
+
+def _port(environment: Mapping[str, str], name: str, default: int) -> int:
+    return _number(environment, name, default, 1, 65535)
+
+
+def _number(environment: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    text = environment.get(name, "")
+    if not text:
+        return default
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise LocalError(f"{name} must be a number from {low} to {high}, not {text!r}.")
+    return int(text)

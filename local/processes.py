@@ -1,0 +1,126 @@
+"""Child processes with a pid file each: started in a session of their own, ended gently, then by force."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+from local.options import LocalError
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Part:
+    """One running process."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, pid_file: Path, gently: signal.Signals) -> None:
+        self.name = name
+        self._process = process
+        self._pid_file = pid_file
+        self._gently = gently
+        pid_file.write_text(f"{process.pid}\n")
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    async def ended(self) -> str:
+        """Waits for the end and says how it came about."""
+        code = await self._process.wait()
+        self._forget()
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+    async def end(self, seconds: float) -> None:
+        if self.running:
+            self._process.send_signal(self._gently)
+            try:
+                await asyncio.wait_for(self._process.wait(), seconds)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        self._forget()
+
+    def _forget(self) -> None:
+        # Only our own note: a newer process may have written its pid meanwhile.
+        if read_pid(self._pid_file) == self.pid:
+            self._pid_file.unlink(missing_ok=True)
+
+
+async def start_part(
+    name: str,
+    command: Sequence[str],
+    pid_file: Path,
+    *,
+    cwd: Path,
+    environment: Mapping[str, str] | None = None,
+    output: IO[bytes] | None = None,
+    gently: signal.Signals = signal.SIGTERM,
+) -> Part:
+    """Starts a process that does not see the terminal's Ctrl-C, and that does not outlive this one (on Linux)."""
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=cwd,
+        env=environment,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,
+        preexec_fn=_die_with_parent(gently),
+    )
+    return Part(name, process, pid_file, gently)
+
+
+def _die_with_parent(gently: signal.Signals) -> Callable[[], None] | None:
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+
+    def ask_kernel() -> None:
+        prctl(_PR_SET_PDEATHSIG, int(gently))
+
+    return ask_kernel
+
+
+def read_pid(pid_file: Path) -> int | None:
+    try:
+        return int(pid_file.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def refuse_second_run(data_dir: Path, names: Sequence[str]) -> None:
+    """Pid files of processes that are gone are cleared away; a process that still runs is one clear message."""
+    for name in names:
+        pid_file = data_dir / f"{name}.pid"
+        pid = read_pid(pid_file)
+        if pid is not None and is_ours(pid):
+            raise LocalError(
+                f"{name} of an earlier start still runs (process {pid}) in {data_dir}. "
+                f"End that run, or `kill {pid}`, or set DATA_DIR and PORT for a second router."
+            )
+        pid_file.unlink(missing_ok=True)
+
+
+def is_ours(pid: int) -> bool:
+    """Whether the process lives and is a part of a local router; process numbers are used again."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True  # no /proc on this system: believe the pid file
+    return any(word in command for word in (b"azurite", b"local.topic", b"local.host", b"func"))

@@ -1,0 +1,257 @@
+"""Starts the parts of a local run, waits until they are ready, serves until Ctrl-C and ends them all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from local import metrics
+from local.app_hosts import AppHosts, worker_pid_file
+from local.certificate import Certificate, ensure_certificate
+from local.commands import (
+    azurite_command,
+    core_tools_command,
+    full_azurite_command,
+    topic_command,
+    write_local_settings,
+    write_subscriptions,
+)
+from local.greeting import greeting
+from local.network import answers, choose_port, port_is_free, wait_until_it_answers
+from local.options import ROOT, LocalError, Options
+from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
+from local.processes import Part, refuse_second_run, start_part
+
+_PART_SECONDS: Final = 30.0
+_APP_END_SECONDS: Final = 3.5
+_PART_END_SECONDS: Final = 1.2
+
+
+def tell(message: str) -> None:
+    print(message, flush=True)
+
+
+async def start_everything(options: Options, app_dir: Path, *, core_tools: bool) -> None:
+    """`make start` and `make start-func`."""
+    stop = _stop_on_signals()
+    data_dir = options.data_dir
+    for folder in ("azurite", "topic", "logs"):
+        (data_dir / folder).mkdir(parents=True, exist_ok=True)
+    refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(options)])
+    _refuse_busy_ports(options)
+    parts = make_parts(options, load_parts(data_dir))
+    certificate = ensure_certificate(data_dir)
+    async with contextlib.AsyncExitStack() as ending:
+        blob_ports = await ending.enter_async_context(_stores(parts, options, app_dir, core_tools=core_tools))
+        collector = await metrics.start(parts.metrics_port)
+        ending.push_async_callback(collector.close)
+        parts = replace(parts, metrics_environment=collector.environment)
+        save_parts(data_dir, parts)
+        settings = app_settings(parts, options)
+        if core_tools:
+            await _serve_core_tools(parts, options, app_dir, settings, blob_ports, stop)
+            return
+        hosts = _app_hosts(parts, certificate, options, app_dir, settings)
+        ending.push_async_callback(hosts.end, _APP_END_SECONDS)
+        await hosts.start()
+        if not await _unless_stopped(hosts.wait_until_ready(), stop):
+            return
+        tell(greeting(parts, options, certificate))
+        while not stop.is_set():
+            await _first(stop.wait(), hosts.down.wait())
+            if hosts.down.is_set() and not stop.is_set():
+                tell(
+                    f"The app {hosts.last_words}. The other parts still run; start the app again with "
+                    "`make start-app`, or press Ctrl-C to end them too."
+                )
+                await stop.wait()
+        tell("Ending.")
+
+
+async def start_app_alone(options: Options, app_dir: Path) -> None:
+    """`make start-app`: the app against the parts of a `make start` that still runs."""
+    stop = _stop_on_signals()
+    parts = load_parts(options.data_dir)
+    if parts is None or not (
+        await answers(f"http://127.0.0.1:{parts.azurite_port}/")
+        and await answers(f"{parts.topic_endpoint}/health", status=200)
+    ):
+        raise LocalError(f"The other parts do not run in {options.data_dir}; `make start` starts everything.")
+    refuse_second_run(options.data_dir, _app_names(options))
+    for port in (parts.port, parts.https_port):
+        _refuse_busy_port(port, "")
+    certificate = ensure_certificate(options.data_dir)
+    hosts = _app_hosts(parts, certificate, options, app_dir, app_settings(parts, options))
+    try:
+        await hosts.start()
+        if await _unless_stopped(hosts.wait_until_ready(), stop):
+            tell(greeting(parts, options, certificate))
+            await _first(stop.wait(), hosts.down.wait())
+            if hosts.down.is_set():
+                raise LocalError(f"The app {hosts.last_words}.")
+    finally:
+        await hosts.end(_APP_END_SECONDS)
+
+
+@contextlib.asynccontextmanager
+async def _stores(
+    parts: Parts, options: Options, app_dir: Path, *, core_tools: bool
+) -> AsyncIterator[tuple[int, int] | None]:
+    """Azurite and the topic, ready; their unforeseen end ends the run."""
+    data_dir = options.data_dir
+    blob_ports = None
+    command = azurite_command(parts, data_dir)
+    if core_tools:
+        first = choose_port(None, ())
+        blob_ports = first, choose_port(None, {first})
+        command = full_azurite_command(parts, data_dir, *blob_ports)
+    subscriptions = data_dir / "subscriptions.json"
+    write_subscriptions(subscriptions, app_dir, parts, options)
+    running: list[Part] = []
+    task = asyncio.current_task()
+    assert task is not None
+    unforeseen: list[str] = []
+
+    async def watch(part: Part) -> None:
+        how = await part.ended()
+        unforeseen.append(f"{part.name} {how}; see {data_dir / 'logs' / part.name}.log.")
+        task.cancel()
+
+    watchers: list[asyncio.Task[None]] = []
+    try:
+        # Azurite saves its data when it is interrupted, not when it is terminated.
+        for name, line, gently in (
+            ("azurite", command, signal.SIGINT),
+            (
+                "eventgrid",
+                topic_command(parts, data_dir, subscriptions, os.environ.get("ROUTER_EVENTGRID_SCHEMA")),
+                signal.SIGTERM,
+            ),
+        ):
+            with (data_dir / "logs" / f"{name}.log").open("ab") as log:
+                part = await start_part(name, line, data_dir / f"{name}.pid", cwd=ROOT, output=log, gently=gently)
+            running.append(part)
+            watchers.append(asyncio.create_task(watch(part)))
+        azurite, topic = await asyncio.gather(
+            wait_until_it_answers(f"http://127.0.0.1:{parts.azurite_port}/", seconds=_PART_SECONDS),
+            wait_until_it_answers(f"{parts.topic_endpoint}/health", status=200, seconds=_PART_SECONDS),
+        )
+        if not (azurite and topic):
+            name = "eventgrid" if azurite else "azurite"
+            raise LocalError(f"{name} is not ready after {_PART_SECONDS:.0f} s; see {data_dir}/logs/{name}.log.")
+        yield blob_ports
+    except asyncio.CancelledError:
+        if not unforeseen:
+            raise
+        task.uncancel()
+        raise LocalError(" ".join(unforeseen)) from None
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+        await asyncio.gather(*(part.end(_PART_END_SECONDS) for part in running))
+
+
+async def _serve_core_tools(
+    parts: Parts,
+    options: Options,
+    app_dir: Path,
+    settings: Mapping[str, str],
+    blob_ports: tuple[int, int] | None,
+    stop: asyncio.Event,
+) -> None:
+    command = core_tools_command(parts)
+    assert blob_ports is not None
+    account = parts.tables_connection_string
+    base = "http://127.0.0.1:{}/devstoreaccount1"
+    storage = f"{account}BlobEndpoint={base.format(blob_ports[0])};QueueEndpoint={base.format(blob_ports[1])};"
+    settings = {"AzureWebJobsStorage": storage, **settings}
+    write_local_settings(app_dir, settings)
+    environment = {**os.environ, **settings, "FUNCTIONS_WORKER_RUNTIME": "python"}
+    func = await start_part("func", command, options.data_dir / "app.pid", cwd=app_dir, environment=environment)
+    try:
+        ready = asyncio.create_task(wait_until_it_answers(f"{parts.app_url}/health", status=200, seconds=120))
+        ended = asyncio.create_task(func.ended())
+        await _first(stop.wait(), ready, ended)
+        if ready.done() and ready.result():
+            tell(greeting(parts, options, None))
+        await _first(stop.wait(), ended)
+        if ended.done():
+            raise LocalError(f"func {ended.result()}.")
+    finally:
+        await func.end(_APP_END_SECONDS)
+
+
+def _app_hosts(
+    parts: Parts, certificate: Certificate, options: Options, app_dir: Path, settings: Mapping[str, str]
+) -> AppHosts:
+    environment = {
+        **os.environ,
+        **settings,
+        "LOCAL_HOST_SYSTEM_KEY": parts.system_key,
+        "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
+        "WEBSITE_HOSTNAME": f"localhost:{parts.port}",
+    }
+    return AppHosts(
+        parts,
+        certificate,
+        app_dir=app_dir,
+        data_dir=options.data_dir,
+        workers=options.workers,
+        environment=environment,
+        extras=["local.metrics.mount:EXTRA"],
+        tell=tell,
+    )
+
+
+def _app_names(options: Options) -> list[str]:
+    return [worker_pid_file(number).removesuffix(".pid") for number in range(options.workers)]
+
+
+def _refuse_busy_ports(options: Options) -> None:
+    _refuse_busy_port(options.port, "Set PORT to a free one.")
+    _refuse_busy_port(options.https_port, "Set HTTPS_PORT (it is PORT+1 otherwise) to a free one.")
+
+
+def _refuse_busy_port(port: int, advice: str) -> None:
+    if not port_is_free(port):
+        raise LocalError(f"Port {port} on 127.0.0.1 is in use by another program. {advice}".strip())
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32":
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _unless_stopped(wait: Awaitable[None], stop: asyncio.Event) -> bool:
+    """Waits, and says whether that came to its end before the developer stopped the run."""
+    task = asyncio.ensure_future(wait)
+    await _first(task, stop.wait())
+    if stop.is_set():
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
+    await task
+    return True
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    """Until the first of these ends; tasks are left running, coroutines are not."""
+    tasks = [(wait, wait if isinstance(wait, asyncio.Task) else asyncio.ensure_future(wait)) for wait in waits]
+    await asyncio.wait([task for _, task in tasks], return_when=asyncio.FIRST_COMPLETED)
+    for wait, task in tasks:
+        if task is not wait:
+            task.cancel()
