@@ -32,7 +32,8 @@ class Collector:
 
     @property
     def connection_string(self) -> str:
-        return f"InstrumentationKey={_INSTRUMENTATION_KEY};IngestionEndpoint={self.url}/"
+        # No slash at the end: the exporter adds its path to this as it stands.
+        return f"InstrumentationKey={_INSTRUMENTATION_KEY};IngestionEndpoint={self.url}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,7 +60,7 @@ async def start(port: int = 0) -> Collector:
     history = History(time.time)
     app = web.Application(client_max_size=_MAX_BODY_BYTES)
     app[HISTORY] = history
-    app.router.add_post("/{version:v2|v2[.]1}/track", _track)
+    app.router.add_post("/v2.1/track", _track)
     app.router.add_routes(routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

@@ -31,7 +31,7 @@ _INSTRUMENTATIONS: Final = (
     "urllib3",
 )
 
-_LOOPBACK: Final = re.compile(r"IngestionEndpoint=https?://(127\.0\.0\.1|localhost|\[::1\])[:/]", re.IGNORECASE)
+_LOOPBACK: Final = re.compile(r"IngestionEndpoint=https?://(127\.0\.0\.1|localhost|\[::1\])(?=[:/;]|$)", re.IGNORECASE)
 
 _lock = threading.Lock()
 _configured = False

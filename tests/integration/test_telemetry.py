@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -157,7 +158,7 @@ def test_azure_sdk_calls_are_dependencies(received: Sink) -> None:
         "from azure.data.tables import TableServiceClient\n"
         "client = TableServiceClient('http://127.0.0.1:9/a', credential=AzureNamedKeyCredential('a', 'a2V5'),\n"
         "                            retry_total=0)\n"
-        "with tracing.span('GetJob'):\n"
+        f"with tracing.span('GetJob', None, {PARENT!r}):\n"
         "    try:\n"
         "        client.get_table_client('jobs').get_entity('p', 'r')\n"
         "    except AzureError:\n"
@@ -264,7 +265,7 @@ def test_switching_on_takes_at_most_half_a_second() -> None:
     assert min(taken) < 0.5
 
 
-async def test_the_local_collector_receives_the_same(tmp_path: Path) -> None:
+async def test_the_local_collector_receives_the_same() -> None:
     collector = await start()
     try:
         process = await spawn(
@@ -273,16 +274,15 @@ async def test_the_local_collector_receives_the_same(tmp_path: Path) -> None:
             collector.environment,
         )
         assert await process.wait() == 0
-        totals = {(d["Operation"], d["StatusCode"]): tally.count for d, tally in collector.history.totals("ApiRequestRouter")}
+        found = collector.history.totals("ApiRequestRouter")
+        totals = {(series["Operation"], series["StatusCode"]): tally.count for series, tally in found}
         assert totals == {("GetJob", "200"): 5, ("GetJob", "404"): 1}
         assert collector.history.namespace("ApiRequestRouter") == "JobRouter"
     finally:
         await collector.close()
 
 
-async def spawn(program: str, environment: dict[str, str]) -> Any:
-    import asyncio
-
+async def spawn(program: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
     connection = environment["APPLICATIONINSIGHTS_CONNECTION_STRING"]
     return await asyncio.create_subprocess_exec(
         sys.executable,
