@@ -34,7 +34,7 @@ def check_credentials(headers: Mapping[str, str], keys: tuple[str, ...], port: i
 
 
 def _is_one_of(key: str, keys: tuple[str, ...]) -> bool:
-    given = key.encode()
+    given = _bytes(key)
     return any(hmac.compare_digest(given, known.encode()) for known in keys)
 
 
@@ -45,16 +45,27 @@ def _check_token(token: str, keys: tuple[str, ...], port: int) -> None:
         raise _unauthorized(
             "Invalid aeg-sas-token. Valid format: r=UrlEncodedResource&e=UrlEncodedUtcExpiration&s=UrlEncodedSignature."
         )
-    given = unquote(signature).encode()
+    given = _bytes(unquote(signature))
     expected = [_sign(key, unsigned) for key in keys]
     if not any(sign is not None and hmac.compare_digest(given, sign) for sign in expected):
         raise _unauthorized("The signature of the aeg-sas-token is not valid for this topic.")
-    resource = urlsplit(unquote(parts["r"]))
-    if resource.hostname not in ("127.0.0.1", "localhost") or resource.port != port:
+    if not _is_this_topic(unquote(parts["r"]), port):
         raise _unauthorized("The resource of the aeg-sas-token is not this topic.")
     expires = _parse_expiry(unquote_plus(parts["e"]), unquote(parts["e"]))
     if expires is None or expires <= datetime.now(UTC):
         raise _unauthorized("The aeg-sas-token has expired, or its expiration is not a time.")
+
+
+def _is_this_topic(resource: str, port: int) -> bool:
+    try:
+        url = urlsplit(resource)
+        return url.hostname in ("127.0.0.1", "localhost") and url.port == port
+    except ValueError:
+        return False
+
+
+def _bytes(header: str) -> bytes:
+    return header.encode("utf-8", "surrogateescape")  # as aiohttp decoded it
 
 
 def _sign(key: str, unsigned: str) -> bytes | None:
@@ -62,7 +73,7 @@ def _sign(key: str, unsigned: str) -> bytes | None:
         secret = base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
         return None  # a key that is not base64 cannot sign tokens
-    return base64.b64encode(hmac.new(secret, unsigned.encode(), hashlib.sha256).digest())
+    return base64.b64encode(hmac.new(secret, _bytes(unsigned), hashlib.sha256).digest())
 
 
 def _parse_expiry(*texts: str) -> datetime | None:

@@ -47,7 +47,7 @@ class Handshake:
 
     def follow(self, code: str) -> bool:
         """The validation URL was followed; says whether its code is right."""
-        if not hmac.compare_digest(code.encode(), self._code.encode()):
+        if not hmac.compare_digest(code.encode("utf-8", "replace"), self._code.encode()):
             return False
         self._task.cancel()
         self._done("by its validation URL")

@@ -8,15 +8,20 @@ have a thread.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+
+_log = logging.getLogger("local.topic")
 
 _CHECKPOINT_BYTES = 16 * 1024 * 1024
 _COMMIT_BYTES = 16 * 1024  # about what a small commit adds to the log: a few pages
 _REMOVE_AFTER_SECONDS = 0.05  # deliveries wait this long for others, or for a publish, to be removed with
+_AFTER_FAILURE_SECONDS = 1.0
 _ROWS_PER_COMMIT = 500  # bounds how long one commit of removals may hold up the loop
 
 _TABLES = """
@@ -106,9 +111,9 @@ class Store:
         return text
 
     def counts(self) -> dict[str, int]:
-        """Rows for each subscription. Removals that still waited are made first."""
-        removed, self._removed = self._removed, []
-        self._write([], removed, {})
+        """Rows for each subscription. Removals and attempts that still waited are written first."""
+        self._write([], self._removed, self._attempts)
+        self._removed, self._attempts = [], {}
         return dict(self._db.execute("SELECT subscription, count(*) FROM pending GROUP BY subscription").fetchall())
 
     def drop(self, subscription: str) -> None:
@@ -136,18 +141,20 @@ class Store:
         self._db.execute("INSERT OR REPLACE INTO meta VALUES ('schema', ?)", (schema,))
 
     async def close(self) -> None:
-        if self._checkpoint_task is not None:
-            await self._checkpoint_task
-        for _ in range(2 + len(self._removed) // _ROWS_PER_COMMIT):
+        await self._end_checkpoint()
+        for _ in range(2 + max(len(self._removed), len(self._attempts)) // _ROWS_PER_COMMIT):
             self._flush()
-        if self._checkpoint_task is not None:
-            await self._checkpoint_task
+        await self._end_checkpoint()
         self._cancel_timer()
         self._db.close()
 
-    def _plan_removal(self) -> None:
+    async def _end_checkpoint(self) -> None:
+        if self._checkpoint_task is not None:
+            await asyncio.gather(self._checkpoint_task, return_exceptions=True)
+
+    def _plan_removal(self, seconds: float = _REMOVE_AFTER_SECONDS) -> None:
         if self._removal_timer is None:
-            self._removal_timer = asyncio.get_running_loop().call_later(_REMOVE_AFTER_SECONDS, self._flush)
+            self._removal_timer = asyncio.get_running_loop().call_later(seconds, self._flush)
 
     def _flush(self) -> None:
         """Write all that waits, in one transaction, and tell those who wait for it."""
@@ -157,17 +164,20 @@ class Store:
             return  # the checkpoint flushes when it is done
         incoming, self._incoming = self._incoming, []
         removed, self._removed = self._removed[:_ROWS_PER_COMMIT], self._removed[_ROWS_PER_COMMIT:]
-        attempts, self._attempts = self._attempts, {}
+        attempts = dict(islice(self._attempts.items(), _ROWS_PER_COMMIT))
         rows = self._with_ids(row for added, _ in incoming for row in added)
         try:
             self._write(rows, removed, attempts)
         except Exception as error:
+            _log.error("the store could not be written: %s", error)
             self._removed = removed + self._removed
-            self._attempts = attempts | self._attempts
+            self._plan_removal(_AFTER_FAILURE_SECONDS)
             for _, done in incoming:
                 if not done.done():
                     done.set_exception(error)
         else:
+            for row_id in attempts:
+                del self._attempts[row_id]
             self._committed(rows)
             for _, done in incoming:
                 if not done.done():  # its publisher may have hung up
