@@ -1,0 +1,179 @@
+"""Results of rules: what fits the place of use, and a reason that quotes no text for what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from router.models.selectors import LabelOperator, PolicyWorkerSelector, RouterQueueSelector
+from router.rules.failure import RuleResultError
+from router.rules.results import (
+    as_condition,
+    as_priority,
+    as_queue_selectors,
+    as_score,
+    as_scores,
+    as_worker_selectors,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "priority"),
+    [
+        (0, 0),
+        (-5, -5),
+        (1.0, 1),
+        (-0.0, 0),
+        (Decimal("10.00"), 10),
+        (2**31 - 1, 2**31 - 1),
+        (-(2**31), -(2**31)),
+        (1e3, 1000),
+    ],
+)
+def test_priorities(value: object, priority: int) -> None:
+    result = as_priority(value)
+    assert result == priority
+    assert type(result) is int
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        False,
+        None,
+        "10",
+        "",
+        1.5,
+        Decimal("1.5"),
+        2**31,
+        -(2**31) - 1,
+        1e300,
+        float("nan"),
+        float("inf"),
+        Decimal("NaN"),
+        [1],
+        {"value": 1},
+    ],
+)
+def test_no_priorities(value: object) -> None:
+    with pytest.raises(RuleResultError, match="priority must be") as failure:
+        as_priority(value)
+    assert failure.value.code == "InvalidRuleResult"
+
+
+@pytest.mark.parametrize(("value", "condition"), [(True, True), (False, False), (None, False)])
+def test_conditions(value: object, condition: bool) -> None:
+    assert as_condition(value) is condition
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "", [], {}, Decimal(1)])
+def test_no_conditions(value: object) -> None:
+    with pytest.raises(RuleResultError, match="condition must be true or false"):
+        as_condition(value)
+
+
+@pytest.mark.parametrize(("value", "score"), [(200, 200.0), (0.5, 0.5), (Decimal("0.667"), 0.667), (-1, -1.0)])
+def test_scores(value: object, score: float) -> None:
+    result = as_score(value)
+    assert result == score
+    assert type(result) is float
+
+
+@pytest.mark.parametrize("value", [True, None, "1", float("nan"), float("-inf"), 10**400, Decimal("Infinity"), [1]])
+def test_no_scores(value: object) -> None:
+    with pytest.raises(RuleResultError, match="finite number"):
+        as_score(value)
+
+
+def test_batches_have_one_score_for_each_worker() -> None:
+    assert as_scores([1, 2.5, Decimal(3)], 3) == [1.0, 2.5, 3.0]
+    assert as_scores((), 0) == []
+    for value, complaint in [
+        ([1], "each of 2 workers, not 1"),
+        ("12", "a list of scores, not a text of 2"),
+        (1, "not 1"),
+        ({}, "an object"),
+    ]:
+        with pytest.raises(RuleResultError, match=complaint):
+            as_scores(value, 2)
+    with pytest.raises(RuleResultError, match="finite"):
+        as_scores([1, True], 2)
+
+
+def test_queue_selectors() -> None:
+    value = [
+        {"key": "Region", "labelOperator": "equal", "value": "EU"},
+        {"Key": "Size", "LabelOperator": "GreaterThanOrEqual", "VALUE": Decimal("5"), "unknown": 1},
+        {"key": "Any", "labelOperator": "notEqual", "value": None},
+    ]
+    assert as_queue_selectors(value) == [
+        RouterQueueSelector(key="Region", label_operator=LabelOperator.EQUAL, value="EU"),
+        RouterQueueSelector(key="Size", label_operator=LabelOperator.GREATER_THAN_OR_EQUAL, value=5),
+        RouterQueueSelector(key="Any", label_operator=LabelOperator.NOT_EQUAL),
+    ]
+
+
+def test_a_single_selector_is_a_list_of_one() -> None:
+    assert len(as_queue_selectors({"key": "a", "labelOperator": "equal", "value": 1})) == 1
+    assert as_queue_selectors([]) == []
+
+
+def test_worker_selectors_start_active_and_keep_their_duration() -> None:
+    value = [
+        {
+            "key": "Id",
+            "labelOperator": "equal",
+            "value": "w1",
+            "expiresAfterSeconds": Decimal("45.5"),
+            "expedite": True,
+            "status": "expired",
+            "expiresAt": "2026-01-01T00:00:00Z",
+        }
+    ]
+    assert as_worker_selectors(value) == [
+        PolicyWorkerSelector(
+            key="Id", label_operator=LabelOperator.EQUAL, value="w1", expires_after_seconds=45.5, expedite=True
+        )
+    ]
+
+
+@pytest.mark.parametrize("convert", [as_queue_selectors, as_worker_selectors])
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (None, "list of selectors, not blank"),
+        ("key", "list of selectors, not a text of 3 characters"),
+        (3, "not 3"),
+        (["x"], "Selector 0 must be an object"),
+        ([{"labelOperator": "equal", "value": 1}], "Selector 0, key"),
+        ([{"key": "a", "labelOperator": "equal"}, {"key": "a", "value": 1}], "Selector 1, labelOperator"),
+        ([{"key": "a", "labelOperator": "like", "value": 1}], "labelOperator"),
+        ([{"key": 5, "labelOperator": "equal", "value": 1}], "key"),
+        ([{"key": "a", "labelOperator": "equal", "value": [1]}], "value"),
+        ([{"key": "a", "labelOperator": "equal", "value": float("nan")}], "value"),
+        ([{"key": "a", "labelOperator": "equal", "value": 1}] * 101, "101 selectors; at most 100"),
+    ],
+)
+def test_no_selectors(convert: Callable[[object], Any], value: object, complaint: str) -> None:
+    with pytest.raises(RuleResultError, match=complaint):
+        convert(value)
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [as_priority, as_condition, as_score, as_queue_selectors, as_worker_selectors, lambda value: as_scores(value, 1)],
+)
+def test_a_text_in_a_result_is_never_quoted(convert: Callable[[object], Any]) -> None:
+    for value in (
+        "the-function-key",
+        ["the-function-key"],
+        [{"key": ["the-function-key"]}],
+        [{"key": "k", "labelOperator": "the-function-key"}],
+    ):
+        with pytest.raises(RuleResultError) as failure:
+            convert(value)
+        assert "the-function-key" not in str(failure.value)
