@@ -37,6 +37,8 @@ var tableNames = [
   'backlog'
   'availability'
   'deadlines'
+  'members'
+  'throughput'
 ]
 var serverless = empty(readRegions)
 var regions = concat([location], readRegions)

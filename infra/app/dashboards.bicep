@@ -1,0 +1,115 @@
+// What people look at: the workbook, the alerts with whom they tell, and the availability test of /health.
+
+@description('Region.')
+param location string
+
+@description('Tags.')
+param tags object
+
+@description('Short hash that makes names unique.')
+param token string
+
+@description('Application Insights resource that everything here reads.')
+param applicationInsightsId string
+
+@description('E-mail address for alerts; empty for none.')
+param alertEmail string
+
+@description('URL to test from outside; empty for no test.')
+param healthUrl string
+
+var alerts = loadJsonContent('../alerts.json')
+
+resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
+  name: guid(applicationInsightsId, 'job-router')
+  location: location
+  tags: tags
+  kind: 'shared'
+  properties: {
+    displayName: 'Job Router'
+    category: 'workbook'
+    sourceId: applicationInsightsId
+    serializedData: loadTextContent('../workbook.json')
+  }
+}
+
+resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
+  name: 'ag-router-${token}'
+  location: 'global'
+  tags: tags
+  properties: {
+    groupShortName: 'job-router'
+    enabled: true
+    emailReceivers: [
+      {
+        name: 'operator'
+        emailAddress: alertEmail
+        useCommonAlertSchema: true
+      }
+    ]
+  }
+}
+
+resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for alert in alerts: {
+  name: '${alert.name}-${token}'
+  location: location
+  tags: tags
+  properties: {
+    displayName: alert.displayName
+    description: alert.description
+    severity: alert.severity
+    enabled: true
+    scopes: [applicationInsightsId]
+    evaluationFrequency: alert.evaluationFrequency
+    windowSize: alert.windowSize
+    criteria: {
+      allOf: [
+        {
+          query: alert.query
+          timeAggregation: alert.timeAggregation
+          metricMeasureColumn: alert.?metricMeasureColumn
+          operator: alert.operator
+          threshold: alert.threshold
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    autoMitigate: true
+    actions: {
+      actionGroups: empty(alertEmail) ? [] : [people.id]
+    }
+  }
+}]
+
+resource availability 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(healthUrl)) {
+  name: 'health-${token}'
+  location: location
+  tags: union(tags, { 'hidden-link:${applicationInsightsId}': 'Resource' })
+  kind: 'standard'
+  properties: {
+    Name: 'Job Router health'
+    SyntheticMonitorId: 'health-${token}'
+    Kind: 'standard'
+    Enabled: true
+    Frequency: 300
+    Timeout: 30
+    RetryEnabled: true
+    Locations: [
+      { Id: 'emea-nl-ams-azr' }
+      { Id: 'us-va-ash-azr' }
+      { Id: 'apac-sg-sin-azr' }
+    ]
+    Request: {
+      RequestUrl: healthUrl
+      HttpVerb: 'GET'
+    }
+    ValidationRules: {
+      ExpectedHttpStatusCode: 200
+      SSLCheck: true
+      SSLCertRemainingLifetimeCheck: 7
+    }
+  }
+}

@@ -1,0 +1,38 @@
+"""Check that a deployment fits together: templates, azd, package and code agree on every name.
+
+    python -m scripts.check_deployment [--root FOLDER]
+
+Prints one line for each broken reference, and fails if there is one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from scripts.deployment import app, package, project, references, templates
+
+
+def problems(root: Path) -> list[str]:
+    """Everything that is broken in the project under `root`."""
+    root = root.resolve()
+    found = [*templates.problems(root), *project.problems(root), *package.problems(root)]
+    answer = app.ask(root)
+    if isinstance(answer, str):
+        return [*found, f"function_app.py cannot be imported: {answer}"]
+    return [*found, *references.problems(root, answer)]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Check that a deployment fits together.")
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
+    found = problems(parser.parse_args(arguments).root)
+    for problem in found:
+        print(problem)
+    print(f"{len(found)} problems" if found else "The deployment fits together.")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,147 @@
+"""Rules for azd's side of a deployment: azure.yaml, its hooks, and the parameters that they hand to the templates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import yaml  # type: ignore[import-untyped]  # its types are a package of their own
+
+from scripts.deployment import tables
+from scripts.deployment.bicep import BicepFile
+
+_NAME: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+_SUBSTITUTION: Final = re.compile(r"\$\{(\w+)(=[^}]*)?\}")
+_SH_VARIABLE: Final = re.compile(r"\$\{?([A-Z][A-Z0-9_]+)")
+_PWSH_VARIABLE: Final = re.compile(r"\$env:([A-Z][A-Z0-9_]+)")
+_SET: Final = re.compile(r"azd env set ['\"]?([A-Z][A-Z0-9_]+)")
+_PASSED: Final = re.compile(r"^ {4,}(\w+)=[\"$]", re.MULTILINE)
+#: What azd itself puts into an environment.
+_AZD_VARIABLES: Final = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_PRINCIPAL_ID"}
+#: Variables of the shell.
+_SHELL_VARIABLES: Final = {"CDPATH"}
+
+
+def problems(root: Path) -> Iterator[str]:
+    try:
+        config = yaml.safe_load((root / "azure.yaml").read_text())
+    except (OSError, yaml.YAMLError) as error:
+        yield f"azure.yaml: {error}"
+        return
+    main = BicepFile(root / "infra/main.bicep")
+    known = set(_substituted(root)) | main.outputs | _AZD_VARIABLES | _SHELL_VARIABLES
+    yield from (f"azure.yaml: {problem}" for problem in _azure_yaml(root, config))
+    yield from _parameters(root, main)
+    yield from _hooks(root, known)
+    yield from _host(root)
+
+
+def _azure_yaml(root: Path, config: dict[str, Any]) -> Iterator[str]:
+    """What the published schema says, for the parts that the project uses."""
+    yield from (f"{key} is no key of the schema" for key in sorted(set(config) - tables.AZURE_YAML_KEYS))
+    name = config.get("name", "")
+    if len(name) < 2 or not _NAME.match(name):
+        yield f"name {name!r} is not lowercase letters, digits and hyphens"
+    infra = config.get("infra", {})
+    if infra.get("provider", "bicep") not in {"bicep", "terraform"}:
+        yield f"infra.provider {infra['provider']} is unknown"
+    module = root / infra.get("path", "infra") / f"{infra.get('module', 'main')}.bicep"
+    if not module.is_file():
+        yield f"{module.relative_to(root)} does not exist"
+    services = config.get("services") or {}
+    if not services:
+        yield "no services"
+    tagged = "".join(path.read_text() for path in (root / "infra").rglob("*.bicep"))
+    for service, options in services.items():
+        yield from (f"services.{service}: {problem}" for problem in _service(root, options))
+        if f"'azd-service-name': '{service}'" not in tagged:
+            yield f"services.{service}: no resource is tagged azd-service-name {service}"
+    for hook, options in (config.get("hooks") or {}).items():
+        if hook not in tables.AZURE_YAML_HOOKS:
+            yield f"hooks.{hook} is no hook of the schema"
+        yield from (f"hooks.{hook}{problem}" for problem in _hook(root, options))
+
+
+def _service(root: Path, options: dict[str, Any]) -> Iterator[str]:
+    host = options.get("host")
+    if host not in tables.AZURE_YAML_HOSTS:
+        yield f"host {host} is unknown"
+    if "project" not in options:
+        yield "project is required"
+    elif not (root / options["project"] / "host.json").is_file():
+        yield f"project {options['project']} has no host.json"
+    if options.get("language") not in tables.AZURE_YAML_LANGUAGES:
+        yield f"language {options.get('language')} is unknown"
+    yield from (f"{key} is not allowed" for key in sorted(set(options) - tables.AZURE_YAML_SERVICE_KEYS))
+
+
+def _hook(root: Path, options: dict[str, Any], place: str = "") -> Iterator[str]:
+    yield from (f"{place}.{key} is unknown" for key in sorted(set(options) - tables.AZURE_YAML_HOOK_KEYS))
+    systems = {"windows", "posix"} & set(options)
+    if place == "" and systems != {"windows", "posix"}:
+        yield " must name a script for windows and one for posix"
+    for system in sorted(systems):
+        yield from _hook(root, options[system], f".{system}")
+    if systems:
+        yield from (f"{place}.{key} stands beside windows and posix" for key in sorted(set(options) - systems))
+        return
+    if options.get("shell") not in {"sh", "pwsh"}:
+        yield f"{place}.shell {options.get('shell')} is neither sh nor pwsh"
+    if not (root / options.get("run", "")).is_file():
+        yield f"{place}.run {options.get('run')} does not exist"
+
+
+def _substituted(root: Path) -> dict[str, str]:
+    """The variables that main.parameters.json takes from the azd environment."""
+    return dict(_SUBSTITUTION.findall((root / "infra/main.parameters.json").read_text()))
+
+
+def _parameters(root: Path, main: BicepFile) -> Iterator[str]:
+    where = "infra/main.parameters.json"
+    given = json.loads((root / where).read_text())["parameters"]
+    for name in sorted(set(given) - set(main.parameters)):
+        yield f"{where}: main.bicep has no parameter {name}"
+    for name, parameter in main.parameters.items():
+        value = str(given.get(name, {}).get("value", ""))
+        if not parameter.optional and name not in given:
+            yield f"{where}: {name} is missing"
+        if parameter.secure and value and not _SUBSTITUTION.fullmatch(value):
+            yield f"{where}: {name} is a secret and must come from the azd environment"
+
+
+def _hooks(root: Path, known: set[str]) -> Iterator[str]:
+    """Both shells of a hook set and read the same variables, which exist, and pass parameters that exist."""
+    folder = root / "scripts/hooks"
+    scripts = {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.suffix in {".sh", ".ps1"}}
+    assigned = {name for source in scripts.values() for name in _SET.findall(source)}
+    template = set(BicepFile(root / "infra/event-subscriptions.bicep").parameters)
+    for name in sorted({Path(name).stem for name in scripts}):
+        posix, windows = scripts.get(f"{name}.sh"), scripts.get(f"{name}.ps1")
+        if posix is None or windows is None:
+            yield f"scripts/hooks/{name}: one of .sh and .ps1 is missing"
+            continue
+        if set(_SET.findall(posix)) != set(_SET.findall(windows)):
+            yield f"scripts/hooks/{name}: .sh and .ps1 set different variables"
+        read = set(_SH_VARIABLE.findall(posix)) | set(_PWSH_VARIABLE.findall(windows))
+        for variable in sorted(read - known - assigned):
+            yield f"scripts/hooks/{name}: nothing sets {variable}"
+        for parameter in sorted(set(_PASSED.findall(posix)) ^ set(_PASSED.findall(windows))):
+            yield f"scripts/hooks/{name}: only one of .sh and .ps1 passes {parameter}"
+        for parameter in sorted(set(_PASSED.findall(posix)) - template):
+            yield f"scripts/hooks/{name}: event-subscriptions.bicep has no parameter {parameter}"
+    for variable in sorted(assigned - known - set(_PWSH_VARIABLE.findall("".join(scripts.values())))):
+        yield f"scripts/hooks: nothing reads {variable}"
+
+
+def _host(root: Path) -> Iterator[str]:
+    """What the app and the templates take for granted of host.json."""
+    host = json.loads((root / "host.json").read_text())
+    if host.get("version") != "2.0":
+        yield "host.json: version must be 2.0"
+    if host.get("extensions", {}).get("http", {}).get("routePrefix") != "":
+        yield "host.json: routePrefix must be empty, as routes begin with routing/"
+    if not str(host.get("extensionBundle", {}).get("version", "")).startswith("[4"):
+        yield "host.json: Flex Consumption needs an extension bundle of version 4 or later"
