@@ -37,10 +37,8 @@ def extract(package: Path) -> dict[str, object]:
         name: re.findall(r'= "(\w+)"', body)
         for name, body in re.findall(r"enum Known(AcsRouter\w+) \{(.*?)\}", declarations, flags=re.S)
     }
-    predicates = (package / "dist/esm/predicates.d.ts").read_text()
-    events = sorted(set(re.findall(r'"Microsoft\.Communication\.(Router\w+)"', predicates)))
     version = json.loads((package / "package.json").read_text())["version"]
-    return {"notice": NOTICE, "version": version, "events": events, "interfaces": interfaces, "enums": enums}
+    return {"notice": NOTICE, "version": version, "interfaces": interfaces, "enums": enums}
 
 
 if __name__ == "__main__":
