@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, to_json
 
 from router.api.wire.names import ListShape, ObjectShape, Shape, shape_of
@@ -61,6 +62,8 @@ def wire_path(location: Sequence[int | str], shape: Shape) -> str:
         elif step == "[key]":  # pydantic's mark of an invalid key
             continue
         else:
+            if isinstance(shape, ObjectShape) and step not in shape.fields:
+                step = to_camel(step)  # pydantic names a wrong default by its Python name
             plain = len(step) <= _MAX_SHOWN and step.replace("_", "a").replace("-", "a").isalnum()
             path += (f".{step}" if path else step) if plain else f"[{shown(step)}]"
             shape = shape.inner(step) if isinstance(shape, ObjectShape) else None

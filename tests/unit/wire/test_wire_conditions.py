@@ -18,10 +18,15 @@ NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
 def _holds(conditions: Conditions, etag: str | None = "abc", modified: datetime | None = NOW) -> bool:
     try:
         conditions.check(etag, modified if etag is not None else None)
-    except ConditionNotMet as error:
-        assert (error.status, error.code) == (412, "ConditionNotMet")
+    except ConditionNotMet:
         return False
     return True
+
+
+def test_what_does_not_hold_is_412() -> None:
+    with pytest.raises(ConditionNotMet, match='its ETag is "abc"') as caught:
+        Conditions(if_match='"x"').check("abc", NOW)
+    assert (caught.value.status, caught.value.code) == (412, "ConditionNotMet")
 
 
 @pytest.mark.parametrize(

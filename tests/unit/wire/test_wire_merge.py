@@ -104,7 +104,9 @@ MODES = ["bestWorker", "longestIdle", "roundRobin"]
 
 
 @given(st.sampled_from(MODES), st.sampled_from(MODES), objects, objects)
-def test_another_kind_leaves_nothing_of_the_old(old: str, new: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_another_kind_leaves_nothing_of_the_old(
+    old: str, new: str, before: dict[str, Any], after: dict[str, Any]
+) -> None:
     target = {"mode": {**merge_patch({}, before), "kind": old}, "name": "n"}
     patch = {"mode": {**after, "kind": new}}
     merged = merge_patch(target, patch, DistributionPolicy)

@@ -58,7 +58,10 @@ JOB: dict[str, Any] = {
     "matchingMode": {"kind": "scheduleAndSuspend", "scheduleAt": "2023-01-01T00:00:00Z"},
     "requestedWorkerSelectors": [{"key": "K", "labelOperator": "equal", "expedite": True}],
 }
-WORKER: dict[str, Any] = {"channels": [{"channelId": "c", "capacityCostPerJob": 1, "maxNumberOfJobs": 2}], "capacity": 1}
+WORKER: dict[str, Any] = {
+    "channels": [{"channelId": "c", "capacityCostPerJob": 1, "maxNumberOfJobs": 2}],
+    "capacity": 1,
+}
 DOCUMENTS = [
     (ClassificationPolicy, POLICY),
     (ExceptionPolicy, RULES),

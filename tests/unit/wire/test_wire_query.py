@@ -79,8 +79,17 @@ def test_job_filters() -> None:
 
 def test_active_is_what_the_contract_says() -> None:
     assert sorted(ACTIVE) == sorted(
-        "pendingClassification queued assigned classificationFailed completed pendingSchedule scheduled scheduleFailed"
-        " waitingForActivation".split()
+        [
+            "pendingClassification",
+            "queued",
+            "assigned",
+            "classificationFailed",
+            "completed",
+            "pendingSchedule",
+            "scheduled",
+            "scheduleFailed",
+            "waitingForActivation",
+        ]
     )
 
 
