@@ -6,7 +6,6 @@ environment on every request would cost as much as the request itself.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -70,7 +69,7 @@ class Topic:
             await client.send(events)
         except HttpResponseError as error:
             raise _refusal(error) from error
-        except (AzureError, OSError, asyncio.TimeoutError) as error:
+        except (TimeoutError, AzureError, OSError) as error:
             raise TopicBusy(f"The topic did not answer: {error}") from error
 
     async def close(self) -> None:
@@ -110,7 +109,10 @@ class Topic:
 
 
 def _refusal(error: Any) -> TopicRefused:
-    status = error.status_code
+    from azure.core.exceptions import ResourceNotFoundError
+
+    # The SDK raises its own error for a 404, without the answer.
+    status = 404 if isinstance(error, ResourceNotFoundError) else error.status_code
     message = f"The topic answered {status}: {error.message}"
     if status in _TRANSIENT or status is None:
         return TopicBusy(message, _retry_after(error))

@@ -1,0 +1,75 @@
+"""What the Event Grid trigger hands over, as the Functions worker decodes it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from azure.functions.eventgrid import EventGridEventInConverter
+from azure.functions.meta import Datum
+from event_samples import NOW, drafts, pending
+
+from router.events.envelope import EventSchema, envelope
+from router.events.receive import Poisoned, read_event
+from router.models.event_catalogue import EventName
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+BOTH = list(EventSchema)
+WORKER_ONLY = {
+    EventName.WORKER_REGISTERED,
+    EventName.WORKER_UPDATED,
+    EventName.WORKER_DELETED,
+    EventName.WORKER_DEREGISTERED,
+}
+
+
+def delivered(wire: dict[str, Any]) -> Any:
+    return EventGridEventInConverter.decode(Datum(type="json", value=json.dumps(wire)), trigger_metadata=None)
+
+
+@pytest.mark.parametrize("schema", BOTH)
+@pytest.mark.parametrize("name", list(EventName))
+def test_every_event_wakes_what_it_concerns(name: EventName, schema: EventSchema) -> None:
+    draft = drafts()[name]
+    event = pending(type=draft.type, subject=draft.subject, data=draft.data, traceparent=TRACE)
+    wake = read_event(delivered(envelope(event, schema)))
+    assert wake is not None
+    assert (wake.event_id, wake.name, wake.subject, wake.time) == ("event-1", name, draft.subject, NOW)
+    assert wake.traceparent == TRACE
+    assert wake.job_id == (None if name in WORKER_ONLY else "job-1")
+    assert wake.worker_id == draft.data.get("workerId")
+    assert wake.queue_id == draft.data.get("queueId")
+
+
+@pytest.mark.parametrize("schema", BOTH)
+@pytest.mark.parametrize("type_name", ["SMSReceived", "RouterJobFoo"])
+def test_events_of_other_origins_are_ignored(type_name: str, schema: EventSchema) -> None:
+    assert read_event(delivered(envelope(pending(type=type_name, data={}), schema))) is None
+
+
+def test_an_event_without_a_type_is_of_other_origin() -> None:
+    assert read_event(delivered({"id": "1", "data": {}})) is None
+
+
+@pytest.mark.parametrize("schema", BOTH)
+@pytest.mark.parametrize(
+    "data",
+    [None, "text", [], {}, {"jobId": 7}, {"jobId": ""}, {"jobId": "x" * 257}, {"jobId": "j", "queueId": {}}],
+)
+def test_an_unreadable_event_is_named_and_fails(
+    data: Any, schema: EventSchema, caplog: pytest.LogCaptureFixture
+) -> None:
+    wire = {**envelope(pending(), schema), "data": data}
+    with caplog.at_level(logging.ERROR), pytest.raises(Poisoned) as raised:
+        read_event(delivered(wire))
+    assert raised.value.event_id == "event-1"
+    assert "event-1" in caplog.text
+
+
+def test_an_event_without_an_id_fails() -> None:
+    wire = envelope(pending(), EventSchema.EVENT_GRID)
+    del wire["id"]
+    with pytest.raises(Poisoned):
+        read_event(delivered(wire))
