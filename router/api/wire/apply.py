@@ -1,4 +1,7 @@
-"""What a PATCH makes of a resource: names, merge, validation, canonical form. Nothing is stored here."""
+"""What a PATCH makes of a resource: names, merge, validation, canonical form. Nothing is stored here.
+
+Secrets of a policy's rules may be new and in the clear, or masks that a client sent back: before it is stored a
+policy goes through `router.rules.secrets.seal_secrets`."""
 
 from __future__ import annotations
 
@@ -10,13 +13,12 @@ from pydantic import BaseModel
 from router.api.wire.documents import canonical, job_document, worker_document
 from router.api.wire.merge import merge_patch
 from router.api.wire.names import canonicalise
-from router.api.wire.validate import refusal, validate
+from router.api.wire.validate import validate
 from router.errors import ErrorDetail
 from router.models.jobs import JobRecord, RouterJobInput
 from router.models.operations import GA
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
-from router.models.secrets import MASK, map_secrets
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import RouterWorkerInput, WorkerRecord
 
@@ -25,11 +27,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def distribution_policy_document(current: Document | None, patch: Document) -> Document:
-    return _with_secrets(current, _document(DistributionPolicy, current, patch))
+    return _document(DistributionPolicy, current, patch)
 
 
 def classification_policy_document(current: Document | None, patch: Document) -> Document:
-    return _with_secrets(current, _document(ClassificationPolicy, current, patch))
+    return _document(ClassificationPolicy, current, patch)
 
 
 def exception_policy_document(current: Document | None, patch: Document, new_id: Callable[[], str]) -> Document:
@@ -123,32 +125,3 @@ def _condition(selector: RouterWorkerSelector) -> tuple[object, ...]:
         selector.expires_after_seconds,
         selector.expedite,
     )
-
-
-def _with_secrets(current: Document | None, document: Document) -> Document:
-    """The document with masked secrets (what an answer showed, sent back) replaced by those that are set."""
-    known: dict[str, str] = {}
-    lost: list[str] = []
-
-    def note(address: str, secret: str) -> str:
-        known.setdefault(address, secret)
-        return secret
-
-    def restore(address: str, secret: str) -> str:
-        if secret != MASK:
-            return secret
-        if address not in known:
-            lost.append(address)
-        return known.get(address, secret)
-
-    if current is not None:
-        map_secrets(current, note)
-    restored = map_secrets(document, restore)
-    if lost:
-        raise refusal([_masked_secret(address) for address in lost])
-    return restored
-
-
-def _masked_secret(address: str) -> ErrorDetail:
-    uri, _, name = address.rpartition(" ")
-    return ErrorDetail("InvalidValue", f"'{name}' is masked, and none is set for '{uri[:200]}': send the secret.", name)

@@ -15,8 +15,8 @@ from pydantic_core import to_json
 from router.models.jobs import JobRecord, RouterJobInput
 from router.models.operations import GA
 from router.models.queues import with_id_label
-from router.models.secrets import MASK, map_secrets
 from router.models.workers import RouterWorkerInput, WorkerRecord
+from router.rules.secrets import redact_secrets
 
 _JOB_FIELDS: Final = set(RouterJobInput.model_fields)
 _WORKER_FIELDS: Final = set(RouterWorkerInput.model_fields)
@@ -30,11 +30,11 @@ def canonical(model: BaseModel) -> dict[str, Any]:
 
 
 def render_distribution_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **_masked(document)}
+    return {"etag": etag, "id": id, **redact_secrets(document)}
 
 
 def render_classification_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **_masked(document)}
+    return {"etag": etag, "id": id, **redact_secrets(document)}
 
 
 def render_exception_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,3 @@ def page_body(items: Sequence[dict[str, Any]], next_link: str | None) -> dict[st
 def json_bytes(body: Any) -> bytes:
     """An answer's body."""
     return to_json(body)
-
-
-def _masked(document: dict[str, Any]) -> dict[str, Any]:
-    return map_secrets(document, lambda _address, _secret: MASK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ from router.models.policies import ClassificationPolicy, DistributionPolicy, Exc
 from router.models.queues import RouterQueue
 from router.models.selectors import SelectorStatus
 from router.models.workers import RouterJobOffer, RouterWorker, RouterWorkerAssignment, WorkerRecord, WorkerRouting
+from router.rules.secrets import MASK, SecretBox, seal_secrets
 
 NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
 SELECTOR = sdk.RouterWorkerSelector(
@@ -322,38 +324,34 @@ def test_queues() -> None:
     assert queue_document(most, render_queue("q", "e", most)) == most
 
 
-@pytest.mark.parametrize("secret", ["functionKey", "appKey"])
-def test_secrets_are_masked_and_kept(secret: str) -> None:
-    rule = {"kind": "function", "functionUri": "https://f", "credential": {secret: "s3cret", "clientId": "me"}}
-    attachment = {"kind": "ruleEngine", "rule": rule}
-    document = classification_policy_document(
-        None, {"prioritizationRule": rule, "queueSelectorAttachments": [attachment]}
-    )
+BOX = SecretBox(base64.b64encode(bytes(32)).decode())
+FUNCTION = {
+    "kind": "function",
+    "functionUri": "https://f",
+    "credential": {"functionKey": "s3cret", "appKey": "s3cret too", "clientId": "me"},
+}
+WEBHOOK = {
+    "kind": "webhook",
+    "webhookUri": "https://w",
+    "authorizationServerUri": "https://a",
+    "clientCredential": {"clientId": "me", "clientSecret": "s3cret"},
+}
+
+
+def test_secrets_are_never_answered_and_survive_being_sent_back() -> None:
+    attachment = {"kind": "ruleEngine", "rule": FUNCTION}
+    patch = {"prioritizationRule": WEBHOOK, "queueSelectorAttachments": [attachment]}
+    document = seal_secrets(classification_policy_document(None, patch), BOX, "p")
     answer = wired(render_classification_policy("p", "e", document))
     assert "s3cret" not in json.dumps(answer)
-    assert answer["prioritizationRule"]["credential"] == {secret: "********", "clientId": "me"}
-    # Other fields, and the answer sent back, keep it.
-    assert classification_policy_document(document, {"name": "n"}) == {**document, "name": "n"}
-    assert classification_policy_document(document, answer) == document
-    elsewhere = {"prioritizationRule": {**answer["prioritizationRule"], "functionUri": "https://other"}}
-    with pytest.raises(RouterError) as caught:
-        classification_policy_document(document, elsewhere)
-    assert caught.value.details[0].target == secret
-    with pytest.raises(RouterError):
-        classification_policy_document(None, answer)
-
-
-def test_webhook_secrets_are_masked_and_kept() -> None:
-    rule = {
-        "kind": "webhook",
-        "webhookUri": "https://w",
-        "authorizationServerUri": "https://a",
-        "clientCredential": {"clientId": "me", "clientSecret": "s3cret"},
-    }
-    document = distribution_policy_document(None, {"mode": {"kind": "bestWorker", "scoringRule": rule}})
-    answer = wired(render_distribution_policy("p", "e", document))
-    assert "s3cret" not in json.dumps(answer)
-    assert distribution_policy_document(document, answer) == document
+    assert "sealed" not in json.dumps(answer)
+    assert answer["prioritizationRule"]["clientCredential"] == {"clientId": "me", "clientSecret": MASK}
+    for change in (answer, patch, {}):
+        again = classification_policy_document(document, change)
+        assert seal_secrets(again, BOX, "p", document) == document
+    scoring = {"mode": {"kind": "bestWorker", "scoringRule": FUNCTION}}
+    answer = wired(render_distribution_policy("d", "e", distribution_policy_document(None, scoring)))
+    assert answer["mode"]["scoringRule"]["credential"] == {"functionKey": MASK, "appKey": MASK, "clientId": "me"}
 
 
 def test_data_that_looks_like_a_secret_is_data() -> None:
