@@ -28,10 +28,11 @@ from router.models.events import PendingEvent
 _log = logging.getLogger(__name__)
 
 LANES: Final = 4
-#: The waits between the attempts at a request while the topic is well.
-RETRY_SECONDS: Final = (0.05, 0.25)
-#: After a request that failed for good nothing is sent for a while, so that callers do not wait for a topic that
-#: is down; the while doubles from the first to the last of these.
+#: The waits between the attempts at a request. Callers do not hold up an answer, so a topic that restarts is waited
+#: for: its events go on within a moment of its return, in order, and nobody has to find them in the outbox.
+RETRY_SECONDS: Final = (0.05, 0.2, 0.5, 1.0, 1.5, 2.0, 2.0)
+#: After a request that failed for good nothing is sent for a while, so that nothing piles up before a topic that is
+#: down; the while doubles from the first to the last of these.
 PAUSE_SECONDS: Final = (0.25, 4.0)
 #: A `Retry-After` of the topic is believed up to this.
 MAX_RETRY_AFTER_SECONDS: Final = 30.0
@@ -108,6 +109,8 @@ class EventPublisher:
         schema: EventSchema = EventSchema.EVENT_GRID,
         source: str = DEFAULT_SOURCE,
         lanes: int = LANES,
+        retry_seconds: Sequence[float] = RETRY_SECONDS,
+        pause_seconds: tuple[float, float] = PAUSE_SECONDS,
         jitter: Callable[[], float] = lambda: 0.5,
     ) -> None:
         """`jitter` yields numbers in [0, 1) that spread retries; `source` is the CloudEvents attribute."""
@@ -115,7 +118,10 @@ class EventPublisher:
         self._schema = schema
         self._source = source
         self._lanes = [_Lane() for _ in range(lanes)]
+        self._retry_seconds = tuple(retry_seconds)
+        self._pause_seconds = pause_seconds
         self._jitter = jitter
+        self._closing = False
         self._failures = 0
         self._paused_until = 0.0
 
@@ -146,7 +152,8 @@ class EventPublisher:
         await done
 
     async def close(self) -> None:
-        """Send what waits, then close the topic's client."""
+        """Send what waits, without patience, then close the topic's client."""
+        self._closing = True
         tasks = [lane.task for lane in self._lanes if lane.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._topic.close()
@@ -206,14 +213,14 @@ class EventPublisher:
 
     async def _attempt(self, wires: list[dict[str, Any]]) -> None:
         # A topic that has just failed gets one attempt, to see whether it is back.
-        waits = () if self._failures else RETRY_SECONDS
-        for wait in waits:
+        for wait in () if self._failures else self._retry_seconds:
             try:
                 return await self._topic.send(wires)
             except TopicBusy as error:
-                if (error.retry_after or 0.0) > RETRY_SECONDS[-1]:
-                    raise  # longer than a caller can wait
-                await asyncio.sleep(wait * (0.5 + self._jitter()))
+                asked = error.retry_after or 0.0
+                if self._closing or asked > self._retry_seconds[-1]:
+                    raise
+                await asyncio.sleep(max(asked, wait * (0.5 + self._jitter())))
         return await self._topic.send(wires)
 
     def _refused(self, lane: _Lane, item: _Item, error: NotAcceptable) -> None:
@@ -227,7 +234,7 @@ class EventPublisher:
         now = asyncio.get_running_loop().time()
         if now < self._paused_until:  # another lane has met the same failure
             return
-        first, last = PAUSE_SECONDS
+        first, last = self._pause_seconds
         pause = min(last, first * 2**self._failures) * (0.75 + self._jitter() / 2)
         pause = max(pause, min(error.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
         self._failures = min(self._failures + 1, 10)

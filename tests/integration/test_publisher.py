@@ -12,7 +12,6 @@ import pytest
 from aiohttp import web
 from azure.core.credentials import AccessToken
 
-from router.events import publisher as module
 from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import Topic
@@ -20,6 +19,7 @@ from router.models.events import PendingEvent
 
 KEY = "dGhlIHRvcGljJ3Mga2V5"
 MOMENT = datetime(2024, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
+RETRY_SECONDS = (0.05, 0.2)
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -76,7 +76,7 @@ async def server() -> AsyncIterator[Server]:
 
 @pytest.fixture
 async def publisher(server: Server) -> AsyncIterator[EventPublisher]:
-    publisher = EventPublisher(Topic(server.url, key=KEY))
+    publisher = EventPublisher(Topic(server.url, key=KEY), retry_seconds=RETRY_SECONDS)
     yield publisher
     await publisher.close()
 
@@ -219,7 +219,7 @@ async def test_a_topic_that_is_down_costs_a_caller_little(server: Server, publis
     started = loop.time()
     with pytest.raises(PublishFailed):
         await publisher.publish([event(1)], key="job-1")
-    assert loop.time() - started < module.RETRY_SECONDS[0], "nothing is tried while it pauses"
+    assert loop.time() - started < RETRY_SECONDS[0], "nothing is tried while it pauses"
 
 
 async def test_a_request_too_large_is_halved(server: Server, publisher: EventPublisher) -> None:
@@ -239,3 +239,16 @@ async def test_an_answer_that_is_cut_off_is_tried_again(server: Server, publishe
     server.answers = [Gone()]
     await publisher.publish([event(1)], key="job-1")
     assert server.ids == ["event-1"]
+
+
+async def test_a_topic_that_restarts_is_waited_for(server: Server) -> None:
+    publisher = EventPublisher(Topic(server.url, key=KEY))
+    await publisher.publish([event(1)], key="job-1")
+    await server.stop()
+    waiting = [asyncio.create_task(publisher.publish([event(n)], key="job-1")) for n in (2, 3, 4)]
+    await asyncio.sleep(0.3)
+    assert not any(call.done() for call in waiting)
+    await server.start()
+    await asyncio.gather(*waiting)
+    await publisher.close()
+    assert server.ids == ["event-1", "event-2", "event-3", "event-4"]

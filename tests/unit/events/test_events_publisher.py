@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from event_samples import pending
 
-from router.events import publisher as module
 from router.events.envelope import MAX_REQUEST_BYTES, EventSchema
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import NotAcceptable, TopicBusy, TopicClosed, TopicRefused
@@ -54,10 +53,8 @@ def topic() -> HandTopic:
     return HandTopic()
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "RETRY_SECONDS", (0.001, 0.001))
-    monkeypatch.setattr(module, "PAUSE_SECONDS", (0.01, 0.02))
+def quick(topic: HandTopic, **options: Any) -> EventPublisher:
+    return EventPublisher(topic, retry_seconds=(0.001, 0.001), pause_seconds=(0.01, 0.02), **options)
 
 
 async def until(condition: Any) -> None:
@@ -67,18 +64,18 @@ async def until(condition: Any) -> None:
 
 
 async def test_one_event_leaves_at_once(topic: HandTopic) -> None:
-    await EventPublisher(topic).publish([pending(1)], key="job-1")
+    await quick(topic).publish([pending(1)], key="job-1")
     assert topic.requests == [["event-1"]]
 
 
 async def test_nothing_is_no_request(topic: HandTopic) -> None:
-    await EventPublisher(topic).publish([], key="job-1")
+    await quick(topic).publish([], key="job-1")
     assert topic.requests == []
 
 
 async def test_what_waits_goes_together_and_in_order(topic: HandTopic) -> None:
     topic.gate.clear()
-    publisher = EventPublisher(topic, lanes=1)
+    publisher = quick(topic, lanes=1)
     calls = [asyncio.create_task(publisher.publish([pending(n)], key=f"job-{n % 3}")) for n in range(10)]
     await until(lambda: topic.requests)
     await asyncio.sleep(0)
@@ -92,7 +89,7 @@ async def test_what_waits_goes_together_and_in_order(topic: HandTopic) -> None:
 
 async def test_lanes_send_beside_each_other_but_an_aggregate_stays_in_its_own(topic: HandTopic) -> None:
     topic.gate.clear()
-    publisher = EventPublisher(topic, lanes=4)
+    publisher = quick(topic, lanes=4)
     calls = [asyncio.create_task(publisher.publish([pending(n)], key=f"job-{n}")) for n in range(40)]
     await until(lambda: len(topic.requests) == 4)
     late = asyncio.create_task(publisher.publish([pending(100)], key="job-0"))
@@ -106,7 +103,7 @@ async def test_lanes_send_beside_each_other_but_an_aggregate_stays_in_its_own(to
 
 async def test_an_event_on_its_way_is_not_sent_again(topic: HandTopic) -> None:
     topic.gate.clear()
-    publisher = EventPublisher(topic)
+    publisher = quick(topic)
     first = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
     await until(lambda: topic.requests)
     second = asyncio.create_task(publisher.publish([pending(1), pending(2)], key="job-1"))
@@ -118,7 +115,7 @@ async def test_an_event_on_its_way_is_not_sent_again(topic: HandTopic) -> None:
 
 async def test_a_request_fits_the_limit(topic: HandTopic) -> None:
     big = [pending(n, data={"jobId": "j", "labels": {"x": "y" * 300_000}}) for n in range(7)]
-    await EventPublisher(topic).publish(big, key="job-1")
+    await quick(topic).publish(big, key="job-1")
     assert [len(request) for request in topic.requests] == [3, 3, 1]
     assert topic.accepted == [f"event-{n}" for n in range(7)]
     assert all(len(json.dumps(body)) <= MAX_REQUEST_BYTES for body in topic.bodies)
@@ -126,19 +123,19 @@ async def test_a_request_fits_the_limit(topic: HandTopic) -> None:
 
 async def test_an_event_over_the_limit_is_cut_and_named(topic: HandTopic, caplog: pytest.LogCaptureFixture) -> None:
     event = pending(1, data={"jobId": "j", "labels": {"x": "é" * 200_000}, "tags": {"a": 1}})
-    await EventPublisher(topic).publish([event], key="job-1")
+    await quick(topic).publish([event], key="job-1")
     assert topic.bodies[0][0]["data"] == {"jobId": "j", "labels": {}, "tags": {"a": 1}, "truncated": ["labels"]}
     assert "event-1" in caplog.text
 
 
 async def test_a_hiccup_is_tried_again(topic: HandTopic) -> None:
     topic.errors = [TopicBusy("503"), TopicBusy("503")]
-    await EventPublisher(topic).publish([pending(1)], key="job-1")
+    await quick(topic).publish([pending(1)], key="job-1")
     assert topic.requests == [["event-1"]] * 3
 
 
 async def test_a_topic_that_is_down_fails_soon_then_at_once_then_is_tried_again(topic: HandTopic) -> None:
-    publisher = EventPublisher(topic)
+    publisher = quick(topic)
     topic.errors = [TopicBusy("down")] * 3
     with pytest.raises(PublishFailed) as raised:
         await publisher.publish([pending(1), pending(2)], key="job-1")
@@ -161,7 +158,7 @@ async def test_a_topic_that_is_down_fails_soon_then_at_once_then_is_tried_again(
 async def test_what_waits_behind_a_failed_request_fails_with_it(topic: HandTopic) -> None:
     topic.gate.clear()
     topic.errors = [TopicClosed("401")]
-    publisher = EventPublisher(topic, lanes=1)
+    publisher = quick(topic, lanes=1)
     first = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
     await until(lambda: topic.requests)
     second = asyncio.create_task(publisher.publish([pending(2)], key="job-1"))
@@ -173,9 +170,9 @@ async def test_what_waits_behind_a_failed_request_fails_with_it(topic: HandTopic
     assert len(topic.requests) == 1, "a wrong key is not tried again"
 
 
-async def test_a_long_retry_after_is_believed(topic: HandTopic, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_retry_after_is_believed(topic: HandTopic) -> None:
     topic.errors = [TopicBusy("429", retry_after=20)]
-    publisher = EventPublisher(topic)
+    publisher = quick(topic)
     with pytest.raises(PublishFailed):
         await publisher.publish([pending(1)], key="job-1")
     assert len(topic.requests) == 1
@@ -185,7 +182,7 @@ async def test_a_long_retry_after_is_believed(topic: HandTopic, monkeypatch: pyt
 
 async def test_a_refused_event_holds_up_its_own_aggregate_alone(topic: HandTopic) -> None:
     topic.poison = {"event-3"}
-    publisher = EventPublisher(topic, lanes=1)
+    publisher = quick(topic, lanes=1)
     topic.gate.clear()
     calls = [asyncio.create_task(publisher.publish([pending(n)], key=f"job-{n % 2}")) for n in range(8)]
     await until(lambda: topic.requests)
@@ -200,14 +197,14 @@ async def test_a_refused_event_holds_up_its_own_aggregate_alone(topic: HandTopic
 async def test_a_part_that_was_accepted_is_not_called_unpublished(topic: HandTopic) -> None:
     topic.poison = {"event-2"}
     with pytest.raises(PublishFailed) as raised:
-        await EventPublisher(topic).publish([pending(1), pending(2), pending(3)], key="job-1")
+        await quick(topic).publish([pending(1), pending(2), pending(3)], key="job-1")
     assert raised.value.unpublished == ("event-2", "event-3")
     assert topic.accepted == ["event-1"]
 
 
 async def test_a_caller_that_goes_away_takes_nothing_with_it(topic: HandTopic) -> None:
     topic.gate.clear()
-    publisher = EventPublisher(topic, lanes=1)
+    publisher = quick(topic, lanes=1)
     first = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
     await until(lambda: topic.requests)
     second = asyncio.create_task(publisher.publish([pending(2)], key="job-1"))
@@ -223,7 +220,7 @@ async def test_a_fault_of_ours_leaves_nobody_waiting(topic: HandTopic, caplog: p
         async def send(self, events: list[dict[str, Any]]) -> None:
             raise RuntimeError("a fault")
 
-    publisher = EventPublisher(Broken())
+    publisher = quick(Broken())
     for number in (1, 2):
         with pytest.raises(PublishFailed, match="a fault"):
             await publisher.publish([pending(number)], key="job-1")
@@ -232,7 +229,7 @@ async def test_a_fault_of_ours_leaves_nobody_waiting(topic: HandTopic, caplog: p
 
 async def test_close_sends_what_waits(topic: HandTopic) -> None:
     topic.gate.clear()
-    publisher = EventPublisher(topic, schema=EventSchema.CLOUD_EVENTS)
+    publisher = quick(topic, schema=EventSchema.CLOUD_EVENTS)
     call = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
     await until(lambda: topic.requests)
     closing = asyncio.create_task(publisher.close())
@@ -242,3 +239,18 @@ async def test_close_sends_what_waits(topic: HandTopic) -> None:
     await asyncio.gather(call, closing)
     assert topic.accepted == ["event-1"]
     assert topic.closed
+
+
+async def test_closing_does_not_wait_for_a_topic_that_is_down(topic: HandTopic) -> None:
+    publisher = EventPublisher(topic, retry_seconds=(0.01, 3600.0))
+    topic.errors = [TopicBusy("down"), TopicBusy("down")]
+    topic.gate.clear()
+    call = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
+    await until(lambda: topic.requests)
+    closing = asyncio.create_task(publisher.close())
+    await asyncio.sleep(0)
+    topic.gate.set()
+    async with asyncio.timeout(5):
+        await closing
+    with pytest.raises(PublishFailed):
+        await call
