@@ -32,7 +32,7 @@ class AppHosts:
         data_dir: Path,
         workers: int,
         environment: Mapping[str, str],
-        extras: Sequence[str],
+        mounts: Sequence[str],
         tell: Callable[[str], None],
     ) -> None:
         self._parts = parts
@@ -41,7 +41,7 @@ class AppHosts:
         self._data_dir = data_dir
         self._workers = workers
         self._environment = environment
-        self._extras = extras
+        self._mounts = mounts
         self._tell = tell
         self._running: Final[dict[int, Part]] = {}
         self._watchers: Final[set[asyncio.Task[None]]] = set()
@@ -85,7 +85,7 @@ class AppHosts:
             self._parts,
             self._certificate,
             self._app_dir,
-            self._extras,
+            self._mounts,
             share_ports=self._workers > 1,
             timers=number == 0,
         )

@@ -72,7 +72,7 @@ def host_command(
     parts: Parts,
     certificate: Certificate,
     app_dir: Path,
-    extras: Sequence[str],
+    mounts: Sequence[str],
     *,
     share_ports: bool,
     timers: bool,
@@ -81,7 +81,7 @@ def host_command(
         *(sys.executable, "-m", "local.host", "--app-dir", str(app_dir)),
         *("--port", str(parts.port), "--https-port", str(parts.https_port)),
         *("--certificate", str(certificate.certificate), "--key", str(certificate.key)),
-        *(argument for extra in extras for argument in ("--extra", extra)),
+        *(argument for mount in mounts for argument in ("--mount", mount)),
         *(("--share-ports",) if share_ports else ()),
         *(() if timers else ("--no-timers",)),
     ]

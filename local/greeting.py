@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from local.certificate import Certificate
-from local.options import ROOT, Options
+from local.options import DEVELOPMENT_KEY, ROOT, Options
 from local.parts import Parts
 
 
@@ -13,15 +13,16 @@ def connection_string(parts: Parts, options: Options) -> str:
     return f"endpoint=https://localhost:{parts.https_port}/;accesskey={_first_key(options)}"
 
 
-def greeting(parts: Parts, options: Options, certificate: Certificate | None) -> str:
-    """`certificate` is None where only HTTP is served."""
+def greeting(parts: Parts, options: Options, certificate: Certificate | None, ctrl_c: str = "everything") -> str:
+    """`certificate` is None where only HTTP is served; `ctrl_c` is what Ctrl-C ends."""
+    label = "Development key" if options.access_keys == DEVELOPMENT_KEY else "Access key"
     lines = [
         "",
         "The job router is ready.",
         "",
         f"  Endpoint           http://localhost:{parts.port}"
         + (f"  and  https://localhost:{parts.https_port}" if certificate else ""),
-        f"  Development key    {_first_key(options)}",
+        f"  {label:<17}  {_first_key(options)}",
     ]
     if certificate:
         path = _short(certificate.certificate)
@@ -38,7 +39,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None) ->
         "Try it in another terminal:",
         f"  {_quickstart(parts)}",
         "",
-        "Ctrl-C ends everything.",
+        f"Ctrl-C ends {ctrl_c}.",
         "",
     ]
     return "\n".join(lines)

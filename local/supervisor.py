@@ -92,7 +92,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
     try:
         await hosts.start()
         if await _unless_stopped(hosts.wait_until_ready(), stop):
-            tell(greeting(parts, options, certificate))
+            tell(greeting(parts, options, certificate, "the app"))
             await _first(stop.wait(), hosts.down.wait())
             if hosts.down.is_set():
                 raise LocalError(f"The app {hosts.last_words}.")
@@ -206,7 +206,7 @@ def _app_hosts(
         data_dir=options.data_dir,
         workers=options.workers,
         environment=environment,
-        extras=["local.metrics.mount:EXTRA"],
+        mounts=[f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}"],
         tell=tell,
     )
 

@@ -10,8 +10,8 @@ import os
 import sys
 from pathlib import Path
 
-from local.host.extras import load_extras
 from local.host.index import IndexingError, load_functions
+from local.host.mounts import load_mount
 from local.host.routes import RouteError
 from local.host.server import HostOptions, serve_until_signalled
 
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--key", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--share-ports", action="store_true", help="other host processes use the same ports")
     parser.add_argument("--no-timers", action="store_true", help="another host process runs the timers")
-    parser.add_argument("--extra", action="append", default=[], help="a further page, as module:attribute")
+    parser.add_argument("--mount", action="append", default=[], help="a further page: module:function=argument")
     options = parser.parse_args()
     set_up_logging(options.app_dir)
     try:
@@ -45,7 +45,7 @@ def main() -> int:
                     system_key=os.environ.get("LOCAL_HOST_SYSTEM_KEY", ""),
                     share_ports=options.share_ports,
                     timers=not options.no_timers,
-                    extras=load_extras(options.extra),
+                    mounts=[load_mount(mount) for mount in options.mount],
                 ),
             )
         )

@@ -8,17 +8,15 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import web
-from aiohttp.http_parser import RawRequestMessage
 
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
-from local.host.extras import Extra
 from local.host.http_trigger import HttpTriggers
 from local.host.index import HostedFunction
 from local.host.invoke import Invoker
@@ -42,7 +40,7 @@ class HostOptions:
     system_key: str = ""
     share_ports: bool = False
     timers: bool = True
-    extras: Sequence[Extra] = field(default_factory=tuple)
+    mounts: Sequence[Callable[[web.Application], None]] = field(default_factory=tuple)
 
 
 class Host:
@@ -54,28 +52,16 @@ class Host:
         self._http = HttpTriggers(functions, self._invoker, read_route_prefix(options.app_dir))
         self._events = EventGridTriggers(functions, self._invoker, options.system_key)
         self._timers = TimerTriggers(functions, self._invoker)
-        self._extras = sorted(options.extras, key=lambda extra: -len(extra.prefix))
-        self._runner: web.ServerRunner | None = None
+        self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
-        loop = asyncio.get_running_loop()
-
-        def make_request(
-            message: RawRequestMessage, payload: Any, protocol: Any, writer: Any, task: asyncio.Task[None]
-        ) -> web.BaseRequest:
-            return web.BaseRequest(
-                message, payload, protocol, writer, task, loop, client_max_size=MAX_BODY_BYTES
-            )
-
+        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        for mount in self._options.mounts:
+            mount(app)
+        app.router.add_route("*", "/{path:.*}", self._serve)
         # Bodies reach the app as they were sent: no decompression, as on the platform.
-        server = web.Server(
-            self._serve, request_factory=make_request, access_log=None, auto_decompress=False, tcp_keepalive=False
-        )
-        self._runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
-        for extra in self._extras:
-            if extra.start is not None:
-                await extra.start()
         await self._listen(self._options.port, None)
         if self._options.https_port is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -89,9 +75,6 @@ class Host:
         await self._timers.stop()
         assert self._runner is not None
         await asyncio.gather(self._runner.cleanup(), self._invoker.finish(SHUTDOWN_SECONDS))
-        for extra in self._extras:
-            if extra.stop is not None:
-                await extra.stop()
 
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> None:
         assert self._runner is not None
@@ -102,7 +85,7 @@ class Host:
             site = web.TCPSite(self._runner, "::1", port, ssl_context=context, backlog=1024, reuse_port=share)
             await site.start()
 
-    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
         target = request._message.path  # as sent; yarl would have normalised it
         if not target.startswith("/"):
             target = origin_form(target)
@@ -114,9 +97,6 @@ class Host:
             return web.Response(status=404)
         if lowered.startswith("/admin/"):
             return web.Response(status=404)  # the platform keeps it for itself
-        for extra in self._extras:
-            if path == extra.prefix or path.startswith(extra.prefix + "/"):
-                return await extra.handle(request)
         return await self._http.serve(request, target)
 
 
