@@ -19,6 +19,7 @@ param alertEmail string
 param healthUrl string
 
 var alerts = loadJsonContent('../alerts.json')
+var workbookContent = loadJsonContent('../workbook.json')
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
   name: guid(applicationInsightsId, 'job-router')
@@ -29,7 +30,7 @@ resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
     displayName: 'Job Router'
     category: 'workbook'
     sourceId: applicationInsightsId
-    serializedData: loadTextContent('../workbook.json')
+    serializedData: string(union(workbookContent, { fallbackResourceIds: [applicationInsightsId] }))
   }
 }
 

@@ -29,6 +29,7 @@ print(json.dumps({
     "tables": list(TABLES),
     "events": [EVENT_TYPE_PREFIX + name for name in EventName],
     "metrics": sorted(names.METRICS),
+    "dimensions": [value for key, value in vars(names).items() if key.startswith(("DIMENSION_", "ATTRIBUTE_"))],
     "spans": [value for key, value in vars(names).items() if key.startswith("SPAN_")] + list(names.WIRE_OPERATIONS),
 }, default=str))
 """
@@ -44,6 +45,7 @@ class App:
     events: set[str]
     metrics: set[str]
     spans: set[str]
+    dimensions: set[str]
 
 
 def ask(root: Path, python: str = sys.executable) -> App | str:
@@ -57,5 +59,5 @@ def ask(root: Path, python: str = sys.executable) -> App | str:
     if done.returncode != 0:
         return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer"
     answer = json.loads(done.stdout.strip().splitlines()[-1])
-    return App(answer["functions"], answer["settings"], answer["tables"], set(answer["events"]),
-               set(answer["metrics"]), set(answer["spans"]))  # fmt: skip
+    names = {name: set(answer.pop(name)) for name in ("events", "metrics", "spans", "dimensions")}
+    return App(answer["functions"], answer["settings"], answer["tables"], **names)

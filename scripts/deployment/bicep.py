@@ -138,6 +138,21 @@ class BicepFile:
         ]
 
     @property
+    def item_properties(self) -> Iterator[tuple[str, str]]:
+        """What loops read of the items of a JSON file, as (file, property); a property read with `.?` may be absent."""
+        for loop in walk(self.root):
+            if loop.type != "for_statement":
+                continue
+            item, items = loop.named_children[:2]
+            source = self.variables.get(text(items))
+            if source is None or not text(source).startswith("loadJsonContent("):
+                continue
+            for node in walk(loop):
+                read = node.type == "member_expression" and text(node.named_children[0]) == text(item)
+                if read and ".?" not in text(node):
+                    yield text(source).split("'")[1], text(node.named_children[1])
+
+    @property
     def undeclared(self) -> set[str]:
         """Names that are used as values and declared nowhere in the file."""
         return self._used - self._local_names - set(self._declared_names) - {"az", "sys"}

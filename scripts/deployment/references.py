@@ -16,8 +16,9 @@ SUBSCRIPTIONS: Final = "infra/event-subscriptions.json"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
 _METRIC: Final = re.compile(r"(?:\bname|\bName|metric_name_s)\s*(?:==|=~)\s*['\"]([^'\"]+)['\"]")
 _METRICS: Final = re.compile(r"(?:\bname|\bName)\s*(?:in~?|has_any)\s*\(([^)]*)\)")
+_DIMENSION: Final = re.compile(r"customDimensions(?:\.(\w+)|\[['\"]([^'\"]+)['\"]\])")
 _QUOTED: Final = re.compile(r"['\"]([^'\"]+)['\"]")
-_ALWAYS_READY: Final = re.compile(r"'function:(\w+)'")
+_ALWAYS_READY: Final = re.compile(r"\bfunction:(\w+)")
 
 
 def problems(root: Path, app: App) -> Iterator[str]:
@@ -25,7 +26,7 @@ def problems(root: Path, app: App) -> Iterator[str]:
     yield from _subscriptions(root, app)
     yield from _tables(root, app)
     for name in ("infra/workbook.json", "infra/alerts.json"):
-        yield from (f"{name}: {problem}" for problem in _metrics(root / name, app))
+        yield from (f"{name}: {problem}" for problem in _queries(root / name, app))
     yield from _documents(root, app)
 
 
@@ -78,8 +79,8 @@ def _tables(root: Path, app: App) -> Iterator[str]:
         yield f"{where}: table {name} is in only one of tableNames and router/storage"
 
 
-def _metrics(path: Path, app: App) -> Iterator[str]:
-    """Metrics and spans that a query filters by name."""
+def _queries(path: Path, app: App) -> Iterator[str]:
+    """Metrics and spans that a query filters by name, and the dimensions that it reads."""
     if not path.is_file():
         yield "does not exist"
         return
@@ -94,6 +95,8 @@ def _metrics(path: Path, app: App) -> Iterator[str]:
             found |= set(_QUOTED.findall(names))
         for name in sorted(found - app.metrics - app.spans):
             yield f"no metric or span is called {name}"
+        for name in sorted({dotted or quoted for dotted, quoted in _DIMENSION.findall(query)} - app.dimensions):
+            yield f"no dimension is called {name}"
 
 
 def strings(content: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -56,6 +57,10 @@ def _between_files(file: BicepFile, files: dict[Path, BicepFile]) -> Iterator[st
     for loaded in file.loaded_files:
         if not (file.path.parent / loaded).is_file():
             yield f"{loaded} does not exist"
+    for loaded, name in sorted(set(file.item_properties)):
+        path = file.path.parent / loaded
+        if path.is_file() and not all(name in item for item in json.loads(path.read_text())):
+            yield f"an item of {loaded} has no {name}"
     for module in file.modules.values():
         target = files.get((file.path.parent / module.path).resolve())
         target = target or files.get(file.path.parent / module.path)

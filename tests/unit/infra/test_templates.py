@@ -41,6 +41,8 @@ def test_the_templates_hold_together() -> None:
         ("infra/main.bicep", "    topicName: topic.outputs.name\n", "", "parameter topicName is missing"),
         ("infra/main.bicep", "'app/vault.bicep'", "'app/valt.bicep'", "does not exist"),
         ("infra/event-subscriptions.bicep", "'event-subscriptions.json'", "'subscriptions.json'", "does not exist"),
+        ("infra/event-subscriptions.bicep", "item.function", "item.handler", "an item of event-subscriptions.json has no handler"),
+        ("infra/alerts.json", '"threshold"', '"limit"', "an item of ../alerts.json has no threshold"),
         ("infra/event-subscriptions.bicep", "topics@2025-02-15", "topics@2022-06-15", "several API versions"),
         ("infra/app/roles.bicep", "d5a91429-5739", "d5a91429-5730", "is not a role"),
         ("infra/app/roles.bicep", "'0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'", "'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'",

@@ -1,0 +1,96 @@
+"""What is deployed: the app, whole, and nothing else; and that alone starts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scripts import build_package
+from scripts.deployment import package
+from tests.unit.infra.conftest import ROOT, replace
+
+
+def test_the_app_is_deployed_whole_and_nothing_else() -> None:
+    assert list(package.problems(ROOT)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("tests/\n", "", "tests would be deployed"),
+        ("local/\n", "", "local would be deployed"),
+        ("local.settings.json\n", "", "local.settings.json would be deployed"),
+        ("pyproject.toml\n", "notes.txt\n", "pyproject.toml would be deployed"),
+        ("bench/\n", "models/\n", "router/models/types.py would not be deployed"),
+        ("*.pyc\n", "*.txt\n", "requirements.txt would not be deployed"),
+        ("bench/\n", "!bench/\n", "more than a plain pattern"),
+        ("bench/\n", "/bench/\n", "more than a plain pattern"),
+    ],
+)
+def test_a_wrong_ignore_file_is_seen(project: Path, old: str, new: str, said: str) -> None:
+    for name in ("tests", "local", "bench"):
+        (project / name).mkdir()
+        (project / name / "some.py").touch()
+    for name in ("local.settings.json", "pyproject.toml"):
+        (project / name).touch()
+    assert list(package.problems(project)) == []
+    replace(project / ".funcignore", f"\n{old}", f"\n{new}")
+    found = list(package.problems(project))
+    assert any(said in problem for problem in found), found
+
+
+def test_a_new_file_at_the_root_needs_a_decision(project: Path) -> None:
+    (project / "passwords.txt").touch()
+    assert list(package.problems(project)) == [
+        ".funcignore: passwords.txt would be deployed, and nothing says that it should be"
+    ]
+
+
+def test_the_same_files_give_the_same_package(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.zip", tmp_path / "b.zip"
+    build_package.build(ROOT, first, None)
+    build_package.build(ROOT, second, None)
+    assert first.read_bytes() == second.read_bytes()
+
+
+INDEX = """
+import json, sys
+import function_app
+functions = {f.get_function_name(): f.get_trigger().get_dict_repr()["type"] for f in function_app.app.get_functions()}
+print(json.dumps({"functions": functions, "modules": sorted({name.partition(".")[0] for name in sys.modules})}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_package_imports_and_indexes_with_only_its_own_dependencies(tmp_path: Path) -> None:
+    """As the Python worker does it: the package's folder first, its packages behind it, nothing else."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    built = tmp_path / "package.zip"
+    build_package.build(ROOT, built, version)
+    root = tmp_path / "wwwroot"
+    with zipfile.ZipFile(built) as archive:
+        archive.extractall(root)
+    venv.create(tmp_path / "venv", with_pip=False)
+    done = subprocess.run(
+        [tmp_path / "venv/bin/python", "-c", INDEX],
+        cwd=root,
+        env={"PYTHONPATH": str(root / build_package.PACKAGES), "PYTHONDONTWRITEBYTECODE": "1", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    functions = answer["functions"]
+    assert {"UpsertJob", "GetWorkers", "AcceptJobOffer", "Health", "Fallback"} <= set(functions)
+    assert functions["OnJobEvent"] == functions["OnWorkerEvent"] == functions["OnExceptionEvent"] == "eventGridTrigger"
+    assert functions["OnDeadlines"] == "timerTrigger"
+    assert not {"local", "tests", "scripts", "pytest"} & set(answer["modules"])

@@ -1,0 +1,81 @@
+"""Templates and code agree on every name; a name that changes on one side only is seen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts import check_deployment
+from scripts.deployment import app, references
+from tests.unit.infra.conftest import ROOT, replace
+
+
+@pytest.fixture(scope="module")
+def the_app() -> app.App:
+    answer = app.ask(ROOT)
+    assert isinstance(answer, app.App), answer
+    return answer
+
+
+def test_the_deployment_fits_together() -> None:
+    assert check_deployment.problems(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT:", "ROUTER_TABLE_ENDPOINT:",
+         "nothing reads the setting ROUTER_TABLE_ENDPOINT"),
+        ("infra/app/function.bicep", "ROUTER_ACCESS_KEYS:", "ROUTER_RATE_LIMIT:", "the setting ROUTER_ACCESS_KEYS is required"),
+        ("infra/app/function.bicep", "PYTHON_ENABLE_OPENTELEMETRY:", "FUNCTIONS_WORKER_RUNTIME:", "is retired on Flex"),
+        ("infra/app/function.bicep", "  AzureWebJobsStorage__credential: 'managedidentity'\n", "", "__credential is required"),
+        ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"', "wakes OnJob, which does not exist"),
+        ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnDeadlines"', "OnDeadlines has no Event Grid trigger"),
+        ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnJobEvent"', "nothing wakes OnExceptionEvent"),
+        ("infra/event-subscriptions.json", "RouterJobQueued", "RouterJobQueue", "is never published"),
+        ("infra/event-subscriptions.json", '"router-worker"', '"router-job"', "names repeat"),
+        ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnTimer'", "function OnTimer does not exist"),
+        ("infra/app/cosmos.bicep", "  'members'\n", "", "table members is in only one"),
+        ("infra/workbook.json", '\\"ApiRequestRouter\\"', '\\"ApiRequests\\"', "no metric or span is called ApiRequests"),
+        ("infra/workbook.json", "customDimensions.StatusSubClass", "customDimensions.Status", "no dimension is called Status"),
+        ("infra/workbook.json", '"version": "Notebook', '"version" "Notebook', "is no JSON"),
+        ("infra/alerts.json", "router.outbox.age", "router.outbox.lag", "router.outbox.lag"),
+        ("docs/deployment.md", "`ROUTER_RATE_LIMIT`", "the limit", "the setting ROUTER_RATE_LIMIT is not described"),
+        ("docs/deployment.md", "`zoneRedundant`", "zones", "the parameter zoneRedundant is not described"),
+        ("docs/deployment.md", "`ROUTER_TABLES_PREFIX`", "`ROUTER_TABLES_PREFIXES`", "ROUTER_TABLES_PREFIXES is no setting"),
+    ],
+)  # fmt: skip
+def test_a_name_changed_in_the_deployment_is_seen(
+    project: Path, the_app: app.App, file: str, old: str, new: str, said: str
+) -> None:
+    replace(project / file, old, new)
+    found = list(references.problems(project, the_app))
+    assert any(said in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("router/telemetry/names.py", '"router.outbox.age"', '"router.outbox.wait"', "no metric or span is called router.outbox.age"),
+        ("router/telemetry/names.py", '"StatusSubClass"', '"StatusClass"', "no dimension is called StatusSubClass"),
+        ("router/models/event_catalogue.py", '"RouterWorkerRegistered"', '"RouterWorkerArrived"', "RouterWorkerRegistered, which is never"),
+        ("router/storage/azure.py", '"throughput"', '"rates"', "table rates is in only one"),
+    ],
+)  # fmt: skip
+def test_a_name_changed_in_the_code_is_seen(project: Path, file: str, old: str, new: str, said: str) -> None:
+    replace(project / file, old, new)
+    found = check_deployment.problems(project)
+    assert any(said in problem for problem in found), found
+
+
+def test_an_app_that_cannot_be_imported_is_a_problem_and_not_a_crash(project: Path) -> None:
+    (project / "function_app.py").write_text("import nothing_of_that_name\n")
+    assert any("nothing_of_that_name" in problem for problem in check_deployment.problems(project))
+
+
+def test_the_command_fails_when_something_is_broken(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_deployment.main(["--root", str(project)]) == 0
+    replace(project / "infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"')
+    assert check_deployment.main(["--root", str(project)]) == 1
+    assert "wakes OnJob, which does not exist" in capsys.readouterr().out
