@@ -1,0 +1,73 @@
+"""The two entrances: compile an expression once, evaluate it often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from router.rules.powerfx import grammar
+from router.rules.powerfx.compiler import Compiler, Frame, Run
+from router.rules.powerfx.errors import BUDGET_EXCEEDED, BudgetError, PowerFxError, PowerFxSyntaxError
+from router.rules.powerfx.functions import FUNCTIONS
+from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget, Limits
+from router.rules.powerfx.types import ANY, Type
+from router.rules.powerfx.values import to_result
+
+Names = Mapping[str, Type] | Iterable[str]
+
+
+class Compiled:
+    """An expression that has passed the checker."""
+
+    __slots__ = ("_run", "limits", "text", "type")
+
+    def __init__(self, text: str, type: Type, run: Run, limits: Limits) -> None:
+        self.text = text
+        self.type = type
+        self.limits = limits
+        self._run = run
+
+    def evaluate(self, context: Mapping[str, Any]) -> Any:
+        """The value of the expression. A runtime error is raised, as is an exceeded limit."""
+        try:
+            value = self._run(Frame(None, None, context, Budget(self.limits)))
+        except BudgetError as problem:
+            raise PowerFxError(BUDGET_EXCEEDED, str(problem)) from None
+        except (RecursionError, MemoryError):
+            raise PowerFxError(BUDGET_EXCEEDED, "the expression needs too much memory") from None
+        if value.__class__ is PowerFxError:
+            raise PowerFxError(value.kind, value.message, value.details)
+        return to_result(value)
+
+
+def _typed(names: Names) -> tuple[tuple[str, Type], ...]:
+    if isinstance(names, Mapping):
+        return tuple(sorted(names.items(), key=lambda pair: pair[0]))
+    return tuple((name, ANY) for name in sorted(names))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) -> Compiled:
+    try:
+        tree = grammar.parse(text, limits)
+        expr = Compiler(text, dict(names), FUNCTIONS).compile(tree, None)
+    except RecursionError:
+        raise PowerFxSyntaxError("the expression is nested too deeply", 0, text) from None
+    except BudgetError as problem:
+        raise PowerFxSyntaxError(str(problem), 0, text) from None
+    return Compiled(text, expr.type, expr.run, limits)
+
+
+def compile_expression(expression: str, names: Names = (), limits: Limits = DEFAULT_LIMITS) -> Compiled:
+    """Parse and check an expression, or raise PowerFxSyntaxError.
+
+    `names` are those of the context. A name without a type, as those of labels, fits everywhere and is
+    converted at run time. Compiled expressions are cached by their text.
+    """
+    return _compiled(expression, _typed(names), limits)
+
+
+def evaluate(expression: str, context: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Any:
+    """Compile (or find in the cache) and evaluate in one step. The context's keys are the known names."""
+    return _compiled(expression, tuple((name, ANY) for name in sorted(context)), limits).evaluate(context)

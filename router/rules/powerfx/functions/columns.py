@@ -1,0 +1,113 @@
+"""Changing the columns of a table or record: AddColumns, DropColumns, ShowColumns, RenameColumns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from router.rules.powerfx import nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
+from router.rules.powerfx.errors import PowerFxError
+from router.rules.powerfx.functions.rows import column_name
+from router.rules.powerfx.types import Type, row_of
+
+_Change = Callable[[dict[str, Any], Frame], dict[str, Any]]
+
+
+def _target(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[Expr, Scope]:
+    compiler.arity(node, 2, None)
+    expr, alias = compiler.rows_and_scope(node.args[0], scope)
+    if expr.type.kind not in ("Record", "Table"):
+        raise compiler.error(node.args[0], f"a table or a record is expected, not {expr.type}")
+    return expr, Scope(row_of(expr.type), alias, scope)
+
+
+def _changed(node: nodes.Call, expr: Expr, columns: Mapping[str, Type], change: _Change, system: bool) -> Expr:
+    run_expr: Run = expr.run
+    weight = 1 + node.size // 2
+
+    def apply(row: Any, f: Frame) -> Any:
+        return change(row, f) if row.__class__ is dict else row
+
+    def run(f: Frame) -> Any:
+        value = run_expr(f)
+        if value.__class__ is not list:
+            return value if value is None or value.__class__ is PowerFxError else apply(value, f)
+        f.budget.spend(len(value) * weight)
+        return [apply(row, f) for row in value]
+
+    return Expr(Type(expr.type.kind, columns, expr.type.enum if system else ""), run, node)
+
+
+def _add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 3, None)
+    expr, row_scope = _target(compiler, node, scope)
+    if expr.type.enum:
+        raise compiler.error(node.args[0], "columns cannot be added to a system record")
+    if len(node.args) % 2 == 0:
+        raise compiler.error(node, "'AddColumns' takes pairs of a name and an expression")
+    columns = dict(expr.type.columns)
+    added: list[tuple[str, Run]] = []
+    for index in range(1, len(node.args), 2):
+        name = column_name(compiler, node.args[index])
+        value = compiler.compile(node.args[index + 1], row_scope)
+        if name in columns:
+            raise compiler.error(node.args[index], f"there is a column '{name}' already")
+        columns[name] = value.type
+        added.append((name, value.run))
+
+    def change(row: dict[str, Any], f: Frame) -> dict[str, Any]:
+        frame = f.inner(row)
+        return {**row, **{name: run(frame) for name, run in added}}
+
+    return _changed(node, expr, columns, change, system=False)
+
+
+def _existing(compiler: Compiler, node: nodes.Node, columns: Mapping[str, Type]) -> str:
+    name = column_name(compiler, node)
+    if name not in columns:
+        raise compiler.error(node, f"there is no column '{name}'")
+    return name
+
+
+def _drop(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    expr, _ = _target(compiler, node, scope)
+    columns = dict(expr.type.columns)
+    for arg in node.args[1:]:
+        del columns[_existing(compiler, arg, columns)]
+    return _changed(node, expr, columns, lambda row, f: {name: row.get(name) for name in columns}, system=True)
+
+
+def _show(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    expr, _ = _target(compiler, node, scope)
+    names = [_existing(compiler, arg, expr.type.columns) for arg in node.args[1:]]
+    columns = {name: expr.type.columns[name] for name in names}
+    return _changed(node, expr, columns, lambda row, f: {name: row.get(name) for name in columns}, system=False)
+
+
+def _rename(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    expr, _ = _target(compiler, node, scope)
+    if len(node.args) % 2 == 0:
+        raise compiler.error(node, "'RenameColumns' takes pairs of names")
+    if expr.type.enum:
+        raise compiler.error(node.args[0], "columns of a system record cannot be renamed")
+    names = {name: name for name in expr.type.columns}  # new name: old name
+    for index in range(1, len(node.args), 2):
+        old, new = column_name(compiler, node.args[index]), column_name(compiler, node.args[index + 1])
+        if old not in names:
+            raise compiler.error(node.args[index], f"there is no column '{old}'")
+        if new in names:
+            raise compiler.error(node.args[index + 1], f"there is a column '{new}' already")
+        names[new] = names.pop(old)
+    columns = {new: expr.type.columns[old] for new, old in names.items()}
+    return _changed(
+        node, expr, columns, lambda row, f: {new: row.get(old) for new, old in names.items()}, system=False
+    )
+
+
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
+    "AddColumns": _add,
+    "DropColumns": _drop,
+    "ShowColumns": _show,
+    "RenameColumns": _rename,
+}

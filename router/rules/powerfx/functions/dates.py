@@ -1,0 +1,247 @@
+"""Functions of dates and times."""
+
+from __future__ import annotations
+
+import calendar
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from router.rules.powerfx import coercion, nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx.enums import EnumValue
+from router.rules.powerfx.errors import PowerFxError, join_errors
+from router.rules.powerfx.functions.scalar import decimal, scalar
+from router.rules.powerfx.reading import EPOCH
+from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, TIME, Type, enum
+from router.rules.powerfx.values import invalid, to_date, to_datetime, to_time
+
+_LARGEST: Final = 10**9
+
+
+def _whole(number: Any) -> int | None:
+    return int(number) if abs(number) < _LARGEST else None
+
+
+def _shifted(year: Any, month: Any, day: Any) -> datetime | None:
+    """The first day of a year, moved by months and days."""
+    parts = _whole(year), _whole(month), _whole(day)
+    y, m, d = parts
+    if y is None or m is None or d is None or not 1 <= y <= 9999:
+        return None
+    years, months = divmod(m - 1, 12)
+    if not 1 <= y + years <= 9999:
+        return None
+    try:
+        return datetime(y + years, months + 1, 1) + timedelta(days=d - 1)  # noqa: DTZ001 - UTC without a zone
+    except OverflowError:
+        return None
+
+
+def _date(year: Any, month: Any, day: Any) -> Any:
+    found = _shifted(year, month, day)
+    return invalid("the date is out of range") if found is None else found.date()
+
+
+def _span(hour: Any, minute: Any, second: Any, millisecond: Any) -> timedelta | None:
+    parts = _whole(hour), _whole(minute), _whole(second), _whole(millisecond)
+    h, m, s, ms = parts
+    if h is None or m is None or s is None or ms is None:
+        return None
+    return timedelta(hours=h, minutes=m, seconds=s, milliseconds=ms)
+
+
+def _date_time(year: Any, month: Any, day: Any, hour: Any, minute: Any, second: Any, millisecond: Any = 0) -> Any:
+    start, span = _shifted(year, month, day), _span(hour, minute, second, millisecond)
+    try:
+        if start is not None and span is not None:
+            return start + span
+    except OverflowError:
+        pass
+    return invalid("the date is out of range")
+
+
+def _time(hour: Any, minute: Any, second: Any, millisecond: Any = 0) -> Any:
+    span = _span(hour, minute, second, millisecond)
+    return invalid("the time is out of range") if span is None else span
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _part(part: Callable[[datetime], int], of_blank: int) -> FunctionCompiler:
+    def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+        compiler.arity(node, 1, 1)
+        moment = _moment(compiler, node.args[0], scope).run
+        blank = Decimal(of_blank)
+
+        def run(f: Frame) -> Any:
+            value = moment(f)
+            if value is None:
+                return blank
+            return value if value.__class__ is PowerFxError else Decimal(part(value))
+
+        return Expr(DECIMAL, run, node)
+
+    return compile_call
+
+
+def _moment(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Expr:
+    """An argument as a date with a time; a bare time is one of the calendar's first day."""
+    expr = compiler.compile(node, scope)
+    if expr.type == TIME:
+        run = expr.run
+        return Expr(DATETIME, lambda f: _of_time(run(f)), node)
+    return compiler.coerce(expr, DATETIME)
+
+
+def _of_time(value: Any) -> Any:
+    return EPOCH + value if value.__class__ is timedelta else value
+
+
+def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 1, 2)
+    moment = _moment(compiler, node.args[0], scope).run
+    start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
+
+    def run(f: Frame) -> Any:
+        value, first = moment(f), start(f) if start else None
+        errors = [found for found in (value, first) if found.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        code = int(first.value) if isinstance(first, EnumValue) else 1
+        day = (value or EPOCH).weekday()  # Monday is 0
+        if code == 3:
+            return Decimal(day)
+        begins = {1: 6, 2: 0, 12: 1, 13: 2, 14: 3, 15: 4, 16: 5}[code]
+        return Decimal((day - begins) % 7 + 1)
+
+    return Expr(DECIMAL, run, node)
+
+
+# ---------------------------------------------------------------- arithmetic
+
+_TIME_UNIT: Final = enum("TimeUnit")
+_SPANS: Final = {
+    "days": 86_400_000, "hours": 3_600_000, "minutes": 60_000, "seconds": 1000, "milliseconds": 1,
+}  # fmt: skip
+_MONTHS: Final = {"months": 1, "quarters": 3, "years": 12}
+
+
+def _unit(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Callable[[Frame], Any] | None:
+    return compiler.compile_as(node.args[2], scope, _TIME_UNIT).run if len(node.args) > 2 else None
+
+
+def _unit_name(value: Any) -> str:
+    return str(value.value) if isinstance(value, EnumValue) else "days"
+
+
+def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 3)
+    given = compiler.compile(node.args[0], scope)
+    moment = _moment(compiler, node.args[0], scope).run
+    number = compiler.compile_as(node.args[1], scope, DECIMAL).run
+    unit = _unit(compiler, node, scope)
+    is_date = given.type == DATE
+
+    def run(f: Frame) -> Any:
+        value, count, units = moment(f), number(f), unit(f) if unit else None
+        errors = [found for found in (value, count, units) if found.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        found = _moved(value or EPOCH, count or Decimal(0), _unit_name(units))
+        if is_date and found.__class__ is datetime and found == datetime.combine(found, datetime.min.time()):
+            return found.date()
+        return found
+
+    return Expr(DATE if is_date else DATETIME, run, node)
+
+
+def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
+    try:
+        if unit in _SPANS:
+            milliseconds = count * _SPANS[unit]
+            if abs(milliseconds) > 10**15:
+                return invalid("the date is out of range")
+            return moment + timedelta(milliseconds=int(milliseconds.to_integral_value("ROUND_HALF_UP")))
+        months = int(count) * _MONTHS[unit] if abs(count) < _LARGEST else 10**9
+        years, month = divmod(moment.month - 1 + months, 12)
+        year = moment.year + years
+        if not 1 <= year <= 9999:
+            return invalid("the date is out of range")
+        day = min(moment.day, calendar.monthrange(year, month + 1)[1])
+        return moment.replace(year=year, month=month + 1, day=day)
+    except OverflowError:
+        return invalid("the date is out of range")
+
+
+def _date_diff(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 3)
+    first, second = (_moment(compiler, arg, scope).run for arg in node.args[:2])
+    unit = _unit(compiler, node, scope)
+
+    def run(f: Frame) -> Any:
+        start, end, units = first(f), second(f), unit(f) if unit else None
+        errors = [found for found in (start, end, units) if found.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        return _distance(start or EPOCH, end or EPOCH, _unit_name(units))
+
+    return Expr(DECIMAL, run, node)
+
+
+def _distance(start: datetime, end: datetime, unit: str) -> Decimal:
+    """The number of borders between units that lie between two moments."""
+    if unit in _SPANS:
+        span = timedelta(milliseconds=_SPANS[unit])
+        return Decimal((end - EPOCH) // span - (start - EPOCH) // span)
+    months = _MONTHS[unit]
+    return Decimal((end.year * 12 + end.month - 1) // months - (start.year * 12 + start.month - 1) // months)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
+    def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+        compiler.arity(node, 1, 2)
+        arg = compiler.compile(node.args[0], scope)
+        if len(node.args) > 1:
+            compiler.compile_as(node.args[1], scope, TEXT)
+        kind = arg.type.kind
+        if kind == "Dynamic":
+            from_json = coercion.converter(arg.type, target)
+            assert from_json is not None
+            run_json = arg.run
+            return Expr(target, lambda f: from_json(run_json(f)), node)
+        if kind not in TEMPORAL and kind != "Any":
+            arg = compiler.coerce(arg, TEXT)
+        run = arg.run
+        return Expr(target, lambda f: convert(run(f)), node)
+
+    return compile_call
+
+
+def _clock(part: str) -> Callable[[datetime], int]:
+    return lambda moment: int(getattr(moment, part))
+
+
+_ZERO: Final = [decimal()]
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
+    "Date": scalar(_ZERO * 3, DATE, _date),
+    "DateTime": scalar(_ZERO * 7, DATETIME, _date_time, least=6),
+    "Time": scalar(_ZERO * 4, TIME, _time, least=3),
+    "Day": _part(_clock("day"), 0),
+    "Month": _part(_clock("month"), 1),
+    "Year": _part(_clock("year"), 1900),
+    "Hour": _part(_clock("hour"), 0),
+    "Minute": _part(_clock("minute"), 0),
+    "Second": _part(_clock("second"), 0),
+    "Weekday": _weekday,
+    "DateAdd": _date_add,
+    "DateDiff": _date_diff,
+    "DateValue": _reader(DATE, to_date),
+    "DateTimeValue": _reader(DATETIME, to_datetime),
+    "TimeValue": _reader(TIME, to_time),
+}

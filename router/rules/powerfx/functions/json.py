@@ -1,0 +1,193 @@
+"""JSON and ParseJSON."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from router.rules.powerfx import decimals, nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx.enums import EnumValue
+from router.rules.powerfx.errors import PowerFxError
+from router.rules.powerfx.types import DYNAMIC, TEXT, Type, enum
+from router.rules.powerfx.values import float_text, from_context, invalid, time_as_moment
+
+_FORMAT: Final = enum("JSONFormat")
+_DEEPEST: Final = 20
+_SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff]')
+
+
+def _escape(match: re.Match[str]) -> str:
+    char = match.group()
+    return _SHORT.get(char) or f"\\u{ord(char):04X}"
+
+
+class _TooDeep(Exception):
+    """The value is nested too deeply to be written."""
+
+
+class _Writer:
+    """Writes a value as JSON text, with its fields in alphabetical order."""
+
+    def __init__(self, indent: bool, flatten: bool, f: Frame) -> None:
+        self.indent = "    " if indent else ""
+        self.flatten = flatten
+        self.frame = f
+        self.length = 0
+
+    def write(self, value: Any, depth: int) -> str:
+        text = self._text(value, depth)
+        self.length += len(text)
+        if self.length > 4096:
+            self.frame.budget.text(self.length)
+            self.length = 0
+        return text
+
+    def _text(self, value: Any, depth: int) -> str:
+        if depth > _DEEPEST:
+            raise _TooDeep
+        value = from_context(value)
+        if value is None:
+            return "null"
+        if isinstance(value, Mapping):
+            names = sorted(value)
+            pairs = [
+                f'"{_ESCAPED.sub(_escape, name)}":{" " if self.indent else ""}{self.write(value[name], depth + 1)}'
+                for name in names
+            ]
+            return self._wrapped("{", "}", pairs, depth)
+        if value.__class__ is list:
+            flat = self.flatten and all(row is None or (isinstance(row, Mapping) and set(row) == {"Value"}) for row in value)
+            rows = [row.get("Value") if flat and row is not None else row for row in value]
+            return self._wrapped("[", "]", [self.write(row, depth + 1) for row in rows], depth)
+        return _scalar(value)
+
+    def _wrapped(self, opening: str, closing: str, parts: list[str], depth: int) -> str:
+        if not parts or not self.indent:
+            return opening + ",".join(parts) + closing
+        inner = "\n" + self.indent * (depth + 1)
+        return f"{opening}{inner}{(',' + inner).join(parts)}\n{self.indent * depth}{closing}"
+
+
+def _scalar(value: Any) -> str:
+    cls = value.__class__
+    if cls is bool:
+        return "true" if value else "false"
+    if cls is Decimal:
+        return decimals.to_text(value) if value.adjusted() < 40 else str(value)
+    if cls is float:
+        return float_text(value)
+    if cls is EnumValue:
+        return _scalar(value.value)
+    if cls is datetime:
+        return '"' + value.strftime("%Y-%m-%dT%H:%M:%S.") + f'{value.microsecond // 1000:03d}Z"'
+    if cls is date:
+        return f'"{value.year:04d}-{value.month:02d}-{value.day:02d}"'
+    if cls is timedelta:
+        moment = time_as_moment(value)
+        return '"' + moment.strftime("%H:%M:%S.") + f'{moment.microsecond // 1000:03d}"'
+    if cls is uuid.UUID:
+        return f'"{value}"'
+    return '"' + _ESCAPED.sub(_escape, str(value)) + '"'
+
+
+def _find_error(value: Any) -> PowerFxError | None:
+    """The first error within a record or a table, without recursion."""
+    open_values = [value]
+    while open_values:
+        current = open_values.pop()
+        if current.__class__ is PowerFxError:
+            return current  # type: ignore[no-any-return]
+        if current.__class__ is dict:
+            open_values.extend(reversed(list(current.values())))
+        elif current.__class__ is list:
+            open_values.extend(reversed(current))
+    return None
+
+
+def _contains(type: Type, kinds: frozenset[str]) -> bool:
+    return type.kind in kinds or any(_contains(column, kinds) for column in type.columns.values())
+
+
+def _json(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 1, 2)
+    arg = compiler.compile(node.args[0], scope)
+    style = ""
+    if len(node.args) > 1:
+        given = compiler.compile_as(node.args[1], scope, _FORMAT)
+        if not given.is_constant:
+            raise compiler.error(node.args[1], "JSONFormat must be a constant value")
+        style = str(given.constant.value)
+    if "G" in style and "B" in style:
+        raise compiler.error(node.args[1], "binary data cannot be both included and ignored")
+    run_value = arg.run
+
+    def run(f: Frame) -> Any:
+        value = run_value(f)
+        if value is None or value.__class__ is PowerFxError:
+            return value
+        error = _find_error(value)
+        if error is not None:
+            return error
+        try:
+            text = _Writer("4" in style, "_" in style, f).write(value, 0)
+        except _TooDeep:
+            return invalid("the value is nested too deeply")
+        f.budget.text(len(text))
+        return text
+
+    return Expr(TEXT, run, node)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+
+
+def read_json(text: str, f: Frame) -> Any:
+    """The value of a JSON text; numbers are exact, whatever their size."""
+    limits = f.budget.limits
+    if len(text) > limits.json_length or _depth(text) > limits.json_depth:
+        f.budget.text(limits.text_length + 1)
+    f.budget.spend(len(text) >> 3)
+    try:
+        return json.loads(
+            text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse
+        )
+    except (ValueError, ArithmeticError, RecursionError):
+        return PowerFxError("InvalidJSON", "the text is not valid JSON")
+
+
+def _depth(text: str) -> int:
+    """An upper bound of the nesting, brackets within texts included."""
+    deepest = depth = 0
+    for char in re.findall(r"[\[{}\]]", text):
+        if char in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        else:
+            depth -= 1
+    return deepest
+
+
+def _parse_json(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 1, 1)
+    run_text = compiler.compile_as(node.args[0], scope, TEXT).run
+
+    def run(f: Frame) -> Any:
+        text = run_text(f)
+        if text is None or text.__class__ is PowerFxError:
+            return text
+        return read_json(text, f)
+
+    return Expr(DYNAMIC, run, node)
+
+
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {"JSON": _json, "ParseJSON": _parse_json}

@@ -1,0 +1,120 @@
+"""Functions of numbers."""
+
+from __future__ import annotations
+
+import math
+from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, ROUND_UP, Decimal
+from typing import Any, Final
+
+from router.rules.powerfx import arithmetic, decimals
+from router.rules.powerfx.compiler import FunctionCompiler
+from router.rules.powerfx.decimals import numeric_error
+from router.rules.powerfx.functions.scalar import decimal, floating, number, scalar
+from router.rules.powerfx.types import FLOAT
+from router.rules.powerfx.values import invalid
+
+
+def rounded(value: Any, digits: Any, rounding: str) -> Any:
+    """Rounded to a number of digits after (or, negative, before) the point."""
+    places = int(max(min(digits, 400), -400))
+    if value.__class__ is float:
+        if places > 300 or value == 0:
+            return value
+        exact = Decimal(repr(value))
+        if places < -320:
+            return 0.0
+        return arithmetic.finite(float(_quantized(exact, places, rounding)))
+    if places >= 28:
+        return value
+    if places < -28:
+        return decimals.ZERO
+    try:
+        return decimals.fit(_quantized(value, places, rounding))
+    except decimals.TooLarge:
+        return numeric_error()
+
+
+def _quantized(value: Decimal, places: int, rounding: str) -> Decimal:
+    exponent = value.as_tuple().exponent
+    assert isinstance(exponent, int)
+    if -exponent <= places:
+        return value
+    shifted = decimals.WIDE.scaleb(value, places) if abs(places) < 300 else Decimal(0)
+    wide = decimals.Context(prec=800, Emin=-999999, Emax=999999, traps=[])
+    return wide.scaleb(shifted.to_integral_value(rounding), -places)
+
+
+def _mod(value: Any, divisor: Any) -> Any:
+    if value.__class__ is float or divisor.__class__ is float:
+        value, divisor = float(value), float(divisor)
+        if divisor == 0:
+            return arithmetic.division_by_zero()
+        return arithmetic.finite(value - divisor * math.floor(value / divisor)) if _sane(value, divisor) else 0.0
+    if not divisor:
+        return arithmetic.division_by_zero()
+    try:
+        return decimals.remainder(value, divisor)
+    except (decimals.TooLarge, ArithmeticError):
+        return numeric_error()
+
+
+def _sane(value: float, divisor: float) -> bool:
+    return math.isfinite(value / divisor)
+
+
+def _sqrt(value: float) -> Any:
+    return numeric_error("the root of a negative number") if value < 0 else math.sqrt(value)
+
+
+def _exp(value: float) -> Any:
+    return numeric_error() if value > 709.8 else math.exp(value)
+
+
+def _ln(value: float) -> Any:
+    return numeric_error("the logarithm of a number that is not positive") if value <= 0 else math.log(value)
+
+
+def _log(value: float, base: float = 10.0) -> Any:
+    if value <= 0 or base <= 0:
+        return numeric_error("the logarithm of a number that is not positive")
+    if base == 1:
+        return arithmetic.division_by_zero()
+    if base == 10:
+        return math.log10(value)
+    return math.log2(value) if base == 2 else math.log(value) / math.log(base)
+
+
+def _round(value: Any, digits: Any) -> Any:
+    return rounded(value, digits, ROUND_HALF_UP)
+
+
+def _round_up(value: Any, digits: Any) -> Any:
+    return rounded(value, digits, ROUND_UP)
+
+
+def _round_down(value: Any, digits: Any = 0) -> Any:
+    return rounded(value, digits, ROUND_DOWN)
+
+
+def _int(value: Any) -> Any:
+    return float(math.floor(value)) if value.__class__ is float else rounded(value, 0, ROUND_FLOOR)
+
+
+def _power(base: float, exponent: float) -> Any:
+    return invalid("not a number") if base != base else arithmetic.power(base, exponent)
+
+
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
+    "Abs": scalar([number()], None, abs, tables=True),
+    "Int": scalar([number()], None, _int, tables=True),
+    "Round": scalar([number(), decimal()], None, _round, tables=True),
+    "RoundUp": scalar([number(), decimal()], None, _round_up, tables=True),
+    "RoundDown": scalar([number(), decimal()], None, _round_down, tables=True),
+    "Trunc": scalar([number(), decimal()], None, _round_down, least=1, tables=True),
+    "Mod": scalar([number(), number()], None, _mod, tables=True),
+    "Sqrt": scalar([floating()], FLOAT, _sqrt, tables=True),
+    "Exp": scalar([floating()], FLOAT, _exp, tables=True),
+    "Ln": scalar([floating()], FLOAT, _ln, tables=True),
+    "Log": scalar([floating(), floating()], FLOAT, _log, least=1, tables=True),
+    "Power": scalar([floating(), floating()], FLOAT, _power, tables=True),
+}

@@ -1,0 +1,151 @@
+"""Going through the rows of a table: Filter, LookUp, ForAll, Concat, Distinct."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from router.rules.powerfx import nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx.errors import PowerFxError, join_errors
+from router.rules.powerfx.functions.rows import is_missing, predicate, result_rows, source, spend_on
+from router.rules.powerfx.types import TEXT, one_column
+from router.rules.powerfx.values import from_context, invalid
+
+
+def _filter(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, None)
+    rows, row_scope = source(compiler, node, scope)
+    conditions = [predicate(compiler, arg, row_scope) for arg in node.args[1:]]
+    run_rows, spend = rows.run, spend_on(node)
+
+    def run(f: Frame) -> Any:
+        table = run_rows(f)
+        if is_missing(table):
+            return table
+        spend(f, table)
+        kept: list[Any] = []
+        for row in table:
+            frame = f.inner(row)
+            for condition in conditions:
+                value = condition(frame)
+                if value is not True:
+                    if value.__class__ is PowerFxError:
+                        kept.append(value)
+                    break
+            else:
+                kept.append(row)
+        return kept
+
+    return Expr(rows.type, run, node)
+
+
+def _look_up(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 3)
+    rows, row_scope = source(compiler, node, scope)
+    condition_expr = compiler.compile(node.args[1], row_scope)
+    if condition_expr.type.kind not in ("Boolean", "Blank", "Dynamic", "Any"):
+        raise compiler.error(node.args[1], f"true or false is expected, not {condition_expr.type}")
+    condition = predicate(compiler, node.args[1], row_scope)
+    result = compiler.compile(node.args[2], row_scope) if len(node.args) > 2 else None
+    run_result = result.run if result else None
+    run_rows, spend = rows.run, spend_on(node)
+
+    def run(f: Frame) -> Any:
+        table = run_rows(f)
+        if is_missing(table):
+            return table
+        spend(f, table)
+        for row in table:
+            frame = f.inner(row)
+            value = condition(frame)
+            if value is True:
+                return run_result(frame) if run_result else row
+            if value.__class__ is PowerFxError:
+                return value
+        return None
+
+    return Expr(result.type if result else row_scope.row, run, node)
+
+
+def _for_all(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 2)
+    rows, row_scope = source(compiler, node, scope, json=True)
+    body = compiler.compile(node.args[1], row_scope)
+    type, wrap = result_rows(body.type)
+    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1])
+
+    def run(f: Frame) -> Any:
+        table = run_rows(f)
+        if is_missing(table):
+            return table
+        spend(f, table)
+        found = [run_body(f.inner(row)) for row in table]
+        errors = [value for value in found if value.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        return [{"Value": value} for value in found] if wrap else found
+
+    return Expr(type, run, node)
+
+
+def _concat(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 3)
+    rows, row_scope = source(compiler, node, scope)
+    body = compiler.compile_as(node.args[1], row_scope, TEXT).run
+    separator = compiler.compile_as(node.args[2], scope, TEXT).run if len(node.args) > 2 else None
+    run_rows, spend = rows.run, spend_on(node.args[1])
+
+    def run(f: Frame) -> Any:
+        table = run_rows(f)
+        between = separator(f) if separator else ""
+        errors = [value for value in (table, between) if value.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        if table is None:
+            return None
+        spend(f, table)
+        parts: list[str] = []
+        for row in table:
+            value = body(f.inner(row))
+            if value.__class__ is PowerFxError:
+                return value
+            parts.append(value or "")
+        f.budget.text(sum(map(len, parts)) + len(parts) * len(between or ""))
+        return (between or "").join(parts)
+
+    return Expr(TEXT, run, node)
+
+
+def _distinct(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 2, 2)
+    rows, row_scope = source(compiler, node, scope)
+    body = compiler.compile(node.args[1], row_scope)
+    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1])
+
+    def run(f: Frame) -> Any:
+        table = run_rows(f)
+        if is_missing(table):
+            return table
+        spend(f, table)
+        found: dict[Any, Any] = {}
+        for row in table:
+            if row.__class__ is PowerFxError:
+                return row
+            value = from_context(run_body(f.inner(row)))
+            if value.__class__ is PowerFxError:
+                return value
+            if value.__class__ in (dict, list):
+                return invalid("only plain values can be compared")
+            found.setdefault((value.__class__ is bool, value), value)
+        return [{"Value": value} for value in found.values()]
+
+    return Expr(one_column(body.type), run, node)
+
+
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
+    "Filter": _filter,
+    "LookUp": _look_up,
+    "ForAll": _for_all,
+    "Concat": _concat,
+    "Distinct": _distinct,
+}

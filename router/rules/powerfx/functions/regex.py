@@ -1,0 +1,101 @@
+"""IsMatch and Match."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+from router.rules.powerfx import nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx.enums import EnumValue
+from router.rules.powerfx.errors import PowerFxError
+from router.rules.powerfx.patterns import Pattern, PatternError, compile_pattern
+from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, Type, enum, one_column, record
+
+_OPTIONS: Final = enum("MatchOptions")
+
+
+def _constant_text(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> str:
+    """The pattern: text that is known at compile time, out of literals, `&`, Match.X and Char()."""
+    if isinstance(node, nodes.Chain) and node.operator == "&":
+        return "".join(_constant_text(compiler, operand, scope) for operand in node.operands)
+    if isinstance(node, nodes.Call) and node.name in ("Char", "UniChar", "Concatenate"):
+        if all(compiler.compile(arg, scope).is_constant for arg in node.args):
+            from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget  # noqa: PLC0415
+
+            value = compiler.compile(node, scope).run(Frame(None, None, {}, Budget(DEFAULT_LIMITS)))
+            if value.__class__ is str:
+                return str(value)
+        raise compiler.error(node, "the pattern must be a constant value")
+    expr = compiler.compile(node, scope)
+    if expr.constant.__class__ is EnumValue and expr.type.enum == "Match":
+        return str(expr.constant.value)
+    if expr.constant.__class__ is not str:
+        raise compiler.error(node, "the pattern must be a constant value")
+    return str(expr.constant)
+
+
+def _prepare(compiler: Compiler, node: nodes.Call, scope: Scope | None, default: str) -> tuple[Expr, Pattern, str]:
+    compiler.arity(node, 2, 3)
+    text = compiler.compile_as(node.args[0], scope, TEXT)
+    source = _constant_text(compiler, node.args[1], scope)
+    options = ""
+    if len(node.args) > 2:
+        given = compiler.compile(node.args[2], scope)
+        if given.type != _OPTIONS or given.constant.__class__ is not EnumValue:
+            raise compiler.error(node.args[2], "MatchOptions must be a constant value")
+        options = str(given.constant.value)
+    if "c" not in options:
+        options += default
+    try:
+        return text, compile_pattern(source, options), options
+    except PatternError as problem:
+        raise compiler.error(node.args[1], f"the regular expression is not valid: {problem}") from None
+
+
+def _spend(f: Frame, text: str, pattern: Pattern) -> None:
+    f.budget.spend(1 + ((len(text) * pattern.cost) >> 10))
+
+
+def _is_match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    arg, pattern, _ = _prepare(compiler, node, scope, "^c$")
+    run_text, search = arg.run, pattern.regex.search
+
+    def run(f: Frame) -> Any:
+        text = run_text(f)
+        if text.__class__ is PowerFxError:
+            return text
+        _spend(f, text or "", pattern)
+        return search(text or "") is not None
+
+    return Expr(BOOLEAN, run, node)
+
+
+def _match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    arg, pattern, options = _prepare(compiler, node, scope, "c")
+    columns: dict[str, Type] = {"FullMatch": TEXT, "StartMatch": DECIMAL}
+    numbered = "N" in options
+    if numbered:
+        columns["SubMatches"] = one_column(TEXT)
+    columns.update(dict.fromkeys(pattern.names, TEXT))
+    run_text, search = arg.run, pattern.regex.search
+
+    def run(f: Frame) -> Any:
+        text = run_text(f)
+        if text is None or text.__class__ is PowerFxError:
+            return text
+        _spend(f, text, pattern)
+        found = search(text)
+        if found is None:
+            return None
+        row: dict[str, Any] = {"FullMatch": found.group(), "StartMatch": Decimal(found.start() + 1)}
+        if numbered:
+            row["SubMatches"] = [{"Value": found.group(index + 1)} for index in range(pattern.numbered)]
+        for name in pattern.names:
+            row[name] = found.group(name)
+        return row
+
+    return Expr(record(columns), run, node)
+
+
+FUNCTIONS: Final[dict[str, FunctionCompiler]] = {"IsMatch": _is_match, "Match": _match}

@@ -1,0 +1,86 @@
+"""The syntax tree. Every node knows where it stands in the text and how deep it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    start: int
+    depth: int = field(default=1, kw_only=True)
+    size: int = field(default=1, kw_only=True)
+
+
+@dataclass(slots=True, eq=False)
+class Number(Node):
+    text: str
+
+
+@dataclass(slots=True, eq=False)
+class Text(Node):
+    value: str
+
+
+@dataclass(slots=True, eq=False)
+class Boolean(Node):
+    value: bool
+
+
+@dataclass(slots=True, eq=False)
+class Name(Node):
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Dot(Node):
+    left: Node
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Call(Node):
+    name: str
+    args: list[Node]
+
+
+@dataclass(slots=True, eq=False)
+class Unary(Node):
+    operator: str
+    operand: Node
+
+
+@dataclass(slots=True, eq=False)
+class Binary(Node):
+    operator: str
+    left: Node
+    right: Node
+
+
+@dataclass(slots=True, eq=False)
+class Chain(Node):
+    """A run of the same associative operator (`&`, `&&`, `||`), kept flat so that it stays shallow."""
+
+    operator: str
+    operands: list[Node]
+
+
+@dataclass(slots=True, eq=False)
+class Record(Node):
+    fields: list[tuple[str, Node]]
+
+
+@dataclass(slots=True, eq=False)
+class Table(Node):
+    items: list[Node]
+
+
+@dataclass(slots=True, eq=False)
+class Interpolated(Node):
+    parts: list[Node]
+
+
+@dataclass(slots=True, eq=False)
+class As(Node):
+    operand: Node
+    name: str

@@ -1,0 +1,259 @@
+"""Regular expressions: from the dialect of Power Fx (that of .NET, less its traps) to RE2.
+
+RE2 runs in time linear in the text. What it cannot do - look-around, back references, atomic
+groups - is refused when the expression is compiled.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+_LONGEST: Final = 1_000
+_MEMORY: Final = 1 << 20
+_WORD: Final = r"\p{L}\p{Mn}\p{Nd}\p{Pc}"
+_SPACE: Final = r"\t\n\v\f\r\x{85}\p{Z}"
+_ANY: Final = r"[^\n\r\v\f\x{85}\x{2028}\x{2029}]"
+_CLASSES: Final = {
+    "d": r"\p{Nd}", "D": r"\P{Nd}", "w": f"[{_WORD}]", "W": f"[^{_WORD}]", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]",
+}  # fmt: skip
+_INSIDE: Final = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _WORD, "s": _SPACE}
+_QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})\??")
+_GROUP = re.compile(r"\(\?(?:(?P<plain>:)|P?<(?P<name>[^\W\d]\w*)>|(?P<flags>[imsxn]*(?:-[imsxn]+)?)(?P<end>[:)]))")
+_HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
+_CATEGORY = re.compile(r"[pP]\{\w+\}")
+
+
+class PatternError(ValueError):
+    """The pattern is not valid, or RE2 cannot do what it asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern and its named groups."""
+
+    regex: Any
+    names: tuple[str, ...]
+    numbered: int
+    cost: int
+
+
+@dataclass(slots=True)
+class _Group:
+    captures: bool
+    start: int
+    ambiguous: bool = False  # holds a quantifier or an alternation
+
+
+class _Translator:
+    """Walks through a pattern once."""
+
+    def __init__(self, pattern: str, options: str) -> None:
+        self.source = pattern
+        self.dot_all = "s" in options
+        self.free = "x" in options
+        self.numbered = "N" in options
+        self.names: list[str] = []
+        self.groups: list[_Group] = []
+        self.count = 0
+        self.out: list[str] = []
+        self.after_atom = False
+
+    def translate(self) -> str:
+        position, source = 0, self.source
+        while position < len(source):
+            position = self.step(position)
+        if self.groups:
+            raise PatternError("a group is not closed")
+        return "".join(self.out)
+
+    def step(self, i: int) -> int:
+        char = self.source[i]
+        if self.free and (char.isspace() or char == "#"):
+            return self.skip(i)
+        quantifier = _QUANTIFIER.match(self.source, i)
+        if quantifier:
+            return self.quantify(quantifier)
+        self.after_atom = True
+        if char == "\\":
+            return self.escape(i + 1, None)
+        if char == "[":
+            return self.char_class(i)
+        if char == "(":
+            return self.open(i)
+        if char == ")":
+            return self.close(i)
+        if char == "|":
+            self.after_atom = False
+            self.mark_ambiguous()
+        if char == "{":
+            self.out.append("\\{")
+        elif char == "." and not self.dot_all:
+            self.out.append(_ANY)
+        else:
+            self.out.append(char)
+        return i + 1
+
+    def skip(self, i: int) -> int:
+        if self.source[i] != "#":
+            return i + 1
+        end = re.compile(r"[\r\n]").search(self.source, i)
+        return end.end() if end else len(self.source)
+
+    def mark_ambiguous(self) -> None:
+        for group in self.groups:
+            group.ambiguous = True
+
+    def quantify(self, match: re.Match[str]) -> int:
+        if not self.after_atom:
+            raise PatternError("a quantifier has nothing to repeat")
+        closed = self.closed
+        if closed is not None and closed.captures and closed.ambiguous:
+            raise PatternError("a repeated capture group holds a quantifier or an alternation")
+        self.mark_ambiguous()
+        self.out.append(match.group())
+        self.after_atom = False
+        self.closed = None
+        return match.end()
+
+    closed: _Group | None = None
+
+    def open(self, i: int) -> int:
+        self.closed = None
+        self.after_atom = False
+        if self.source.startswith("(?#", i):
+            end = self.source.find(")", i)
+            if end < 0:
+                raise PatternError("a comment is not closed")
+            return end + 1
+        if not self.source.startswith("(?", i):
+            if self.numbered:
+                self.count += 1
+            self.groups.append(_Group(self.numbered, len(self.out)))
+            self.out.append("(" if self.numbered else "(?:")
+            return i + 1
+        match = _GROUP.match(self.source, i)
+        if match is None:
+            raise PatternError("look-around, conditions and atomic groups are not supported")
+        if match["name"]:
+            if match["name"] in self.names:
+                raise PatternError(f"the group '{match['name']}' is named twice")
+            self.names.append(match["name"])
+            self.groups.append(_Group(True, len(self.out)))
+            self.out.append(f"(?P<{match['name']}>" if match["name"].isascii() else "(")
+            if not match["name"].isascii():
+                raise PatternError("a group's name has to be of plain letters")
+        elif match["plain"]:
+            self.groups.append(_Group(False, len(self.out)))
+            self.out.append("(?:")
+        else:
+            self.flags(match, i)
+        return match.end()
+
+    def flags(self, match: re.Match[str], i: int) -> None:
+        if match["end"] == ":" or i > 0 or "-" in match["flags"]:
+            raise PatternError("options within a pattern are allowed at its beginning only")
+        self.dot_all = self.dot_all or "s" in match["flags"]
+        self.free = self.free or "x" in match["flags"]
+        kept = "".join(flag for flag in match["flags"] if flag in "im")
+        if kept:
+            self.out.append(f"(?{kept})")
+
+    def close(self, i: int) -> int:
+        if not self.groups:
+            raise PatternError("there is a ')' too many")
+        self.closed = self.groups.pop()
+        self.out.append(")")
+        return i + 1
+
+    def escape(self, i: int, members: list[str] | None) -> int:
+        """One escape, at the character after the backslash; `members` collects those of a class."""
+        self.closed = None
+        if i >= len(self.source):
+            raise PatternError("the pattern ends with a backslash")
+        char = self.source[i]
+        out = self.out if members is None else members
+        code = _HEX.match(self.source, i)
+        if code:
+            out.append(f"\\x{{{code[1] or code[2] or code[3]}}}")
+            return code.end()
+        if char in "pP":
+            category = _CATEGORY.match(self.source, i)
+            if category is None:
+                raise PatternError("a category is written as \\p{L}")
+            out.append("\\" + category.group())
+            return category.end()
+        if char in _CLASSES:
+            if members is None:
+                out.append(_CLASSES[char])
+            elif char in _INSIDE:
+                out.append(_INSIDE[char])
+            else:
+                raise PatternError(f"\\{char} is not supported within [...]")
+            return i + 1
+        if char == "b" and members is not None:
+            out.append("\\x{08}")
+            return i + 1
+        if char in "tnrfv" or (members is None and char in "bB"):
+            out.append("\\" + char)
+            return i + 1
+        if char.isalnum():
+            raise PatternError(f"\\{char} is not supported")
+        out.append("\\" + char if char.isascii() and not char.isspace() and char != "_" else char)
+        return i + 1
+
+    def char_class(self, i: int) -> int:
+        self.closed = None
+        members = ["["]
+        i += 1
+        if self.source.startswith("^", i):
+            members.append("^")
+            i += 1
+        first = True
+        while i < len(self.source):
+            char = self.source[i]
+            if char == "]" and not first:
+                self.out.append("".join(members) + "]")
+                return i + 1
+            first = False
+            if char == "\\":
+                i = self.escape(i + 1, members)
+                continue
+            if char == "[" and self.source.startswith("-[", i - 1):
+                raise PatternError("the subtraction of classes is not supported")
+            members.append("\\" + char if char in "[]&~|" else char)
+            i += 1
+        raise PatternError("a class is not closed")
+
+
+def _anchored(pattern: str, options: str) -> str:
+    begins = options.find("^c") >= 0
+    ends = options.find("c$") >= 0
+    return ("^" if begins else "") + f"(?:{pattern})" + ("$" if ends else "")
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str, options: str) -> Pattern:
+    """`options` are those of MatchOptions, joined: `^c$`, `c`, `i`, `m`, `s`, `x`, `N`."""
+    import re2  # noqa: PLC0415 - loaded with the first regular expression
+
+    if len(pattern) > _LONGEST:
+        raise PatternError("the pattern is too long")
+    translator = _Translator(pattern, options)
+    body = translator.translate()
+    if translator.numbered and translator.names:
+        raise PatternError("named groups do not mix with MatchOptions.NumberedSubMatches")
+    settings = re2.Options()
+    settings.max_mem = _MEMORY
+    settings.log_errors = False
+    flags = ("i" if "i" in options else "") + ("m" if "m" in options else "") + ("s" if translator.dot_all else "")
+    leading = re.match(r"\(\?[im]+\)", body)
+    inline = leading.group() if leading else ""
+    text = inline + (f"(?{flags})" if flags else "") + _anchored(body[len(inline) :], options)
+    try:
+        regex = re2.compile(text, settings)
+    except re2.error as problem:
+        raise PatternError(str(problem)) from None
+    return Pattern(regex, tuple(translator.names), translator.count, int(regex.programsize))
