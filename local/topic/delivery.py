@@ -335,7 +335,7 @@ class Delivery:
     # A subscriber that refuses connections
 
     def _lost(self) -> None:
-        if not self.unreachable:
+        if not self.unreachable and self._open:
             _log.warning("subscription %s: no connection to its endpoint", self.subscription.name)
             self.unreachable = True
             self._probe = asyncio.get_running_loop().create_task(self._probe_until_found())

@@ -8,9 +8,10 @@ have a thread.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -116,10 +117,11 @@ class Store:
         self._removed, self._attempts = [], {}
         return dict(self._db.execute("SELECT subscription, count(*) FROM pending GROUP BY subscription").fetchall())
 
-    def drop(self, subscription: str) -> None:
-        """Forget everything about a subscription that is no more."""
-        self._db.execute("DELETE FROM pending WHERE subscription = ?", (subscription,))
-        self._db.execute("DELETE FROM validated WHERE name = ?", (subscription,))
+    def keep_only(self, subscriptions: Collection[str]) -> None:
+        """Forget everything about subscriptions that are no more."""
+        names = json.dumps(list(subscriptions))
+        self._db.execute("DELETE FROM pending WHERE subscription NOT IN (SELECT value FROM json_each(?))", (names,))
+        self._db.execute("DELETE FROM validated WHERE name NOT IN (SELECT value FROM json_each(?))", (names,))
 
     def is_validated(self, name: str, endpoint: str, schema: str) -> bool:
         found = self._db.execute(
@@ -178,10 +180,12 @@ class Store:
         else:
             for row_id in attempts:
                 del self._attempts[row_id]
-            self._committed(rows)
-            for _, done in incoming:
-                if not done.done():  # its publisher may have hung up
-                    done.set_result(None)
+            try:
+                self._committed(rows)
+            finally:
+                for _, done in incoming:
+                    if not done.done():  # its publisher may have hung up
+                        done.set_result(None)
         if self._removed or self._attempts:
             self._plan_removal()
         if self._log_bytes > _CHECKPOINT_BYTES and (self._checkpoint_task is None or self._checkpoint_task.done()):

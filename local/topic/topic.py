@@ -54,10 +54,9 @@ class Topic:
             )
         self._store.set_input_schema(self._options.schema)
         self._session = new_session(self._options.delivery_timeout)
-        await self._apply(self._file.read_if_changed() or [])
-        for name in self._store.counts():
-            if name not in self._subscribers:
-                self._store.drop(name)
+        subscriptions = self._file.read_if_changed()
+        if subscriptions is not None:
+            await self._apply(subscriptions)
         self._watch = asyncio.get_running_loop().create_task(self._watch_file())
 
     async def stop(self) -> None:
@@ -139,9 +138,10 @@ class Topic:
             await self._stop(subscriber, _GRACE_SECONDS)
             if name not in wanted:
                 del self._subscribers[name]
-                _log.info("subscription %s: removed, with %d events", name, subscriber.delivery.counts.pending)
-                self._store.drop(name)
         pending = self._store.counts()
+        for name in pending.keys() - {subscription.name for subscription in subscriptions}:
+            _log.warning("subscription %s: is no more, and %d undelivered events with it", name, pending[name])
+        self._store.keep_only([subscription.name for subscription in subscriptions])
         for name, subscription in wanted.items():
             self._subscribers[name] = self._new_subscriber(subscription, pending.get(name, 0))
 

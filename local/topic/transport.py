@@ -90,8 +90,9 @@ class Transport:
                 return self._judge(answer.status)
         except TimeoutError:
             return Outcome("TimedOut")
-        except aiohttp.ClientConnectorError:
-            return Outcome("SocketError", unreachable=True)
+        except aiohttp.ClientConnectorError as error:
+            # A wrong certificate is a connection error too, but somebody is there.
+            return Outcome("SocketError", unreachable=not isinstance(error, aiohttp.ClientSSLError))
         except (aiohttp.ClientError, OSError, ValueError):
             return Outcome("SocketError")
 
