@@ -184,6 +184,26 @@ def test_many_spans_are_sampled_and_metrics_are_not(received: Sink) -> None:
     assert sum(point["count"] for point in received.metrics("ApiRequestRouter")) == 2000
 
 
+@pytest.mark.slow
+def test_memory_does_not_grow_over_many_requests(received: Sink) -> None:
+    output = run(
+        "import psutil\n"
+        "def answer(times):\n"
+        "    for number in range(times):\n"
+        "        with tracing.span('UpsertJob', {'router.job.id': str(number)}):\n"
+        "            routing.record_offer('issued')\n"
+        "        requests.count_request('UpsertJob', '2023-11-01', 201, 0.01)\n"
+        "    setup.flush()\n"
+        "    print(psutil.Process().memory_info().rss)\n"
+        "answer(20_000)\n"
+        "answer(100_000)\n",
+        received.connection_string,
+    )
+    before, after = map(int, output.split())
+    assert after - before < 4_000_000
+    assert sum(point["count"] for point in received.metrics("ApiRequestRouter")) == 120_000
+
+
 def test_metrics_leave_by_themselves_within_the_interval(received: Sink) -> None:
     process = subprocess.Popen(
         [
