@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from router.engine import announce
+from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve, move, revoke_all, with_note
 from router.errors import Conflict, NotFound
@@ -58,8 +58,8 @@ def close_due(record: JobRecord, now: datetime) -> JobChange:
     return _closed(record, open_assignment(record).assignment_id, disposition, now)
 
 
-def unassign(record: JobRecord, assignment_id: str, options: UnassignJobOptions) -> JobChange:
-    """Takes the job from its worker. It waits for its queue again (`requeue`), or is suspended."""
+def unassign(record: JobRecord, assignment_id: str, options: UnassignJobOptions, now: datetime) -> JobChange:
+    """Takes the job from its worker. It waits in its queue again, in its old place, or is suspended."""
     assignment = _assignment(record, assignment_id)
     _require(record, _S.ASSIGNED, "unassigned")
     if record.routing.unassignment_count >= MAX_UNASSIGNMENTS:
@@ -76,7 +76,8 @@ def unassign(record: JobRecord, assignment_id: str, options: UnassignJobOptions)
         job["matching_mode"] = SuspendMode(kind="suspend")
         record = evolve(move(record, _S.WAITING_FOR_ACTIVATION), job=job, routing=routing)
         return Change(record, (event, announce.job_waiting_for_activation(record.job)))
-    return Change(evolve(record, job=job, routing=routing), (event,))
+    queued = jobs.enqueue(evolve(record, job=job, routing=routing), now, new_stay=False)
+    return Change(queued.record, (event, *queued.events))
 
 
 def cancel(record: JobRecord, options: CancelJobOptions, now: datetime) -> JobChange:

@@ -37,7 +37,7 @@ def _points(selector: RouterWorkerSelector, labels: Mapping[str, Any]) -> float:
     label, value = labels.get(selector.key), selector.value
     if selector.label_operator in (LabelOperator.EQUAL, LabelOperator.NOT_EQUAL):
         return 1.0 if holds(selector, labels) else 0.0
-    if not _number(label) or not _number(value):
+    if label is None or value is None or not _number(label) or not _number(value):
         return 1.0 if holds(selector, labels) else 0.0
     difference = label - value if selector.label_operator in _GREATER else value - label
     # A selector of 0 has no relative distance: the absolute one stands in for it.

@@ -129,11 +129,14 @@ def assign(
     job_id: str,
     channel_id: str,
     assignment: RouterJobAssignment,
-    cost: int,
     now: datetime,
 ) -> WorkerChange:
-    """Turns the offer into the assignment that the job's row has decided; the capacity stays the same."""
+    """Turns the offer into the assignment that the job's row has decided; the capacity in use stays the same."""
     worker = record.worker
+    cost = next((offer.capacity_cost for offer in worker.offers if offer.offer_id == offer_id), None)
+    if cost is None:
+        channel = worker.channel(channel_id)
+        cost = channel.capacity_cost_per_job if channel else 1
     if any(held.assignment_id == assignment.assignment_id for held in worker.assigned_jobs):
         return Change(record)
     held = RouterWorkerAssignment(
@@ -157,6 +160,7 @@ def assign(
             record,
             changed,
             active_at=now,
+            accepted_offers={**routing.accepted_offers, offer_id: job_id},
             job_channels={**routing.job_channels, job_id: channel_id},
             offer_queues={id: queue for id, queue in routing.offer_queues.items() if id != offer_id},
         ),
@@ -176,7 +180,10 @@ def release(record: WorkerRecord, assignment_id: str, now: datetime) -> WorkerCh
         job: channel for job, channel in record.routing.job_channels.items() if job not in gone or job in still_held
     }
     changed = worker.model_copy(update={"assigned_jobs": kept})
-    return Change(_with(record, changed, job_channels=channels, available_since=now, active_at=now))
+    accepted = {id: job for id, job in record.routing.accepted_offers.items() if job not in gone}
+    return Change(
+        _with(record, changed, job_channels=channels, accepted_offers=accepted, available_since=now, active_at=now)
+    )
 
 
 def deregister(record: WorkerRecord) -> WorkerChange:

@@ -129,7 +129,9 @@ def check_label(value: Any) -> LabelScalar:
 LabelValue = Annotated[
     Any,
     BeforeValidator(check_label),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "maxLength": MAX_TEXT_LENGTH}, {"type": "number"}, {"type": "boolean"}]}
+    ),
 ]
 
 
@@ -142,4 +144,13 @@ def check_labels(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-Labels = Annotated[dict[str, LabelValue], AfterValidator(check_labels)]
+Labels = Annotated[
+    dict[str, LabelValue],
+    AfterValidator(check_labels),
+    Field(
+        json_schema_extra={
+            "maxProperties": MAX_LABELS,
+            "propertyNames": {"minLength": 1, "maxLength": MAX_KEY_LENGTH},
+        }
+    ),
+]

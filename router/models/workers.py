@@ -84,6 +84,8 @@ class WorkerRouting(Model):
     job_channels: dict[str, str] = {}
     #: Queue of each offered job.
     offer_queues: dict[str, str] = {}
+    #: Offers that became assignments it still holds: offer id to job id. A repeated accept finds its job here.
+    accepted_offers: dict[str, str] = {}
     #: Since when it could have taken more work: what "longest idle" compares.
     available_since: Time
     #: When it last registered: declines before this moment no longer count.

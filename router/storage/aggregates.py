@@ -58,7 +58,7 @@ class AggregateStore(Generic[R]):
 
     def __init__(self, table: Table, kind: str, model: type[R], columns: Callable[[R], Mapping[str, Any]]) -> None:
         self._table = table
-        self._kind = kind
+        self.kind = kind
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
 
@@ -111,7 +111,7 @@ class AggregateStore(Generic[R]):
     async def page(self, where: Sequence[Condition], size: int, after: Position | None) -> RowPage[R]:
         """One page of records in key order. It may be short, even empty, and have a next one: storage ends a
         page when it has looked long enough, and so do we after a few of its pages."""
-        conditions: list[Condition] = [("Kind", "eq", self._kind), *where]
+        conditions: list[Condition] = [("Kind", "eq", self.kind), *where]
         records: list[R] = []
         for _ in range(_PAGES_A_CALL):
             page = await self._table.query(conditions, limit=size - len(records), after=after)
@@ -131,7 +131,7 @@ class AggregateStore(Generic[R]):
         overflow = str(entity.columns.get("Overflow") or "")
         return Row(
             id=id,
-            record=self._parse(entity) if entity.columns.get("Kind") == self._kind else None,
+            record=self._parse(entity) if entity.columns.get("Kind") == self.kind else None,
             outbox=tuple(_OUTBOX.validate_json(outbox)) if outbox else (),
             settle_at=parse_time(settle) if settle else None,
             version=entity.version,
@@ -142,7 +142,7 @@ class AggregateStore(Generic[R]):
     def _entity(self, row: Row[R], outbox: str) -> Entity:
         columns: dict[str, Any] = {"Kind": "deleted", "Id": row.id, "Commit": row.commit}
         if row.record is not None:
-            columns["Kind"] = self._kind
+            columns["Kind"] = self.kind
             columns.update(self._columns(row.record))
             columns.update(write_document("Doc", row.record.model_dump_json(by_alias=True, exclude_none=True)))
         if outbox:

@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from pydantic_core import from_json, to_json
+
 from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.storage.keys import ascending_ratio, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
@@ -20,6 +22,8 @@ from router.storage.port import Condition, Entity, RowChanged, RowExists, Table,
 #: 100 labels and `Id`; with as many channels still fewer columns than an entity may have.
 _MOST_COLUMNS: Final = 101
 _LONGEST_LABEL: Final = 500
+_LARGEST_LABELS: Final = 16_000
+_CURSOR: Final = "cursor"
 Order = Literal["i", "n"]
 
 
@@ -45,8 +49,11 @@ class Availability:
 
 @dataclass(frozen=True)
 class Candidate:
+    """A worker that may take a job; its labels where they were asked for and fit the index."""
+
     worker_id: str
     row: str
+    labels: dict[str, Any] | None = None
 
 
 class AvailabilityStore:
@@ -77,6 +84,7 @@ class AvailabilityStore:
         after: str | None = None,
         until: str | None = None,
         page: int = 10,
+        with_labels: bool = False,
     ) -> AsyncIterator[Candidate]:
         """Workers of the queue that may take a job of the channel and fit the selectors, in order; with `after`
         those whose row key comes later, with `until` those up to that key."""
@@ -89,9 +97,11 @@ class AvailabilityStore:
         ]
         position: tuple[str, str] | None = None
         while True:
-            found = await self._table.query(where, limit=page, after=position, columns=["WorkerId"])
+            columns = ["WorkerId", "Labels"] if with_labels else ["WorkerId"]
+            found = await self._table.query(where, limit=page, after=position, columns=columns)
             for entity in found.entities:
-                yield Candidate(str(entity.columns["WorkerId"]), entity.row)
+                labels = entity.columns.get("Labels")
+                yield Candidate(str(entity.columns["WorkerId"]), entity.row, from_json(labels) if labels else None)
             position = found.next
             if position is None:
                 return
@@ -111,6 +121,15 @@ class AvailabilityStore:
                 await self._table.upsert(entity)
             await self.remove_keys(partition, gone)
 
+    async def cursor(self, queue_id: str) -> str | None:
+        """Where round robin stands: the id-order key of the worker that was last offered a job of the queue."""
+        entity = await self._table.get(key(queue_id), _CURSOR)
+        return str(entity.columns["Last"]) if entity else None
+
+    async def move_cursor(self, queue_id: str, worker_id: str) -> None:
+        columns = {"Last": f"n~{key(worker_id)}~~"}
+        await self._table.upsert(Entity(key(queue_id), _CURSOR, columns))
+
     async def remove_keys(self, partition: str, rows: Sequence[str]) -> None:
         for row in rows:
             await self._table.delete(partition, row)
@@ -127,6 +146,9 @@ def _entities(availability: Availability, queue_id: str) -> list[Entity]:
         columns[_label_column(label)] = (
             float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
         )
+    labels = to_json(availability.labels).decode()
+    if len(labels) <= _LARGEST_LABELS:
+        columns["Labels"] = labels
     return [Entity(key(queue_id), row, columns) for row in availability.row_keys()]
 
 

@@ -6,6 +6,9 @@ fewer offers than it may have), Selectors (the active ones, JSON), Bypass. A hin
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +23,7 @@ from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, Table
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
+_REMEMBERED: Final = 20_000
 
 
 @dataclass(frozen=True)
@@ -51,27 +55,28 @@ def order_key(record: JobRecord) -> str:
 class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._versions: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    async def put(self, record: JobRecord, queue_id: str, open: bool) -> Waiting:
-        """Writes the job's row under the key that its state gives it."""
-        waiting = _waiting(record, queue_id, open)
-        version = await self._table.upsert(_entity(waiting))
-        return Waiting(**{**waiting.__dict__, "version": version})
+    async def put(self, record: JobRecord, queue_id: str) -> None:
+        """Writes the job's row, open, under the key that its state gives it."""
+        waiting = _waiting(record, queue_id)
+        self._remember(queue_id, waiting.row, await self._table.upsert(_entity(waiting)))
 
-    async def close(self, waiting: Waiting) -> None:
-        """Says that the job has all its offers, unless the row has changed since it was seen: saying "open"
-        must always win, for a row that wrongly says "closed" would keep a job from its worker."""
-        try:
-            await self._table.replace(_entity(Waiting(**{**waiting.__dict__, "open": False})))
-        except RowChanged:
-            return
+    def version(self, queue_id: str, row: str) -> str | None:
+        """The version in which this process last saw the row."""
+        return self._versions.get((queue_id, row))
+
+    async def close(self, record: JobRecord, queue_id: str, version: str) -> None:
+        """Says that the job has all its offers, unless the row has changed since `version`, which the caller saw
+        before the job got its last offer: saying "open" must always win, for a row that wrongly says "closed"
+        would keep a job from its worker."""
+        closed = dataclasses.replace(_waiting(record, queue_id), open=False, version=version)
+        with contextlib.suppress(RowChanged):
+            await self._table.replace(_entity(closed))
 
     async def remove(self, queue_id: str, row: str) -> None:
+        self._versions.pop((queue_id, row), None)
         await self._table.delete(key(queue_id), row)
-
-    async def find(self, queue_id: str, row: str) -> Waiting | None:
-        entity = await self._table.get(key(queue_id), row)
-        return _parse(queue_id, entity) if entity else None
 
     async def open_jobs(self, queue_id: str, *, before: str | None = None, page: int = 20) -> AsyncIterator[Waiting]:
         """Jobs that may take an offer, first one first, up to the key `before`."""
@@ -82,6 +87,7 @@ class BacklogStore:
         while True:
             found = await self._table.query(where, limit=page, after=after)
             for entity in found.entities:
+                self._remember(queue_id, entity.row, entity.version)
                 yield _parse(queue_id, entity)
             after = found.next
             if after is None:
@@ -114,8 +120,14 @@ class BacklogStore:
             if after is None:
                 return
 
+    def _remember(self, queue_id: str, row: str, version: str) -> None:
+        self._versions[(queue_id, row)] = version
+        self._versions.move_to_end((queue_id, row))
+        while len(self._versions) > _REMEMBERED:
+            self._versions.popitem(last=False)
 
-def _waiting(record: JobRecord, queue_id: str, open: bool) -> Waiting:
+
+def _waiting(record: JobRecord, queue_id: str) -> Waiting:
     job = record.job
     assert job.enqueued_at is not None
     return Waiting(
@@ -130,7 +142,7 @@ def _waiting(record: JobRecord, queue_id: str, open: bool) -> Waiting:
             for selector in (*job.requested_worker_selectors, *job.attached_worker_selectors)
             if selector.active
         ],
-        open=open,
+        open=True,
     )
 
 

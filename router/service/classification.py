@@ -1,0 +1,182 @@
+"""Classifying a job: the policy's rules, then the queue, the priority and the worker selectors (contract section 5)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from router.engine import classification
+from router.engine.change import JobChange
+from router.engine.classification import Classified, QueueChoice, pick_allocation
+from router.errors import ErrorDetail
+from router.models.jobs import JobRecord, JobStatus
+from router.models.policies import ClassificationPolicy
+from router.models.queues import with_id_label
+from router.models.rules import (
+    ConditionalQueueSelectorAttachment,
+    ConditionalWorkerSelectorAttachment,
+    PassThroughQueueSelectorAttachment,
+    PassThroughWorkerSelectorAttachment,
+    RuleEngineQueueSelectorAttachment,
+    RuleEngineWorkerSelectorAttachment,
+    StaticQueueSelectorAttachment,
+    StaticWorkerSelectorAttachment,
+)
+from router.models.selectors import PolicyWorkerSelector, RouterQueueSelector, RouterWorkerSelector
+from router.rules import results
+from router.rules.failure import RuleFailure
+from router.service import distribution, job_commits
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+
+_log = logging.getLogger(__name__)
+
+
+async def classify(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
+    """Classifies the job if it is waiting for that, and offers it. Rules are asked outside the commit: if the job has
+    changed meanwhile, it is classified again as it is then."""
+    for _ in range(5):
+        row = row if row is not None else await parts.jobs.store.load(job_id)
+        record = row.record
+        if record is None or record.status is not JobStatus.PENDING_CLASSIFICATION:
+            return
+        outcome = await _outcome(parts, record)
+        etag = record.etag
+        now = parts.clock.now()
+
+        def step(
+            found: JobRecord, outcome: Classified | list[ErrorDetail] = outcome, etag: str = etag, now: Any = now
+        ) -> JobChange | None:
+            if found.etag != etag:
+                return None
+            if isinstance(outcome, Classified):
+                return classification.apply(found, outcome, now)
+            return classification.fail(found, found.job.classification_policy_id or "", outcome)
+
+        after = await job_commits.change(parts, job_id, step, row)
+        if after is None or after.record is None:
+            return
+        if after.record.status is not JobStatus.PENDING_CLASSIFICATION:
+            await distribution.distribute(parts, job_id, after)
+            return
+        row = None
+
+
+async def _outcome(parts: Parts, record: JobRecord) -> Classified | list[ErrorDetail]:
+    policy_id = record.job.classification_policy_id
+    found = await parts.resources.cached("ClassificationPolicy", policy_id) if policy_id else None
+    if policy_id is None or found is None:
+        return [ErrorDetail("ClassificationPolicyNotFound", f"Classification policy '{policy_id}' is not there.")]
+    policy: ClassificationPolicy = found.model
+    try:
+        queue = await _queue(parts, record, policy, policy_id)
+        if isinstance(queue, ErrorDetail):
+            return [queue]
+        return Classified(
+            queue=queue,
+            priority=await _priority(parts, record, policy, policy_id),
+            attached=await _attached(parts, record, policy, policy_id),
+        )
+    except RuleFailure as error:
+        _log.info("Classification failed", extra={"job": record.id, "policy": policy_id})
+        return [ErrorDetail(error.code, error.reason)]
+
+
+async def _queue(
+    parts: Parts, record: JobRecord, policy: ClassificationPolicy, policy_id: str
+) -> QueueChoice | ErrorDetail:
+    if not policy.queue_selector_attachments:
+        queue_id = record.job.queue_id or policy.fallback_queue_id
+        reason = "The policy has no queue selectors and no fallback queue, and the job names no queue."
+    else:
+        selectors = await _queue_selectors(parts, record, policy, policy_id)
+        labels = {
+            queue.id: with_id_label(queue.model.labels, queue.id) for queue in await parts.resources.every("Queue")
+        }
+        queue_id = classification.pick_queue(selectors, labels) or policy.fallback_queue_id
+        reason = "No queue satisfies the policy's queue selectors, and it has no fallback queue."
+    if queue_id is None:
+        return ErrorDetail("QueueNotFound", reason)
+    queue = await parts.resources.cached("Queue", queue_id)
+    if queue is None:
+        return ErrorDetail("QueueNotFound", f"Queue '{queue_id}' is not there.")
+    return QueueChoice(queue_id, queue.model.name, with_id_label(queue.model.labels, queue_id))
+
+
+async def _priority(parts: Parts, record: JobRecord, policy: ClassificationPolicy, policy_id: str) -> int:
+    if policy.prioritization_rule is None:
+        return record.job.priority
+    context = f"ClassificationPolicy/{policy_id}"
+    return results.as_priority(await parts.rules.value(policy.prioritization_rule, record.job.labels, context))
+
+
+async def _queue_selectors(
+    parts: Parts, record: JobRecord, policy: ClassificationPolicy, policy_id: str
+) -> list[RouterQueueSelector]:
+    labels, context = record.job.labels, f"ClassificationPolicy/{policy_id}"
+    found: list[RouterQueueSelector] = []
+    for number, attachment in enumerate(policy.queue_selector_attachments):
+        match attachment:
+            case StaticQueueSelectorAttachment():
+                found.append(attachment.queue_selector)
+            case ConditionalQueueSelectorAttachment():
+                if results.as_condition(await parts.rules.value(attachment.condition, labels, context)):
+                    found.extend(attachment.queue_selectors)
+            case PassThroughQueueSelectorAttachment():
+                if attachment.key in labels:
+                    found.append(
+                        RouterQueueSelector(
+                            key=attachment.key, label_operator=attachment.label_operator, value=labels[attachment.key]
+                        )
+                    )
+            case RuleEngineQueueSelectorAttachment():
+                found.extend(results.as_queue_selectors(await parts.rules.value(attachment.rule, labels, context)))
+            case _:
+                chosen = pick_allocation(attachment.allocations, record.id, policy_id, f"queue/{number}")
+                found.extend(chosen.queue_selectors)
+    return found
+
+
+async def _attached(
+    parts: Parts, record: JobRecord, policy: ClassificationPolicy, policy_id: str
+) -> list[RouterWorkerSelector]:
+    labels, context = record.job.labels, f"ClassificationPolicy/{policy_id}"
+    found: list[RouterWorkerSelector] = []
+    for number, attachment in enumerate(policy.worker_selector_attachments):
+        match attachment:
+            case StaticWorkerSelectorAttachment():
+                found.append(_started(attachment.worker_selector))
+            case ConditionalWorkerSelectorAttachment():
+                if results.as_condition(await parts.rules.value(attachment.condition, labels, context)):
+                    found.extend(_started(one) for one in attachment.worker_selectors)
+            case PassThroughWorkerSelectorAttachment():
+                if attachment.key in labels:
+                    found.append(_passed(attachment, labels))
+            case RuleEngineWorkerSelectorAttachment():
+                value = await parts.rules.value(attachment.rule, labels, context)
+                found.extend(_started(one) for one in results.as_worker_selectors(value))
+            case _:
+                chosen = pick_allocation(attachment.allocations, record.id, policy_id, f"worker/{number}")
+                found.extend(_started(one) for one in chosen.worker_selectors)
+    return found
+
+
+def _passed(attachment: PassThroughWorkerSelectorAttachment, labels: Mapping[str, Any]) -> RouterWorkerSelector:
+    return RouterWorkerSelector(
+        key=attachment.key,
+        label_operator=attachment.label_operator,
+        value=labels[attachment.key],
+        expires_after_seconds=attachment.expires_after_seconds,
+    )
+
+
+def _started(selector: PolicyWorkerSelector) -> RouterWorkerSelector:
+    """A policy's selector as the job gets it; its time starts when the job is queued."""
+    return RouterWorkerSelector(
+        key=selector.key,
+        label_operator=selector.label_operator,
+        value=selector.value,
+        expires_after_seconds=selector.expires_after_seconds,
+        expedite=selector.expedite,
+    )

@@ -1,0 +1,123 @@
+"""The commit protocol: load, decide, write under the version that was read, announce.
+
+1. The decision is pure and may run again: a conflict loads the row anew and decides anew, a bounded number of times.
+2. A settle deadline stands in storage before the row is written. One serves all commits of the next seconds: the row
+   says until when it is watched, and whoever acts on the deadline first takes that word back by a conditional write,
+   so no commit can rely on a deadline that has been used up.
+3. The row and its outbox are one entity: one conditional write commits both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+from router.clock import Clock
+from router.engine.change import Change
+from router.errors import Busy
+from router.ids import Ids
+from router.models.events import PendingEvent
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+from router.service.background import KeyedLocks
+from router.service.outbox import Outbox
+from router.storage.aggregates import AggregateStore, Row
+from router.storage.deadlines import Deadline, DeadlineStore
+from router.storage.port import RowChanged
+from router.telemetry import routing as metrics
+from router.telemetry import tracing
+
+R = TypeVar("R", JobRecord, WorkerRecord)
+
+SETTLE_AFTER: Final = timedelta(seconds=15)
+#: A settle deadline that is nearer than this is not relied on: the commit might come after it.
+SETTLE_MARGIN: Final = timedelta(seconds=5)
+_TRIES: Final = 12
+
+
+class Commits(Generic[R]):
+    """Commits of one kind of aggregate."""
+
+    def __init__(
+        self,
+        store: AggregateStore[R],
+        deadlines: DeadlineStore,
+        outbox: Outbox,
+        locks: KeyedLocks,
+        clock: Clock,
+        ids: Ids,
+    ) -> None:
+        self.store: AggregateStore[R] = store
+        self._deadlines = deadlines
+        self._outbox = outbox
+        self._locks = locks
+        self._clock = clock
+        self._ids = ids
+
+    async def change(
+        self,
+        id: str,
+        step: Callable[[Row[R]], Awaitable[Change[R] | None]],
+        row: Row[R] | None = None,
+    ) -> tuple[Row[R], Row[R]]:
+        """The row before and after the change; the same twice if there was nothing to do. `row` saves the first
+        load. Raises what `step` raises, Busy (503) after too many conflicts, StorageUnavailable, TooLarge."""
+        async with self._locks.hold(f"{self.store.kind}/{id}"):
+            for attempt in range(_TRIES):
+                before = row if row is not None else await self.store.load(id)
+                change = await step(before)
+                if change is None or (change.record is before.record and not change.events):
+                    return before, before
+                after = await self._prepared(before, change)
+                if after is None:
+                    return before, before
+                try:
+                    after = await self.store.save(after, self._ids.guid())
+                except RowChanged:
+                    metrics.record_conflict(self.store.kind)  # type: ignore[arg-type]
+                    row = None
+                    await asyncio.sleep(self._ids.fraction() * min(0.005 * 2**attempt, 0.25))
+                    continue
+                self._outbox.committed(self.store, after)
+                return before, after
+        raise Busy
+
+    async def _prepared(self, before: Row[R], change: Change[R]) -> Row[R] | None:
+        """The row to write; None if it would say what it says already."""
+        now = self._clock.now()
+        record = change.record
+        if record is not None and before.record is not None:
+            if not _differ(record, before.record):
+                if record == before.record and not change.events:
+                    return None
+                record = record.model_copy(update={"etag": before.record.etag, "modified": before.record.modified})
+            else:
+                record = record.model_copy(update={"etag": self._ids.etag(), "modified": now})
+        elif record is not None:
+            record = record.model_copy(update={"etag": self._ids.etag(), "modified": now})
+        traceparent = tracing.current_traceparent()
+        events: tuple[PendingEvent, ...] = tuple(
+            draft.pending(self._ids.guid(), now, traceparent) for draft in change.events
+        )
+        return replace(
+            before,
+            record=record,
+            outbox=(*self._outbox.unsent(before.outbox), *events),
+            settle_at=await self._watched(before, now),
+        )
+
+    async def _watched(self, row: Row[R], now: datetime) -> datetime:
+        """Until when a settle deadline watches over the row; it is in storage before this returns."""
+        if row.settle_at is not None and row.settle_at - now > SETTLE_MARGIN:
+            return row.settle_at
+        settle_at = now + SETTLE_AFTER
+        await self._deadlines.arm(Deadline(f"settle-{self.store.kind}", row.id, settle_at))
+        return settle_at
+
+
+def _differ(one: JobRecord | WorkerRecord, other: JobRecord | WorkerRecord) -> bool:
+    """Whether clients see a difference. As JSON, since Python holds True == 1 and the wire does not."""
+    seen, now = (record.job if isinstance(record, JobRecord) else record.worker for record in (one, other))
+    return seen is not now and (seen != now or seen.model_dump_json() != now.model_dump_json())

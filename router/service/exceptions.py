@@ -1,0 +1,48 @@
+"""Running what exception rules ask for, and firing those that wait."""
+
+from __future__ import annotations
+
+from router.engine import exceptions
+from router.engine.change import JobChange
+from router.models.jobs import JobRecord, JobStatus
+from router.models.policies import ExceptionPolicy
+from router.service import job_commits, reconcile
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+
+
+async def fire_wait_rules(parts: Parts, job_id: str) -> None:
+    """waitTime rules whose time has come fire, once per stay."""
+    row = await parts.jobs.store.load(job_id)
+    if row.record is None:
+        return
+    found = await job_commits.exception_policy(parts, row.record.job.queue_id)
+    if found is None:
+        return
+    policy_id, policy = found
+    now = parts.clock.now()
+
+    def step(record: JobRecord) -> JobChange:
+        return exceptions.trigger(record, policy_id, exceptions.wait_rules_due(policy, record, now), now)
+
+    await job_commits.change(parts, job_id, step, row)
+
+
+async def run_actions(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
+    """Runs the actions of every rule that has fired for the job and has not been dealt with."""
+    row = row if row is not None else await parts.jobs.store.load(job_id)
+    while row is not None and row.record is not None and row.record.routing.triggered:
+        triggered = row.record.routing.triggered[0]
+        policy = await parts.resources.cached("ExceptionPolicy", triggered.policy_id)
+        model: ExceptionPolicy | None = policy.model if policy else None
+        rules = [rule for rule in model.exception_rules if rule.id == triggered.rule_id] if model else []
+        actions = rules[0].actions if rules else []
+        now = parts.clock.now()
+
+        def step(record: JobRecord, rule_id: str = triggered.rule_id, actions=actions, now=now) -> JobChange:  # type: ignore[no-untyped-def]
+            return exceptions.run(record, rule_id, actions, now)
+
+        row = await job_commits.change(parts, job_id, step, row)
+    goes_on = (JobStatus.PENDING_CLASSIFICATION, JobStatus.QUEUED)
+    if row is not None and row.record is not None and row.record.status in goes_on:
+        await reconcile.drive_job(parts, job_id, row)

@@ -1,0 +1,229 @@
+"""A change of a job with all that hangs on it: deadlines before it, indexes and released workers after it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from router.engine import exceptions, selectors
+from router.engine.change import Change, JobChange
+from router.engine.evolve import evolve
+from router.models.jobs import (
+    ENDED,
+    JobRecord,
+    JobStatus,
+    ScheduleAndSuspendMode,
+)
+from router.models.policies import ExceptionPolicy
+from router.service import worker_commits
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+from router.storage.backlog import order_key
+from router.storage.deadlines import Deadline
+from router.storage.members import Owner
+
+_log = logging.getLogger(__name__)
+
+Work = Coroutine[Any, Any, None]
+#: A pure decision about a job that exists.
+Step = Callable[[JobRecord], JobChange | None]
+
+
+async def change(parts: Parts, job_id: str, step: Step, row: Row[JobRecord] | None = None) -> Row[JobRecord] | None:
+    """The row as it stands afterwards, or None if there is no such job."""
+
+    async def decide(found: Row[JobRecord]) -> JobChange | None:
+        return None if found.record is None else step(found.record)
+
+    after = await change_row(parts, job_id, decide, row)
+    return after if after.record is not None else None
+
+
+async def change_row(
+    parts: Parts,
+    job_id: str,
+    step: Callable[[Row[JobRecord]], object],
+    row: Row[JobRecord] | None = None,
+) -> Row[JobRecord]:
+    """Like `change`, for steps that may also create (or await something)."""
+
+    async def decide(found: Row[JobRecord]) -> JobChange | None:
+        outcome = step(found)
+        decided: JobChange | None = await outcome if asyncio.iscoroutine(outcome) else outcome  # type: ignore[assignment]
+        if decided is None or decided.record is None:
+            return decided
+        if decided.record is found.record and not decided.events:
+            return decided
+        decided = await _with_length_rules(parts, found.record, decided)
+        assert decided.record is not None
+        placed = _placed(decided.record)
+        await _prepare(parts, found.record, placed)
+        return Change(placed, decided.events)
+
+    before, after = await parts.jobs.change(job_id, decide, row)
+    if after.version != before.version:
+        await _follow(parts, before.record, after)
+    return after
+
+
+def _placed(record: JobRecord) -> JobRecord:
+    """The record with its place in the backlog, as its state gives it."""
+    queued = record.status is JobStatus.QUEUED
+    queue_id = record.job.queue_id if queued else None
+    row = order_key(record) if queued else None
+    if (record.routing.backlog_queue, record.routing.backlog_key) == (queue_id, row):
+        return record
+    return evolve(record, routing={"backlog_queue": queue_id, "backlog_key": row})
+
+
+async def _with_length_rules(parts: Parts, before: JobRecord | None, change: JobChange) -> JobChange:
+    """While a job is being added to a queue, its queueLength rules look at who is ahead."""
+    record = change.record
+    assert record is not None
+    if record.status is not JobStatus.QUEUED or (before and before.routing.stay == record.routing.stay):
+        return change
+    policy = await exception_policy(parts, record.job.queue_id)
+    if policy is None or (most := exceptions.length_threshold(policy[1])) is None:
+        return change
+    assert record.job.queue_id is not None
+    ahead = await parts.backlog.count(record.job.queue_id, before=order_key(record), most=most)
+    rules = exceptions.length_rules(policy[1], ahead)
+    if not rules:
+        return change
+    fired = exceptions.trigger(record, policy[0], rules, parts.clock.now())
+    return Change(fired.record, (*change.events, *fired.events))
+
+
+async def exception_policy(parts: Parts, queue_id: str | None) -> tuple[str, ExceptionPolicy] | None:
+    """The exception policy of a queue, with its id."""
+    queue = await parts.resources.cached("Queue", queue_id) if queue_id else None
+    policy_id = queue.model.exception_policy_id if queue else None
+    if not policy_id:
+        return None
+    policy = await parts.resources.cached("ExceptionPolicy", policy_id)
+    if policy is None:
+        _log.warning("Queue names an exception policy that is not there", extra={"queue": queue_id})
+        return None
+    return policy_id, policy.model
+
+
+async def _prepare(parts: Parts, before: JobRecord | None, after: JobRecord) -> None:
+    """What must stand in storage before the row says so: a spurious one is harmless, a missing one is not."""
+    work = [parts.deadlines.arm(deadline) for deadline in await _deadlines(parts, before, after)]
+    work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
+    if work:
+        await asyncio.gather(*work)
+
+
+async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:
+    """The deadlines that the change makes necessary."""
+    old = before.routing if before else None
+    found = [
+        Deadline("offer", after.id, offer.expires_at, offer.offer_id)
+        for offer_id, offer in after.routing.offers.items()
+        if old is None or offer_id not in old.offers
+    ]
+    found += [
+        Deadline("retry", after.id, decline.retry_at, worker_id)
+        for worker_id, decline in after.routing.declined.items()
+        if decline.retry_at and (old is None or old.declined.get(worker_id) != decline)
+    ]
+    if after.routing.retry_at and (old is None or old.retry_at != after.routing.retry_at):
+        found.append(Deadline("retry", after.id, after.routing.retry_at))
+    if after.routing.close_at and (old is None or old.close_at != after.routing.close_at):
+        found.append(Deadline("close", after.id, after.routing.close_at))
+    mode = after.job.matching_mode
+    if isinstance(mode, ScheduleAndSuspendMode) and (before is None or before.job.matching_mode != mode):
+        found.append(Deadline("schedule", after.id, mode.schedule_at))
+    if after.status is not JobStatus.QUEUED:
+        return found
+    entered = before is None or before.status is not JobStatus.QUEUED
+    expiry = selectors.next_expiry(after.job)
+    if expiry and (entered or before is None or selectors.next_expiry(before.job) != expiry):
+        found.append(Deadline("selectors", after.id, expiry))
+    if entered or before is None or before.routing.stay != after.routing.stay:
+        policy = await exception_policy(parts, after.job.queue_id)
+        assert after.job.enqueued_at is not None
+        if policy:
+            found += [
+                Deadline("wait", after.id, at, rule_id)
+                for rule_id, at in exceptions.wait_deadlines(policy[1], after.job.enqueued_at)
+                if rule_id not in after.routing.fired_rules
+            ]
+    return found
+
+
+def owners(record: JobRecord | None) -> list[Owner]:
+    """The queue and the policy that may not be deleted while the job is there."""
+    if record is None or record.status in ENDED:
+        return []
+    owners: list[Owner] = []
+    if record.job.queue_id:
+        owners.append(("q", record.job.queue_id))
+    if record.job.classification_policy_id:
+        owners.append(("c", record.job.classification_policy_id))
+    return owners
+
+
+async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -> None:
+    """Brings in line what hangs on the job; a settle deadline stands behind it."""
+    after = row.record
+    work: list[Work] = []
+    if after is None:
+        if before is not None:
+            work += [parts.members.remove(owner, row.id) for owner in owners(before)]
+            if before.routing.backlog_key and before.routing.backlog_queue:
+                work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
+    else:
+        work += _backlog_work(parts, before, after)
+        kept = owners(after)
+        work += [parts.members.remove(owner, row.id) for owner in owners(before) if owner not in kept]
+        work += _releases(parts, before, after)
+    if work:
+        await asyncio.gather(*work)
+
+
+def _backlog_work(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
+    work: list[Work] = []
+    old = (before.routing.backlog_queue, before.routing.backlog_key) if before else (None, None)
+    new = (after.routing.backlog_queue, after.routing.backlog_key)
+    if new[0] and (new != old or before is None or _says_more(before, after)):
+        work.append(parts.backlog.put(after, new[0]))
+    if old[0] and old[1] and old != new:
+        work.append(parts.backlog.remove(old[0], old[1]))
+    return work
+
+
+def _says_more(before: JobRecord, after: JobRecord) -> bool:
+    """Whether the job may take offers that it could not take before, or matches others."""
+    return (
+        len(after.routing.offers) < len(before.routing.offers)
+        or before.job.channel_id != after.job.channel_id
+        or before.job.requested_worker_selectors != after.job.requested_worker_selectors
+        or before.job.attached_worker_selectors != after.job.attached_worker_selectors
+    )
+
+
+def _releases(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
+    """Offers and assignments that the job no longer has are taken from their workers' rows."""
+    if before is None:
+        return []
+    work: list[Work] = []
+    ended: dict[str, set[str]] = {}
+    accepted = set(after.routing.accepted_offers.values())
+    for offer_id, offer in before.routing.offers.items():
+        if offer_id not in after.routing.offers and offer_id not in accepted:
+            ended.setdefault(offer.worker_id, set()).add(offer_id)
+    for worker_id, offer_ids in ended.items():
+        expired = any(
+            after.routing.ended_offers.get(id) and after.routing.ended_offers[id].outcome == "expired"
+            for id in offer_ids
+        )
+        work.append(worker_commits.drop_offers(parts, worker_id, frozenset(offer_ids), expired=expired))
+    for assignment_id, assignment in before.job.assignments.items():
+        now = after.job.assignments.get(assignment_id)
+        if assignment.closed_at is None and (now is None or now.closed_at is not None):
+            work.append(worker_commits.release(parts, assignment.worker_id, assignment_id))
+    return work

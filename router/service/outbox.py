@@ -1,0 +1,118 @@
+"""From the outbox of a committed row to the topic, in order, without holding up the answer.
+
+A row's outbox holds what may not have been published yet. After a commit its events are sent in the background, and
+then the row is cleared, unless somebody has committed since: whoever writes a row takes over its outbox. An event
+that this process has sent, or has been woken by, is known to be out and is dropped at the next write. If the
+process dies anywhere in between, the row's settle deadline sends again (service/settle.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Final, Protocol
+
+from router.errors import RouterError
+from router.models.events import PendingEvent
+from router.service.background import Background
+from router.storage.aggregates import AggregateStore, Row
+from router.storage.port import RowChanged, StorageUnavailable
+
+_log = logging.getLogger(__name__)
+
+#: A fast life clears its rows by its own next commit; only a row at rest is cleared by a write of its own.
+CLEAR_AFTER_SECONDS: Final = 0.25
+_REMEMBERED: Final = 50_000
+
+
+class Publisher(Protocol):
+    async def publish(self, events: Sequence[PendingEvent], *, key: str) -> None:
+        """Returns when the topic has taken the events. Raises on failure."""
+        ...
+
+
+class Remembered:
+    """The last so many ids."""
+
+    def __init__(self, most: int = _REMEMBERED) -> None:
+        self._most = most
+        self._ids: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, ids: Iterable[str]) -> None:
+        for id in ids:
+            self._ids[id] = None
+            self._ids.move_to_end(id)
+        while len(self._ids) > self._most:
+            self._ids.popitem(last=False)
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._ids
+
+
+class Outbox:
+    """Sends what commits leave behind."""
+
+    def __init__(self, publisher: Publisher, background: Background, clear_after: float = CLEAR_AFTER_SECONDS) -> None:
+        self._publisher = publisher
+        self._background = background
+        self._clear_after = clear_after
+        self._out = Remembered()
+        self._sending: set[str] = set()
+        self._latest: OrderedDict[str, str] = OrderedDict()
+
+    def seen(self, event_id: str) -> None:
+        """An event has been delivered to this process, so it is out."""
+        self._out.add([event_id])
+
+    def unsent(self, events: Iterable[PendingEvent]) -> tuple[PendingEvent, ...]:
+        """Those that are not known to be out."""
+        return tuple(event for event in events if event.id not in self._out)
+
+    def committed(self, store: AggregateStore[Any], row: Row[Any]) -> None:
+        """A row has been written: send what its outbox holds, then clear it."""
+        name = f"{store.kind}/{row.id}"
+        self._latest[name] = row.version
+        self._latest.move_to_end(name)
+        while len(self._latest) > _REMEMBERED:
+            self._latest.popitem(last=False)
+        if row.outbox or row.overflow or row.record is None:
+            self._background.start(self._send_and_clear(store, row, name), f"publish {name}")
+
+    async def send(self, name: str, events: Sequence[PendingEvent]) -> None:
+        """Sends the events that are neither out nor on their way from here. Raises what the publisher raises."""
+        new = [event for event in events if event.id not in self._out and event.id not in self._sending]
+        if not new:
+            return
+        ids = [event.id for event in new]
+        self._sending.update(ids)
+        try:
+            await self._publisher.publish(new, key=name)
+            self._out.add(ids)
+        finally:
+            self._sending.difference_update(ids)
+
+    async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:
+        try:
+            if row.overflow:
+                return  # too much for a quick send: the settle deadline does it in order
+            await self.send(name, row.outbox)
+        except Exception as error:
+            _log.warning("Events wait in the outbox: %s", error, extra={"aggregate": name})
+            return
+        await asyncio.sleep(self._clear_after)
+        if self._latest.get(name) != row.version or any(event.id not in self._out for event in row.outbox):
+            return
+        await clear(store, row)
+
+
+async def clear(store: AggregateStore[Any], row: Row[Any]) -> None:
+    """Empties the outbox of a row whose events are all out; removes the row of a deleted record."""
+    try:
+        if row.record is None:
+            await store.drop(row)
+        else:
+            await store.save(replace(row, outbox=()), row.commit)
+    except (RowChanged, StorageUnavailable, RouterError):
+        return  # the next commit, or the settle deadline, takes it over

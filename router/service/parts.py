@@ -1,0 +1,80 @@
+"""What every use case works with: stores, indexes, clock, ids, the outbox. Built once by router/app.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from router.clock import Clock
+from router.ids import Ids
+from router.models.jobs import JobRecord
+from router.models.selectors import RouterWorkerSelector
+from router.models.workers import WorkerRecord
+from router.service.background import Background, KeyedLocks
+from router.service.commit import Commits
+from router.service.outbox import Outbox, Publisher
+from router.storage.aggregates import job_store, worker_store
+from router.storage.availability import AvailabilityStore
+from router.storage.backlog import BacklogStore
+from router.storage.deadlines import DeadlineStore
+from router.storage.members import MemberStore
+from router.storage.port import Tables
+from router.storage.resources import ResourceStore
+from router.storage.throughput import ThroughputStore
+
+
+class Rules(Protocol):
+    """The rule engines, as distribution and classification call them. Failures raise RuleFailure."""
+
+    async def scores(
+        self,
+        rule: Any,
+        job_labels: Mapping[str, Any],
+        selectors: list[RouterWorkerSelector],
+        workers: list[Mapping[str, Any]],
+        options: Any,
+        context: str,
+    ) -> list[float]:
+        """One score a worker (labels), in the same order."""
+        ...
+
+    async def value(self, rule: Any, labels: Mapping[str, Any], context: str) -> Any:
+        """What a rule yields for a job's labels."""
+        ...
+
+
+@dataclass
+class Parts:
+    """The parts of one router process."""
+
+    tables: Tables
+    clock: Clock
+    ids: Ids
+    publisher: Publisher
+    rules: Rules
+    background: Background = field(default_factory=Background)
+    locks: KeyedLocks = field(default_factory=KeyedLocks)
+    outbox: Outbox = field(init=False)
+    jobs: Commits[JobRecord] = field(init=False)
+    workers: Commits[WorkerRecord] = field(init=False)
+    resources: ResourceStore = field(init=False)
+    deadlines: DeadlineStore = field(init=False)
+    backlog: BacklogStore = field(init=False)
+    availability: AvailabilityStore = field(init=False)
+    members: MemberStore = field(init=False)
+    throughput: ThroughputStore = field(init=False)
+
+    def __post_init__(self) -> None:
+        table = self.tables.table
+        self.outbox = Outbox(self.publisher, self.background)
+        self.deadlines = DeadlineStore(table("deadlines"))
+        self.jobs = Commits(job_store(table("jobs")), self.deadlines, self.outbox, self.locks, self.clock, self.ids)
+        self.workers = Commits(
+            worker_store(table("workers")), self.deadlines, self.outbox, self.locks, self.clock, self.ids
+        )
+        self.resources = ResourceStore(self.tables, self.clock)
+        self.backlog = BacklogStore(table("backlog"))
+        self.availability = AvailabilityStore(table("availability"))
+        self.members = MemberStore(table("members"))
+        self.throughput = ThroughputStore(table("throughput"), self.clock)

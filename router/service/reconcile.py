@@ -1,0 +1,278 @@
+"""Two idempotent procedures that read the truth and drive everything that depends on it to where it should be.
+
+Events, due deadlines and the sweeper all end here; none of them carries a decision."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import Final
+
+from router.engine import endings, jobs, offers, workers
+from router.engine.change import JobChange, WorkerChange
+from router.engine.evolve import evolve
+from router.models.jobs import ENDED, JobRecord, JobStatus
+from router.models.workers import IDLE_DAYS, WorkerRecord
+from router.service import (
+    classification,
+    distribution,
+    exceptions,
+    job_commits,
+    revocation,
+    work_search,
+    worker_commits,
+)
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+from router.storage.deadlines import Deadline
+from router.telemetry import routing as metrics
+
+_log = logging.getLogger(__name__)
+
+#: A reservation that its job does not know after this long was left by a process that died. Longer than
+#: offering.ATTACH_WITHIN, so that no offer is attached after its reservation is gone.
+ABANDONED_AFTER: Final = timedelta(seconds=10)
+
+_S = JobStatus
+
+
+async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
+    """Takes the job on to its next state, as far as it goes without waiting."""
+    row = row if row is not None else await parts.jobs.store.load(job_id)
+    if row.record is None:
+        return
+    if row.record.routing.triggered:
+        await exceptions.run_actions(parts, job_id, row)
+        return
+    now = parts.clock.now()
+    match row.record.status:
+        case _S.CREATED:
+            changed = await job_commits.change(
+                parts, job_id, lambda record: jobs.enqueue(record, now) if record.status is _S.CREATED else None, row
+            )
+            if changed is not None:
+                await drive_job(parts, job_id, changed)
+        case _S.PENDING_CLASSIFICATION:
+            await classification.classify(parts, job_id, row)
+        case _S.PENDING_SCHEDULE | _S.SCHEDULED:
+            await _schedule(parts, job_id, row)
+        case _S.QUEUED:
+            await distribution.distribute(parts, job_id, row)
+
+
+async def reconcile_job(parts: Parts, job_id: str) -> None:
+    """Everything about the job: what is overdue, what its workers hold, its indexes and its next step."""
+    row = await parts.jobs.store.load(job_id)
+    if row.record is None:
+        metrics.record_reconciliation("job", "unchanged")
+        return
+    before = row.version
+    row = await job_commits.change_row(parts, job_id, _overdue(parts), row)
+    if row.record is None:
+        return
+    record = row.record
+    work = [_check_offer(parts, record, offer_id) for offer_id in record.routing.offers]
+    work += [_release_ended(parts, record, offer_id) for offer_id in record.routing.ended_offers]
+    work += [_check_assignment(parts, record, assignment_id) for assignment_id in record.job.assignments]
+    if record.status in ENDED:
+        work += [parts.members.remove(owner, job_id) for owner in job_commits.owners(evolve_status(record))]
+    elif not record.routing.life_armed:
+        work.append(_arm_life(parts, record))
+    if record.routing.backlog_queue:
+        work.append(parts.backlog.put(record, record.routing.backlog_queue))
+    await asyncio.gather(*work)
+    await drive_job(parts, job_id)
+    metrics.record_reconciliation("job", "unchanged" if row.version == before else "changed")
+
+
+async def reconcile_worker(parts: Parts, worker_id: str) -> None:
+    """Everything about the worker: reservations that no job knows, states, index rows; then work for it."""
+    row = await parts.workers.store.load(worker_id)
+    if row.record is None:
+        metrics.record_reconciliation("worker", "unchanged")
+        return
+    await asyncio.gather(
+        *(_check_reservation(parts, row.record, offer_id) for offer_id in _offer_ids(row.record)),
+        *(_check_held(parts, row.record, one.assignment_id, one.job_id) for one in row.record.worker.assigned_jobs),
+    )
+    row = await parts.workers.store.load(worker_id)
+    if row.record is None:
+        return
+    if row.record.routing.deleting:
+        from router.service import worker_api
+
+        await worker_api.finish_deletion(parts, worker_id)
+        return
+    if not row.record.worker.available_for_offers and row.record.worker.offers:
+        await revocation.revoke_unqualified(parts, row.record)
+        row = await parts.workers.store.load(worker_id)
+    await worker_commits.index(parts, None, row.record)
+    await work_search.find_work(parts, worker_id, row)
+    metrics.record_reconciliation("worker", "changed")
+
+
+async def drive_worker(parts: Parts, worker_id: str) -> None:
+    """The worker may be able to take something: looks for jobs for it."""
+    await work_search.find_work(parts, worker_id)
+
+
+async def expire_offers(parts: Parts, job_id: str) -> None:
+    """Offers whose time is over end, their workers are deregistered, and the job goes on."""
+    now = parts.clock.now()
+    after = await job_commits.change(parts, job_id, lambda record: offers.expire(record, now))
+    if after is not None and after.record is not None and after.record.status is _S.QUEUED:
+        await distribution.distribute(parts, job_id, after)
+
+
+async def expire_selectors(parts: Parts, job_id: str) -> None:
+    now = parts.clock.now()
+    after = await job_commits.change(parts, job_id, lambda record: jobs.expire_selectors(record, now))
+    if after is not None:
+        await drive_job(parts, job_id, after)
+
+
+async def close_due(parts: Parts, job_id: str) -> None:
+    now = parts.clock.now()
+    await job_commits.change(parts, job_id, lambda record: endings.close_due(record, now))
+
+
+async def end_life(parts: Parts, job_id: str) -> None:
+    now = parts.clock.now()
+    await job_commits.change(parts, job_id, lambda record: endings.expire_life(record, now))
+
+
+async def deregister_idle(parts: Parts, worker_id: str) -> None:
+    """Registered and idle for 7 days: deregistered. A worker that has done something is looked at again later."""
+    now = parts.clock.now()
+    row = await parts.workers.store.load(worker_id)
+    record = row.record
+    if record is None or not record.worker.available_for_offers:
+        return
+    last = max(record.routing.active_at, record.routing.registered_at or record.routing.active_at)
+    due = last + timedelta(days=IDLE_DAYS)
+    if record.worker.assigned_jobs or record.worker.offers or due > now:
+        again = max(due, now + timedelta(days=1))
+        await parts.deadlines.arm(Deadline("idle", worker_id, again))
+        return
+
+    def step(found: WorkerRecord) -> WorkerChange | None:
+        return workers.deregister(found) if found.etag == record.etag else None
+
+    await worker_commits.change(parts, worker_id, step, row)
+
+
+async def _schedule(parts: Parts, job_id: str, row: Row[JobRecord]) -> None:
+    now = parts.clock.now()
+
+    def step(record: JobRecord) -> JobChange:
+        due = jobs.activation_due(record, now)
+        return due if due.events else jobs.schedule(record, endings.life_ends(record))
+
+    await job_commits.change(parts, job_id, step, row)
+
+
+def _overdue(parts: Parts):  # type: ignore[no-untyped-def]
+    """Whatever deadline of the job has passed, in one change."""
+
+    def step(row: Row[JobRecord]) -> JobChange | None:
+        record, now = row.record, parts.clock.now()
+        if record is None:
+            return None
+        for decide in (
+            endings.expire_life,
+            endings.close_due,
+            jobs.activation_due,
+            jobs.expire_selectors,
+            offers.expire,
+        ):
+            change = decide(record, now)
+            if change.events:
+                return change
+        return None
+
+    return step
+
+
+async def _arm_life(parts: Parts, record: JobRecord) -> None:
+    await parts.deadlines.arm(Deadline("life", record.id, endings.life_ends(record)))
+    await job_commits.change(parts, record.id, lambda found: JobChange(evolve(found, routing={"life_armed": True})))
+
+
+async def _check_offer(parts: Parts, job: JobRecord, offer_id: str) -> None:
+    """An offer that its worker's row does not hold is none."""
+    offer = job.routing.offers[offer_id]
+    if parts.clock.now() - offer.offered_at < ABANDONED_AFTER:
+        return
+    row = await parts.workers.store.load(offer.worker_id)
+    if row.record is not None and any(held.offer_id == offer_id for held in row.record.worker.offers):
+        return
+    _log.warning("An offer has no reservation and is revoked", extra={"job": job.id, "offer": offer_id})
+    await job_commits.change(parts, job.id, lambda record: offers.revoke(record, [offer_id]))
+
+
+async def _release_ended(parts: Parts, job: JobRecord, offer_id: str) -> None:
+    """A worker's row that still holds an ended offer is brought in line."""
+    ended = job.routing.ended_offers[offer_id]
+    if ended.outcome == "accepted":
+        return
+    await worker_commits.drop_offers(parts, ended.worker_id, frozenset({offer_id}), expired=ended.outcome == "expired")
+
+
+async def _check_assignment(parts: Parts, job: JobRecord, assignment_id: str) -> None:
+    """The worker's row holds the assignment while it is open, and not afterwards."""
+    assignment = job.job.assignments[assignment_id]
+    if assignment.closed_at is not None:
+        await worker_commits.release(parts, assignment.worker_id, assignment_id)
+        return
+    offer_id = job.routing.accepted_offers.get(assignment_id, "")
+    now = parts.clock.now()
+
+    def step(record: WorkerRecord) -> WorkerChange | None:
+        held = any(offer.offer_id == offer_id for offer in record.worker.offers)
+        if not held:
+            return None  # it holds the assignment already, or it is another worker of the same id
+        return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
+
+    await worker_commits.change(parts, assignment.worker_id, step)
+
+
+async def _check_reservation(parts: Parts, worker: WorkerRecord, offer_id: str) -> None:
+    """A reservation lives while its job knows the offer, or while the offer may still be attached."""
+    offer = next(one for one in worker.worker.offers if one.offer_id == offer_id)
+    row = await parts.jobs.store.load(offer.job_id)
+    job = row.record
+    if job is not None:
+        if offer_id in job.routing.offers:
+            if offer.expires_at <= parts.clock.now():
+                await expire_offers(parts, job.id)
+            return
+        for assignment_id, accepted in job.routing.accepted_offers.items():
+            if accepted == offer_id and assignment_id in job.job.assignments:
+                await _check_assignment(parts, job, assignment_id)
+                return
+        ended = job.routing.ended_offers.get(offer_id)
+        if ended is not None:
+            await worker_commits.drop_offers(
+                parts, worker.id, frozenset({offer_id}), expired=ended.outcome == "expired"
+            )
+            return
+    if parts.clock.now() - offer.offered_at >= ABANDONED_AFTER:
+        await worker_commits.drop_offers(parts, worker.id, frozenset({offer_id}), expired=False)
+
+
+async def _check_held(parts: Parts, worker: WorkerRecord, assignment_id: str, job_id: str) -> None:
+    """An assignment that its job no longer has open is released."""
+    row = await parts.jobs.store.load(job_id)
+    assignment = row.record.job.assignments.get(assignment_id) if row.record else None
+    if assignment is None or assignment.closed_at is not None:
+        await worker_commits.release(parts, worker.id, assignment_id)
+
+
+def _offer_ids(worker: WorkerRecord) -> list[str]:
+    return [offer.offer_id for offer in worker.worker.offers]
+
+
+def evolve_status(record: JobRecord) -> JobRecord:
+    """The record as if it were active: whom it would keep from being deleted."""
+    return evolve(record, job={"status": JobStatus.QUEUED})

@@ -1,0 +1,133 @@
+"""Policies and queues as clients use them: upsert, get, list, delete (contract sections 3 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final
+
+from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
+from router.models.jobs import ENDED
+from router.service.parts import Parts
+from router.storage.aggregates import Position
+from router.storage.members import Owner
+from router.storage.port import RowChanged
+from router.storage.resources import Resource
+
+_TRIES: Final = 8
+Document = dict[str, Any]
+#: Makes the document that is to be stored, from the stored one. Raises BadRequest.
+Build = Callable[[Document | None], Document]
+#: Raises ConditionNotMet when the caller's conditions do not hold for this ETag and time.
+Check = Callable[[str | None, datetime | None], None]
+
+
+async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -> tuple[Resource, bool]:
+    """The resource afterwards, and whether it is new. What changes nothing is not written."""
+    for _ in range(_TRIES):
+        current = await parts.resources.load(kind, id)
+        check(current.etag if current else None, current.modified if current else None)
+        document = build(dict(current.document) if current else None)
+        if current is not None and document == current.document and _same_types(document, current.document):
+            return current, False
+        await _check_references(parts, kind, document, current)
+        resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
+        try:
+            return await parts.resources.save(resource), current is None
+        except RowChanged:
+            continue
+    raise Busy
+
+
+async def get(parts: Parts, kind: str, id: str) -> Resource:
+    found = await parts.resources.load(kind, id)
+    if found is None:
+        raise NotFound(kind, id)
+    return found
+
+
+async def page(parts: Parts, kind: str, size: int, after: Position | None) -> tuple[list[Resource], Position | None]:
+    return await parts.resources.page(kind, size, after)
+
+
+async def delete(parts: Parts, kind: str, id: str) -> None:
+    """Refused while in use (contract section 5); fine when it is not there."""
+    if await parts.resources.load(kind, id) is None:
+        return
+    match kind:
+        case "DistributionPolicy":
+            await _refuse_if_named(parts, id, kind, "DistributionPolicyId", "QueueExistsWithDistributionPolicy")
+        case "ExceptionPolicy":
+            await _refuse_if_named(parts, id, kind, "ExceptionPolicyId", "QueueExistsWithExceptionPolicy")
+        case "ClassificationPolicy":
+            job_id = await _active_member(parts, ("c", id))
+            if job_id is not None:
+                raise _in_use(kind, id, "ActiveJobWithClassificationPolicyExist", f"job '{job_id}' is active with it")
+        case _:
+            await _refuse_queue(parts, id)
+    await parts.resources.delete(kind, id)
+
+
+async def _refuse_if_named(parts: Parts, id: str, kind: str, column: str, code: str) -> None:
+    queue_id = await parts.resources.refers("Queue", column, id)
+    if queue_id is not None:
+        raise _in_use(kind, id, code, f"queue '{queue_id}' names it")
+
+
+async def _refuse_queue(parts: Parts, id: str) -> None:
+    reasons: list[ErrorDetail] = []
+    job_id = await _active_member(parts, ("q", id))
+    if job_id is not None:
+        reasons.append(ErrorDetail("ActiveJobInQueueExist", f"job '{job_id}' is active in it", "Queue"))
+    policy_id = await parts.resources.refers("ClassificationPolicy", "FallbackQueueId", id)
+    if policy_id is not None:
+        message = f"classification policy '{policy_id}' names it as fallback queue"
+        reasons.append(ErrorDetail("ClassificationPolicyWithFallbackQueueExist", message, "Queue"))
+    if reasons:
+        text = " and ".join(reason.message for reason in reasons)
+        raise Conflict(f"Queue '{id}' cannot be deleted: {text}.", details=reasons, target="Queue")
+
+
+async def _active_member(parts: Parts, owner: Owner) -> str | None:
+    """A job that is active and names the owner. Hints that are no longer true are removed on the way."""
+    async for job_id in parts.members.of(owner):
+        row = await parts.jobs.store.load(job_id)
+        job = row.record.job if row.record else None
+        named = job and (job.queue_id if owner[0] == "q" else job.classification_policy_id)
+        if job is not None and job.status not in ENDED and named == owner[1]:
+            return job_id
+        if job is None or job.status in ENDED:
+            await parts.members.remove(owner, job_id)
+    return None
+
+
+def _in_use(kind: str, id: str, code: str, reason: str) -> BadRequest:
+    message = f"{kind} '{id}' cannot be deleted: {reason}."
+    return BadRequest(message, target=kind, details=[ErrorDetail(code, message, kind)])
+
+
+async def _check_references(parts: Parts, kind: str, document: Document, current: Resource | None) -> None:
+    """A queue's policies must exist; those that it names already are not looked at again."""
+    if kind != "Queue":
+        return
+    missing: list[ErrorDetail] = []
+    for field, named_kind in (
+        ("distributionPolicyId", "DistributionPolicy"),
+        ("exceptionPolicyId", "ExceptionPolicy"),
+    ):
+        named = document.get(field)
+        if not named or (current is not None and current.document.get(field) == named):
+            continue
+        if await parts.resources.cached(named_kind, named) is None:
+            missing.append(ErrorDetail(f"{named_kind}NotFound", f"{named_kind} '{named}' was not found.", field))
+    if missing:
+        raise BadRequest(" ".join(detail.message for detail in missing), details=missing)
+
+
+def _same_types(one: Any, other: Any) -> bool:
+    """Python holds True == 1 and 1 == 1.0; on the wire true and 1 are two values."""
+    if isinstance(one, dict):
+        return isinstance(other, dict) and all(_same_types(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return isinstance(other, list) and all(map(_same_types, one, other))
+    return isinstance(one, bool) == isinstance(other, bool)

@@ -1,0 +1,77 @@
+"""What a due settle deadline does: sends what still stands in a row's outbox, then reconciles the aggregate.
+
+It is what makes a crash cost time and nothing else (design invariants 3 and 8)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from router.service import reconcile
+from router.service.commit import SETTLE_AFTER, Commits
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+from router.storage.deadlines import Deadline
+from router.storage.port import RowChanged
+from router.telemetry import routing as metrics
+
+#: Younger events may be on their way from another process: looked at again later.
+_IN_FLIGHT: Final = timedelta(seconds=4)
+
+
+async def settle_job(parts: Parts, job_id: str, due: datetime) -> None:
+    if await _settle(parts, parts.jobs, job_id, due):
+        await reconcile.reconcile_job(parts, job_id)
+
+
+async def settle_worker(parts: Parts, worker_id: str, due: datetime) -> None:
+    if await _settle(parts, parts.workers, worker_id, due):
+        await reconcile.reconcile_worker(parts, worker_id)
+
+
+async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -> bool:
+    """False when a later deadline watches over the row."""
+    store = commits.store
+    for _ in range(10):
+        row: Row[Any] = await store.load(id)
+        if not row.version:
+            return False
+        if row.settle_at is None or row.settle_at > due:
+            # Used up by another instance, or never relied on: a later one watches, if there is something to watch.
+            if row.settle_at is not None:
+                return False
+            if not row.outbox and not row.overflow:
+                return True
+        unsent = parts.outbox.unsent(row.outbox)
+        now = parts.clock.now()
+        if unsent and not row.overflow and now - unsent[-1].time < _IN_FLIGHT:
+            later = now + SETTLE_AFTER
+            await parts.deadlines.arm(Deadline(f"settle-{store.kind}", id, later))
+            if await _saved(parts, commits, replace(row, settle_at=later)):
+                return False
+            continue
+        if row.overflow:
+            await parts.outbox.send(f"{store.kind}/{id}", await store.overflow(row))
+        if unsent:
+            metrics.record_outbox_age((now - unsent[0].time).total_seconds())
+            await parts.outbox.send(f"{store.kind}/{id}", unsent)
+        if row.record is None:
+            try:
+                await store.drop_overflow(row)
+                await store.drop(row)
+            except RowChanged:
+                continue
+            return False
+        if await _saved(parts, commits, replace(row, outbox=(), overflow=(), settle_at=None)):
+            await store.drop_overflow(row)
+            return True
+    return True
+
+
+async def _saved(parts: Parts, commits: Commits[Any], row: Row[Any]) -> bool:
+    try:
+        await commits.store.save(row, parts.ids.guid())
+    except RowChanged:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""Waiting figures: a job's position, a queue's length and waits (contract section 5, "Waiting figures")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from router.engine import waiting
+from router.errors import NotFound
+from router.models.jobs import JobStatus
+from router.service import job_api
+from router.service.parts import Parts
+
+
+@dataclass(frozen=True)
+class Position:
+    job_id: str
+    position: int
+    queue_id: str
+    queue_length: int
+    estimated_wait_minutes: int
+
+
+@dataclass(frozen=True)
+class Statistics:
+    queue_id: str
+    length: int
+    #: By priority.
+    estimated_wait_minutes: dict[int, int]
+    longest_wait_minutes: float | None
+
+
+async def position(parts: Parts, job_id: str) -> Position:
+    """Conflict when the job is not queued."""
+    record = await job_api.get(parts, job_id)
+    queue_id, place = record.routing.backlog_queue, record.routing.backlog_key
+    if record.status is not JobStatus.QUEUED or queue_id is None or place is None:
+        raise job_api.not_queued(record)
+    ahead = await parts.backlog.count(queue_id, before=place)
+    length = await parts.backlog.count(queue_id)
+    rate = waiting.rate(*await _recent(parts, queue_id))
+    return Position(job_id, ahead + 1, queue_id, max(length, ahead + 1), waiting.estimate(ahead + 1, rate))
+
+
+async def statistics(parts: Parts, queue_id: str) -> Statistics:
+    if await parts.resources.load("Queue", queue_id) is None:
+        raise NotFound("Queue", queue_id)
+    now = parts.clock.now()
+    length, longest = 0, None
+    last: dict[int, int] = {}
+    async for one in parts.backlog.all(queue_id):
+        length += 1
+        last[one.priority] = length
+        wait = (now - one.enqueued_at).total_seconds() / 60
+        longest = wait if longest is None else max(longest, wait)
+    rate = waiting.rate(*await _recent(parts, queue_id))
+    estimates = {priority: waiting.estimate(place, rate) for priority, place in last.items()}
+    return Statistics(queue_id, length, estimates, longest)
+
+
+async def _recent(parts: Parts, queue_id: str) -> tuple[int, float]:
+    recent = await parts.throughput.recent(queue_id)
+    return recent.assigned, recent.busy_seconds

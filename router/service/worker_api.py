@@ -1,0 +1,216 @@
+"""Workers as clients use them: upsert, get, list, delete; accepting and declining offers (contract section 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from router.engine import capacity, offers, workers
+from router.engine.change import JobChange, WorkerChange
+from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
+from router.ids import was_offered
+from router.models.filters import WorkerFilter
+from router.models.jobs import JobRecord, JobStatus
+from router.models.workers import RouterWorkerInput, WorkerRecord
+from router.service import job_commits, revocation, worker_commits
+from router.service.parts import Parts
+from router.service.resource_api import Check
+from router.storage.aggregates import Position, Row
+from router.storage.port import Condition
+from router.telemetry import routing as metrics
+
+#: What the client wants of the worker, given what is there. Raises BadRequest.
+Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
+#: How long an accept waits for an offer that is still being attached to its job.
+_ATTACH_WAIT_SECONDS: Final = 2.0
+_LIST_CALLS: Final = 5
+
+
+async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> tuple[WorkerRecord, bool]:
+    """The worker afterwards, and whether it is new. Offers that it no longer qualifies for are revoked first."""
+    now = parts.clock.now()
+
+    async def step(row: Row[WorkerRecord]) -> WorkerChange | None:
+        record = row.record
+        if record is not None and record.routing.deleting:
+            raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
+        check(record.etag if record else None, record.modified if record else None)
+        want = wanted(record)
+        await _check_queues(parts, want, record)
+        queues = await worker_commits.queue_briefs(parts, want.queues)
+        return (
+            workers.create(worker_id, want, now, queues)
+            if record is None
+            else workers.update(record, want, now, queues)
+        )
+
+    before, after = await worker_commits.change_row(parts, worker_id, step)
+    assert after.record is not None
+    record = after.record
+    if record.worker.offers and after.version != before.version:
+        await revocation.revoke_unqualified(parts, record)
+        current = await parts.workers.store.load(worker_id)
+        record = current.record or record
+    return record, before.record is None
+
+
+async def get(parts: Parts, worker_id: str) -> WorkerRecord:
+    row = await parts.workers.store.load(worker_id)
+    if row.record is None or row.record.routing.deleting:
+        raise NotFound("Worker", worker_id)
+    return row.record
+
+
+async def page(
+    parts: Parts, wanted: WorkerFilter, size: int, after: Position | None
+) -> tuple[list[WorkerRecord], Position | None]:
+    """One page; it may be short when the filter leaves few."""
+    where: list[Condition] = [] if wanted.state is None else [("State", "eq", str(wanted.state))]
+    found: list[WorkerRecord] = []
+    for _ in range(_LIST_CALLS):
+        some = await parts.workers.store.page(where, size - len(found), after)
+        found += [record for record in some.records if _fits(record, wanted)]
+        after = some.next
+        if after is None or len(found) >= size:
+            break
+    return found, after
+
+
+async def delete(parts: Parts, worker_id: str) -> None:
+    """Offers are revoked; assigned jobs keep their assignment. Fine when it is not there."""
+    _, after = await worker_commits.change(
+        parts, worker_id, lambda record: workers.start_deletion(record) if record.worker.offers else None
+    )
+    if after.record is not None:
+        await finish_deletion(parts, worker_id)
+
+
+async def finish_deletion(parts: Parts, worker_id: str) -> None:
+    """Revokes what is left and removes the row; done again by reconciliation after a crash."""
+    for _ in range(10):
+        row = await parts.workers.store.load(worker_id)
+        if row.record is None:
+            return
+        if row.record.worker.offers:
+            await revocation.revoke_unqualified(parts, row.record)
+        queues = await worker_commits.queue_briefs(parts, row.record.worker.queues)
+        _, after = await worker_commits.change(
+            parts,
+            worker_id,
+            lambda record, queues=queues: workers.delete(record, queues) or workers.start_deletion(record),  # type: ignore[misc]
+        )
+        if after.record is None:
+            return
+    raise Busy
+
+
+async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]:
+    """Job id and assignment id. Exactly one of any number of concurrent accepts succeeds; the same worker accepting
+    again gets the same answer. NotFound: unknown worker or offer; Conflict: not open any more."""
+    row = await parts.workers.store.load(worker_id)
+    worker = row.record
+    if worker is None or worker.routing.deleting:
+        raise NotFound("Worker", worker_id)
+    held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
+    job_id = held.job_id if held else worker.routing.accepted_offers.get(offer_id)
+    if job_id is None:
+        if was_offered(worker_id, offer_id):
+            raise Conflict(f"Offer '{offer_id}' is no longer open: it was accepted, declined, revoked or has expired.")
+        raise NotFound("Offer", offer_id)
+    job = await _attached(parts, job_id, offer_id)
+    assignment_id = parts.ids.guid()
+    now = parts.clock.now()
+    decided: list[str] = []
+
+    def step(record: JobRecord) -> JobChange:
+        decided.clear()
+        change, id = offers.accept(record, offer_id, worker.worker, assignment_id, now)
+        decided.append(id)
+        return change
+
+    after = await job_commits.change(parts, job_id, step, job)
+    if after is None or after.record is None:
+        raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
+    await _hold(parts, row, after.record, decided[0], offer_id)
+    if decided[0] == assignment_id:
+        _measure(parts, after.record, now)
+    return job_id, decided[0]
+
+
+async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None) -> None:
+    """NotFound also for an offer that is gone or accepted (contract section 5, "Offers")."""
+    worker = await get(parts, worker_id)
+    held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
+    if held is None:
+        raise NotFound("Offer", offer_id)
+    job = await _attached(parts, held.job_id, offer_id)
+    now = parts.clock.now()
+    after = await job_commits.change(
+        parts, held.job_id, lambda record: offers.decline(record, offer_id, worker_id, retry_at, now), job
+    )
+    if after is None:
+        raise NotFound("Offer", offer_id)
+    metrics.record_offer("declined")
+
+
+async def _attached(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord]:
+    """The job's row, once it knows the offer: a worker's row shows an offer moments before its job does."""
+    waited = 0.0
+    while True:
+        row = await parts.jobs.store.load(job_id)
+        if row.record is None or row.record.status is not JobStatus.QUEUED or waited >= _ATTACH_WAIT_SECONDS:
+            return row
+        routing = row.record.routing
+        if offer_id in routing.offers or offer_id in routing.ended_offers:
+            return row
+        await asyncio.sleep(0.01 + waited / 4)
+        waited += 0.01 + waited / 4
+
+
+async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment_id: str, offer_id: str) -> None:
+    """The worker's row turns the offer into the assignment."""
+    assignment = job.job.assignments[assignment_id]
+    now = parts.clock.now()
+
+    def step(record: WorkerRecord) -> WorkerChange | None:
+        if any(held.assignment_id == assignment_id for held in record.worker.assigned_jobs):
+            return None
+        if not any(held.offer_id == offer_id for held in record.worker.offers):
+            return None
+        return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
+
+    if assignment.closed_at is None:
+        await worker_commits.change(parts, row.id, step, row)
+
+
+def _measure(parts: Parts, job: JobRecord, now: datetime) -> None:
+    metrics.record_offer("accepted")
+    enqueued = job.job.enqueued_at or now
+    metrics.record_assignment((now - job.routing.created_at).total_seconds(), (now - enqueued).total_seconds())
+    if job.job.queue_id:
+        parts.throughput.assigned(job.job.queue_id, enqueued, now)
+
+
+async def _check_queues(parts: Parts, wanted: RouterWorkerInput, current: WorkerRecord | None) -> None:
+    known = set(current.worker.queues) if current else set()
+    missing = [
+        ErrorDetail("QueueNotFound", f"Queue '{queue_id}' was not found.", f"queues[{number}]")
+        for number, queue_id in enumerate(wanted.queues)
+        if queue_id not in known and await parts.resources.cached("Queue", queue_id) is None
+    ]
+    if missing:
+        raise BadRequest(" ".join(detail.message for detail in missing), details=missing)
+
+
+def _fits(record: WorkerRecord, wanted: WorkerFilter) -> bool:
+    worker = record.worker
+    if record.routing.deleting or (wanted.queue_id is not None and wanted.queue_id not in worker.queues):
+        return False
+    channels = [
+        channel for channel in worker.channels if wanted.channel_id is None or channel.channel_id == wanted.channel_id
+    ]
+    if wanted.channel_id is not None and not channels:
+        return False
+    return not wanted.has_capacity or any(capacity.can_take(record, channel) for channel in channels)

@@ -1,0 +1,114 @@
+"""A change of a worker with what hangs on it: its deadlines before it, its availability rows after it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from router.engine import workers
+from router.engine.capacity import open_channels
+from router.engine.change import WorkerChange
+from router.models.event_catalogue import QueueBrief
+from router.models.queues import with_id_label
+from router.models.workers import IDLE_DAYS, WorkerRecord
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+from router.storage.availability import Availability
+from router.storage.deadlines import Deadline
+
+Step = Callable[[WorkerRecord], WorkerChange | None]
+
+
+async def change(
+    parts: Parts, worker_id: str, step: Step, row: Row[WorkerRecord] | None = None
+) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
+    """The rows before and after; without a record if there is no such worker."""
+
+    async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
+        return None if found.record is None else step(found.record)
+
+    return await change_row(parts, worker_id, decide, row)
+
+
+async def change_row(
+    parts: Parts,
+    worker_id: str,
+    step: Callable[[Row[WorkerRecord]], Awaitable[WorkerChange | None]],
+    row: Row[WorkerRecord] | None = None,
+) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
+    """Like `change`, for steps that may also create."""
+
+    async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
+        decided = await step(found)
+        if decided is not None and decided.record is not None:
+            await _arm_idle(parts, found.record, decided.record)
+        return decided
+
+    before, after = await parts.workers.change(worker_id, decide, row)
+    if after.version != before.version:
+        await index(parts, before.record, after.record)
+    return before, after
+
+
+async def index(parts: Parts, before: WorkerRecord | None, after: WorkerRecord | None) -> None:
+    """Moves the worker's availability rows from one version to the next."""
+    old, new = availability(before), availability(after)
+    if old != new:
+        await parts.availability.move(old, new)
+
+
+def availability(record: WorkerRecord | None) -> Availability | None:
+    """What the index is to say of the worker; None when it can take nothing."""
+    if record is None:
+        return None
+    channels = open_channels(record)
+    if not channels:
+        return None
+    worker = record.worker
+    return Availability(
+        worker_id=worker.id,
+        version=record.routing.version,
+        load_ratio=worker.load_ratio,
+        since=record.routing.available_since,
+        channels=channels,
+        labels=worker.labels,
+        queues=worker.queues,
+    )
+
+
+async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBrief]:
+    """What events tell of a worker's queues."""
+    briefs: dict[str, QueueBrief] = {}
+    for queue_id in queue_ids:
+        queue = await parts.resources.cached("Queue", queue_id)
+        if queue is not None:
+            briefs[queue_id] = QueueBrief(queue_id, queue.model.name, with_id_label(queue.model.labels, queue_id))
+    return briefs
+
+
+async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> None:
+    """Frees what ended offers reserved. One that expired deregisters its worker, whose other offers are revoked."""
+    from router.service import revocation
+
+    now = parts.clock.now()
+
+    def step(record: WorkerRecord) -> WorkerChange | None:
+        if not any(offer.offer_id in offer_ids for offer in record.worker.offers):
+            return None
+        return workers.drop_offers(record, offer_ids, now, deregister=expired)
+
+    _, after = await change(parts, worker_id, step)
+    if expired and after.record is not None and after.record.worker.offers:
+        await revocation.revoke_unqualified(parts, after.record)
+
+
+async def release(parts: Parts, worker_id: str, assignment_id: str) -> None:
+    """Frees what an ended assignment used. A worker that was deleted has nothing to free."""
+    now = parts.clock.now()
+    await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now))
+
+
+async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:
+    registered = after.routing.registered_at
+    if registered is not None and (before is None or before.routing.registered_at != registered):
+        await parts.deadlines.arm(Deadline("idle", after.id, registered + timedelta(days=IDLE_DAYS)))
