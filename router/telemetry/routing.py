@@ -65,8 +65,9 @@ _named_queues: set[str] = set()
 
 def record_offer(outcome: names.OfferOutcome, count: int = 1) -> None:
     """Count offers by what became of them."""
-    if _on is not None and count > 0:
-        _on.offers.add(count, _OFFERS[outcome])
+    if _on is not None:
+        for _ in range(count):  # one by one: each call is one in the portal's Count
+            _on.offers.add(1, _OFFERS[outcome])
 
 
 def record_time_to_offer(seconds: float) -> None:

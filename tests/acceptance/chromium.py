@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import os
-import shutil
 import subprocess
 import tempfile
 import time
@@ -14,12 +12,12 @@ import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35}
 
 
@@ -139,10 +137,13 @@ class Page:
         return read_png(base64.b64decode(answer["data"]))
 
 
+@cache
 def browser_path() -> str:
-    path = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    assert path, "the browser tests need Chromium: run scripts/ensure_chromium.sh"
-    return path
+    """Chromium's path; on a fresh machine the script installs it, or the tests fail with what it says."""
+    script = Path(__file__).parents[2] / "scripts" / "ensure_chromium.sh"
+    done = subprocess.run(["sh", str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
 
 
 @asynccontextmanager

@@ -14,6 +14,8 @@ from local.metrics import Collector, mount, start
 from local.metrics.envelopes import MetricPoint
 from router.telemetry.requests import request_dimensions
 
+pytestmark = pytest.mark.timeout(600)  # a fresh machine installs the browser first
+
 URL = str  # the page as the local host serves it
 
 

@@ -118,6 +118,7 @@ def test_routing_metrics_arrive(received: Sink) -> None:
     assert sent == names.METRICS
     offers = {point["dimensions"]["router.outcome"]: point["value"] for point in received.metrics("router.offers")}
     assert offers == {"issued": 3, "accepted": 1}
+    assert all(point["count"] == point["value"] for point in received.metrics("router.offers"))
     (to_offer,) = received.metrics("router.offer.time_to_offer")
     assert (to_offer["count"], to_offer["min"], to_offer["max"]) == (2, 0.2, 0.4)
     assert to_offer["value"] == pytest.approx(0.6)

@@ -90,3 +90,9 @@ def test_workbook_items_are_named_once() -> None:
 def test_templates_take_every_key_of_an_alert() -> None:
     bicep = (INFRA / "app" / "dashboards.bicep").read_text()
     assert {key for alert in ALERTS for key in alert} == set(re.findall(r"\balert\.\??(\w+)", bicep))
+
+
+def test_the_documentation_names_every_metric_dimension_and_operation() -> None:
+    text = (INFRA.parent / "docs" / "metrics.md").read_text()
+    for name in (*names.METRICS, *DIMENSIONS, *names.WIRE_OPERATIONS, *names.OWN_OPERATIONS):
+        assert f"`{name}`" in text
