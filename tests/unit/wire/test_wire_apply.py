@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import count
 from typing import Any
 
 import pytest
 from azure.communication.jobrouter import models as sdk
-from azure.communication.jobrouter._model_base import SdkJSONEncoder
+from wire_samples import (
+    EXCEPTION_POLICY,
+    JOB,
+    NOW,
+    QUEUE_ATTACHMENTS,
+    RULES,
+    WORKER,
+    WORKER_ATTACHMENTS,
+    guids,
+    new_job,
+    new_worker,
+    sent,
+    wired,
+)
 
 from router.api.wire.apply import (
     classification_policy_document,
@@ -34,51 +45,14 @@ from router.api.wire.documents import (
     worker_document,
 )
 from router.errors import RouterError
-from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, RouterJobAssignment, RouterJobNote
+from router.models.jobs import JobStatus, RouterJobAssignment, RouterJobNote
 from router.models.operations import GA, PREVIEW
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.selectors import SelectorStatus
-from router.models.workers import RouterJobOffer, RouterWorker, RouterWorkerAssignment, WorkerRecord, WorkerRouting
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment
 from router.rules.secrets import MASK, SecretBox, seal_secrets
 
-NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
-SELECTOR = sdk.RouterWorkerSelector(
-    key="k", label_operator="equal", value=True, expires_after_seconds=5.5, expedite=True
-)
-QUEUE_SELECTOR = sdk.RouterQueueSelector(key="k", label_operator="notEqual", value="v")
-
-
-def sent(model: Any) -> dict[str, Any]:
-    """The body that the official client sends for its model."""
-    body: dict[str, Any] = json.loads(json.dumps(model, cls=SdkJSONEncoder, exclude_readonly=True))
-    return body
-
-
-def wired(body: dict[str, Any]) -> dict[str, Any]:
-    """An answer as it arrives."""
-    answer: dict[str, Any] = json.loads(json_bytes(body))
-    return answer
-
-
-def guids() -> Callable[[], str]:
-    numbers = count(1)
-    return lambda: f"00000000-0000-4000-8000-{next(numbers):012d}"
-
-
-RULES = {
-    "static": sdk.StaticRouterRule(value=5),
-    "directMap": sdk.DirectMapRouterRule(),
-    "expression": sdk.ExpressionRouterRule(expression="job.x"),
-    "function": sdk.FunctionRouterRule(
-        function_uri="https://f", credential=sdk.FunctionRouterRuleCredential(client_id="me")
-    ),
-    "webhook": sdk.WebhookRouterRule(
-        webhook_uri="https://w",
-        authorization_server_uri="https://a",
-        client_credential=sdk.OAuth2WebhookClientCredential(client_id="me"),
-    ),
-}
 RULES_ANSWERED = {
     "static": {"kind": "static", "value": 5},
     "directMap": {"kind": "directMap"},
@@ -136,26 +110,6 @@ def test_scoring_defaults() -> None:
         ]["batchSize"]
         == 20
     )
-
-
-QUEUE_ATTACHMENTS = [
-    sdk.ConditionalQueueSelectorAttachment(condition=RULES["static"], queue_selectors=[QUEUE_SELECTOR]),
-    sdk.PassThroughQueueSelectorAttachment(key="k", label_operator="lessThan"),
-    sdk.RuleEngineQueueSelectorAttachment(rule=RULES["expression"]),
-    sdk.StaticQueueSelectorAttachment(queue_selector=QUEUE_SELECTOR),
-    sdk.WeightedAllocationQueueSelectorAttachment(
-        allocations=[sdk.QueueWeightedAllocation(weight=0.3, queue_selectors=[QUEUE_SELECTOR])]
-    ),
-]
-WORKER_ATTACHMENTS = [
-    sdk.ConditionalWorkerSelectorAttachment(condition=RULES["directMap"], worker_selectors=[SELECTOR]),
-    sdk.PassThroughWorkerSelectorAttachment(key="k", label_operator="lessThan", expires_after_seconds=3),
-    sdk.RuleEngineWorkerSelectorAttachment(rule=RULES["function"]),
-    sdk.StaticWorkerSelectorAttachment(worker_selector=SELECTOR),
-    sdk.WeightedAllocationWorkerSelectorAttachment(
-        allocations=[sdk.WorkerWeightedAllocation(weight=1, worker_selectors=[SELECTOR])]
-    ),
-]
 
 
 def test_every_attachment() -> None:
@@ -233,27 +187,6 @@ def test_collections_are_always_there() -> None:
     assert classification_policy_document(classification_policy_document(None, full), cleared) == (
         classification_policy_document(None, {})
     )
-
-
-EXCEPTION_POLICY = sdk.ExceptionPolicy(
-    name="n",
-    exception_rules=[
-        sdk.ExceptionRule(
-            id="r1",
-            trigger=sdk.QueueLengthExceptionTrigger(threshold=10),
-            actions=[
-                sdk.CancelExceptionAction(note="n", disposition_code="d"),
-                sdk.ManualReclassifyExceptionAction(queue_id="q", priority=3, worker_selectors=[SELECTOR]),
-                sdk.ReclassifyExceptionAction(classification_policy_id="c", labels_to_upsert={"Key": 1}),
-            ],
-        ),
-        sdk.ExceptionRule(
-            id="r2",
-            trigger=sdk.WaitTimeExceptionTrigger(threshold_seconds=0.5),
-            actions=[sdk.ManualReclassifyExceptionAction(), sdk.ReclassifyExceptionAction()],
-        ),
-    ],
-)
 
 
 def test_every_trigger_and_action() -> None:
@@ -360,15 +293,8 @@ def test_data_that_looks_like_a_secret_is_data() -> None:
     assert render_classification_policy("p", "e", document)["prioritizationRule"]["value"] == value
 
 
-def _job(patch: dict[str, Any], **state: Any) -> JobRecord:
-    wanted = job_input(None, patch)
-    fields = {name: getattr(wanted, name) for name in type(wanted).model_fields}
-    job = RouterJob.model_construct(**{**fields, "id": "j", "status": JobStatus.CREATED, **state})
-    return JobRecord(job=job, routing=JobRouting(created_at=NOW), etag="e", modified=NOW)
-
-
 def test_a_new_job() -> None:
-    record = _job({"channelId": "c", "queueId": "q"})
+    record = new_job({"channelId": "c", "queueId": "q"})
     assert wired(render_job(record)) == {
         "etag": "e",
         "id": "j",
@@ -386,27 +312,9 @@ def test_a_new_job() -> None:
     }
 
 
-JOB = sdk.RouterJob(
-    channel_reference="r",
-    channel_id="c",
-    classification_policy_id="p",
-    queue_id="q",
-    priority=-5,
-    disposition_code="d",
-    requested_worker_selectors=[SELECTOR],
-    labels={"Id": "mine", "n": 1.5},
-    tags={"t": False},
-    notes=[
-        sdk.RouterJobNote(message="later", added_at=datetime(2024, 1, 1, tzinfo=UTC)),
-        sdk.RouterJobNote(message="first", added_at=datetime(1, 1, 1, 0, 0, 0, 5, UTC)),
-    ],
-    matching_mode=sdk.ScheduleAndSuspendMode(schedule_at=datetime(2099, 1, 1, 12, 30, tzinfo=UTC)),
-)
-
-
 def test_a_job_with_everything() -> None:
     assignment = RouterJobAssignment(assignment_id="a", worker_id="w", assigned_at=NOW, completed_at=NOW)
-    record = _job(
+    record = new_job(
         sent(JOB), status=JobStatus.COMPLETED, enqueued_at=NOW, scheduled_at=NOW, assignments={"a": assignment}
     )
     answer = wired(render_job(record))
@@ -451,7 +359,7 @@ def test_a_job_with_everything() -> None:
     ],
 )
 def test_every_matching_mode(mode: Any, answered: dict[str, Any]) -> None:
-    record = _job(sent(sdk.RouterJob(channel_id="c", queue_id="q", matching_mode=mode)))
+    record = new_job(sent(sdk.RouterJob(channel_id="c", queue_id="q", matching_mode=mode)))
     assert wired(render_job(record))["matchingMode"] == answered
     other = job_input(record, {"matchingMode": {"kind": "suspend"}})
     assert other.model_dump(by_alias=True)["matchingMode"] == {"kind": "suspend"}
@@ -470,17 +378,17 @@ def test_every_matching_mode(mode: Any, answered: dict[str, Any]) -> None:
     ],
 )
 def test_times(given: str, answered: str) -> None:
-    record = _job({"channelId": "c", "queueId": "q", "notes": [{"message": "m", "addedAt": given}]})
+    record = new_job({"channelId": "c", "queueId": "q", "notes": [{"message": "m", "addedAt": given}]})
     assert render_job(record)["notes"] == [{"message": "m", "addedAt": answered}]
 
 
 def test_selectors_sent_back_keep_their_status() -> None:
-    record = _job(
+    record = new_job(
         {"channelId": "c", "queueId": "q", "requestedWorkerSelectors": [{"key": "a", "labelOperator": "equal"}]}
     )
     [selector] = record.job.requested_worker_selectors
     expired = selector.model_copy(update={"status": SelectorStatus.EXPIRED, "expires_at": NOW})
-    record = _job(job_document(record), requested_worker_selectors=[expired])
+    record = new_job(job_document(record), requested_worker_selectors=[expired])
     assert job_input(record, {"priority": 2}).requested_worker_selectors == [expired]
     sent_back = render_job(record)["requestedWorkerSelectors"]
     assert sent_back[0]["status"] == "expired"
@@ -493,7 +401,7 @@ def test_selectors_sent_back_keep_their_status() -> None:
 
 
 def test_a_job_needs_a_way_into_a_queue() -> None:
-    record = _job({"channelId": "c", "queueId": "q"})
+    record = new_job({"channelId": "c", "queueId": "q"})
     for current, patch in ((None, {"channelId": "c"}), (record, {"queueId": None})):
         with pytest.raises(RouterError) as caught:
             job_input(current, patch)
@@ -501,30 +409,10 @@ def test_a_job_needs_a_way_into_a_queue() -> None:
     assert job_input(record, {"queueId": None, "classificationPolicyId": "p"}).queue_id is None
 
 
-WORKER = sdk.RouterWorker(
-    queues=["q1", "q2"],
-    capacity=10,
-    labels={"a": 1},
-    tags={"t": "x"},
-    channels=[
-        sdk.RouterChannel(channel_id="voice", capacity_cost_per_job=5),
-        sdk.RouterChannel(channel_id="chat", capacity_cost_per_job=1, max_number_of_jobs=3),
-    ],
-    available_for_offers=True,
-)
-
-
-def _worker(patch: dict[str, Any], api_version: str, **state: Any) -> WorkerRecord:
-    wanted = worker_input(None, patch, api_version)
-    worker = RouterWorker.model_validate({**wanted.model_dump(), "id": "w", "state": "active", **state})
-    routing = WorkerRouting(available_since=NOW, active_at=NOW)
-    return WorkerRecord(worker=worker, routing=routing, etag="e", modified=NOW)
-
-
 def test_a_worker_with_everything() -> None:
     offer = RouterJobOffer(offer_id="o", job_id="j", capacity_cost=5, offered_at=NOW, expires_at=NOW)
     assignment = RouterWorkerAssignment(assignment_id="a", job_id="j2", capacity_cost=1, assigned_at=NOW)
-    record = _worker(sent(WORKER), GA, offers=[offer], assigned_jobs=[assignment], load_ratio=0.6)
+    record = new_worker(sent(WORKER), GA, offers=[offer], assigned_jobs=[assignment], load_ratio=0.6)
     answer = wired(render_worker(record, GA))
     moment = "2023-11-03T21:26:56.854593+00:00"
     assert answer == {
@@ -553,10 +441,10 @@ def test_a_worker_with_everything() -> None:
 
 def test_max_concurrent_offers_belongs_to_the_preview() -> None:
     patch = {"capacity": 1, "maxConcurrentOffers": 3}
-    record = _worker(patch, PREVIEW)
+    record = new_worker(patch, PREVIEW)
     assert render_worker(record, PREVIEW)["maxConcurrentOffers"] == 3
     assert "maxConcurrentOffers" not in render_worker(record, GA)
-    assert _worker(patch, GA).worker.max_concurrent_offers is None
+    assert new_worker(patch, GA).worker.max_concurrent_offers is None
     # An older client neither sees nor loses it.
     assert worker_input(record, {"maxConcurrentOffers": None, "capacity": 2}, GA).max_concurrent_offers == 3
 
@@ -567,7 +455,7 @@ def test_pages() -> None:
 
 
 def test_notes_without_a_time_come_last() -> None:
-    record = _job({"channelId": "c", "queueId": "q"})
+    record = new_job({"channelId": "c", "queueId": "q"})
     notes = [RouterJobNote(message="new"), RouterJobNote(message="new too"), RouterJobNote(message="old", added_at=NOW)]
-    record = _job(job_document(record), notes=notes)
+    record = new_job(job_document(record), notes=notes)
     assert [note["message"] for note in render_job(record)["notes"]] == ["old", "new", "new too"]

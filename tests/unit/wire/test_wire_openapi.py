@@ -1,0 +1,196 @@
+"""The OpenAPI document: complete, kept, and true of what is answered."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import schemathesis
+import wire_samples as samples
+from azure.communication.jobrouter import models as sdk
+
+from router.api.openapi import openapi_document
+from router.api.wire import apply, documents
+from router.errors import Conflict, ErrorDetail
+from router.models import jobs, results, workers
+from router.models.jobs import JobStatus
+from router.models.operations import GA, OPERATIONS, PREVIEW
+
+ROOT = Path(__file__).parents[3]
+DOCUMENT = json.loads(documents.json_bytes(openapi_document()))
+SCHEMAS = DOCUMENT["components"]["schemas"]
+
+
+def validator(name: str) -> Any:
+    schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
+    return jsonschema_rs.validator_for(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}, validate_formats=True
+    )
+
+
+def fits(name: str, body: Any) -> None:
+    """The body as it arrives fits its schema, and every property is one that the schema names."""
+    arrived = json.loads(documents.json_bytes(body))
+    validator(name).validate(arrived)
+    known = SCHEMAS[name].get("properties")
+    if known is not None:
+        assert set(arrived) <= set(known)
+
+
+def test_the_kept_document_is_the_generated_one() -> None:
+    kept = json.loads((ROOT / "docs" / "openapi.json").read_text("utf-8"))
+    assert kept == DOCUMENT, "run: python -m router.api.openapi > docs/openapi.json"
+
+
+def test_every_operation_is_in_it_once() -> None:
+    found = {
+        operation["operationId"]: (method.upper(), path)
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+    }
+    expected = {operation.name: (operation.method, f"/{operation.route}") for operation in OPERATIONS}
+    assert found == {**expected, "Health": ("GET", "/health"), "OpenApi": ("GET", "/openapi.json")}
+    assert len(expected) == len(OPERATIONS) == 34
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for reference in set(re.findall(r'"(#/[^"]+)"', json.dumps(DOCUMENT))):
+        place = DOCUMENT
+        for step in reference[2:].split("/"):
+            place = place[step]
+
+
+def test_every_schema_is_used() -> None:
+    text = json.dumps(DOCUMENT)
+    assert [name for name in SCHEMAS if f'"#/components/schemas/{name}"' not in text] == []
+
+
+def test_it_is_a_valid_document() -> None:
+    schema = schemathesis.openapi.from_dict(DOCUMENT)
+    assert sum(1 for _ in schema.get_all_operations()) == len(OPERATIONS) + 2
+    for name in SCHEMAS:
+        validator(name)
+
+
+def test_models_have_the_contracts_names() -> None:
+    named = {name for name in sdk.__all__ if isinstance(getattr(sdk, name), type)}
+    bases = {"DistributionMode", "ExceptionAction", "ExceptionTrigger", "JobMatchingMode", "RouterRule"}
+    bases |= {"QueueSelectorAttachment", "WorkerSelectorAttachment"}
+    #: Enumerations with one member each, or of query parameters: they stand where they are used.
+    inline = {name for name in named if name.endswith(("Kind", "Selector")) and name not in SCHEMAS}
+    inline |= {"ExpressionRouterRuleLanguage"}
+    assert named - bases - inline - set(SCHEMAS) == set()
+
+
+def test_which_fields_are_read_only() -> None:
+    """As the official models say it."""
+    for name, schema in SCHEMAS.items():
+        model = getattr(sdk, name, None)
+        if model is None or name.endswith("Update") or not hasattr(model, "_attr_to_rest_field"):
+            continue
+        model()  # fields are known once the first one is made
+        theirs = {field._rest_name for field in model._attr_to_rest_field.values() if field._visibility == ["read"]}
+        ours = {key for key, value in schema["properties"].items() if value.get("readOnly")}
+        if name.endswith("ExceptionAction"):
+            theirs |= {"id"}  # writable there, and replaced on each write
+        assert theirs == ours, name
+
+
+@pytest.mark.parametrize("kind", samples.RULES)
+def test_answers_of_policies_are_true(kind: str) -> None:
+    rule = samples.sent(samples.RULES[kind])
+    scoring = {"mode": {"kind": "bestWorker", "scoringRule": rule, "scoringRuleOptions": {}}}
+    fits(
+        "DistributionPolicy",
+        documents.render_distribution_policy("d", "e", apply.distribution_policy_document(None, scoring)),
+    )
+    patch = samples.sent(
+        sdk.ClassificationPolicy(
+            prioritization_rule=samples.RULES[kind],
+            queue_selector_attachments=samples.QUEUE_ATTACHMENTS,
+            worker_selector_attachments=samples.WORKER_ATTACHMENTS,
+        )
+    )
+    validator("ClassificationPolicyUpdate").validate(patch)
+    for body in (patch, {}):
+        document = apply.classification_policy_document(None, body)
+        fits("ClassificationPolicy", documents.render_classification_policy("p", "e", document))
+
+
+def test_answers_of_other_settings_are_true() -> None:
+    patch = samples.sent(samples.EXCEPTION_POLICY)
+    validator("ExceptionPolicyUpdate").validate(patch)
+    document = apply.exception_policy_document(None, patch, samples.guids())
+    fits("ExceptionPolicy", documents.render_exception_policy("x", "e", document))
+    labels = {str(number): number for number in range(100)}
+    queue = apply.queue_document(None, {"distributionPolicyId": "d", "labels": labels})
+    fits("RouterQueue", documents.render_queue("q", "e", queue))
+    fits("PagedRouterQueue", documents.page_body([documents.render_queue("q", "e", queue)], "/next"))
+
+
+def test_answers_of_jobs_and_workers_are_true() -> None:
+    job = samples.sent(samples.JOB)
+    validator("RouterJobUpdate").validate(job)
+    now = samples.NOW
+    assignment = jobs.RouterJobAssignment(assignment_id="a", worker_id="w", assigned_at=now)
+    full = samples.new_job(job, status=JobStatus.ASSIGNED, enqueued_at=now, assignments={"a": assignment})
+    bare = samples.new_job({"channelId": "c", "queueId": "q"})
+    for record in (full, bare):
+        fits("RouterJob", documents.render_job(record))
+    fits("PagedRouterJob", documents.page_body([documents.render_job(full)], None))
+    worker = samples.sent(samples.WORKER)
+    validator("RouterWorkerUpdate").validate(worker)
+    offer = workers.RouterJobOffer(offer_id="o", job_id="j", capacity_cost=1, offered_at=now, expires_at=now)
+    for patch in (worker, {"capacity": 1, "maxConcurrentOffers": 2}):
+        busy = samples.new_worker(patch, PREVIEW, offers=[offer])
+        for version in (GA, PREVIEW):
+            fits("RouterWorker", documents.render_worker(busy, version))
+
+
+def test_other_answers_are_true() -> None:
+    accepted = results.AcceptJobOfferResult(assignment_id="a", job_id="j", worker_id="w")
+    fits("AcceptJobOfferResult", documents.canonical(accepted))
+    fits("UnassignJobResult", documents.canonical(results.UnassignJobResult(job_id="j", unassignment_count=1)))
+    empty = results.RouterQueueStatistics(queue_id="q", length=0, estimated_wait_time_minutes={})
+    fits("RouterQueueStatistics", documents.canonical(empty))
+    fits("EmptyResult", {})
+    fits("ErrorResponse", Conflict("no", details=[ErrorDetail("Code", "why")], target="x").to_wire())
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("RouterJob", {"etag": "e", "id": "j"}),
+        ("RouterQueue", {"etag": "e", "id": "q", "distributionPolicyId": "d", "labels": {}, "name": None}),
+        ("RouterQueue", {"id": "q", "distributionPolicyId": "d", "labels": {}}),
+        ("EmptyResult", {"a": 1}),
+        ("ErrorResponse", {"error": {"code": "x"}}),
+        ("RouterJobUpdate", {"priority": "high"}),
+        ("RouterJobUpdate", {"labels": {"a": []}}),
+        ("RouterWorkerUpdate", {"channels": [{"channelId": "c"}]}),
+        ("RouterWorkerUpdate", {"channels": [{"channelId": "c", "capacityCostPerJob": 0}]}),
+        ("DistributionPolicyUpdate", {"mode": {"kind": "random"}}),
+    ],
+)
+def test_what_does_not_fit(name: str, body: dict[str, Any]) -> None:
+    assert not validator(name).is_valid(body)
+
+
+def test_updates_may_remove() -> None:
+    removal = {"name": None, "labels": {"a": None}, "exceptionPolicyId": None}
+    validator("RouterQueueUpdate").validate(removal)
+    validator("DistributionPolicyUpdate").validate({"mode": None})
+    for name in ("RouterJobUpdate", "RouterWorkerUpdate", "RouterQueueUpdate"):
+        assert "required" not in SCHEMAS[name]
+        validator(name).validate({})
+    assert not {"status", "assignments", "etag", "id"} & set(SCHEMAS["RouterJobUpdate"]["properties"])
+
+
+def test_only_health_needs_no_credentials() -> None:
+    assert DOCUMENT["security"]
+    open_paths = [path for path, item in DOCUMENT["paths"].items() for one in item.values() if "security" in one]
+    assert open_paths == ["/health"]
