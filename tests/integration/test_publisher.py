@@ -146,7 +146,7 @@ class Identity:
 
 
 async def test_a_token_never_goes_over_plain_http(server: Server) -> None:
-    publisher = EventPublisher(Topic(server.url, credential=Identity()))
+    publisher = EventPublisher(Topic(server.url, credential=Identity()), retry_seconds=RETRY_SECONDS)
     with pytest.raises(PublishFailed, match="TLS protected"):
         await publisher.publish([event(1)], key="job-1")
     await publisher.close()

@@ -153,6 +153,9 @@ async def test_a_topic_that_is_down_fails_soon_then_at_once_then_is_tried_again(
             except PublishFailed:
                 await asyncio.sleep(0.002)
     assert topic.accepted == ["event-1", "event-2"]
+    topic.errors = [TopicBusy("a hiccup")]
+    await publisher.publish([pending(4)], key="job-1")
+    assert topic.accepted[-1] == "event-4", "it is patient again"
 
 
 async def test_what_waits_behind_a_failed_request_fails_with_it(topic: HandTopic) -> None:
@@ -192,6 +195,21 @@ async def test_a_refused_event_holds_up_its_own_aggregate_alone(topic: HandTopic
     failed = [n for n, result in enumerate(results) if isinstance(result, PublishFailed)]
     assert failed == [3, 5, 7], "what follows it in its aggregate stays in the outbox"
     assert topic.accepted == [f"event-{n}" for n in (0, 1, 2, 4, 6)]
+
+
+async def test_what_waits_behind_a_refused_event_of_its_aggregate_is_not_sent(topic: HandTopic) -> None:
+    topic.poison = {"event-1"}
+    publisher = quick(topic, lanes=1)
+    topic.gate.clear()
+    first = asyncio.create_task(publisher.publish([pending(1)], key="job-1"))
+    await until(lambda: topic.requests)
+    behind = asyncio.create_task(publisher.publish([pending(2)], key="job-1"))
+    beside = asyncio.create_task(publisher.publish([pending(3)], key="job-2"))
+    await asyncio.sleep(0)
+    topic.gate.set()
+    results = await asyncio.gather(first, behind, beside, return_exceptions=True)
+    assert [type(result) for result in results] == [PublishFailed, PublishFailed, type(None)]
+    assert topic.requests == [["event-1"], ["event-3"]]
 
 
 async def test_a_part_that_was_accepted_is_not_called_unpublished(topic: HandTopic) -> None:

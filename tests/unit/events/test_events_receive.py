@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import pytest
+from azure.functions import EventGridEvent
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 from event_samples import NOW, drafts, pending
@@ -66,6 +67,21 @@ def test_an_unreadable_event_is_named_and_fails(
         read_event(delivered(wire))
     assert raised.value.event_id == "event-1"
     assert "event-1" in caplog.text
+
+
+def test_a_time_without_an_offset_is_utc() -> None:
+    event = EventGridEvent(
+        id="event-1",
+        topic="",
+        subject="job/job-1",
+        event_type="Microsoft.Communication.RouterJobDeleted",
+        event_time=NOW.replace(tzinfo=None),
+        data={"jobId": "job-1"},
+        data_version="1.0",
+    )
+    wake = read_event(event)
+    assert wake is not None
+    assert wake.time == NOW
 
 
 def test_an_event_without_an_id_fails() -> None:
