@@ -83,9 +83,10 @@ FLOAT_OPERATIONS: Final[dict[str, Operation]] = {
 
 
 def move_date(day: date, days: Decimal | float) -> Any:
-    """A date and a number of days; a part of a day is lost."""
+    """A date and a number of days. The part of a day is kept, though it does not show."""
     found = move_moment(to_datetime(day), days)
-    return found.date() if found.__class__ is datetime else found
+    whole = found.__class__ is datetime and not (found.hour or found.minute or found.second or found.microsecond)
+    return found.date() if whole else found
 
 
 def move_moment(moment: datetime, days: Decimal | float) -> Any:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from router.rules.powerfx import dynamic, values
-from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
-from router.rules.powerfx.types import AGGREGATE, ANY, UNTYPED, Type
+from router.rules.powerfx.types import AGGREGATE, ANY, DATETIME, TEMPORAL, UNTYPED, Type
 from router.rules.powerfx.values import Convert
 
 _NUMBERS: Final = {"Decimal": values.to_decimal, "Number": values.to_float}
@@ -36,7 +35,6 @@ _ENUMS_WITH_TEXT: Final = frozenset({"Match", "DateTimeFormat", "SortOrder", "Er
 
 def _same(value: Any) -> Any:
     return value
-
 
 
 def converter(source: Type, target: Type) -> Convert | None:
@@ -113,8 +111,8 @@ def unify(first: Type, other: Type) -> Type | None:
         return ANY
     if first.kind in AGGREGATE:
         return _unify_columns(first, other) if first.kind == other.kind else None
-    if {first.kind, other.kind} == {"Date", "DateTime"}:
-        return first if first.kind == "DateTime" else other
+    if "DateTime" in (first.kind, other.kind) and first.kind in TEMPORAL and other.kind in TEMPORAL:
+        return DATETIME
     return first if converter(other, first) is not None else None
 
 
@@ -129,5 +127,3 @@ def _unify_columns(first: Type, other: Type) -> Type | None:
             return None
         fields[name] = agreed
     return Type(first.kind, fields, first.enum)
-
-

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from router.rules.powerfx import coercion, decimals, dynamic, nodes
 from router.rules.powerfx.enums import ENUMS
-from router.rules.powerfx.errors import PowerFxError, PowerFxSyntaxError
+from router.rules.powerfx.errors import PowerFxSyntaxError
 from router.rules.powerfx.limits import Budget
 from router.rules.powerfx.types import (
     ANY,
@@ -16,16 +16,14 @@ from router.rules.powerfx.types import (
     DECIMAL,
     DYNAMIC,
     TEXT,
-    UNTYPED,
     Type,
     enum,
     one_column,
     record,
-    row_of,
     table,
     table_of,
 )
-from router.rules.powerfx.values import from_context, to_text
+from router.rules.powerfx.values import from_context
 
 
 class Frame:
@@ -88,7 +86,8 @@ class Compiler:
     # ------------------------------------------------------------ nodes
 
     def compile(self, node: nodes.Node, scope: Scope | None) -> Expr:
-        return _COMPILE[type(node)](self, node, scope)
+        compiled: Expr = _COMPILE[type(node)](self, node, scope)
+        return compiled
 
     def coerce(self, expr: Expr, target: Type) -> Expr:
         """The expression as a value of another type, or a compile error."""
@@ -226,7 +225,7 @@ class Compiler:
         return Expr(one_column(agreed), values, node)
 
     def interpolated(self, node: nodes.Interpolated, scope: Scope | None) -> Expr:
-        from router.rules.powerfx.operators import concatenate  # noqa: PLC0415 - they need each other
+        from router.rules.powerfx.operators import concatenate
 
         parts = [self.compile_as(part, scope, TEXT) for part in node.parts]
         return concatenate(node, parts)
@@ -241,7 +240,7 @@ class Compiler:
         return function(self, node, scope)
 
     def operator(self, node: nodes.Node, scope: Scope | None) -> Expr:
-        from router.rules.powerfx.operators import compile_operator  # noqa: PLC0415 - they need each other
+        from router.rules.powerfx.operators import compile_operator
 
         return compile_operator(self, node, scope)
 

@@ -36,7 +36,7 @@ def fit(number: Decimal) -> Decimal:
         raise TooLarge
     if exponent > 0:
         number = number.quantize(ONE, context=WIDE)
-        if abs(number) >= _ROUND_UP_TO_MAX:
+        if number.copy_abs() >= _ROUND_UP_TO_MAX:
             raise TooLarge
         return number
     if exponent < -28:
@@ -44,9 +44,9 @@ def fit(number: Decimal) -> Decimal:
     rounded = _TWENTY_NINE.plus(number)
     mantissa = int("".join(map(str, rounded.as_tuple().digits)))
     if mantissa > 79228162514264337593543950335:
-        if abs(number) >= _ROUND_UP_TO_MAX:
+        if number.copy_abs() >= _ROUND_UP_TO_MAX:
             raise TooLarge
-        rounded = _TWENTY_EIGHT.plus(number) if abs(number) < MAX else MAX.copy_sign(number)
+        rounded = _TWENTY_EIGHT.plus(number) if number.copy_abs() < MAX else MAX.copy_sign(number)
     return rounded
 
 
@@ -77,6 +77,13 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
 def divide(left: Decimal, right: Decimal) -> Decimal:
     """`right` is not zero."""
     return fit(WIDE.divide(left, right))
+
+
+def negated(number: Decimal | float) -> Decimal | float:
+    """Without the rounding that Python's minus does."""
+    if isinstance(number, float):
+        return -number
+    return number.copy_negate() if number else number
 
 
 def remainder(left: Decimal, right: Decimal) -> Decimal:

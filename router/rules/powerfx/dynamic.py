@@ -11,7 +11,7 @@ from router.rules.powerfx import decimals, reading, values
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
 from router.rules.powerfx.reading import EPOCH
-from router.rules.powerfx.values import Convert, invalid
+from router.rules.powerfx.values import Convert, JsonNumber, invalid
 
 MIDNIGHT: Final = timedelta()
 
@@ -24,14 +24,14 @@ def _wide(value: Decimal) -> Any:
 
 
 def to_decimal(value: Any) -> Any:
-    if value.__class__ is Decimal:
-        return _wide(value)
+    if value.__class__ is JsonNumber:
+        return _wide(value.number)
     return values.to_decimal(value) if _is_scalar(value) else invalid("a number is expected")
 
 
 def to_float(value: Any) -> Any:
-    if value.__class__ is Decimal:
-        number = float(value)
+    if value.__class__ is JsonNumber:
+        number = float(value.number)
         return number if abs(number) != float("inf") else invalid("the number is too large")
     return values.to_float(value) if _is_scalar(value) else invalid("a number is expected")
 
@@ -41,9 +41,11 @@ def _is_scalar(value: Any) -> bool:
 
 
 def to_text(value: Any) -> Any:
-    if value.__class__ is Decimal and value.adjusted() > 28:
-        return values.float_text(float(value))
-    return values.to_text(value)
+    return value.text if value.__class__ is JsonNumber else values.to_text(value)
+
+
+def to_boolean(value: Any) -> Any:
+    return value.number != 0 if value.__class__ is JsonNumber else values.to_boolean(value)
 
 
 def json_to_datetime(value: Any) -> Any:
@@ -86,7 +88,7 @@ _FROM_JSON: Final[dict[str, Convert]] = {
     "Decimal": to_decimal,
     "Number": to_float,
     "Text": to_text,
-    "Boolean": values.to_boolean,
+    "Boolean": to_boolean,
     "Date": json_to_date,
     "DateTime": json_to_datetime,
     "Time": json_to_time,
@@ -129,6 +131,7 @@ def comparable(left: Any, right: Any) -> bool:
     one can be read as the other (`"5"` and 5, `"true"` and true), and are different where not."""
     if left is None or right is None:
         return left is None and right is None
+    left, right = values.from_context(left), values.from_context(right)
     if left.__class__ is right.__class__:
         return bool(left == right)
     order: tuple[tuple[tuple[type, ...], Convert], ...] = (
@@ -143,8 +146,6 @@ def comparable(left: Any, right: Any) -> bool:
             a, b = convert(left), convert(right)
             return a.__class__ is not PowerFxError and b.__class__ is not PowerFxError and bool(a == b)
     return bool(left == right)
-
-
 
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
@@ -14,7 +14,7 @@ class EnumValue:
     """A member of an enumeration. `value` is what it is coerced to: text, or a number."""
 
     enum: str
-    name: str
+    name: str = field(compare=False)
     value: str | Decimal
 
 

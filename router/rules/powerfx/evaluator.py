@@ -38,7 +38,7 @@ class Compiled:
             raise PowerFxError(BUDGET_EXCEEDED, "the expression needs too much memory") from None
         if value.__class__ is PowerFxError:
             raise PowerFxError(value.kind, value.message, value.details)
-        return to_result(value)
+        return to_result(value, self.type)
 
 
 def _typed(names: Names) -> tuple[tuple[str, Type], ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -12,12 +12,11 @@ from router.rules.powerfx import decimals
 from router.rules.powerfx.values import clock_text
 
 MONTHS: Final = (
-    "January February March April May June July August September October November December".split()
-)
-WEEKDAYS: Final = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-_DATE_TOKEN = re.compile(
-    r"am/pm|a/p|y+|m+|d+|h+|s+(?:\.0+)?|\"[^\"]*\"|\\.|.", re.IGNORECASE | re.DOTALL
-)
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December",
+)  # fmt: skip
+WEEKDAYS: Final = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"]
+_DATE_TOKEN = re.compile(r"am/pm|a/p|y+|m+|d+|h+|s+(?:\.0+)?|\"[^\"]*\"|\\.|.", re.IGNORECASE | re.DOTALL)
 _LONGEST_FORMAT: Final = 500
 
 
@@ -56,7 +55,7 @@ def date_text(value: datetime, pattern: str) -> str:
 
 def _named_text(value: datetime, style: str) -> str:
     if style == "utc":
-        return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03d}Z"
+        return value.isoformat(timespec="milliseconds") + "Z"
     parts = {
         "long": f"{WEEKDAYS[value.weekday()]}, {MONTHS[value.month - 1]} {value.day}, {value.year}",
         "short": f"{value.month}/{value.day}/{value.year}",
@@ -127,10 +126,10 @@ def number_text(value: Decimal | float, pattern: str) -> str:
     exact = value if isinstance(value, Decimal) else Decimal(repr(value))
     sections = _sections(pattern)
     if len(sections) > 1 and exact < 0 and sections[1]:
-        return _section_text(-exact, sections[1])
+        return _section_text(exact.copy_negate(), sections[1])
     if len(sections) > 2 and not exact:
         return _section_text(exact, sections[2])
-    shown = _section_text(abs(exact), sections[0])
+    shown = _section_text(exact.copy_abs(), sections[0])
     has_digit = any(char in "123456789" for char in shown)
     return "-" + shown if exact < 0 and has_digit else shown
 
@@ -163,7 +162,7 @@ def _section_text(value: Decimal, section: str) -> str:
     grouped = any(token == "," and places and places[0] < i < places[-1] for i, token in enumerate(tokens[:point]))
     scale = sum(1 for i, token in enumerate(tokens[:point]) if token == "," and places and i > places[-1])
     value = decimals.WIDE.scaleb(value, 2 * tokens.count("%") - 3 * scale)
-    wide = decimals.Context(prec=400, traps=[])
+    wide = Context(prec=1200, traps=[])
     digits = format(value.quantize(Decimal(1).scaleb(-len(fraction)), ROUND_HALF_UP, wide), "f")
     left, _, right = digits.partition(".")
     left = left.lstrip("0").rjust(len(whole) - whole.index("0") if "0" in whole else 0, "0")

@@ -75,16 +75,16 @@ def _chain(operator: str, left: nodes.Node, right: nodes.Node) -> nodes.Chain:
 @lru_cache(maxsize=1)
 def _parser() -> Any:
     """The lark parser. Built on first use, since importing lark and making its tables takes a while."""
-    import lark  # noqa: PLC0415
-    from lark.lexer import Lexer  # noqa: PLC0415
+    import lark
+    from lark.lexer import Lexer
 
     token = lark.Token
 
-    class Adapter(Lexer):  # type: ignore[misc]
+    class Adapter(Lexer):
         def __init__(self, lexer_conf: Any) -> None:
             pass
 
-        def lex(self, text: str) -> Iterator[Any]:
+        def lex(self, text: str) -> Iterator[Any]:  # type: ignore[override]
             for kind, value, start, end in tokenise(text):
                 yield token(kind, value, start, end_pos=end)
 
@@ -163,7 +163,7 @@ def parse(text: str, limits: Limits) -> nodes.Node:
     if len(text) > limits.expression_length:
         raise PowerFxSyntaxError("the expression is too long", 0, text)
     parser = _parser()
-    import lark  # noqa: PLC0415
+    import lark
 
     try:
         tree: nodes.Node = parser.parse(text)

@@ -33,8 +33,11 @@ _WORDS = {
     "As": "AS",
 }  # fmt: skip
 _RESERVED = frozenset(
-    "blank null empty none nothing undefined This Is Child Children Siblings Self Parent".split()
-)
+    {
+        "blank", "null", "empty", "none", "nothing", "undefined", "This", "Is", "Child", "Children", "Siblings",
+        "Self", "Parent",
+    }
+)  # fmt: skip
 _OPERAND_END = frozenset({"NUMBER", "IDENT", "TEXT", "TRUE", "FALSE", "RPAR", "RSQB", "RBRACE", "IEND", "PERCENT"})
 _FOLLOWED_BY_PARENTHESIS = re.compile(r"\s*\(")
 _ISLAND_TEXT = re.compile(r'(?:[^"{}]|""|\{\{|\}\})*')
@@ -94,9 +97,7 @@ def _word(text: str, word: str, position: int, previous: str) -> str:
     return kind
 
 
-def _text_part(
-    text: str, position: int, islands: list[int]
-) -> Generator[Lexeme, None, tuple[int, str]]:
+def _text_part(text: str, position: int, islands: list[int]) -> Generator[Lexeme, None, tuple[int, str]]:
     """The literal text up to the next island or to the end of the interpolated text."""
     match = _ISLAND_TEXT.match(text, position)
     assert match is not None

@@ -16,7 +16,7 @@ class Limits:
 
     expression_length: int = 10_000
     depth: int = 60
-    steps: int = 60_000
+    steps: int = 250_000
     text_length: int = 100_000
     table_rows: int = 50_000
     json_length: int = 100_000

@@ -8,7 +8,7 @@ from typing import Any
 from router.rules.powerfx import coercion, dynamic, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame
 from router.rules.powerfx.errors import PowerFxError, join_errors
-from router.rules.powerfx.types import BOOLEAN, TEXT
+from router.rules.powerfx.types import BOOLEAN, TEXT, Type
 from router.rules.powerfx.values import from_context, to_text
 
 Test = Callable[[Any, Any], Any]
@@ -61,12 +61,12 @@ def _same(exact: bool) -> Callable[[Any, Any], bool]:
 def _in_table(compiler: Compiler, left: Expr, right: Expr, exact: bool) -> tuple[Expr, Test]:
     columns = right.type.columns
     if left.type.kind == "Record":
-        if coercion.unify(left.type, coercion.Type("Record", columns)) is None:
+        if coercion.unify(left.type, Type("Record", columns)) is None:
             raise compiler.error(left.node, "the record does not fit the table")
         return left, lambda row, rows: any(other == row for other in rows or ())
     if left.type.kind == "Table" or len(columns) != 1:
         raise compiler.error(right.node, "a table of one column is expected")
-    (name, column), = columns.items()
+    ((name, column),) = columns.items()
     same = _same(exact)
     if left.type.kind == "Any" or column.kind == "Any":
         base = same

@@ -12,6 +12,7 @@ from router.rules.powerfx.compiler import Compiler, Expr, Frame, Run, Scope
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.membership import compile_in
+from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.relations import compile_equality, compile_order
 from router.rules.powerfx.types import (
     BOOLEAN,
@@ -159,6 +160,8 @@ def _arithmetic(compiler: Compiler, node: nodes.Binary, operator: str, left: Exp
     is_float = operator == "^" or left.type == FLOAT or right.type == FLOAT
     target = FLOAT if is_float else DECIMAL
     a = as_number(compiler, left, target, dates=operator != "^")
+    if operator == "-" and right.type != FLOAT:  # a - b is a + (-b), and the negation is a decimal
+        right = as_number(compiler, right, DECIMAL, dates=True)
     b = as_number(compiler, right, target, dates=operator != "^")
     if is_float:
         return Expr(FLOAT, apply(a.run, b.run, arithmetic.FLOAT_OPERATIONS[operator], float, 0.0), node)
@@ -172,8 +175,8 @@ def _minus(compiler: Compiler, node: nodes.Unary, operand: Expr) -> Expr:
     target = FLOAT if operand.type == FLOAT else DECIMAL
     number = as_number(compiler, operand, target, dates=False)
     if number.constant.__class__ is Decimal:
-        return compiler.constant(DECIMAL, -number.constant if number.constant else number.constant, node)
-    return Expr(target, _mapped(number.run, lambda value: -value, decimals.ZERO), node)
+        return compiler.constant(DECIMAL, decimals.negated(number.constant), node)
+    return Expr(target, _mapped(number.run, decimals.negated, decimals.ZERO), node)
 
 
 def _percent(compiler: Compiler, node: nodes.Unary, operand: Expr) -> Expr:
@@ -207,11 +210,12 @@ def _dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, ri
         if operator == "-":
             unsupported = PowerFxError("NotSupported", "a date cannot be taken from a number")
             return Expr(right.type, lambda f: unsupported, node)
-    move: Callable[[Any, Any], Any] = {
+    moves: dict[str, Callable[[Any, Any], Any]] = {
         "Date": arithmetic.move_date,
         "DateTime": arithmetic.move_moment,
         "Time": arithmetic.move_time,
-    }[moment.type.kind]
+    }
+    move = moves[moment.type.kind]
     run_moment, run_number = moment.run, number.run
     from_epoch = _first_moment(moment.type)
     negative = operator == "-"
@@ -222,7 +226,7 @@ def _dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, ri
         if errors:
             return join_errors(errors)
         days = decimals.ZERO if days is None else days
-        return move(from_epoch if when is None else when, -days if negative else days)
+        return move(from_epoch if when is None else when, decimals.negated(days) if negative else days)
 
     return Expr(moment.type, run, node)
 
@@ -230,7 +234,7 @@ def _dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, ri
 def _first_moment(type: Type) -> Any:
     if type == TIME:
         return timedelta()
-    return arithmetic.EPOCH if type == DATETIME else arithmetic.EPOCH.date()
+    return EPOCH if type == DATETIME else EPOCH.date()
 
 
 def _two_dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, right: Expr) -> Expr:
@@ -259,5 +263,3 @@ def _two_dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr
         return operation(blank_a if one is None else one, blank_b if other is None else other)
 
     return Expr(result, run, node)
-
-

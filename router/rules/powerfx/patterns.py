@@ -44,7 +44,7 @@ class Pattern:
 class _Group:
     captures: bool
     start: int
-    ambiguous: bool = False  # holds a quantifier or an alternation
+    ambiguous: bool = False  # holds a quantifier that may match nothing
 
 
 class _Translator:
@@ -85,9 +85,9 @@ class _Translator:
             return self.open(i)
         if char == ")":
             return self.close(i)
+        self.closed = None
         if char == "|":
             self.after_atom = False
-            self.mark_ambiguous()
         if char == "{":
             self.out.append("\\{")
         elif char == "." and not self.dot_all:
@@ -112,7 +112,8 @@ class _Translator:
         closed = self.closed
         if closed is not None and closed.captures and closed.ambiguous:
             raise PatternError("a repeated capture group holds a quantifier or an alternation")
-        self.mark_ambiguous()
+        if match.group()[0] in "*?" or match.group().startswith("{0"):
+            self.mark_ambiguous()
         self.out.append(match.group())
         self.after_atom = False
         self.closed = None
@@ -237,7 +238,7 @@ def _anchored(pattern: str, options: str) -> str:
 @lru_cache(maxsize=256)
 def compile_pattern(pattern: str, options: str) -> Pattern:
     """`options` are those of MatchOptions, joined: `^c$`, `c`, `i`, `m`, `s`, `x`, `N`."""
-    import re2  # noqa: PLC0415 - loaded with the first regular expression
+    import re2
 
     if len(pattern) > _LONGEST:
         raise PatternError("the pattern is too long")

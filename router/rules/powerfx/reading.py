@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Final
 
@@ -13,14 +13,12 @@ _SIGNED_PERCENT = re.compile(r"([+-]?)\s*(%?)\s*(.*?)\s*(%?)", re.DOTALL)
 _NUMBER = re.compile(
     r"(?P<lead>[\s$(+-]*)(?P<digits>\d[\d,]*\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d{1,6})?(?P<trail>[\s$)+-]*)"
 )
-_MONTHS: Final = {
-    name[:length]: number
-    for number, name in enumerate(
-        "january february march april may june july august september october november december".split(), 1
-    )
-    for length in (3, len(name))
-}
-_WEEKDAYS: Final = "monday tuesday wednesday thursday friday saturday sunday".split()
+_MONTH_NAMES: Final = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
+    "november", "december",
+)  # fmt: skip
+_MONTHS: Final = {name[:length]: number for number, name in enumerate(_MONTH_NAMES, 1) for length in (3, len(name))}
+_WEEKDAYS: Final = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _TIME = re.compile(
     r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*(am|pm|a|p)?\s*(z|gmt|utc|[+-]\d{1,2}(?::?\d{2})?)?"
 )
@@ -32,11 +30,10 @@ _MONTH_FIRST = re.compile(r"([a-z]+)\.?[\s-]+(\d{1,2}),?[\s-]+(\d{4}|\d{2})")
 _MONTH_YEAR = re.compile(r"([a-z]+)\.?,?\s+(\d{4})")
 _YEAR_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
 _LONG_TIME = re.compile(r"(\d{1,5}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
-JSON_DATE: Final = re.compile(
-    r"[0-9]{4}-[0-1][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{0,7})?Z?)?"
-)
+JSON_DATE: Final = re.compile(r"[0-9]{4}-[0-1][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{0,7})?Z?)?")
 _JSON_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,7}))?")
 _MAX_TEXT = 200
+EXACT: Final = Context(prec=300, Emin=-9_999_999, Emax=9_999_999, traps=[])
 
 
 def number(text: str) -> Decimal | None:
@@ -58,8 +55,8 @@ def number(text: str) -> Decimal | None:
         return None
     value = Decimal(match["digits"].replace(",", "") + (match["exponent"] or ""))
     if signs in ("-", "("):
-        value = -value
-    return value.scaleb(-2) if percent_before or percent_after else value
+        value = value.copy_negate()
+    return EXACT.scaleb(value, -2) if percent_before or percent_after else value
 
 
 def _clock(text: str) -> tuple[timedelta, timedelta | None] | None:
@@ -158,16 +155,12 @@ def time_of_day(text: str) -> timedelta | None:
     """The time in a text. Without a date it may be of more than 24 hours."""
     found = moment(text)
     if found is not None:
-        return timedelta(
-            hours=found.hour, minutes=found.minute, seconds=found.second, microseconds=found.microsecond
-        )
+        return timedelta(hours=found.hour, minutes=found.minute, seconds=found.second, microseconds=found.microsecond)
     match = _LONG_TIME.fullmatch(text.strip())
     if match is None or int(match[2]) > 59 or int(match[3] or 0) > 59:
         return None
     fraction = int((match[4] or "0").ljust(7, "0")) // 10
-    return timedelta(
-        hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0), microseconds=fraction
-    )
+    return timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0), microseconds=fraction)
 
 
 def json_moment(text: str) -> datetime | None:

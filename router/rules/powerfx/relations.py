@@ -20,6 +20,7 @@ from router.rules.powerfx.types import (
     FLOAT,
     NUMERIC,
     TEMPORAL,
+    TIME,
     Type,
 )
 from router.rules.powerfx.values import to_datetime
@@ -39,9 +40,11 @@ def common_type(left: Type, right: Type) -> Type | None:
             return left if a in NUMERIC else right
         return None
     if a in TEMPORAL and b in TEMPORAL:
-        return left if a == b else DATETIME
+        return TIME if a == b == "Time" else DATETIME  # a Date may carry a part of a day
     if left == right:
         return None if a == "Dynamic" else left
+    if "Dynamic" in (a, b) and "Blank" in (a, b):
+        return ANY
     if a in ("Blank", "Dynamic", "Any"):
         return None if b in AGGREGATE else right
     if b in ("Blank", "Dynamic", "Any"):
@@ -106,9 +109,9 @@ def compile_order(compiler: Compiler, node: nodes.Binary, operator: str, left: E
         raise compiler.error(node, f"'{operator}' is not valid on two values of type Dynamic")
     type = common_type(left.type, right.type) or DECIMAL
     compare = _ORDER[operator]
-    if type == ANY:
+    if type == ANY and "Any" in kinds:
         return Expr(BOOLEAN, _label_order(left.run, right.run, compare), node)
-    if type.kind in ("Blank", "Dynamic"):
+    if type.kind in ("Blank", "Dynamic") or (type == ANY and "Any" not in kinds):
         type = DECIMAL
     a, b = compiler.coerce(left, type).run, compiler.coerce(right, type).run
     zero: Any = decimals.ZERO

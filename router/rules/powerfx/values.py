@@ -7,8 +7,10 @@ UUID, EnumValue, dict (a record), list (a table), None (blank), PowerFxError.
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
@@ -17,11 +19,23 @@ from router.rules.powerfx import decimals, reading
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
 from router.rules.powerfx.reading import EPOCH
+from router.rules.powerfx.types import ANY, Type
 
 Convert = Callable[[Any], Any]
 DAY: Final = timedelta(days=1)
 MICROSECONDS_A_DAY: Final = 86_400_000_000
+_HEX: Final = r"[0-9a-fA-F]"
+_DASHED: Final = f"{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}"
+_GUID: Final = re.compile(rf"\s*(?:{_HEX}{{32}}|{_DASHED}|\{{{_DASHED}\}}|\({_DASHED}\))\s*")
 _MICRO: Final = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JsonNumber:
+    """A number out of ParseJSON: exact, of any size, and with the text that it had."""
+
+    text: str
+    number: Decimal
 
 
 def invalid(message: str) -> PowerFxError:
@@ -61,7 +75,7 @@ def to_decimal(value: Any) -> Any:
         if isinstance(value, (date, timedelta)):
             return serial(value)
     except decimals.TooLarge:
-        return invalid("the number is too large for a decimal") if cls is str else decimals.numeric_error()
+        return invalid("the number is too large for a decimal")
     return invalid("a number is expected")
 
 
@@ -88,9 +102,7 @@ def float_text(value: float) -> str:
     """As .NET writes a double: the shortest digits that read back, exponents from 1E+15 and 1E-05."""
     if value == 0:
         return "0"
-    digits = repr(value)
-    mantissa, _, power = digits.partition("e")
-    exact = Decimal(digits)
+    exact = Decimal(repr(value))
     exponent = exact.adjusted()
     if -5 <= exponent < 15:
         return decimals.to_text(exact)
@@ -130,7 +142,7 @@ def to_text(value: Any) -> Any:
     if cls is uuid.UUID:
         return str(value)
     if cls is EnumValue:
-        return to_text(value.value)
+        return value.name if value.enum == "ErrorKind" else to_text(value.value)
     return invalid("text is expected")
 
 
@@ -142,7 +154,7 @@ def to_boolean(value: Any) -> Any:
     if cls is bool or value is None or cls is PowerFxError:
         return value
     if cls is Decimal or cls is float:
-        return value != 0
+        return bool(value != 0)
     if cls is str:
         text = value.strip().lower()
         if text == "true":
@@ -166,9 +178,10 @@ def moment_of(days: Decimal | float) -> Any:
 
 def span_of(days: Decimal | float) -> timedelta:
     """A number of days, exact to the millisecond as .NET has it. OverflowError if there are too many."""
-    if abs(days) > 4_000_000:
+    exact = Decimal(days)
+    if exact.copy_abs() > 4_000_000:
         raise OverflowError
-    milliseconds = Decimal(days) * 86_400_000
+    milliseconds = exact * 86_400_000
     return timedelta(milliseconds=int(milliseconds.to_integral_value("ROUND_HALF_UP")))
 
 
@@ -202,9 +215,7 @@ def to_time(value: Any) -> Any:
     if cls is timedelta or value is None or cls is PowerFxError:
         return value
     if cls is datetime:
-        return timedelta(
-            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-        )
+        return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
     if cls is date:
         return timedelta()
     if cls is str:
@@ -225,10 +236,7 @@ def to_guid(value: Any) -> Any:
     if cls is uuid.UUID or value is None or cls is PowerFxError:
         return value
     if cls is str:
-        try:
-            return uuid.UUID(value.strip())
-        except ValueError:
-            return invalid(f"'{value[:40]}' is not a GUID")
+        return uuid.UUID(value.strip(" ()")) if _GUID.fullmatch(value) else invalid(f"'{value[:40]}' is not a GUID")
     return invalid("a GUID is expected")
 
 
@@ -240,6 +248,8 @@ def from_context(value: Any) -> Any:
     cls = value.__class__
     if cls is str or cls is bool or value is None or cls is Decimal or cls is dict or cls is list:
         return value
+    if cls is JsonNumber:
+        return value.number
     if cls is int:
         return Decimal(value) if -(10**28) < value < 10**28 else float(value)
     if cls is float:
@@ -251,9 +261,7 @@ def from_context(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo is not None else value
     if isinstance(value, time):
-        return timedelta(
-            hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond
-        )
+        return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, str):  # an enumeration of the caller's, for instance
@@ -261,18 +269,22 @@ def from_context(value: Any) -> Any:
     return invalid(f"a value of type {cls.__name__} cannot be used in an expression")
 
 
-def to_result(value: Any) -> Any:
+def to_result(value: Any, type: Type) -> Any:
     """A value of the evaluator's as the caller gets it."""
     cls = value.__class__
+    if cls is Decimal or cls is bool or cls is str or value is None:
+        return value
+    if cls is datetime:
+        return value.date() if type.kind == "Date" else value
+    if cls is JsonNumber:
+        return value.number
     if cls is timedelta:
         return time_as_moment(value).time()
     if cls is EnumValue:
         return value.value
     if cls is list:
-        return [to_result(row) for row in value]
+        return [to_result(row, type) for row in value]
     if isinstance(value, Mapping):
-        return {name: to_result(field) for name, field in value.items()}
+        columns = type.columns
+        return {name: to_result(field, columns.get(name, ANY)) for name, field in value.items()}
     return value
-
-
-

@@ -9,7 +9,14 @@ from typing import Any, Final
 from router.rules.powerfx import arithmetic, coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
-from router.rules.powerfx.functions.rows import first_error, is_missing, predicate, single_column, source, spend_on
+from router.rules.powerfx.functions.rows import (
+    first_error,
+    is_missing,
+    predicate,
+    single_column,
+    source,
+    spend_on,
+)
 from router.rules.powerfx.operators import as_number
 from router.rules.powerfx.types import DATETIME, DECIMAL, FLOAT, NUMERIC, TEMPORAL, Type
 from router.rules.powerfx.values import Convert
@@ -108,9 +115,7 @@ def _back(value: Any, back: Convert | None) -> Any:
     return value if back is None or value.__class__ is PowerFxError else back(value)
 
 
-def _over_table(
-    compiler: Compiler, node: nodes.Call, scope: Scope | None, function: Aggregate, dates: bool
-) -> Expr:
+def _over_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, function: Aggregate, dates: bool) -> Expr:
     compiler.arity(node, 2, 2)
     rows, row_scope = source(compiler, node, scope)
     body = compiler.compile(node.args[1], row_scope)

@@ -96,13 +96,11 @@ def _rename(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         old, new = column_name(compiler, node.args[index]), column_name(compiler, node.args[index + 1])
         if old not in names:
             raise compiler.error(node.args[index], f"there is no column '{old}'")
-        if new in names:
+        if new in names and new != old:
             raise compiler.error(node.args[index + 1], f"there is a column '{new}' already")
         names[new] = names.pop(old)
     columns = {new: expr.type.columns[old] for new, old in names.items()}
-    return _changed(
-        node, expr, columns, lambda row, f: {new: row.get(old) for new, old in names.items()}, system=False
-    )
+    return _changed(node, expr, columns, lambda row, f: {new: row.get(old) for new, old in names.items()}, system=False)
 
 
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {

@@ -12,7 +12,16 @@ from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompile
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.scalar import BLANK_RESULT, Parameter, scalar
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, FLOAT, GUID, TEMPORAL, TEXT, UNTYPED, Type
-from router.rules.powerfx.values import invalid, moment_of, serial, time_as_moment, to_datetime, to_decimal, to_text
+from router.rules.powerfx.values import (
+    JsonNumber,
+    invalid,
+    moment_of,
+    serial,
+    time_as_moment,
+    to_datetime,
+    to_decimal,
+    to_text,
+)
 
 
 def _converted(target: Type, most: int) -> FunctionCompiler:
@@ -78,6 +87,8 @@ def _number_if_possible(arg: Expr) -> Callable[[Frame], Any]:
 
     def number(f: Frame) -> Any:
         value = run(f)
+        if value.__class__ is JsonNumber:
+            return value.number
         return to_decimal(value) if isinstance(value, (str, bool)) else value
 
     return number

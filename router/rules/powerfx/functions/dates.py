@@ -15,7 +15,7 @@ from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.scalar import decimal, scalar
 from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, TIME, Type, enum
-from router.rules.powerfx.values import invalid, to_date, to_datetime, to_time
+from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_time
 
 _LARGEST: Final = 10**9
 
@@ -110,6 +110,8 @@ def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         errors = [found for found in (value, first) if found.__class__ is PowerFxError]
         if errors:
             return join_errors(errors)
+        if start is not None and first is None:
+            return invalid("the start of the week is blank")
         code = int(first.value) if isinstance(first, EnumValue) else 1
         day = (value or EPOCH).weekday()  # Monday is 0
         if code == 3:
@@ -223,6 +225,11 @@ def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
     return compile_call
 
 
+def _time_within_a_day(value: Any) -> Any:
+    span = to_time(value)
+    return span % DAY if span.__class__ is timedelta else span
+
+
 def _clock(part: str) -> Callable[[datetime], int]:
     return lambda moment: int(getattr(moment, part))
 
@@ -243,5 +250,5 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "DateDiff": _date_diff,
     "DateValue": _reader(DATE, to_date),
     "DateTimeValue": _reader(DATETIME, to_datetime),
-    "TimeValue": _reader(TIME, to_time),
+    "TimeValue": _reader(TIME, _time_within_a_day),
 }

@@ -15,7 +15,7 @@ from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompile
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
 from router.rules.powerfx.types import DYNAMIC, TEXT, Type, enum
-from router.rules.powerfx.values import float_text, from_context, invalid, time_as_moment
+from router.rules.powerfx.values import JsonNumber, float_text, from_context, invalid, time_as_moment
 
 _FORMAT: Final = enum("JSONFormat")
 _DEEPEST: Final = 20
@@ -52,6 +52,8 @@ class _Writer:
     def _text(self, value: Any, depth: int) -> str:
         if depth > _DEEPEST:
             raise _TooDeep
+        if value.__class__ is JsonNumber:
+            return str(value.text)
         value = from_context(value)
         if value is None:
             return "null"
@@ -63,7 +65,9 @@ class _Writer:
             ]
             return self._wrapped("{", "}", pairs, depth)
         if value.__class__ is list:
-            flat = self.flatten and all(row is None or (isinstance(row, Mapping) and set(row) == {"Value"}) for row in value)
+            flat = self.flatten and all(
+                row is None or (isinstance(row, Mapping) and set(row) == {"Value"}) for row in value
+            )
             rows = [row.get("Value") if flat and row is not None else row for row in value]
             return self._wrapped("[", "]", [self.write(row, depth + 1) for row in rows], depth)
         return _scalar(value)
@@ -82,16 +86,15 @@ def _scalar(value: Any) -> str:
     if cls is Decimal:
         return decimals.to_text(value) if value.adjusted() < 40 else str(value)
     if cls is float:
-        return float_text(value)
+        return str(float_text(value))
     if cls is EnumValue:
         return _scalar(value.value)
     if cls is datetime:
-        return '"' + value.strftime("%Y-%m-%dT%H:%M:%S.") + f'{value.microsecond // 1000:03d}Z"'
+        return f'"{value.isoformat(timespec="milliseconds")}Z"'
     if cls is date:
         return f'"{value.year:04d}-{value.month:02d}-{value.day:02d}"'
     if cls is timedelta:
-        moment = time_as_moment(value)
-        return '"' + moment.strftime("%H:%M:%S.") + f'{moment.microsecond // 1000:03d}"'
+        return f'"{time_as_moment(value).time().isoformat(timespec="milliseconds")}"'
     if cls is uuid.UUID:
         return f'"{value}"'
     return '"' + _ESCAPED.sub(_escape, str(value)) + '"'
@@ -103,7 +106,7 @@ def _find_error(value: Any) -> PowerFxError | None:
     while open_values:
         current = open_values.pop()
         if current.__class__ is PowerFxError:
-            return current  # type: ignore[no-any-return]
+            return current
         if current.__class__ is dict:
             open_values.extend(reversed(list(current.values())))
         elif current.__class__ is list:
@@ -145,10 +148,12 @@ def _json(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return Expr(TEXT, run, node)
 
 
+def _number(text: str) -> JsonNumber:
+    return JsonNumber(text, Decimal(text))
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
-
-
 
 
 def read_json(text: str, f: Frame) -> Any:
@@ -158,9 +163,7 @@ def read_json(text: str, f: Frame) -> Any:
         f.budget.text(limits.text_length + 1)
     f.budget.spend(len(text) >> 3)
     try:
-        return json.loads(
-            text, parse_float=Decimal, parse_int=Decimal, parse_constant=_refuse
-        )
+        return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse)
     except (ValueError, ArithmeticError, RecursionError):
         return PowerFxError("InvalidJSON", "the text is not valid JSON")
 

@@ -110,6 +110,7 @@ def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
     """A function that tells whether the subject's value equals the match."""
     run = match.run
     if "Any" in (subject.type.kind, match.type.kind):
+
         def compare(f: Frame, value: Any) -> Any:
             other = run(f)
             return other if other.__class__ is PowerFxError else comparable(value, other)
@@ -210,10 +211,11 @@ def _is_numeric(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Ex
 
 
 def error_record(kind: str, message: str) -> dict[str, Any]:
+    """An error as IfError shows it. The kind's text is its number, unlike that of a literal ErrorKind."""
     number = ERROR_KINDS.get(kind)
-    if number is None and kind.lstrip("-").isdigit():
-        number = int(kind)
-    return {"Kind": EnumValue("ErrorKind", kind, Decimal(number or 0)), "Message": message}
+    if number is None:
+        number = int(kind) if kind.lstrip("-").isdigit() else 0
+    return {"Kind": EnumValue("ErrorKind", str(number), Decimal(number)), "Message": message}
 
 
 def _if_error(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -279,14 +281,14 @@ def _check_error_record(compiler: Compiler, arg: Expr) -> None:
 
 def _made(row: Any) -> PowerFxError:
     if row.__class__ is PowerFxError:
-        return row  # type: ignore[no-any-return]
+        return row
     number = to_decimal(row.get("Kind"))
     if number.__class__ is PowerFxError:
-        return number  # type: ignore[no-any-return]
+        return number
     message = row.get("Message")
     name = KIND_NAMES.get(int(number or 0), str(int(number or 0)))
     if message.__class__ is PowerFxError:
-        return message  # type: ignore[no-any-return]
+        return message
     return PowerFxError(name, str(to_text(message)) if message is not None else "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, ROUND_UP, Decimal
+from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 from typing import Any, Final
 
 from router.rules.powerfx import arithmetic, decimals
@@ -40,7 +40,7 @@ def _quantized(value: Decimal, places: int, rounding: str) -> Decimal:
     if -exponent <= places:
         return value
     shifted = decimals.WIDE.scaleb(value, places) if abs(places) < 300 else Decimal(0)
-    wide = decimals.Context(prec=800, Emin=-999999, Emax=999999, traps=[])
+    wide = Context(prec=800, Emin=-999999, Emax=999999, traps=[])
     return wide.scaleb(shifted.to_integral_value(rounding), -places)
 
 
@@ -49,7 +49,8 @@ def _mod(value: Any, divisor: Any) -> Any:
         value, divisor = float(value), float(divisor)
         if divisor == 0:
             return arithmetic.division_by_zero()
-        return arithmetic.finite(value - divisor * math.floor(value / divisor)) if _sane(value, divisor) else 0.0
+        rest = math.fmod(value, divisor)
+        return rest + divisor if rest and (rest < 0) != (divisor < 0) else rest
     if not divisor:
         return arithmetic.division_by_zero()
     try:
@@ -58,8 +59,8 @@ def _mod(value: Any, divisor: Any) -> Any:
         return numeric_error()
 
 
-def _sane(value: float, divisor: float) -> bool:
-    return math.isfinite(value / divisor)
+def _abs(value: Any) -> Any:
+    return abs(value) if value.__class__ is float else value.copy_abs()
 
 
 def _sqrt(value: float) -> Any:
@@ -105,7 +106,7 @@ def _power(base: float, exponent: float) -> Any:
 
 
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
-    "Abs": scalar([number()], None, abs, tables=True),
+    "Abs": scalar([number()], None, _abs, tables=True),
     "Int": scalar([number()], None, _int, tables=True),
     "Round": scalar([number(), decimal()], None, _round, tables=True),
     "RoundUp": scalar([number(), decimal()], None, _round_up, tables=True),

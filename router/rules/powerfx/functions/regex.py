@@ -21,7 +21,7 @@ def _constant_text(compiler: Compiler, node: nodes.Node, scope: Scope | None) ->
         return "".join(_constant_text(compiler, operand, scope) for operand in node.operands)
     if isinstance(node, nodes.Call) and node.name in ("Char", "UniChar", "Concatenate"):
         if all(compiler.compile(arg, scope).is_constant for arg in node.args):
-            from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget  # noqa: PLC0415
+            from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget
 
             value = compiler.compile(node, scope).run(Frame(None, None, {}, Budget(DEFAULT_LIMITS)))
             if value.__class__ is str:

@@ -88,5 +88,3 @@ def result_rows(type: Type) -> tuple[Type, bool]:
 
 def first_error(rows: list[Any]) -> PowerFxError | None:
     return next((row for row in rows if row.__class__ is PowerFxError), None)
-
-

@@ -48,11 +48,14 @@ def boolean(blank: Any = False) -> Parameter:
     return Parameter(BOOLEAN, blank)
 
 
-def _coerce(compiler: Compiler, arg: Expr, parameter: Parameter) -> Expr:
-    target = parameter.type
-    if target is None:
-        target = FLOAT if arg.type == FLOAT else DECIMAL
-    return compiler.coerce(arg, target)
+def _numeric_type(args: Sequence[Expr], parameters: Sequence[Parameter]) -> Type:
+    """What the arguments are computed in: Number as soon as one of those that decide is one."""
+    types = [
+        next(iter(arg.type.columns.values()), DECIMAL) if arg.type.kind == "Table" else arg.type
+        for arg, parameter in zip(args, parameters, strict=True)
+        if parameter.type is None
+    ]
+    return FLOAT if FLOAT in types else DECIMAL
 
 
 def _column(compiler: Compiler, arg: Expr) -> tuple[str, Type]:
@@ -104,11 +107,10 @@ def scalar(
         blanks = [parameter.blank for parameter in used]
         if tables and any(arg.type.kind == "Table" for arg in args):
             return _tabular(compiler, node, args, used, result, implementation)
-        coerced = [_coerce(compiler, arg, parameter) for arg, parameter in zip(args, used, strict=True)]
-        type = result or coerced[0].type
-        if type == FLOAT and result is None:
-            # the number decides; what accompanies it (digits, a divisor) has to be of its kind
-            coerced = [c if c.type != DECIMAL else compiler.coerce(c, FLOAT) for c in coerced]
+        numeric = _numeric_type(args, used)
+        coerced = [compiler.coerce(arg, parameter.type or numeric) for arg, parameter in zip(args, used, strict=True)]
+        type = result or numeric
+        if type == FLOAT:
             blanks = [float(b) if b.__class__ is Decimal else b for b in blanks]
         return Expr(type, _closure([c.run for c in coerced], blanks, implementation, type == TEXT), node)
 
@@ -135,30 +137,28 @@ def _tabular(
     result: Type | None,
     implementation: Callable[..., Any],
 ) -> Expr:
+    numeric = _numeric_type(args, parameters)
     runs: list[Run] = []
     converts: list[tuple[str, Callable[[Any], Any]] | None] = []
-    types: list[Type] = []
     for arg, parameter in zip(args, parameters, strict=True):
         if arg.type.kind == "Table":
             name, column = _column(compiler, arg)
-            target = parameter.type or (FLOAT if column == FLOAT else DECIMAL)
+            target = parameter.type or numeric
             convert = coercion.converter(column, target)
             if convert is None:
                 raise compiler.error(arg.node, f"a column of {target} is expected, not of {column}")
-            types.append(target)
             converts.append((name, convert))
             runs.append(arg.run)
         else:
-            coerced = _coerce(compiler, arg, parameter)
-            types.append(coerced.type)
+            coerced = compiler.coerce(arg, parameter.type or numeric)
             converts.append(None)
             runs.append(coerced.run)
-    type = result or types[0]
+    type = result or numeric
     blanks: list[Any] = [parameter.blank for parameter in parameters]
-    if type == FLOAT and result is None:
-        implementation = _all_floats(implementation)
+    if type == FLOAT:
+        blanks = [float(blank) if blank.__class__ is Decimal else blank for blank in blanks]
     finish = _finish(blanks, implementation)
-    single = len(args) == 1
+    places = [place for place, convert in enumerate(converts) if convert is not None]
 
     def run(f: Frame) -> Any:
         given = [arg(f) for arg in runs]
@@ -173,8 +173,12 @@ def _tabular(
             if index >= shortest:
                 rows.append({"Value": PowerFxError("NotApplicable", "the tables are of different lengths")})
                 continue
-            if single and given[0][index].__class__ is PowerFxError:
-                rows.append(given[0][index])
+            broken = next(
+                (given[place][index] for place in places if given[place][index].__class__ is PowerFxError),
+                None,
+            )
+            if broken is not None:
+                rows.append(broken)
                 continue
             cells = [
                 value if convert is None else convert[1](_cell(value[index], convert[0]))
@@ -191,10 +195,3 @@ def _tabular(
 
 def _cell(row: Any, name: str) -> Any:
     return row.get(name) if row.__class__ is dict else row
-
-
-def _all_floats(implementation: Callable[..., Any]) -> Callable[..., Any]:
-    def call(*args: Any) -> Any:
-        return implementation(*(float(arg) if arg.__class__ is Decimal else arg for arg in args))
-
-    return call

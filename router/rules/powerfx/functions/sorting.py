@@ -11,7 +11,7 @@ from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompile
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import single_column, source, spend_on
 from router.rules.powerfx.types import TEXT, enum
-from router.rules.powerfx.values import from_context, invalid, to_datetime
+from router.rules.powerfx.values import JsonNumber, from_context, invalid, to_datetime
 
 _ORDER: Final = enum("SortOrder")
 
@@ -19,6 +19,8 @@ _ORDER: Final = enum("SortOrder")
 def sort_key(value: Any) -> Any:
     """A key by which values of one kind sort; those of different kinds (labels) sort by kind first."""
     cls = value.__class__
+    if cls is JsonNumber:
+        return 1, value.number
     if cls is bool:
         return 0, value
     if cls is str:
@@ -151,9 +153,7 @@ def _column(compiler: Compiler, node: nodes.Node, scope: Scope | None, rows: Exp
     return column
 
 
-def _by_order_table(
-    compiler: Compiler, node: nodes.Call, scope: Scope | None, rows: Expr, order: Expr
-) -> Expr:
+def _by_order_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, rows: Expr, order: Expr) -> Expr:
     name, type = single_column(compiler, order)
     column = _column(compiler, node.args[1], scope, rows)
     if isinstance(node.args[1], nodes.Name):

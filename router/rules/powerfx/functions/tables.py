@@ -9,7 +9,17 @@ from router.rules.powerfx import arithmetic, coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import is_missing, rows_of_json, source
-from router.rules.powerfx.types import BOOLEAN, DECIMAL, DYNAMIC, FLOAT, Type, one_column, row_of, table, table_of
+from router.rules.powerfx.types import (
+    BOOLEAN,
+    DECIMAL,
+    DYNAMIC,
+    FLOAT,
+    Type,
+    one_column,
+    row_of,
+    table,
+    table_of,
+)
 from router.rules.powerfx.values import invalid
 
 
@@ -40,6 +50,8 @@ def _table(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
             value = part(f)
             if is_table and value.__class__ is list:
                 rows.extend(value)
+            elif is_table and value.__class__ is PowerFxError:
+                return value
             elif is_table and value is None:
                 continue
             else:
@@ -162,9 +174,7 @@ def _sequence(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
         value = start
         for _ in range(int(number)):
             rows.append({"Value": value})
-            value = add(value, step)
-            if value.__class__ is PowerFxError:
-                return value if len(rows) < int(number) else rows
+            value = value if value.__class__ is PowerFxError else add(value, step)
         return rows
 
     return Expr(one_column(type), run, node)

@@ -77,8 +77,6 @@ def _char(code: Any) -> Any:
     number = int(code)
     if not 1 <= number <= 255:
         return invalid("the code is out of range")
-    if 128 <= number < 160:
-        return bytes([number]).decode("cp1252", errors="replace")
     return chr(number)
 
 
@@ -109,9 +107,7 @@ def _substituted(value: str, old: str, new: str, instance: Any = None) -> Any:
 
 
 _LONGEST: Final = 1_000_000
-_plain_substitute = scalar(
-    [text(), text(), text(), decimal()], TEXT, _substituted, least=3, tables=True
-)
+_plain_substitute = scalar([text(), text(), text(), decimal()], TEXT, _substituted, least=3, tables=True)
 
 
 def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -150,6 +146,6 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "EndsWith": scalar([text(), text()], BOOLEAN, lambda value, part: value.lower().endswith(part.lower())),
     "Char": scalar([decimal()], TEXT, _char, tables=True),
     "UniChar": scalar([decimal()], TEXT, _unichar, tables=True),
-    "EncodeUrl": scalar([text(BLANK_RESULT)], TEXT, lambda value: urllib.parse.quote(value, safe="-_.!*()~'")),
+    "EncodeUrl": scalar([text(BLANK_RESULT)], TEXT, lambda value: urllib.parse.quote(value, safe="-_.~")),
     "Split": _split,
 }
