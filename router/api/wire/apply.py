@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from router.api.wire.documents import canonical, job_document, worker_document
+from router.api.wire.documents import canonical, job_document, json_bytes, worker_document
 from router.api.wire.merge import merge_patch
 from router.api.wire.names import canonicalise
 from router.api.wire.validate import validate
@@ -38,12 +38,13 @@ def exception_policy_document(current: Document | None, patch: Document, new_id:
     """The policy after the patch. Every write gives each action a new id, but a patch that changes nothing is no
     write: then the answer equals `current`."""
     document = _document(ExceptionPolicy, current, patch)
-    if current is not None and _without_action_ids(document) == _without_action_ids(current):
+    # As JSON: in Python `True == 1`.
+    if current is not None and json_bytes(_without_action_ids(document)) == json_bytes(_without_action_ids(current)):
         return current
     for rule in document["exceptionRules"]:
         # `kind` first, then `id`: the order of the model.
         rule["actions"] = [
-            {"kind": action["kind"], "id": new_id(), **{k: v for k, v in action.items() if k not in ("kind", "id")}}
+            {"kind": action["kind"], "id": new_id(), **{k: v for k, v in _without_id(action).items() if k != "kind"}}
             for action in rule["actions"]
         ]
     return document
@@ -89,10 +90,13 @@ def _without_own_label(patch: Document) -> Document:
     return patch
 
 
+def _without_id(action: Document) -> Document:
+    return {key: value for key, value in action.items() if key != "id"}
+
+
 def _without_action_ids(document: Document) -> Document:
     rules = [
-        {**rule, "actions": [{**action, "id": None} for action in rule["actions"]]}
-        for rule in document["exceptionRules"]
+        {**rule, "actions": [_without_id(action) for action in rule["actions"]]} for rule in document["exceptionRules"]
     ]
     return {**document, "exceptionRules": rules}
 

@@ -15,6 +15,9 @@ from pydantic_core import from_json, to_json
 
 from router.errors import BadRequest, ErrorDetail
 
+#: Where storage goes on: its own, opaque here.
+Position = tuple[str, str]
+
 _SEAL_BYTES: Final = 16
 
 
@@ -24,7 +27,7 @@ class PageToken:
 
     path: str
     size: int
-    position: str
+    position: Position
     filters: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -48,7 +51,7 @@ def open_token(text: str, path: str, keys: Sequence[str | bytes]) -> PageToken:
     content: list[Any] = from_json(payload)
     if content[0] != 1 or content[1] != path:
         raise _refused("belongs to another list")
-    return PageToken(path=content[1], size=content[2], position=content[3], filters=content[4])
+    return PageToken(path=content[1], size=content[2], position=(content[3][0], content[3][1]), filters=content[4])
 
 
 def _encode(raw: bytes) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from router.api.wire.paging import PageToken, open_token, seal_token
+from router.api.wire.paging import PageToken, Position, open_token, seal_token
 from router.api.wire.validate import refusal, shown
 from router.errors import BadRequest, ErrorDetail
 from router.models.filters import JobFilter, WorkerFilter
@@ -30,10 +30,10 @@ class ListRequest(Generic[F]):
     path: str
     size: int
     filter: F
-    position: str | None
+    position: Position | None
     given: Mapping[str, str]
 
-    def next_link(self, position: str | None, keys: Sequence[str | bytes]) -> str | None:
+    def next_link(self, position: Position | None, keys: Sequence[str | bytes]) -> str | None:
         """The link to the page from `position` on; None (no position): this page is the last."""
         if position is None:
             return None
@@ -57,6 +57,14 @@ def parse_api_version(query: Mapping[str, str]) -> str:
             target="api-version",
         )
     return given
+
+
+def parse_id(name: str, id: str) -> str:
+    """An id of the path, decoded: one that a resource can have."""
+    try:
+        return check_id(id)
+    except ValueError as error:
+        raise refusal([ErrorDetail("InvalidValue", f"'{name}' {error}, not {shown(id)}.", name)]) from None
 
 
 def read_job_list(

@@ -225,6 +225,10 @@ def test_action_ids_are_new_on_each_write_and_only_then() -> None:
     assert exception_policy_document(document, {}, new_id) == document
     # What a client reads it may send back: that changes nothing.
     assert exception_policy_document(document, render_exception_policy("x", "e", document), new_id) == document
+    flag = json.loads(json.dumps(document))
+    flag["exceptionRules"][0]["actions"][2]["labelsToUpsert"]["Key"] = True
+    changed = exception_policy_document(document, flag, new_id)
+    assert changed["exceptionRules"][0]["actions"][2]["labelsToUpsert"]["Key"] is True
     renamed = exception_policy_document(document, {"name": "other"}, new_id)
     old = {action["id"] for rule in document["exceptionRules"] for action in rule["actions"]}
     new = {action["id"] for rule in renamed["exceptionRules"] for action in rule["actions"]}

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.api.wire.paging import PageToken, open_token, seal_token
-from router.api.wire.query import parse_api_version, read_job_list, read_list, read_worker_list
+from router.api.wire.query import parse_api_version, parse_id, read_job_list, read_list, read_worker_list
 from router.errors import RouterError
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import ACTIVE, JobStatus
@@ -126,30 +126,34 @@ def _follow(link: str) -> dict[str, str]:
 
 def test_the_next_page_has_the_size_and_filters_of_the_first() -> None:
     first = read_job_list({"maxpagesize": "2", "status": "Queued", "queueId": "caf\u00e9"}, JOBS, KEYS)
-    link = first.next_link("after-2", KEYS)
+    link = first.next_link(("after", "2"), KEYS)
     assert link is not None
     assert re.fullmatch(r"/routing/jobs\?continuationToken=[A-Za-z0-9_-]+", link)
     # What else a client sends along is ignored.
     query = {**_follow(link), "api-version": "2023-11-01", "maxpagesize": "999", "status": "nonsense"}
     second = read_job_list(query, JOBS, KEYS)
-    assert (second.size, second.filter, second.position) == (2, first.filter, "after-2")
-    third = read_job_list(_follow(second.next_link("after-4", KEYS) or ""), JOBS, KEYS)
-    assert (third.size, third.filter, third.position) == (2, first.filter, "after-4")
+    assert (second.size, second.filter, second.position) == (2, first.filter, ("after", "2"))
+    third = read_job_list(_follow(second.next_link(("after", "4"), KEYS) or ""), JOBS, KEYS)
+    assert (third.size, third.filter, third.position) == (2, first.filter, ("after", "4"))
     assert first.next_link(None, KEYS) is None
 
 
 def test_lists_below_a_resource() -> None:
     operation, path = BY_NAME["ExplainJob"], "/routing/jobs/a%2Fb/explain"
-    link = read_list({}, operation, KEYS, path).next_link("p", KEYS)
+    link = read_list({}, operation, KEYS, path).next_link(("p", ""), KEYS)
     assert link is not None
     assert link.startswith(f"{path}?continuationToken=")
-    assert read_list(_follow(link), operation, KEYS, path).position == "p"
+    assert read_list(_follow(link), operation, KEYS, path).position == ("p", "")
     with pytest.raises(RouterError):
         read_list(_follow(link), operation, KEYS, "/routing/jobs/other/explain")
 
 
-@given(position=st.text(), size=st.integers(1, 1000), filters=st.dictionaries(st.text(), st.text(), max_size=3))
-def test_tokens_round_trip(position: str, size: int, filters: dict[str, str]) -> None:
+@given(
+    position=st.tuples(st.text(), st.text()),
+    size=st.integers(1, 1000),
+    filters=st.dictionaries(st.text(), st.text(), max_size=3),
+)
+def test_tokens_round_trip(position: tuple[str, str], size: int, filters: dict[str, str]) -> None:
     token = PageToken("/routing/jobs", size, position, filters)
     text = seal_token(token, KEYS)
     assert set(text) <= set(string.ascii_letters + string.digits + "-_")
@@ -157,15 +161,15 @@ def test_tokens_round_trip(position: str, size: int, filters: dict[str, str]) ->
 
 
 def test_a_token_holds_under_either_key() -> None:
-    old = seal_token(PageToken("/routing/jobs", 1, "p"), [KEYS[0]])
-    assert open_token(old, "/routing/jobs", ["bmV3", KEYS[0]]).position == "p"
+    old = seal_token(PageToken("/routing/jobs", 1, ("p", "")), [KEYS[0]])
+    assert open_token(old, "/routing/jobs", ["bmV3", KEYS[0]]).position == ("p", "")
     with pytest.raises(RouterError, match="no longer valid"):
         open_token(old, "/routing/jobs", ["bmV3"])
 
 
 @given(st.data())
 def test_a_changed_token_is_refused(data: st.DataObject) -> None:
-    text = seal_token(PageToken("/routing/jobs", 100, "position", {"queueId": "q"}), KEYS)
+    text = seal_token(PageToken("/routing/jobs", 100, ("posi", "tion"), {"queueId": "q"}), KEYS)
     place = data.draw(st.integers(0, len(text) - 1))
     letter = data.draw(st.sampled_from(string.ascii_letters + string.digits + "-_").filter(lambda x: x != text[place]))
     with pytest.raises(RouterError) as caught:
@@ -181,6 +185,18 @@ def test_what_is_no_token_is_refused(text: str) -> None:
 
 
 def test_a_token_belongs_to_its_list() -> None:
-    link = read_list({}, QUEUES, KEYS).next_link("p", KEYS) or ""
+    link = read_list({}, QUEUES, KEYS).next_link(("p", ""), KEYS) or ""
     with pytest.raises(RouterError, match="another list"):
         read_job_list(_follow(link), JOBS, KEYS)
+
+
+@pytest.mark.parametrize("id", ["a", "x" * 256, "a:b", "a/b", "...", "\u00e9 #?%\\'\""])
+def test_ids(id: str) -> None:
+    assert parse_id("jobId", id) == id
+
+
+@pytest.mark.parametrize("id", ["", ".", "..", "x" * 257, "a\0", "\x7f", "\x85", "a\tb"])
+def test_wrong_ids(id: str) -> None:
+    with pytest.raises(RouterError) as caught:
+        parse_id("jobId", id)
+    assert (caught.value.status, caught.value.code, caught.value.details[0].target) == (400, "BadRequest", "jobId")
