@@ -71,7 +71,10 @@ param maximumInstanceCount int = 100
 param httpConcurrency int = 64
 
 @description('Instances that are always running, by scale group (http) or function (function:<name>). OnDeadlines runs each second anyway, and an always ready instance is billed less than a busy one.')
-param alwaysReady { name: string, instanceCount: int }[] = [
+param alwaysReady {
+  name: string
+  instanceCount: int
+}[] = [
   { name: 'function:OnDeadlines', instanceCount: 1 }
 ]
 

@@ -28,7 +28,7 @@ param privateNetworking bool
 @minValue(1000)
 param maxThroughputPerTable int = 4000
 
-// A data-plane identity may not create tables in Cosmos DB, so the template does. The names are those of router/storage.
+// Made here for their throughput, which the app does not know of. The names are those of router/storage.
 var tableNames = [
   'jobs'
   'workers'

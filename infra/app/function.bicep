@@ -31,7 +31,10 @@ param maximumInstanceCount int
 param httpConcurrency int
 
 @description('Always ready instances by scale group or function.')
-param alwaysReady { name: string, instanceCount: int }[]
+param alwaysReady {
+  name: string
+  instanceCount: int
+}[]
 
 @description('Spread instances over availability zones.')
 param zoneRedundant bool

@@ -13,7 +13,12 @@ param virtualNetworkId string
 param subnetId string
 
 @description('What to reach: a resource, the part of it, and the DNS zone of that part.')
-param targets { name: string, resourceId: string, groupId: string, zone: string }[]
+param targets {
+  name: string
+  resourceId: string
+  groupId: string
+  zone: string
+}[]
 
 resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [for target in targets: {
   name: target.zone
