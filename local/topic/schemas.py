@@ -68,7 +68,10 @@ def parse_events(body: bytes, schema: Schema, topic_id: str, content_type: str =
     if not isinstance(value, list):
         raise _invalid(schema, f"Token Expected: StartArray, Actual Token Received: {_token(value)}.")
     read = _event_grid if schema is Schema.EVENT_GRID else _cloud_event
-    return [read(item, schema, topic_id) for item in value]
+    try:
+        return [read(item, schema, topic_id) for item in value]
+    except (ValueError, RecursionError):  # 1e999 is read as infinity, which cannot be written again
+        raise _invalid(schema, "A value is out of range.") from None
 
 
 def to_cloud_event(event: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +168,7 @@ def _token(value: object) -> str:
 
 
 def _dump(event: dict[str, Any]) -> str:
-    return json.dumps(event, separators=(",", ":"))
+    return json.dumps(event, separators=(",", ":"), allow_nan=False)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -127,7 +127,8 @@ async def test_first_attempts_fill_the_places_and_lanes_wait(fixture: Fixture) -
     assert fixture.transport.posts[5:] == [["e1"]]
 
 
-async def test_retries_have_places_of_their_own(fixture: Fixture) -> None:
+async def test_retries_have_places_of_their_own(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_PATIENCE_SECONDS", 600)
     fixture.new_delivery(schedule=(0.001,), places=1).start()
     await fixture.publish("bad", "slow")
     fixture.transport.end("bad", BUSY)
@@ -211,19 +212,37 @@ async def test_memory_holds_a_window_and_the_disk_the_rest(fixture: Fixture, mon
     assert fixture.transport.posts == [[str(n)] for n in range(60)]
 
 
-async def test_an_unexpected_fault_brings_the_event_back(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    fixture.new_delivery(max_delivery_attempts=1).start()
-    faults = iter([OSError("disk full")])
+async def test_new_events_queue_up_behind_those_on_disk(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_WINDOW", 10)
+    await fixture.publish(*(str(n) for n in range(30)))
+    fixture.delivery.start()
+    await settle()
+    assert fixture.delivery._waiting == 6  # four are under way, so there would be room
+    await fixture.publish("30")
+    for number in range(31):
+        await until(lambda number=number: str(number) in fixture.transport.open)
+        fixture.transport.end(str(number))
+    await until(lambda: fixture.delivery.counts.pending == 0)
+    assert fixture.transport.posts == [[str(n)] for n in range(31)]
 
-    def append(*args: Any, **more: Any) -> None:
-        for fault in faults:
-            raise fault
-        DeadLetters.append(fixture.dead, *args, **more)
 
-    monkeypatch.setattr(fixture.dead, "append", append)
+async def test_an_unexpected_fault_brings_only_its_own_event_back(
+    fixture: Fixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture.new_delivery(max_delivery_attempts=1, max_events_per_batch=2).start()
+    append = fixture.dead.append
+    faults = [OSError("disk full")]
+
+    def failing_once_for_b(subscription: str, event: dict[str, Any], *args: Any, **more: Any) -> None:
+        if event["id"] == "b" and faults:
+            raise faults.pop()
+        append(subscription, event, *args, **more)
+
+    monkeypatch.setattr(fixture.dead, "append", failing_once_for_b)
     fixture.transport.always = BUSY
     await fixture.publish("a", "b")
     await until(lambda: len(fixture.dead_letters()) == 2)
+    assert fixture.transport.posts == [["a", "b"], ["b"]]
     assert fixture.delivery.counts.pending == 0
 
 

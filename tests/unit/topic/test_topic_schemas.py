@@ -98,6 +98,13 @@ def test_what_is_not_a_list_of_events_is_refused(body: bytes, schema: Schema) ->
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_json_does_not_have_are_refused(number: str) -> None:
+    body = json.dumps([EVENT_GRID | {"data": "?"}]).replace('"?"', number).encode()
+    with pytest.raises(PublishError):
+        parse_events(body, Schema.EVENT_GRID, TOPIC)
+
+
 def test_a_single_cloud_event_comes_without_a_list_when_its_content_type_says_so() -> None:
     body = json.dumps(CLOUD).encode()
     assert len(parse_events(body, Schema.CLOUD_EVENTS, TOPIC, "application/cloudevents+json")) == 1

@@ -97,13 +97,14 @@ async def test_a_failed_commit_is_told_and_the_next_one_works(fixture: Fixture) 
 async def test_the_log_is_emptied_under_load(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_CHECKPOINT_BYTES", 200_000)
     wal = fixture.path.with_name(fixture.path.name + "-wal")
-    sizes = []
-    for _ in range(400):
-        await fixture.store.add([a_row(body="x" * 5000)])
-        sizes.append(wal.stat().st_size)
-    assert min(sizes[50:]) < max(sizes[:50])
-    assert max(sizes) < 400 * 16_000
-    assert fixture.store.counts() == {"s": 400}
+    added = shrunk = largest = 0
+    async with asyncio.timeout(20):
+        while shrunk < 3:
+            await fixture.store.add([a_row(body="x" * 5000)])
+            added += 1
+            size = wal.stat().st_size
+            shrunk, largest = (shrunk + 1, size) if size < largest else (shrunk, max(size, largest))
+    assert fixture.store.counts() == {"s": added}
 
 
 async def test_validation_counts_for_one_endpoint_and_schema(fixture: Fixture) -> None:
