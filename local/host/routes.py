@@ -108,7 +108,7 @@ def _parse_segment(template: str, text: str) -> Segment:
     for piece in re.split(r"(\{[^{}]*\})", text):
         if not piece:
             continue
-        if not piece.startswith("{"):
+        if not (piece.startswith("{") and piece.endswith("}")):
             if "{" in piece or "}" in piece:
                 raise RouteError(f"route {template!r}: braces do not match in {text!r}")
             parts.append(Literal(piece, fold(piece)))

@@ -1,0 +1,66 @@
+# Everything a developer does here, with Python 3.11+ and Node 20+ on PATH and nothing else.
+
+SHELL := /bin/sh
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+RUN := .venv/bin/python
+SEEDS ?= 2000
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_NO_INPUT := 1
+export PIP_ROOT_USER_ACTION := ignore
+export npm_config_update_notifier := false
+
+.DEFAULT_GOAL := help
+.PHONY: help setup start start-app start-func test check bench load simulate fuzz clean
+
+help: ## Show these commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
+
+start: setup ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS), until Ctrl-C
+	@exec $(RUN) -m local
+
+start-app: setup ## Start the app alone, against the parts of a `make start` that still runs
+	@exec $(RUN) -m local --app-only
+
+start-func: setup ## As start, with the app under Azure Functions Core Tools
+	@exec $(RUN) -m local --func
+
+check: setup ## Lint, check types and imports
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+	@if [ -f .importlinter ] || grep -q '^\[tool.importlinter' pyproject.toml; then .venv/bin/lint-imports; fi
+
+test: check ## Check, then run every test
+	@$(RUN) -m pytest
+
+bench: setup ## Measure latencies beside the floor of the same run
+	@$(RUN) -m bench
+
+load: setup ## Sustain a mixed load for a minute and print the figures
+	@$(RUN) -m bench.load
+
+simulate: setup ## Run the deterministic simulation over SEEDS seeds
+	@$(RUN) -m tests.simulation --seeds $(SEEDS)
+
+fuzz: setup ## Fuzz a running app by its OpenAPI document, for long
+	@$(RUN) -m tests.fuzz
+
+clean: ## Remove what was installed, built and stored here
+	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.venv/.stamp: requirements.txt requirements-dev.txt
+	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi
+	@[ -x $(RUN) ] || { echo "Creating .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv .venv; }
+	@echo "Installing Python packages"
+	@$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@touch $@
+
+node_modules/.stamp: package.json package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
+		{ echo "Node.js 20 or later is needed for Azurite; none is on PATH." >&2; exit 1; }
+	@echo "Installing Azurite"
+	@npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@

@@ -1,0 +1,409 @@
+"""The development host and the local run, as processes: a sample app over the wire, and the life of the parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+from aiohttp import ClientSession
+from azure.data.tables import TableServiceClient
+
+from local.network import choose_port
+from local.options import ROOT
+
+SAMPLE = ROOT / "tests" / "unit" / "local" / "sample_app"
+KEY = "system key"
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+    return value
+
+
+def http_is_up(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
+
+
+class Host(NamedTuple):
+    port: int
+    process: subprocess.Popen[bytes]
+    records: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def recorded(self, word: str) -> list[str]:
+        return [line for line in self.records.read_text().splitlines() if word in line] if self.records.exists() else []
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    port = choose_port(None, ())
+    records = tmp_path / "records"
+    environment = {**os.environ, "SAMPLE_RECORDS": str(records), "LOCAL_HOST_SYSTEM_KEY": KEY}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.host", "--app-dir", str(SAMPLE), "--port", str(port)], cwd=ROOT, env=environment
+    )
+    try:
+        wait_for(lambda: http_is_up(port))
+        yield Host(port, process, records)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def raw(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
+    """A request byte for byte as given; the reply's status, headers and body."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+    body = await reader.readexactly(int(headers.get("content-length", 0)))
+    writer.close()
+    return int(head[0].split()[1]), headers, body
+
+
+async def test_the_request_reaches_the_function_as_it_was_sent(host: Host) -> None:
+    status, _, body = await raw(
+        host.port,
+        b"POST /things/a%3Ab%2Fc:cancel?x=%C3%A4&x=2&empty= HTTP/1.1\r\nHost: 127.0.0.1:7071:7071\r\n"
+        b"X-Many: 1\r\nX-Many: 2\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}",
+    )
+    seen = json.loads(body)
+    assert status == 200
+    assert seen["function"] == "CancelThing"
+    assert seen["url"] == "http://127.0.0.1:7071:7071/things/a%3Ab%2Fc:cancel?x=%C3%A4&x=2&empty="
+    assert seen["headers"]["host"] == "127.0.0.1:7071:7071"
+    assert seen["headers"]["x-many"] == "1,2"
+    assert seen["params"] == {"x": "ä,2"}
+    assert seen["route"] == {"thingId": "a:b%2Fc"}
+    assert seen["body"] == "{}"
+
+
+@pytest.mark.parametrize("target", ["http://elsewhere:1/things/1?a=b", "/things/1?a=b", "/THINGS/1/?a=b"])
+async def test_targets_in_every_form(host: Host, target: str) -> None:
+    status, _, body = await raw(host.port, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (status, json.loads(body)["function"]) == (200, "GetThing")
+
+
+async def test_nothing_a_client_sends_stops_the_host(host: Host) -> None:
+    for request in (
+        b"GET //double HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /%00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /things/%FF%zz HTTP/1.1\r\nHost: [::1\r\n\r\n",
+        b"GET /admin/host/status HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /runtime/webhooks/other HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"NONSENSE\r\n\r\n",
+    ):
+        status, _, _ = await raw(host.port, request)
+        assert status < 500
+    assert (await raw(host.port, b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"))[2] == b"pong"
+
+
+async def test_responses(host: Host) -> None:
+    async with ClientSession() as session:
+        async with session.put(f"{host.url}/things/1") as response:
+            assert response.status == 200
+            assert response.headers.getall("x-twice") == ["two"]
+            assert response.headers.getall("Set-Cookie") == ["a=1", "b=2"]
+        async with session.get(f"{host.url}/plain") as response:
+            assert (response.headers["Content-Type"], await response.text()) == ("text/plain; charset=utf-8", "ä")
+        async with session.get(f"{host.url}/break") as response:
+            assert (response.status, await response.text()) == (500, "")
+        async with session.delete(f"{host.url}/things/1") as response:
+            assert (response.status, (await response.json())["function"]) == (404, "ZFallback")
+        async with session.post(f"{host.url}/things/1:cancel", data=b"x" * (4 * 1024 * 1024 + 1)) as response:
+            assert response.status == 413
+        async with session.post(f"{host.url}/things/1:cancel", data=b"x" * (4 * 1024 * 1024)) as response:
+            assert response.status == 200
+        gzip = {"Content-Encoding": "gzip"}
+        async with session.post(f"{host.url}/things/1:cancel", data=b"not gzip", headers=gzip) as response:
+            assert (await response.json())["body"] == "not gzip", "bodies are not unpacked"
+
+
+async def test_a_client_that_goes_away_does_not_stop_its_function(host: Host) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n0.3")
+    await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+    writer.close()
+    await asyncio.to_thread(wait_for, lambda: host.recorded("slow ended"))
+
+
+async def test_at_the_end_what_is_under_way_is_finished(host: Host) -> None:
+    async with ClientSession() as session:
+        request = asyncio.create_task(session.post(f"{host.url}/slow", data=b"0.5"))
+        await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+        host.process.send_signal(signal.SIGTERM)
+        assert (await request).status == 200
+    assert host.process.wait(5) == 0
+
+
+async def test_an_invocation_that_takes_too_long_does_not_hold_up_the_end(host: Host) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+    writer.write(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n60")
+    await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+    began = time.monotonic()
+    host.process.send_signal(signal.SIGINT)
+    assert host.process.wait(5) == 0
+    assert time.monotonic() - began < 4.5
+    assert not host.recorded("slow ended")
+
+
+def event(number: int, subject: str = "s") -> dict[str, object]:
+    return {
+        "id": f"e{number}",
+        "topic": "t",
+        "subject": subject,
+        "eventType": "Test.Happened",
+        "eventTime": "2024-01-01T00:00:00.1234567Z",
+        "data": {"n": number},
+        "dataVersion": "1.0",
+    }
+
+
+async def deliver(
+    host: Host, body: object, kind: str | None = "Notification", key: str = KEY, function: str = "OnEvent"
+) -> tuple[int, str]:
+    headers = {"aeg-event-type": kind} if kind else {}
+    params = {"functionName": function, "code": key}
+    async with (
+        ClientSession() as session,
+        session.post(f"{host.url}/runtime/webhooks/EventGrid", json=body, headers=headers, params=params) as response,
+    ):
+        return response.status, await response.text()
+
+
+async def test_each_event_of_a_delivery_is_an_invocation(host: Host) -> None:
+    assert (await deliver(host, [event(1), event(2), event(3)]))[0] == 202
+    assert sorted(host.recorded("event")) == [f"event e{n} Test.Happened {{'n': {n}}}" for n in (1, 2, 3)]
+
+
+async def test_one_failure_fails_the_delivery(host: Host) -> None:
+    status, text = await deliver(host, [event(1), event(2, "fail")])
+    assert (status, text) == (500, "RuntimeError: no")
+    assert host.recorded("event e1")
+
+
+async def test_the_handshakes_of_event_grid(host: Host) -> None:
+    question = [{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c"}}]
+    status, text = await deliver(host, question, "SubscriptionValidation")
+    assert (status, json.loads(text)) == (200, {"validationResponse": "c"})
+    async with (
+        ClientSession() as session,
+        session.options(
+            f"{host.url}/runtime/webhooks/eventgrid",
+            params={"functionName": "OnEvent", "code": KEY},
+            headers={"WebHook-Request-Origin": "eventgrid.azure.net"},
+        ) as response,
+    ):
+        assert (response.status, response.headers["WebHook-Allowed-Origin"]) == (200, "eventgrid.azure.net")
+
+
+async def test_what_the_webhook_refuses(host: Host) -> None:
+    assert (await deliver(host, [event(1)], key="wrong"))[0] == 401
+    assert (await deliver(host, [event(1)], function="Nobody"))[0] == 404
+    assert (await deliver(host, [event(1)], function="Ping"))[0] == 404
+    assert (await deliver(host, [event(1)], kind=None))[0] == 400
+    assert (await deliver(host, "text"))[0] == 400
+    assert not host.recorded("event")
+
+
+async def test_the_timer_fires_each_second(host: Host) -> None:
+    await asyncio.to_thread(wait_for, lambda: len(host.recorded("tick")) >= 2)
+    assert host.recorded("tick") == [f"tick {host.process.pid} False"] * len(host.recorded("tick"))
+
+
+def test_an_app_in_which_a_function_is_hidden_is_not_served(tmp_path: Path) -> None:
+    text = (SAMPLE / "function_app.py").read_text().replace("ZFallback", "Fallback")
+    (tmp_path / "function_app.py").write_text(text)
+    (tmp_path / "host.json").write_text((SAMPLE / "host.json").read_text())
+    command = [sys.executable, "-m", "local.host", "--app-dir", str(tmp_path), "--port", str(choose_port(None, ()))]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20)
+    assert ended.returncode == 2
+    assert "Fallback ({*path}) hides GetThing (things/{thingId}) for GET" in ended.stderr
+
+
+class Run:
+    """A `python -m local` of the sample app."""
+
+    def __init__(self, data_dir: Path, *arguments: str, workers: int = 1) -> None:
+        self.data_dir = data_dir
+        self.port = choose_port(None, ())
+        self.https_port = choose_port(None, {self.port})
+        self.workers = workers
+        self.output = data_dir.parent / "output.txt"
+        self.process = self.launch(*arguments)
+
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "HTTPS_PORT": str(self.https_port),
+            "DATA_DIR": str(self.data_dir),
+            "WORKERS": str(self.workers),
+            "SAMPLE_RECORDS": str(self.data_dir.parent / "records"),
+        }
+        environment.pop("ROUTER_ACCESS_KEYS", None)
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "local", "--app-dir", str(SAMPLE), *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def pid(self, name: str) -> int:
+        return int((self.data_dir / f"{name}.pid").read_text())
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: self.said("Ctrl-C ends") or self.process.poll() is not None, 40)
+        assert self.said("Ctrl-C ends"), self.output.read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> float:
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(10)
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    runs: list[Run] = []
+
+    def start(workers: int = 1) -> Run:
+        runs.append(Run(tmp_path / "data", workers=workers))
+        runs[-1].wait_until_ready()
+        return runs[-1]
+
+    yield start
+    for started in runs:
+        if started.process.poll() is None:
+            started.end()
+
+
+def tables(run: Run) -> TableServiceClient:
+    parts = json.loads((run.data_dir / "parts.json").read_text())
+    key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    return TableServiceClient.from_connection_string(
+        f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={key};"
+        f"TableEndpoint=http://127.0.0.1:{parts['azurite_port']}/devstoreaccount1;"
+    )
+
+
+def listeners(pids: set[int]) -> set[str]:
+    return {
+        connection.laddr.ip
+        for pid in pids
+        for connection in psutil.Process(pid).net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+async def test_a_run_from_start_to_end_and_again(run: Callable[..., Run]) -> None:
+    first = run()
+    pids = {first.pid(name) for name in ("azurite", "eventgrid", "app")}
+    assert listeners(pids | {first.process.pid}) <= {"127.0.0.1", "::1"}
+    greeting = first.output.read_text()
+    assert f"endpoint=https://localhost:{first.https_port}/;accesskey=riaet" in greeting
+    trust = re.search(r"SSL_CERT_FILE=(\S+)", greeting)
+    assert trust
+    context = ssl.create_default_context(cafile=str(ROOT / trust[1]))
+    async with (
+        ClientSession() as session,
+        session.get(f"https://localhost:{first.https_port}/ping", ssl=context) as response,
+    ):
+        assert await response.text() == "pong"
+    tables(first).create_table("kept").upsert_entity({"PartitionKey": "p", "RowKey": "r", "v": 1})
+
+    assert first.end() < 5
+    assert first.process.returncode == 0
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not list(first.data_dir.glob("*.pid"))
+
+    began = time.monotonic()
+    second = run()
+    assert time.monotonic() - began < 10
+    assert tables(second).get_table_client("kept").get_entity("p", "r")["v"] == 1, "data survives a restart"
+    assert second.end(signal.SIGTERM) < 5
+
+
+def test_the_app_alone_is_killed_and_started_again(run: Callable[..., Run]) -> None:
+    whole = run()
+    parts = whole.pid("azurite"), whole.pid("eventgrid")
+    os.kill(whole.pid("app"), signal.SIGKILL)
+    wait_for(lambda: whole.said("start the app again with `make start-app`"))
+    said = whole.output.read_text()
+    app = whole.launch("--app-only")
+    try:
+        wait_for(lambda: whole.said("Ctrl-C ends the app"))
+        assert http_is_up(whole.port)
+        assert (whole.pid("azurite"), whole.pid("eventgrid")) == parts, "the parts run on"
+        second = whole.launch("--app-only")
+        assert second.wait(10) == 1
+        assert whole.said("still runs")
+    finally:
+        app.send_signal(signal.SIGINT)
+        assert app.wait(10) == 0
+    assert whole.process.poll() is None
+    assert "ended by SIGKILL" in said
+    assert whole.end() < 5
+
+
+def test_messages_instead_of_a_start(run: Callable[..., Run], tmp_path: Path) -> None:
+    whole = run()
+    second = whole.launch()
+    assert second.wait(10) == 1
+    assert whole.said("azurite of an earlier start still runs")
+    port, whole.data_dir = whole.port, tmp_path / "other"
+    other = whole.launch()
+    assert other.wait(10) == 1
+    assert whole.said(f"Port {port} on 127.0.0.1 is in use by another program. Set PORT to a free one.")
+    alone = whole.launch("--app-only")
+    assert alone.wait(10) == 1
+    assert whole.said("`make start` starts everything")
+
+
+def test_the_end_of_azurite_ends_the_run(run: Callable[..., Run]) -> None:
+    whole = run()
+    os.kill(whole.pid("azurite"), signal.SIGKILL)
+    assert whole.process.wait(10) == 1
+    assert whole.said("azurite was ended by SIGKILL; see ")
+    assert not http_is_up(whole.port)
+
+
+def test_of_several_workers_one_runs_the_timer_and_each_is_replaced(run: Callable[..., Run], tmp_path: Path) -> None:
+    whole = run(workers=2)
+    ticks = tmp_path / "records"
+    wait_for(lambda: ticks.exists() and f"tick {whole.pid('app')} " in ticks.read_text())
+    assert f"tick {whole.pid('app.1')} " not in ticks.read_text()
+    killed = whole.pid("app")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: whole.said("Worker 0 of the app was ended by SIGKILL; the others serve on"))
+    wait_for(lambda: (whole.data_dir / "app.pid").exists() and whole.pid("app") != killed)
+    wait_for(lambda: f"tick {whole.pid('app')} " in ticks.read_text())
+    assert whole.end() < 5
