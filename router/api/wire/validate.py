@@ -44,6 +44,8 @@ def refusal(details: Sequence[ErrorDetail]) -> BadRequest:
 
 def shown(value: Any) -> str:
     """A value as JSON, cut to a bounded length."""
+    if isinstance(value, str):  # of a query, it may have half of a surrogate pair, which no JSON can hold
+        value = value[: _MAX_SHOWN + 1].encode("utf-8", "replace").decode()
     text = to_json(value, fallback=str, inf_nan_mode="constants").decode("utf-8", "replace")
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 

@@ -48,6 +48,7 @@ def test_api_versions() -> None:
         ({"api-version": ""}, "MissingApiVersionParameter"),
         ({"api-version": "2021-01-01"}, "UnsupportedApiVersionValue"),
         ({"api-version": "2023-11-01 "}, "UnsupportedApiVersionValue"),
+        ({"api-version": "\ud800"}, "UnsupportedApiVersionValue"),
     ],
 )
 def test_wrong_api_versions(query: dict[str, str], code: str) -> None:
@@ -107,7 +108,7 @@ def test_each_wrong_parameter_is_named() -> None:
     assert _problems({"state": "", "hasCapacity": "1"}) == ["state", "hasCapacity"]
 
 
-@pytest.mark.parametrize("size", ["0", "1001", "-1", "1.5", "", "a", "\u0661", "9" * 5000, " 1"])
+@pytest.mark.parametrize("size", ["0", "1001", "-1", "1.5", "", "a", "\u0661", "9" * 5000, " 1", "\udfff"])
 def test_page_sizes_out_of_range(size: str) -> None:
     assert _problems({"maxpagesize": size}) == ["maxpagesize"]
 
@@ -195,7 +196,7 @@ def test_ids(id: str) -> None:
     assert parse_id("jobId", id) == id
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "x" * 257, "a\0", "\x7f", "\x85", "a\tb"])
+@pytest.mark.parametrize("id", ["", ".", "..", "x" * 257, "a\0", "\ud800", "\x7f", "\x85", "a\tb"])
 def test_wrong_ids(id: str) -> None:
     with pytest.raises(RouterError) as caught:
         parse_id("jobId", id)
