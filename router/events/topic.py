@@ -7,6 +7,7 @@ environment on every request would cost as much as the request itself.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -16,6 +17,7 @@ CONNECT_SECONDS: Final = 3.0
 READ_SECONDS: Final = 10.0
 
 _SCOPE: Final = "https://eventgrid.azure.net/.default"
+_PATH: Final = "/api/events"  # where every topic takes events; an endpoint may be given without it
 _KEY_HEADER: Final = "aeg-sas-key"
 _TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _UNACCEPTABLE: Final = frozenset({400, 413})
@@ -53,7 +55,7 @@ class Topic:
         client_id: str | None = None,
     ) -> None:
         """With neither key nor credential the app's identity is used, `client_id` naming a user-assigned one."""
-        self._endpoint = endpoint
+        self._endpoint = endpoint if urlsplit(endpoint).path.strip("/") else endpoint.rstrip("/") + _PATH
         self._key = key
         self._credential = credential
         self._own_credential: AsyncTokenCredential | None = None

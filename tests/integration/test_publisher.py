@@ -125,6 +125,14 @@ async def test_cloud_events(server: Server) -> None:
     assert datetime.fromisoformat(events[0]["time"]) == MOMENT
 
 
+@pytest.mark.parametrize("end", ["", "/"])
+async def test_an_endpoint_without_a_path(server: Server, end: str) -> None:
+    publisher = EventPublisher(Topic(server.url.removesuffix("/api/events") + end, key=KEY))
+    await publisher.publish([event(1)], key="job-1")
+    await publisher.close()
+    assert server.ids == ["event-1"]
+
+
 class Identity:
     """Stands for the app's identity; the SDK sends its token over TLS only."""
 
