@@ -26,6 +26,7 @@ for function in function_app.app.get_functions():
 print(json.dumps({
     "functions": functions,
     "settings": {setting.name: setting.required for setting in settings.SETTINGS},
+    "secrets": [setting.name for setting in settings.SETTINGS if setting.secret],
     "tables": list(TABLES),
     "events": [EVENT_TYPE_PREFIX + name for name in EventName],
     "metrics": sorted(names.METRICS),
@@ -46,6 +47,7 @@ class App:
     metrics: set[str]
     spans: set[str]
     dimensions: set[str]
+    secrets: set[str]
 
 
 def ask(root: Path, python: str = sys.executable) -> App | str:
@@ -59,5 +61,5 @@ def ask(root: Path, python: str = sys.executable) -> App | str:
     if done.returncode != 0:
         return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no answer"
     answer = json.loads(done.stdout.strip().splitlines()[-1])
-    names = {name: set(answer.pop(name)) for name in ("events", "metrics", "spans", "dimensions")}
+    names = {name: set(answer.pop(name)) for name in ("events", "metrics", "spans", "dimensions", "secrets")}
     return App(answer["functions"], answer["settings"], answer["tables"], **names)

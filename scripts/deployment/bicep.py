@@ -232,12 +232,8 @@ def properties(node: Node) -> Iterator[tuple[str, Node]]:
             yield text(child.named_children[0]).strip("'"), child.named_children[1]
 
 
-def keys(node: Node) -> frozenset[str]:
-    """The keys of an object, or of the objects that an expression chooses from."""
-    return frozenset(
-        text(child.named_children[0]).strip("'")
-        for body in walk(node)
-        if body.type == "object"
-        for child in body.named_children
-        if child.type == "object_property"
-    )
+def every_property(node: Node) -> Iterator[tuple[str, Node]]:
+    """The properties of all objects in or under a node, such as the two that an expression chooses from."""
+    for child in walk(node):
+        if child.type == "object_property" and len(child.named_children) > 1:
+            yield text(child.named_children[0]).strip("'"), child.named_children[1]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from scripts.deployment.app import App
-from scripts.deployment.bicep import BicepFile, keys, text, walk
-from scripts.deployment.tables import PLATFORM_SETTINGS, RETIRED_SETTINGS
+from scripts.deployment.bicep import BicepFile, every_property, text, walk
+from scripts.deployment.tables import HARMLESS_SECRETS, IDENTITY_SETTINGS, PLATFORM_SETTINGS, RETIRED_SETTINGS
 
 SUBSCRIPTIONS: Final = "infra/event-subscriptions.json"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
@@ -34,15 +34,19 @@ def _settings(root: Path, app: App) -> Iterator[str]:
     where = "infra/app/function.bicep"
     file = BicepFile(root / where)
     variables = [value for name, value in file.variables.items() if name.endswith("Settings")]
-    given = {name for value in variables for name in keys(value)}
     known = set(app.settings) | set(PLATFORM_SETTINGS)
-    required = {name for name, needed in {**app.settings, **PLATFORM_SETTINGS}.items() if needed}
+    required = {name for name, needed in {**app.settings, **PLATFORM_SETTINGS}.items() if needed} | IDENTITY_SETTINGS
+    values = {name: text(value) for variable in variables for name, value in every_property(variable)}
+    given = set(values)
     for name in sorted(given & RETIRED_SETTINGS):
         yield f"{where}: {name} is retired on Flex Consumption"
     for name in sorted(given - known - RETIRED_SETTINGS):
         yield f"{where}: nothing reads the setting {name}"
     for name in sorted(required - given):
         yield f"{where}: the setting {name} is required"
+    for name in sorted((given & app.secrets) - HARMLESS_SECRETS):
+        if not values[name].endswith("Reference"):
+            yield f"{where}: {name} is a secret and must be a Key Vault reference"
 
 
 def _subscriptions(root: Path, app: App) -> Iterator[str]:

@@ -47,6 +47,12 @@ PLATFORM_SETTINGS: Final = {
     "OTEL_TRACES_SAMPLER_ARG": False,
 }
 
+#: Settings that the code can do without, and a deployment without keys cannot.
+IDENTITY_SETTINGS: Final = {"ROUTER_TABLES_ENDPOINT", "ROUTER_SECRETS_KEY", "AZURE_CLIENT_ID"}
+
+#: Secret by kind, though with local authentication off it opens nothing.
+HARMLESS_SECRETS: Final = {"APPLICATIONINSIGHTS_CONNECTION_STRING"}
+
 #: Settings that Flex Consumption refuses or ignores: functionAppConfig has taken their place.
 RETIRED_SETTINGS: Final = {
     "ENABLE_ORYX_BUILD",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
+from router import settings
 from scripts import check_deployment
 from scripts.deployment import app, references
+from scripts.deployment.bicep import BicepFile, every_property, text
 from tests.unit.infra.conftest import ROOT, replace
 
 
@@ -30,6 +33,8 @@ def test_the_deployment_fits_together() -> None:
         ("infra/app/function.bicep", "ROUTER_ACCESS_KEYS:", "ROUTER_RATE_LIMIT:", "the setting ROUTER_ACCESS_KEYS is required"),
         ("infra/app/function.bicep", "PYTHON_ENABLE_OPENTELEMETRY:", "FUNCTIONS_WORKER_RUNTIME:", "is retired on Flex"),
         ("infra/app/function.bicep", "  AzureWebJobsStorage__credential: 'managedidentity'\n", "", "__credential is required"),
+        ("infra/app/function.bicep", "ROUTER_SECRETS_KEY: policyKeyReference", "ROUTER_SECRETS_KEY: name", "must be a Key Vault reference"),
+        ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT: tablesEndpoint\n", "", "the setting ROUTER_TABLES_ENDPOINT is required"),
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"', "wakes OnJob, which does not exist"),
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnDeadlines"', "OnDeadlines has no Event Grid trigger"),
         ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnJobEvent"', "nothing wakes OnExceptionEvent"),
@@ -67,6 +72,38 @@ def test_a_name_changed_in_the_code_is_seen(project: Path, file: str, old: str, 
     replace(project / file, old, new)
     found = check_deployment.problems(project)
     assert any(said in problem for problem in found), found
+
+
+def test_the_app_accepts_the_values_that_the_templates_set() -> None:
+    """As Azure hands them over: references resolved, endpoints as the resources' outputs look."""
+    file = BicepFile(ROOT / "infra/app/function.bicep")
+    known = {
+        "hostBlobEndpoint": "https://sthost.blob.core.windows.net/",
+        "identityClientId": "11111111-2222-3333-4444-555555555555",
+        "applicationInsightsConnectionString": "InstrumentationKey=1;IngestionEndpoint=https://x.in.applicationinsights.azure.com/",
+        "tablesEndpoint": "https://strouter.table.core.windows.net/",
+        "accessKeysReference": f"{base64.b64encode(bytes(32)).decode()},{base64.b64encode(bytes(range(32))).decode()}",
+        "policyKeyReference": base64.b64encode(bytes(32)).decode(),
+        "topicEndpoint": "https://evgt.westeurope-1.eventgrid.azure.net/api/events",
+        "eventSchema": "CloudEvents",
+        "string(rateLimit)": "1000",
+        "rulesAllowPrivateNetworks ? 'true' : 'false'": "false",
+        "tablesPrefix": "one",
+        "entraTenantId": "11111111-2222-3333-4444-555555555555",
+        "entraAudience": "api://job-router",
+    }
+    environment = {}
+    for name, value in file.variables.items():
+        if name.endswith("Settings"):
+            for setting, expression in every_property(value):
+                written = text(expression)
+                environment[setting] = written.strip("'") if written.startswith("'") else known[written]
+    loaded = settings.load(environment)
+    assert loaded.tables_endpoint == "https://strouter.table.core.windows.net/"
+    assert loaded.tables_connection_string is None
+    assert loaded.eventgrid_key is None
+    assert (len(loaded.access_keys), loaded.rate_limit, loaded.tables_prefix) == (2, 1000, "one")
+    assert loaded.client_id == environment["AzureWebJobsStorage__clientId"]
 
 
 def test_an_app_that_cannot_be_imported_is_a_problem_and_not_a_crash(project: Path) -> None:
