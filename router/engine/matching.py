@@ -55,8 +55,8 @@ def disqualified(job: JobRecord, worker: WorkerRecord, mode: Mode, now: datetime
         return Reason("channelLimit", f"The worker has its limit of {most} jobs on channel '{channel_id}'.")
     if not has_offer_room(who):
         return Reason("offerLimit", f"The worker has its limit of {who.max_concurrent_offers} live offers.")
-    if not mode.bypass_selectors and (failing := first_failing(all_selectors(job.job), who.labels)):
-        label = who.labels.get(failing.key)
+    if not mode.bypass_selectors and (failing := first_failing(all_selectors(job.job), who.matching_labels)):
+        label = who.matching_labels.get(failing.key)
         against = "no such label" if label is None else label
         return Reason("selector", f"Selector {describe(failing)} does not hold: {against}.")
     decline = job.routing.declined.get(who.id)

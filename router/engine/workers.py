@@ -12,7 +12,6 @@ from router.engine.change import Change, WorkerChange
 from router.models.event_catalogue import QueueBrief
 from router.models.events import EventDraft
 from router.models.jobs import JobOffer, RouterJobAssignment
-from router.models.queues import with_id_label
 from router.models.workers import (
     RouterJobOffer,
     RouterWorker,
@@ -30,7 +29,7 @@ def create(id: str, wanted: RouterWorkerInput, now: datetime, queues: Queues) ->
     """A new worker: active if it is available for offers, else inactive."""
     available = bool(wanted.available_for_offers)
     worker = RouterWorker(
-        **_fields(wanted, id),
+        **_fields(wanted),
         id=id,
         state=WorkerState.ACTIVE if available else WorkerState.INACTIVE,
     )
@@ -52,7 +51,7 @@ def update(record: WorkerRecord, wanted: RouterWorkerInput, now: datetime, queue
         routing = {"registered_at": now, "available_since": now, "active_at": now}
     elif not available and was_available:
         state = WorkerState.DRAINING if before.offers else WorkerState.INACTIVE
-    worker = before.model_copy(update={**_fields(wanted, before.id), "state": state})
+    worker = before.model_copy(update={**_fields(wanted), "state": state})
     changed = announce.changed_properties(before, worker)
     if state is WorkerState.ACTIVE and before.state is not WorkerState.ACTIVE:
         events.append(announce.worker_registered(worker, queues))
@@ -209,11 +208,11 @@ def delete(record: WorkerRecord, queues: Queues) -> WorkerChange | None:
     return Change(None, (announce.worker_deleted(record.worker, queues),))
 
 
-def _fields(wanted: RouterWorkerInput, id: str) -> dict[str, Any]:
+def _fields(wanted: RouterWorkerInput) -> dict[str, Any]:
     return {
         "queues": wanted.queues,
         "capacity": wanted.capacity,
-        "labels": with_id_label(wanted.labels, id),
+        "labels": wanted.labels,
         "tags": wanted.tags,
         "channels": wanted.channels,
         "available_for_offers": bool(wanted.available_for_offers),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from router.models.types import Id, Labels, Model, Name
 
@@ -17,7 +17,3 @@ class RouterQueue(Model):
     labels: Labels = {}
     exception_policy_id: Id | None = None
 
-
-def with_id_label(labels: dict[str, Any], id: str) -> dict[str, Any]:
-    """Labels with the label `Id` that every queue and worker has; clients cannot change it."""
-    return {**{key: value for key, value in labels.items() if key != "Id"}, "Id": id}

@@ -154,3 +154,8 @@ Labels = Annotated[
         }
     ),
 ]
+
+
+def with_id_label(labels: Mapping[str, Any], id: str) -> dict[str, Any]:
+    """Labels with the label `Id` that every queue and worker has; clients cannot change it."""
+    return {**labels, "Id": id}

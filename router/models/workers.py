@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time
+from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time, with_id_label
 
 MAX_QUEUES: Final = 200
 MAX_CHANNELS: Final = 100
@@ -75,6 +75,11 @@ class RouterWorker(RouterWorkerInput):
     offers: list[RouterJobOffer] = []
     assigned_jobs: list[RouterWorkerAssignment] = []
     load_ratio: float = 0.0
+
+    @property
+    def matching_labels(self) -> dict[str, Any]:
+        """The labels that selectors see: its own and `Id`."""
+        return with_id_label(self.labels, self.id)
 
 
 class WorkerRouting(Model):

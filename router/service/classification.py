@@ -12,7 +12,6 @@ from router.engine.classification import Classified, QueueChoice, pick_allocatio
 from router.errors import ErrorDetail
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ClassificationPolicy
-from router.models.queues import with_id_label
 from router.models.rules import (
     ConditionalQueueSelectorAttachment,
     ConditionalWorkerSelectorAttachment,
@@ -24,6 +23,7 @@ from router.models.rules import (
     StaticWorkerSelectorAttachment,
 )
 from router.models.selectors import PolicyWorkerSelector, RouterQueueSelector, RouterWorkerSelector
+from router.models.types import with_id_label
 from router.rules import results
 from router.rules.failure import RuleFailure
 from router.service import distribution, job_commits
@@ -101,7 +101,7 @@ async def _queue(
     queue = await parts.resources.cached("Queue", queue_id)
     if queue is None:
         return ErrorDetail("QueueNotFound", f"Queue '{queue_id}' is not there.")
-    return QueueChoice(queue_id, queue.model.name, with_id_label(queue.model.labels, queue_id))
+    return QueueChoice(queue_id, queue.model.name, queue.model.labels)
 
 
 async def _priority(parts: Parts, record: JobRecord, policy: ClassificationPolicy, policy_id: str) -> int:

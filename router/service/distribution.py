@@ -43,6 +43,7 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
             return
         try:
             await _offer_in_order(parts, row, policy)
+            parts.outbox.follow(row)
             return
         except offering.Overtaken as first:
             overtaken += 1
@@ -136,7 +137,7 @@ async def _by_score(parts: Parts, record: JobRecord, mode: BestWorkerMode, queue
 
 async def _labels(parts: Parts, worker_id: str) -> dict[str, object]:
     row = await parts.workers.store.load(worker_id)
-    return dict(row.record.worker.labels) if row.record else {}
+    return dict(row.record.worker.matching_labels) if row.record else {}
 
 
 async def _try_later(parts: Parts, job_id: str) -> None:

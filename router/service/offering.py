@@ -122,7 +122,7 @@ async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row
     policy = await distribution_policy.of_queue(parts, waiting.queue_id)
     if policy is None or worker.worker.channel(waiting.channel_id) is None:
         return None
-    if not policy.mode.bypass_selectors and first_failing(waiting.selectors, worker.worker.labels):
+    if not policy.mode.bypass_selectors and first_failing(waiting.selectors, worker.worker.matching_labels):
         return None
     row = await parts.jobs.store.load(waiting.job_id)
     if row.record is None or row.record.routing.backlog_key != waiting.row:

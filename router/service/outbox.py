@@ -59,7 +59,7 @@ class Outbox:
         self._background = background
         self._clear_after = clear_after
         self._out = Remembered()
-        self._sending: set[str] = set()
+        self._followed = Remembered()
         self._latest: OrderedDict[str, str] = OrderedDict()
 
     def seen(self, event_id: str) -> None:
@@ -80,18 +80,20 @@ class Outbox:
         if row.outbox or row.overflow or row.record is None:
             self._background.start(self._send_and_clear(store, row, name), f"publish {name}")
 
-    async def send(self, name: str, events: Sequence[PendingEvent]) -> None:
-        """Sends the events that are neither out nor on their way from here. Raises what the publisher raises."""
-        new = [event for event in events if event.id not in self._out and event.id not in self._sending]
-        if not new:
-            return
-        ids = [event.id for event in new]
-        self._sending.update(ids)
-        try:
-            await self._publisher.publish(new, key=name)
-            self._out.add(ids)
-        finally:
-            self._sending.difference_update(ids)
+    def follow(self, row: Row[Any]) -> None:
+        """What these events would wake in this router has been done."""
+        self._followed.add(event.id for event in row.outbox)
+
+    def followed(self, event_id: str) -> bool:
+        return event_id in self._followed
+
+    async def send(self, key: str, events: Sequence[PendingEvent]) -> None:
+        """Returns when the topic has them. What is on its way from here is not sent twice: the publisher knows.
+        Raises what the publisher raises."""
+        unsent = self.unsent(events)
+        if unsent:
+            await self._publisher.publish(unsent, key=key)
+            self._out.add(event.id for event in unsent)
 
     async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:
         try:

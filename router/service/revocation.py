@@ -56,4 +56,4 @@ async def _still_fits(parts: Parts, worker: WorkerRecord, offer: RouterJobOffer,
     policy = await distribution_policy.of_queue(parts, job.job.queue_id)
     if policy is not None and policy.mode.bypass_selectors:
         return True
-    return first_failing(all_selectors(job.job), who.labels) is None
+    return first_failing(all_selectors(job.job), who.matching_labels) is None

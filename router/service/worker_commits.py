@@ -9,7 +9,6 @@ from router.engine import workers
 from router.engine.capacity import open_channels
 from router.engine.change import WorkerChange
 from router.models.event_catalogue import QueueBrief
-from router.models.queues import with_id_label
 from router.models.workers import IDLE_DAYS, WorkerRecord
 from router.service.parts import Parts
 from router.storage.aggregates import Row
@@ -71,7 +70,7 @@ def availability(record: WorkerRecord | None) -> Availability | None:
         load_ratio=worker.load_ratio,
         since=record.routing.available_since,
         channels=channels,
-        labels=worker.labels,
+        labels=worker.matching_labels,
         queues=worker.queues,
     )
 
@@ -82,7 +81,7 @@ async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBri
     for queue_id in queue_ids:
         queue = await parts.resources.cached("Queue", queue_id)
         if queue is not None:
-            briefs[queue_id] = QueueBrief(queue_id, queue.model.name, with_id_label(queue.model.labels, queue_id))
+            briefs[queue_id] = QueueBrief(queue_id, queue.model.name, queue.model.labels)
     return briefs
 
 

@@ -57,8 +57,6 @@ def _same_resource(unencoded: str, rebuilt: str) -> bool:
 
     The front end decodes the path, takes a backslash for a slash and joins slashes; it leaves the query alone.
     """
-    if not unencoded.startswith("/"):
-        return False
     path, _, query = unencoded.partition("?")
     rebuilt_path, _, rebuilt_query = rebuilt.partition("?")
     return query == rebuilt_query and _plain(path) == _plain(rebuilt_path)

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from router.models.jobs import JobRecord, RouterJobInput
 from router.models.operations import GA
-from router.models.queues import with_id_label
+from router.models.types import with_id_label
 from router.models.workers import RouterWorkerInput, WorkerRecord
 from router.rules.secrets import redact_secrets
 

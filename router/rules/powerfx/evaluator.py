@@ -1,18 +1,21 @@
-"""The two entrances: compile an expression once, evaluate it often."""
+"""The two entrances: compile an expression once, evaluate it often.
+
+The parser, the checker and the functions are imported with the first expression, so that importing
+this package costs next to nothing where no rule has one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from router.rules.powerfx import grammar
-from router.rules.powerfx.compiler import Compiler, Frame, Run
 from router.rules.powerfx.errors import BUDGET_EXCEEDED, BudgetError, PowerFxError, PowerFxSyntaxError
-from router.rules.powerfx.functions import FUNCTIONS
 from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget, Limits
 from router.rules.powerfx.types import ANY, Type
-from router.rules.powerfx.values import to_result
+
+if TYPE_CHECKING:
+    from router.rules.powerfx.compiler import Run
 
 Names = Mapping[str, Type] | Iterable[str]
 
@@ -20,25 +23,30 @@ Names = Mapping[str, Type] | Iterable[str]
 class Compiled:
     """An expression that has passed the checker."""
 
-    __slots__ = ("_run", "limits", "text", "type")
+    __slots__ = ("_frame", "_result", "_run", "limits", "text", "type")
 
     def __init__(self, text: str, type: Type, run: Run, limits: Limits) -> None:
         self.text = text
         self.type = type
         self.limits = limits
         self._run = run
+        from router.rules.powerfx.compiler import Frame
+        from router.rules.powerfx.values import to_result
+
+        self._frame = Frame
+        self._result = to_result
 
     def evaluate(self, context: Mapping[str, Any]) -> Any:
         """The value of the expression. A runtime error is raised, as is an exceeded limit."""
         try:
-            value = self._run(Frame(None, None, context, Budget(self.limits)))
+            value = self._run(self._frame(None, None, context, Budget(self.limits)))
         except BudgetError as problem:
             raise PowerFxError(BUDGET_EXCEEDED, str(problem)) from None
         except (RecursionError, MemoryError):
             raise PowerFxError(BUDGET_EXCEEDED, "the expression needs too much memory") from None
         if value.__class__ is PowerFxError:
             raise PowerFxError(value.kind, value.message, value.details)
-        return to_result(value, self.type)
+        return self._result(value, self.type)
 
 
 def _typed(names: Names) -> tuple[tuple[str, Type], ...]:
@@ -49,6 +57,10 @@ def _typed(names: Names) -> tuple[tuple[str, Type], ...]:
 
 @lru_cache(maxsize=1024)
 def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) -> Compiled:
+    from router.rules.powerfx import grammar
+    from router.rules.powerfx.compiler import Compiler
+    from router.rules.powerfx.functions import FUNCTIONS
+
     try:
         tree = grammar.parse(text, limits)
         expr = Compiler(text, dict(names), FUNCTIONS).compile(tree, None)

@@ -121,7 +121,7 @@ def _over_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, funct
     body = compiler.compile(node.args[1], row_scope)
     type, inner, back = _kinds(compiler, [body], dates)
     run_body = _operand(compiler, body, inner)
-    run_rows, spend = rows.run, spend_on(node.args[1])
+    run_rows, spend = rows.run, spend_on(node.args[1:], each=3)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -189,7 +189,7 @@ def _count_if(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
     compiler.arity(node, 2, None)
     rows, row_scope = source(compiler, node, scope)
     conditions = [predicate(compiler, arg, row_scope) for arg in node.args[1:]]
-    run_rows, spend = rows.run, spend_on(node)
+    run_rows, spend = rows.run, spend_on(node.args[1:])
 
     def run(f: Frame) -> Any:
         table = run_rows(f)

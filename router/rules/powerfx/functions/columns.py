@@ -24,7 +24,7 @@ def _target(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[
 
 def _changed(node: nodes.Call, expr: Expr, columns: Mapping[str, Type], change: _Change, system: bool) -> Expr:
     run_expr: Run = expr.run
-    weight = 1 + node.size // 2
+    weight = 2 + sum(arg.size for arg in node.args[1:])
 
     def apply(row: Any, f: Frame) -> Any:
         return change(row, f) if row.__class__ is dict else row

@@ -16,7 +16,7 @@ def _filter(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, None)
     rows, row_scope = source(compiler, node, scope)
     conditions = [predicate(compiler, arg, row_scope) for arg in node.args[1:]]
-    run_rows, spend = rows.run, spend_on(node)
+    run_rows, spend = rows.run, spend_on(node.args[1:])
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -48,7 +48,7 @@ def _look_up(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     condition = predicate(compiler, node.args[1], row_scope)
     result = compiler.compile(node.args[2], row_scope) if len(node.args) > 2 else None
     run_result = result.run if result else None
-    run_rows, spend = rows.run, spend_on(node)
+    run_rows, spend = rows.run, spend_on(node.args[1:])
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -72,7 +72,7 @@ def _for_all(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     rows, row_scope = source(compiler, node, scope, json=True)
     body = compiler.compile(node.args[1], row_scope)
     type, wrap = result_rows(body.type)
-    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1])
+    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1:])
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -93,7 +93,7 @@ def _concat(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     rows, row_scope = source(compiler, node, scope)
     body = compiler.compile_as(node.args[1], row_scope, TEXT).run
     separator = compiler.compile_as(node.args[2], scope, TEXT).run if len(node.args) > 2 else None
-    run_rows, spend = rows.run, spend_on(node.args[1])
+    run_rows, spend = rows.run, spend_on(node.args[1:2], each=2)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -120,7 +120,7 @@ def _distinct(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
     compiler.arity(node, 2, 2)
     rows, row_scope = source(compiler, node, scope)
     body = compiler.compile(node.args[1], row_scope)
-    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1])
+    run_rows, run_body, spend = rows.run, body.run, spend_on(node.args[1:], each=4)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)

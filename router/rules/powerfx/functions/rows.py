@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from router.rules.powerfx import dynamic, nodes
@@ -46,17 +46,14 @@ def is_missing(rows: Any) -> bool:
     return rows is None or rows.__class__ is PowerFxError
 
 
-def spend_on(body: nodes.Node) -> Callable[[Frame, list[Any]], None]:
-    """Pays for going through all rows, by the size of what is evaluated for each."""
-    size = body.size
+def spend_on(bodies: Sequence[nodes.Node], each: int = 1) -> Callable[[Frame, list[Any]], None]:
+    """Pays for going through all rows: by the size of what is evaluated for each, and `each` for the rest."""
+    price = each + sum(body.size for body in bodies)
 
     def spend(f: Frame, rows: list[Any]) -> None:
-        f.budget.spend(len(rows) + 1)
+        f.budget.spend(1 + len(rows) * price)
 
-    def spend_more(f: Frame, rows: list[Any]) -> None:
-        f.budget.spend(1 + len(rows) * (1 + size // 2))
-
-    return spend if size < 3 else spend_more
+    return spend
 
 
 def predicate(compiler: Compiler, node: nodes.Node, scope: Scope) -> Run:

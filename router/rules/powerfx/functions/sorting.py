@@ -76,7 +76,7 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     if body.type.kind in ("Record", "Table"):
         raise compiler.error(node.args[1], f"a plain value is expected, not {body.type}")
     order = _order(compiler, node.args[2], scope) if len(node.args) > 2 else None
-    run_rows, run_key, spend = rows.run, body.run, spend_on(node.args[1])
+    run_rows, run_key, spend = rows.run, body.run, spend_on(node.args[1:2], each=5)
 
     def run(f: Frame) -> Any:
         table, direction = run_rows(f), order(f) if order else None
@@ -107,7 +107,7 @@ def _sort_by_columns(compiler: Compiler, node: nodes.Call, scope: Scope | None) 
         column = _column(compiler, node.args[index], scope, rows)
         order = _order(compiler, node.args[index + 1], scope) if index + 1 < len(node.args) else None
         keys.append((column, order))
-    run_rows, spend = rows.run, spend_on(node)
+    run_rows, spend = rows.run, spend_on(node.args[1:], each=4)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -160,7 +160,7 @@ def _by_order_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, r
         wanted = rows.type.columns.get(node.args[1].name, type)
         if coercion.unify(wanted, type) is None:
             raise compiler.error(node.args[2], f"a column of {wanted} is expected, not of {type}")
-    run_rows, run_order, spend = rows.run, order.run, spend_on(node)
+    run_rows, run_order, spend = rows.run, order.run, spend_on(node.args[1:], each=4)
 
     def run(f: Frame) -> Any:
         table, wanted, key = run_rows(f), run_order(f), column(f)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from decimal import Decimal
 from typing import Any, Final
@@ -13,7 +14,8 @@ from router.rules.powerfx.functions.scalar import BLANK_RESULT, decimal, scalar,
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, one_column
 from router.rules.powerfx.values import invalid
 
-_KEPT_BY_TRIM: Final = frozenset("\xa0\n\x0b\x0c\r")
+_SPACES: Final = re.compile(r"[^\S\xa0\n\v\f\r]+")
+_WORD: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’])*")
 
 
 def _whole(number: Any) -> int:
@@ -54,23 +56,25 @@ def _replace(value: str, start: Any, count: Any, new: str) -> Any:
     return value[:first] + new + value[first + length :]
 
 
+def _upper(value: str) -> str:
+    """Character by character, as .NET does it: no character becomes two."""
+    if value.isascii():
+        return value.upper()
+    return "".join([char.upper() if len(char.upper()) == 1 else char for char in value])
+
+
+def _lower(value: str) -> str:
+    if value.isascii():
+        return value.lower()
+    return "".join([char.lower() if len(char.lower()) == 1 else char for char in value])
+
+
 def _proper(value: str) -> str:
-    made, inside = [], False
-    for char in value:
-        made.append((char.lower() if inside else char.upper()) if char.isalpha() else char)
-        inside = char.isalpha() or (inside and char in "'’") or char.isdigit()
-    return "".join(made)
+    return _WORD.sub(lambda match: _upper(match.group()[0]) + match.group()[1:], _lower(value))
 
 
 def _trim(value: str) -> str:
-    made: list[str] = []
-    for char in value:
-        if char.isspace() and char not in _KEPT_BY_TRIM:
-            char = " "
-            if made and made[-1] == " ":
-                continue
-        made.append(char)
-    return "".join(made).strip()
+    return _SPACES.sub(" ", value).strip()
 
 
 def _char(code: Any) -> Any:
@@ -130,8 +134,8 @@ def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
 _ONE: Final = [text()]
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Len": scalar(_ONE, DECIMAL, lambda value: Decimal(len(value)), tables=True),
-    "Lower": scalar(_ONE, TEXT, str.lower, tables=True),
-    "Upper": scalar(_ONE, TEXT, str.upper, tables=True),
+    "Lower": scalar(_ONE, TEXT, _lower, tables=True),
+    "Upper": scalar(_ONE, TEXT, _upper, tables=True),
     "Proper": scalar(_ONE, TEXT, _proper, tables=True),
     "Trim": scalar(_ONE, TEXT, _trim, tables=True),
     "TrimEnds": scalar(_ONE, TEXT, str.strip, tables=True),

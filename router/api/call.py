@@ -1,0 +1,86 @@
+"""One request as a handler sees it, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from router.api.wire.conditions import http_date, quote_etag, read_conditions
+from router.errors import BadRequest, ErrorDetail, NotFound
+from router.models.operations import Operation
+from router.models.types import check_id
+from router.service.parts import Parts
+from router.service.resource_api import Check
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Status, JSON body (none: no content) and headers beyond those of every answer."""
+
+    status: int = 200
+    body: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Call:
+    """An authenticated request: ids decoded, headers by lower-case name."""
+
+    operation: Operation
+    parts: Parts
+    api_version: str
+    ids: tuple[str, ...]
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    #: Access keys (or what stands for them): continuation tokens are sealed with these.
+    token_keys: tuple[str, ...]
+    #: Keeps secrets of policies; see router/rules/secrets.py.
+    secrets: Any
+
+    @property
+    def id(self) -> str:
+        return self.ids[0]
+
+    @property
+    def content_type(self) -> str | None:
+        return self.headers.get("content-type")
+
+    @property
+    def check(self) -> Check:
+        return read_conditions(self.headers).check
+
+
+def parse_query(text: str) -> dict[str, str]:
+    """Query parameters, decoded; of a repeated one the last counts."""
+    return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+
+
+def parse_ids(operation: Operation, path: str) -> tuple[str, ...]:
+    """The ids in a raw request path, percent-decoded once. The action of a POST is what follows the last `:`.
+    Raises NotFound, BadRequest."""
+    segments = path.strip("/").split("/")
+    template = operation.route.split("/")
+    if len(segments) != len(template):
+        raise NotFound("Route", path)
+    ids: list[str] = []
+    for given, wanted in zip(segments, template, strict=True):
+        if not wanted.startswith("{"):
+            continue
+        name, _, action = wanted[1:].partition("}")
+        text = unquote(given, errors="surrogateescape")
+        if action:
+            text = text.rpartition(":")[0]
+        try:
+            ids.append(check_id(text))
+        except ValueError as error:
+            message = f"'{name}' {error}."
+            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidId", message, name)]) from None
+    return tuple(ids)
+
+
+def resource_headers(etag: str, modified: datetime) -> dict[str, str]:
+    return {"ETag": quote_etag(etag), "Last-Modified": http_date(modified)}

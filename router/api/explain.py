@@ -1,0 +1,37 @@
+"""Handler of ExplainJob (beyond ACS): why a job is where it is."""
+
+from __future__ import annotations
+
+from router.api.call import Call, Reply
+from router.api.wire.query import read_list
+from router.models.types import format_time
+from router.service import explain_api
+
+
+async def explain(call: Call) -> Reply:
+    path = f"/{call.operation.route}".replace("{jobId}", _encoded(call.id))
+    request = read_list(call.query, call.operation, call.token_keys, path)
+    found = await explain_api.explain(call.parts, call.id, request.size, request.position)
+    body = {
+        "jobId": found.job_id,
+        "status": str(found.status),
+        "summary": found.summary,
+        "workers": [
+            {
+                "workerId": one.worker_id,
+                "qualifies": one.reason is None,
+                **({} if one.reason is None else {"reason": one.reason.code, "message": one.reason.message}),
+            }
+            for one in found.workers
+        ],
+        "next": [{"at": format_time(one.at), "what": one.what, "message": one.message} for one in found.following],
+    }
+    if (link := request.next_link(found.after, call.token_keys)) is not None:
+        body["nextLink"] = link
+    return Reply(body=body)
+
+
+def _encoded(id: str) -> str:
+    from urllib.parse import quote
+
+    return quote(id, safe="")

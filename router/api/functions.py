@@ -1,0 +1,110 @@
+"""The HTTP functions: one for each operation, and health, OpenAPI and the fallback beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import azure.functions as func
+
+from router.api.call import Reply
+from router.api.gate import Gate, refusal
+from router.api.wire.documents import json_bytes
+from router.errors import NotFound, RouterError
+from router.models.operations import OPERATIONS, Operation
+
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+
+
+class App(Protocol):
+    """What the functions need of the composition root."""
+
+    async def gate(self) -> Gate: ...
+
+    async def health(self) -> tuple[bool, str]: ...
+
+
+def http_functions(app: App) -> func.Blueprint:
+    """A blueprint with all HTTP functions, named as the operations are."""
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+    for operation in OPERATIONS:
+        _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
+    _register(blueprint, "Health", "health", ("GET",), _health(app))
+    _register(blueprint, "OpenApi", "openapi.json", ("GET",), _openapi(app))
+    _register(blueprint, "Fallback", "{*path}", _METHODS, _fallback(app))
+    return blueprint
+
+
+Endpoint = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+
+def _register(blueprint: func.Blueprint, name: str, route: str, methods: tuple[str, ...], endpoint: Endpoint) -> None:
+    endpoint.__name__ = name  # the worker indexes functions by name
+    trigger = blueprint.route(route=route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)
+    blueprint.function_name(name)(trigger(endpoint))
+
+
+def _operation(app: App, operation: Operation) -> Endpoint:
+    async def serve(req: func.HttpRequest) -> func.HttpResponse:
+        gate = await app.gate()
+        return await gate.serve(operation, req)
+
+    return serve
+
+
+def _health(app: App) -> Endpoint:
+    async def health(req: func.HttpRequest) -> func.HttpResponse:
+        ready, message = await app.health()
+        body = json_bytes({"status": "ready" if ready else "unavailable", "message": message})
+        return func.HttpResponse(body, status_code=200 if ready else 503, mimetype="application/json")
+
+    return health
+
+
+def _openapi(app: App) -> Endpoint:
+    async def openapi(req: func.HttpRequest) -> func.HttpResponse:
+        from router.api.openapi import openapi_document
+
+        gate = await app.gate()
+        try:
+            _, headers, _ = await gate.admit(req)
+            return gate.render(Reply(body=openapi_document()), headers)
+        except Exception as error:
+            return gate.render(refusal(error, "OpenApi"), {})
+
+    return openapi
+
+
+def _fallback(app: App) -> Endpoint:
+    async def fallback(req: func.HttpRequest) -> func.HttpResponse:
+        gate = await app.gate()
+        headers: dict[str, str] = {}
+        try:
+            _, seen, target = await gate.admit(req)
+            headers = dict(seen)
+            raise _unknown(req.method or "", target.path)
+        except Exception as error:
+            return gate.render(refusal(error, "Fallback"), headers)
+
+    return fallback
+
+
+def _unknown(method: str, path: str) -> RouterError:
+    allowed = sorted({operation.method for operation in OPERATIONS if _matches(operation, path)})
+    if allowed:
+        message = f"{method} is not allowed here; allowed: {', '.join(allowed)}."
+        return RouterError("MethodNotAllowed", message, 405, headers={"Allow": ", ".join(allowed)})
+    return NotFound("Route", path)
+
+
+def _matches(operation: Operation, path: str) -> bool:
+    segments, template = path.strip("/").split("/"), operation.route.split("/")
+    if len(segments) != len(template):
+        return False
+    for given, wanted in zip(segments, template, strict=True):
+        if not wanted.startswith("{"):
+            if given.lower() != wanted.lower():
+                return False
+        elif not given or not given.endswith(wanted.partition("}")[2]):
+            return False
+    return True

@@ -1,0 +1,137 @@
+"""The one way into every operation: authenticate, check, call its handler, answer, count (contract 1, 2, 7)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import azure.functions as func
+
+from router.api.auth.authenticate import Authenticator, Caller
+from router.api.auth.ratelimit import RateLimiter
+from router.api.auth.target import RequestTarget, TargetReader
+from router.api.call import Call, Reply, parse_ids, parse_query
+from router.api.handlers import HANDLERS
+from router.api.wire.documents import json_bytes
+from router.api.wire.parse import MAX_BODY_BYTES
+from router.api.wire.query import parse_api_version
+from router.errors import Busy, RouterError, TooLarge
+from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
+from router.service.parts import Parts
+from router.storage.port import StorageUnavailable
+from router.telemetry import tracing
+from router.telemetry.requests import count_request
+
+_log = logging.getLogger(__name__)
+
+_JSON: Final = "application/json"
+_SAFE_HEADERS: Final = {
+    "api-supported-versions": SUPPORTED_VERSIONS_HEADER,
+    "x-content-type-options": "nosniff",
+    "strict-transport-security": "max-age=31536000; includeSubDomains",
+    "cache-control": "no-store",
+}
+
+
+@dataclass
+class Gate:
+    """What stands before the handlers."""
+
+    parts: Parts
+    authenticator: Authenticator
+    limiter: RateLimiter
+    targets: TargetReader
+    token_keys: tuple[str, ...]
+    secrets: Any
+
+    async def serve(self, operation: Operation, request: func.HttpRequest) -> func.HttpResponse:
+        """Answers one request of an operation and counts it, whatever the outcome."""
+        started = time.perf_counter()
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        target = self.targets.read(request.url, headers)
+        query = parse_query(target.query)
+        status = 500
+        try:
+            with tracing.span(operation.name, parent_traceparent=headers.get("traceparent")) as span:
+                reply = await self._reply(operation, request, headers, target, query)
+                status = reply.status
+                if status >= 500:
+                    span.fail(f"answered {status}")
+                return self.render(reply, headers)
+        finally:
+            asked = next((value for name, value in query.items() if name.lower() == "api-version"), None)
+            count_request(operation.name, asked, status, time.perf_counter() - started)
+
+    async def admit(self, request: func.HttpRequest) -> tuple[Caller, Mapping[str, str], RequestTarget]:
+        """Only authentication and the rate limit: for what is not an operation. Raises RouterError."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        target = self.targets.read(request.url, headers)
+        caller = await self._authenticate(request, headers, target)
+        return caller, headers, target
+
+    def render(self, reply: Reply, headers: Mapping[str, str]) -> func.HttpResponse:
+        answered = {**_SAFE_HEADERS, "x-ms-request-id": self.parts.ids.guid(), **reply.headers}
+        if "x-ms-client-request-id" in headers:
+            answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
+        if reply.body is None:
+            return func.HttpResponse(status_code=reply.status, headers=answered)
+        return func.HttpResponse(
+            json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=_JSON, charset="utf-8"
+        )
+
+    async def _reply(
+        self,
+        operation: Operation,
+        request: func.HttpRequest,
+        headers: Mapping[str, str],
+        target: RequestTarget,
+        query: Mapping[str, str],
+    ) -> Reply:
+        try:
+            await self._authenticate(request, headers, target)
+            call = Call(
+                operation=operation,
+                parts=self.parts,
+                api_version=parse_api_version(query),
+                ids=parse_ids(operation, target.path),
+                query=query,
+                headers=headers,
+                body=request.get_body(),
+                token_keys=self.token_keys,
+                secrets=self.secrets,
+            )
+            return await HANDLERS[operation.name](call)
+        except Exception as error:
+            return refusal(error, operation.name)
+
+    async def _authenticate(
+        self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
+    ) -> Caller:
+        body = request.get_body()
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted.")
+        now = self.parts.clock.now()
+        caller = await self.authenticator.authenticate(
+            request.method or "", target.value, target.known, headers, body, now
+        )
+        self.limiter.check(caller.id, now)
+        return caller
+
+
+def refusal(error: Exception, what: str) -> Reply:
+    """The answer to a failed request. What is not one of the router's errors is a plain 500, told in the log."""
+    if isinstance(error, StorageUnavailable):
+        _log.warning("Storage did not answer: %s", error, extra={"operation": what})
+        error = Busy("Storage did not answer. Try again.")
+    if not isinstance(error, RouterError):
+        _log.error("Unhandled error", exc_info=error, extra={"operation": what})
+        error = RouterError("InternalServerError", "The router failed. The log tells why.", 500)
+    headers = {**error.headers, "x-ms-error-code": error.code}
+    return Reply(error.status, error.to_wire(), headers)
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text[:256] if 32 <= ord(letter) < 127)

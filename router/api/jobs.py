@@ -1,0 +1,90 @@
+"""Handlers of jobs and their assignments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.api.call import Call, Reply, resource_headers
+from router.api.wire import apply, documents
+from router.api.wire.parse import parse_options, parse_patch
+from router.api.wire.query import read_job_list
+from router.models.jobs import (
+    CancelJobOptions,
+    CloseJobOptions,
+    CompleteJobOptions,
+    JobRecord,
+    ReclassifyJobOptions,
+    UnassignJobOptions,
+)
+from router.service import job_api, waiting_api
+
+
+async def upsert(call: Call) -> Reply:
+    patch = parse_patch(call.body, call.content_type)
+    record, created = await job_api.upsert(
+        call.parts, call.id, lambda current: apply.job_input(current, patch), call.check
+    )
+    return _reply(record, 201 if created else 200)
+
+
+async def get(call: Call) -> Reply:
+    return _reply(await job_api.get(call.parts, call.id))
+
+
+async def delete(call: Call) -> Reply:
+    await job_api.delete(call.parts, call.id)
+    return Reply(204)
+
+
+async def list_page(call: Call) -> Reply:
+    request = read_job_list(call.query, call.operation, call.token_keys)
+    found, after = await job_api.page(call.parts, request.filter, request.size, request.position)
+    items = [documents.render_job(record) for record in found]
+    return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
+
+
+async def position(call: Call) -> Reply:
+    figures = await waiting_api.position(call.parts, call.id)
+    return Reply(
+        body={
+            "jobId": figures.job_id,
+            "position": figures.position,
+            "queueId": figures.queue_id,
+            "queueLength": figures.queue_length,
+            "estimatedWaitTimeMinutes": float(figures.estimated_wait_minutes),
+        }
+    )
+
+
+async def reclassify(call: Call) -> Reply:
+    parse_options(call.body, call.content_type, ReclassifyJobOptions)
+    await job_api.reclassify(call.parts, call.id)
+    return Reply(body={})
+
+
+async def cancel(call: Call) -> Reply:
+    await job_api.cancel(call.parts, call.id, parse_options(call.body, call.content_type, CancelJobOptions))
+    return Reply(body={})
+
+
+async def complete(call: Call) -> Reply:
+    options = parse_options(call.body, call.content_type, CompleteJobOptions)
+    await job_api.complete(call.parts, call.id, call.ids[1], options)
+    return Reply(body={})
+
+
+async def close(call: Call) -> Reply:
+    options = parse_options(call.body, call.content_type, CloseJobOptions)
+    await job_api.close(call.parts, call.id, call.ids[1], options)
+    return Reply(body={})
+
+
+async def unassign(call: Call) -> Reply:
+    options = parse_options(call.body, call.content_type, UnassignJobOptions)
+    count = await job_api.unassign(call.parts, call.id, call.ids[1], options)
+    body: dict[str, Any] = {"jobId": call.id, "unassignmentCount": count}
+    return Reply(body=body)
+
+
+def _reply(record: JobRecord, status: int = 200) -> Reply:
+    return Reply(status, documents.render_job(record), resource_headers(record.etag, record.modified))

@@ -1,0 +1,87 @@
+"""Handlers of policies and queues."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from router.api.call import Call, Reply, resource_headers
+from router.api.wire import apply, documents
+from router.api.wire.parse import parse_patch
+from router.api.wire.query import read_list
+from router.rules.check import check_rules
+from router.rules.secrets import seal_secrets
+from router.service import resource_api, waiting_api
+from router.storage.resources import Resource
+
+Document = dict[str, Any]
+Handler = Callable[[Call], Awaitable[Reply]]
+
+_RENDER: dict[str, Callable[[str, str, Document], Document]] = {
+    "DistributionPolicy": documents.render_distribution_policy,
+    "ClassificationPolicy": documents.render_classification_policy,
+    "ExceptionPolicy": documents.render_exception_policy,
+    "Queue": documents.render_queue,
+}
+
+
+def _build(call: Call, current: Document | None, patch: Document) -> Document:
+    match call.operation.resource:
+        case "DistributionPolicy":
+            document = apply.distribution_policy_document(current, patch)
+        case "ClassificationPolicy":
+            document = apply.classification_policy_document(current, patch)
+        case "ExceptionPolicy":
+            return apply.exception_policy_document(current, patch, call.parts.ids.guid)
+        case _:
+            return apply.queue_document(current, patch)
+    check_rules(document)
+    context = f"{call.operation.resource}/{call.id}"
+    return seal_secrets(document, call.secrets, context, current)
+
+
+async def upsert(call: Call) -> Reply:
+    patch = parse_patch(call.body, call.content_type)
+    resource, created = await resource_api.upsert(
+        call.parts,
+        call.operation.resource,
+        call.id,
+        lambda current: _build(call, current, patch),
+        call.check,
+    )
+    return _reply(resource, 201 if created else 200)
+
+
+async def get(call: Call) -> Reply:
+    return _reply(await resource_api.get(call.parts, call.operation.resource, call.id))
+
+
+async def delete(call: Call) -> Reply:
+    await resource_api.delete(call.parts, call.operation.resource, call.id)
+    return Reply(204)
+
+
+async def list_page(call: Call) -> Reply:
+    request = read_list(call.query, call.operation, call.token_keys)
+    found, after = await resource_api.page(call.parts, call.operation.resource, request.size, request.position)
+    items = [_RENDER[one.kind](one.id, one.etag, dict(one.document)) for one in found]
+    return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
+
+
+async def queue_statistics(call: Call) -> Reply:
+    figures = await waiting_api.statistics(call.parts, call.id)
+    body: Document = {
+        "queueId": figures.queue_id,
+        "length": figures.length,
+        "estimatedWaitTimeMinutes": {
+            str(priority): float(minutes) for priority, minutes in sorted(figures.estimated_wait_minutes.items())
+        },
+    }
+    if figures.longest_wait_minutes is not None:
+        body["longestJobWaitTimeMinutes"] = figures.longest_wait_minutes
+    return Reply(body=body)
+
+
+def _reply(resource: Resource, status: int = 200) -> Reply:
+    body = _RENDER[resource.kind](resource.id, resource.etag, dict(resource.document))
+    return Reply(status, body, resource_headers(resource.etag, resource.modified))

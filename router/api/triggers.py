@@ -1,0 +1,72 @@
+"""The Event Grid functions, which wake reconciliation, and the timer function, which runs due deadlines."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import azure.functions as func
+
+from router.events.receive import read_event
+from router.service import wake
+from router.service.deadline_runner import DeadlineRunner
+from router.service.parts import Parts
+from router.telemetry import tracing
+
+_log = logging.getLogger(__name__)
+
+#: Events handled at once by one process: a flood waits its turn here instead of in storage.
+_CONCURRENT: Final = 32
+
+Waker = Callable[[Parts, str, str], Awaitable[None]]
+
+
+class App(Protocol):
+    """What the functions need of the composition root."""
+
+    async def parts(self) -> Parts: ...
+
+    async def deadlines(self) -> DeadlineRunner: ...
+
+
+def triggers(app: App) -> func.Blueprint:
+    """A blueprint with the functions that no client calls."""
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
+    slots = asyncio.Semaphore(_CONCURRENT)
+
+    async def handle(event: func.EventGridEvent, of_worker: bool, waker: Waker) -> None:
+        found = read_event(event)
+        if found is None:
+            return  # of another origin
+        target = found.worker_id if of_worker else found.job_id
+        if target is None:
+            return
+        parts = await app.parts()
+        async with slots:
+            with tracing.span(f"event {found.name}", parent_traceparent=found.traceparent):
+                await waker(parts, found.event_id, target)
+
+    @blueprint.function_name("OnJobEvent")
+    @blueprint.event_grid_trigger(arg_name="event")
+    async def on_job_event(event: func.EventGridEvent) -> None:
+        await handle(event, False, wake.on_job_event)
+
+    @blueprint.function_name("OnWorkerEvent")
+    @blueprint.event_grid_trigger(arg_name="event")
+    async def on_worker_event(event: func.EventGridEvent) -> None:
+        await handle(event, True, wake.on_worker_event)
+
+    @blueprint.function_name("OnExceptionEvent")
+    @blueprint.event_grid_trigger(arg_name="event")
+    async def on_exception_event(event: func.EventGridEvent) -> None:
+        await handle(event, False, wake.on_exception_event)
+
+    @blueprint.function_name("OnDeadlines")
+    @blueprint.timer_trigger(arg_name="timer", schedule="* * * * * *", run_on_startup=False, use_monitor=False)
+    async def on_deadlines(timer: func.TimerRequest) -> None:
+        runner = await app.deadlines()
+        await runner.tick()
+
+    return blueprint

@@ -1,0 +1,50 @@
+"""Handlers of workers and their offers."""
+
+from __future__ import annotations
+
+from router.api.call import Call, Reply, resource_headers
+from router.api.wire import apply, documents
+from router.api.wire.parse import parse_options, parse_patch
+from router.api.wire.query import read_worker_list
+from router.models.workers import DeclineJobOfferOptions, WorkerRecord
+from router.service import worker_api
+
+
+async def upsert(call: Call) -> Reply:
+    patch = parse_patch(call.body, call.content_type)
+    record, created = await worker_api.upsert(
+        call.parts, call.id, lambda current: apply.worker_input(current, patch, call.api_version), call.check
+    )
+    return _reply(call, record, 201 if created else 200)
+
+
+async def get(call: Call) -> Reply:
+    return _reply(call, await worker_api.get(call.parts, call.id))
+
+
+async def delete(call: Call) -> Reply:
+    await worker_api.delete(call.parts, call.id)
+    return Reply(204)
+
+
+async def list_page(call: Call) -> Reply:
+    request = read_worker_list(call.query, call.operation, call.token_keys)
+    found, after = await worker_api.page(call.parts, request.filter, request.size, request.position)
+    items = [documents.render_worker(record, call.api_version) for record in found]
+    return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
+
+
+async def accept(call: Call) -> Reply:
+    job_id, assignment_id = await worker_api.accept(call.parts, call.id, call.ids[1])
+    return Reply(body={"assignmentId": assignment_id, "jobId": job_id, "workerId": call.id})
+
+
+async def decline(call: Call) -> Reply:
+    options = parse_options(call.body, call.content_type, DeclineJobOfferOptions)
+    await worker_api.decline(call.parts, call.id, call.ids[1], options.retry_offer_at)
+    return Reply(body={})
+
+
+def _reply(call: Call, record: WorkerRecord, status: int = 200) -> Reply:
+    body = documents.render_worker(record, call.api_version)
+    return Reply(status, body, resource_headers(record.etag, record.modified))

@@ -1,0 +1,136 @@
+"""The composition root: settings, clients and stores, built once, on first use."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import azure.functions as func
+
+from router import settings as settings_module
+from router.api.functions import http_functions
+from router.api.triggers import triggers
+from router.settings import Settings, SettingsError
+
+_log = logging.getLogger(__name__)
+
+
+class RouterApp:
+    """One router process. Nothing is read or connected before the first call."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self._settings = settings
+        self._lock: asyncio.Lock | None = None
+        self._gate: Any = None
+        self._parts: Any = None
+        self._runner: Any = None
+
+    async def parts(self) -> Any:
+        await self._ready()
+        return self._parts
+
+    async def gate(self) -> Any:
+        await self._ready()
+        return self._gate
+
+    async def deadlines(self) -> Any:
+        await self._ready()
+        return self._runner
+
+    async def health(self) -> tuple[bool, str]:
+        """Whether storage answers and the app is ready; the message names what is wrong, never a value."""
+        try:
+            await self._ready()
+            await self._parts.tables.ready()
+        except SettingsError as error:
+            return False, str(error)
+        except Exception as error:
+            _log.warning("Not ready: %s", error)
+            return False, "Storage does not answer."
+        return True, "ready"
+
+    async def _ready(self) -> None:
+        if self._runner is not None:
+            return
+        if self._lock is None:
+            self._lock = asyncio.Lock()
+        async with self._lock:
+            if self._runner is None:
+                await self._build()
+
+    async def _build(self) -> None:
+        # Imported here: indexing the functions must stay cheap.
+        from router.api.auth.authenticate import Authenticator
+        from router.api.auth.entra import EntraTokens
+        from router.api.auth.hmac import AccessKeys
+        from router.api.auth.ratelimit import RateLimiter
+        from router.api.auth.target import TargetReader
+        from router.api.gate import Gate
+        from router.clock import SystemClock
+        from router.events.envelope import EventSchema
+        from router.events.publisher import EventPublisher
+        from router.events.topic import Topic
+        from router.ids import Ids
+        from router.rules.engine import RuleEngine
+        from router.rules.http.client import RuleHttpClient
+        from router.rules.secrets import SecretBox
+        from router.service.deadline_runner import DeadlineRunner
+        from router.service.parts import Parts
+        from router.telemetry.setup import configure
+
+        settings = self._settings or settings_module.load()
+        configure(settings.applicationinsights_connection_string)
+        ids = Ids()
+        topic = Topic(settings.eventgrid_endpoint, key=settings.eventgrid_key, client_id=settings.client_id)
+        schema = EventSchema.CLOUD_EVENTS if settings.eventgrid_schema == "CloudEvents" else EventSchema.EVENT_GRID
+        secrets = SecretBox(settings.secrets_key) if settings.secrets_key else None
+        http = RuleHttpClient(
+            allow_private_networks=settings.rules_allow_private_networks,
+            allow_http_loopback=settings.rules_allow_http_loopback,
+            jitter=ids.fraction,
+        )
+        parts = Parts(
+            tables=_tables(settings),
+            clock=SystemClock(),
+            ids=ids,
+            publisher=EventPublisher(topic, schema=schema, jitter=ids.fraction),
+            rules=RuleEngine(http, secrets),
+        )
+        await parts.tables.ready()
+        entra = (
+            EntraTokens(settings.entra_tenant_id, settings.entra_audiences, authority=settings.entra_authority)
+            if settings.entra_tenant_id
+            else None
+        )
+        self._parts = parts
+        self._gate = Gate(
+            parts=parts,
+            authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
+            limiter=RateLimiter(settings.rate_limit),
+            targets=TargetReader(on_app_service=settings.on_app_service),
+            token_keys=settings.access_keys or (settings.entra_tenant_id or "",),
+            secrets=secrets,
+        )
+        self._runner = DeadlineRunner(parts)
+
+
+def _tables(settings: Settings) -> Any:
+    from router.storage.azure import AzureTables
+
+    if settings.tables_connection_string:
+        return AzureTables.from_connection_string(settings.tables_connection_string, settings.tables_prefix)
+    from azure.identity.aio import DefaultAzureCredential
+
+    credential = DefaultAzureCredential(managed_identity_client_id=settings.client_id)
+    assert settings.tables_endpoint is not None
+    return AzureTables.from_endpoint(settings.tables_endpoint, credential, settings.tables_prefix)
+
+
+def create_app(settings: Settings | None = None) -> func.FunctionApp:
+    """The function app with all its functions."""
+    router = RouterApp(settings)
+    app = func.FunctionApp()
+    app.register_functions(http_functions(router))
+    app.register_functions(triggers(router))
+    return app

@@ -1,0 +1,93 @@
+"""The rule engines behind one door: static, directMap, expression, function, webhook (contract section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from router.models.rules import (
+    DirectMapRouterRule,
+    ExpressionRouterRule,
+    FunctionRouterRule,
+    RouterRule,
+    ScoringRuleOptions,
+    StaticRouterRule,
+    WebhookRouterRule,
+)
+from router.models.selectors import RouterWorkerSelector
+from router.rules import results
+from router.rules.failure import RuleFailure
+from router.rules.http.client import RuleHttpClient
+from router.rules.powerfx import PowerFxError
+from router.rules.powerfx import evaluate as evaluate_power_fx
+from router.rules.secrets import SecretBox, open_secrets
+
+
+class RuleEngine:
+    """Evaluates rules. Every failure is a RuleFailure that says why, without secrets."""
+
+    def __init__(self, http: RuleHttpClient, secrets: SecretBox | None) -> None:
+        self._http = http
+        self._secrets = secrets
+
+    async def value(self, rule: RouterRule, labels: Mapping[str, Any], context: str) -> Any:
+        """What the rule yields for a job's labels. `context` names the policy that holds the rule."""
+        return await self._evaluate(rule, {"job": dict(labels)}, dict(labels), context)
+
+    async def scores(
+        self,
+        rule: RouterRule,
+        job_labels: Mapping[str, Any],
+        selectors: Sequence[RouterWorkerSelector],
+        workers: Sequence[Mapping[str, Any]],
+        options: ScoringRuleOptions,
+        context: str,
+    ) -> list[float]:
+        """One score a worker, in the same order; in batches where the policy says so."""
+        given: dict[str, Any] = {}
+        if "jobLabels" in options.scoring_parameters:
+            given["job"] = dict(job_labels)
+        if "workerSelectors" in options.scoring_parameters:
+            given["selectors"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in selectors]
+        found: list[float] = []
+        if not options.is_batch_scoring_enabled:
+            for worker in workers:
+                payload = {**given, "worker": dict(worker)}
+                found.append(results.as_score(await self._evaluate(rule, payload, payload, context)))
+            return found
+        for start in range(0, len(workers), options.batch_size):
+            batch = [dict(worker) for worker in workers[start : start + options.batch_size]]
+            payload = {**given, "workers": batch}
+            found += results.as_scores(await self._evaluate(rule, payload, payload, context), len(batch))
+        return found
+
+    async def _evaluate(self, rule: RouterRule, payload: dict[str, Any], mapped: dict[str, Any], context: str) -> Any:
+        match rule:
+            case StaticRouterRule():
+                return rule.value
+            case DirectMapRouterRule():
+                return mapped
+            case ExpressionRouterRule():
+                try:
+                    return evaluate_power_fx(rule.expression, payload)
+                except PowerFxError as error:
+                    raise RuleFailure("ExpressionFailed", f"The expression failed: {error}") from error
+            case FunctionRouterRule():
+                opened = self._opened(rule, context)
+                return await self._http.post_function(opened.function_uri, opened.credential, payload)
+            case WebhookRouterRule():
+                opened = self._opened(rule, context)
+                credential = opened.client_credential
+                if opened.webhook_uri is None:
+                    raise RuleFailure("WebhookMissing", "The webhook rule has no webhookUri.")
+                return await self._http.post_webhook(
+                    opened.webhook_uri,
+                    opened.authorization_server_uri,
+                    credential.client_id if credential else None,
+                    credential.client_secret if credential else None,
+                    payload,
+                )
+
+    def _opened(self, rule: Any, context: str) -> Any:
+        document = rule.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return type(rule).model_validate(open_secrets(document, self._secrets, context))

@@ -1,0 +1,114 @@
+"""Running what has come due: taken shard by shard, at its time, concurrently and bounded.
+
+Rows due within the next second are waited for, so the error is milliseconds. A row that fails stays, as a copy with
+back-off; it never stops the others. Several instances may do this at once: every handler is idempotent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from router.service import exceptions, reconcile, settle
+from router.service.parts import Parts
+from router.storage.deadlines import SHARDS, Deadline, backoff
+from router.telemetry import routing as metrics
+from router.telemetry import tracing
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Parts, Deadline], Awaitable[None]]
+
+#: How far a tick looks ahead; the next tick comes after it.
+_AHEAD: Final = timedelta(seconds=1)
+_TAKEN_AT_ONCE: Final = 1000
+_CONCURRENT: Final = 48
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due),
+    "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due),
+    "offer": lambda parts, it: reconcile.expire_offers(parts, it.target),
+    "selectors": lambda parts, it: reconcile.expire_selectors(parts, it.target),
+    "schedule": lambda parts, it: reconcile.drive_job(parts, it.target),
+    "retry": lambda parts, it: reconcile.drive_job(parts, it.target),
+    "close": lambda parts, it: reconcile.close_due(parts, it.target),
+    "wait": lambda parts, it: exceptions.fire_wait_rules(parts, it.target),
+    "life": lambda parts, it: reconcile.end_life(parts, it.target),
+    "idle": lambda parts, it: reconcile.deregister_idle(parts, it.target),
+}
+
+
+class DeadlineRunner:
+    """The due deadlines of all shards, as one process sees them."""
+
+    def __init__(self, parts: Parts, concurrent: int = _CONCURRENT) -> None:
+        self._parts = parts
+        self._slots = asyncio.Semaphore(concurrent)
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._done: list[Deadline] = []
+
+    async def tick(self) -> None:
+        """Starts everything that is due within the next second and returns when it is done, or after about a
+        second: what takes longer goes on."""
+        started = self._parts.clock.now()
+        found = await asyncio.gather(
+            *(self._parts.deadlines.due(shard, started + _AHEAD, _TAKEN_AT_ONCE) for shard in range(SHARDS))
+        )
+        for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
+            place = (deadline.partition, deadline.row)
+            if place not in self._running:
+                self._running[place] = asyncio.create_task(self._run(deadline, place))
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=_AHEAD.total_seconds())
+        await self._sweep()
+
+    async def drain(self) -> None:
+        """Waits for everything that has been started."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+        await self._sweep()
+
+    async def _run(self, deadline: Deadline, place: tuple[str, str]) -> None:
+        try:
+            wait = (deadline.due - self._parts.clock.now()).total_seconds()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            async with self._slots:
+                await self._handle(deadline)
+        finally:
+            self._running.pop(place, None)
+
+    async def _handle(self, deadline: Deadline) -> None:
+        metrics.record_deadline_lag(max((self._parts.clock.now() - deadline.due).total_seconds(), 0.0))
+        try:
+            with tracing.span(f"deadline {deadline.kind}"):
+                handler = HANDLERS.get(deadline.kind)
+                if handler is not None:
+                    await handler(self._parts, deadline)
+            self._done.append(deadline)
+        except Exception:
+            _log.exception(
+                "A deadline failed and is tried again",
+                extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
+            )
+            await self._put_off(deadline)
+
+    async def _put_off(self, deadline: Deadline) -> None:
+        try:
+            later = self._parts.clock.now() + backoff(deadline.attempt)
+            await self._parts.deadlines.put_off(deadline, later)
+        except Exception:
+            _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)
+
+    async def _sweep(self) -> None:
+        """Removes what is done, many rows a transaction."""
+        done, self._done = self._done, []
+        if not done:
+            return
+        try:
+            await self._parts.deadlines.remove(done)
+        except Exception:
+            self._done.extend(done)
+            _log.warning("Done deadlines could not be removed yet", exc_info=True)

@@ -1,0 +1,25 @@
+"""What an event wakes: one of the two reconciliations, or the actions of an exception rule (design section 1)."""
+
+from __future__ import annotations
+
+from router.service import exceptions, reconcile
+from router.service.parts import Parts
+
+
+async def on_job_event(parts: Parts, event_id: str, job_id: str) -> None:
+    """The job may need another worker, or its next step."""
+    parts.outbox.seen(event_id)
+    if not parts.outbox.followed(event_id):
+        await reconcile.drive_job(parts, job_id)
+
+
+async def on_worker_event(parts: Parts, event_id: str, worker_id: str) -> None:
+    """The worker may be able to take something."""
+    parts.outbox.seen(event_id)
+    await reconcile.drive_worker(parts, worker_id)
+
+
+async def on_exception_event(parts: Parts, event_id: str, job_id: str) -> None:
+    """An exception rule has fired: its actions are to be run."""
+    parts.outbox.seen(event_id)
+    await exceptions.run_actions(parts, job_id)

@@ -1,0 +1,193 @@
+"""The settings, read in one place from the environment: typed, and refused by name when missing or malformed."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its name, what it is for, and whether the app needs it (alone or as one of a pair)."""
+
+    name: str
+    purpose: str
+    required: bool = False
+    secret: bool = False
+
+
+SETTINGS: Final = (
+    Setting(
+        "ROUTER_TABLES_CONNECTION_STRING",
+        "Connection string of the storage account of the tables",
+        secret=True,
+    ),
+    Setting(
+        "ROUTER_TABLES_ENDPOINT",
+        "Table endpoint, for managed identity (instead of a connection string)",
+    ),
+    Setting("ROUTER_TABLES_PREFIX", "Put before table names, so that several routers share an account"),
+    Setting("ROUTER_ACCESS_KEYS", "One or two access keys, base64, comma-separated", required=True, secret=True),
+    Setting("ROUTER_EVENTGRID_ENDPOINT", "Endpoint of the Event Grid custom topic", required=True),
+    Setting("ROUTER_EVENTGRID_KEY", "Key of the topic; without it managed identity is used", secret=True),
+    Setting("ROUTER_EVENTGRID_SCHEMA", "Schema of the topic: EventGrid (default) or CloudEvents"),
+    Setting("ROUTER_ENTRA_TENANT_ID", "Tenant whose Microsoft Entra ID tokens are accepted (with the audience)"),
+    Setting("ROUTER_ENTRA_AUDIENCE", "Audience that those tokens must name; several are comma-separated"),
+    Setting("ROUTER_ENTRA_AUTHORITY", "Authority of the tenant; default https://login.microsoftonline.com"),
+    Setting("ROUTER_SECRETS_KEY", "32 bytes, base64: encrypts secrets in policies; several for rotation", secret=True),
+    Setting("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS", "true: function and webhook rules may call private addresses"),
+    Setting("ROUTER_RULES_ALLOW_HTTP_LOOPBACK", "true: rules may call http on loopback (development only)"),
+    Setting("ROUTER_RATE_LIMIT", "Requests per 10 s, access key and instance; 0 (default): no limit"),
+    Setting(
+        "APPLICATIONINSIGHTS_CONNECTION_STRING",
+        "Where metrics, traces and logs go; without it nothing is sent",
+        secret=True,
+    ),
+    Setting("AZURE_CLIENT_ID", "Client id of the user-assigned identity, where there are several"),
+)
+
+
+class SettingsError(Exception):
+    """Settings are missing or malformed; the message names each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings as values."""
+
+    tables_connection_string: str | None
+    tables_endpoint: str | None
+    tables_prefix: str
+    access_keys: tuple[str, ...]
+    eventgrid_endpoint: str
+    eventgrid_key: str | None
+    eventgrid_schema: str
+    entra_tenant_id: str | None
+    entra_audiences: tuple[str, ...]
+    entra_authority: str
+    secrets_key: str | None
+    rules_allow_private_networks: bool
+    rules_allow_http_loopback: bool
+    rate_limit: int
+    applicationinsights_connection_string: str | None
+    client_id: str | None
+    on_app_service: bool
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the environment. Raises SettingsError, which names every setting that is wrong."""
+    reader = _Reader(os.environ if environment is None else environment)
+    settings = Settings(
+        tables_connection_string=reader.connection_string("ROUTER_TABLES_CONNECTION_STRING"),
+        tables_endpoint=reader.url("ROUTER_TABLES_ENDPOINT"),
+        tables_prefix=reader.prefix("ROUTER_TABLES_PREFIX"),
+        access_keys=reader.keys("ROUTER_ACCESS_KEYS", most=2),
+        eventgrid_endpoint=reader.url("ROUTER_EVENTGRID_ENDPOINT") or "",
+        eventgrid_key=reader.text("ROUTER_EVENTGRID_KEY"),
+        eventgrid_schema=reader.one_of("ROUTER_EVENTGRID_SCHEMA", ("EventGrid", "CloudEvents")),
+        entra_tenant_id=reader.text("ROUTER_ENTRA_TENANT_ID"),
+        entra_audiences=tuple(reader.list("ROUTER_ENTRA_AUDIENCE")),
+        entra_authority=reader.url("ROUTER_ENTRA_AUTHORITY") or "https://login.microsoftonline.com",
+        secrets_key=reader.secrets_key("ROUTER_SECRETS_KEY"),
+        rules_allow_private_networks=reader.flag("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS"),
+        rules_allow_http_loopback=reader.flag("ROUTER_RULES_ALLOW_HTTP_LOOPBACK"),
+        rate_limit=reader.count("ROUTER_RATE_LIMIT"),
+        applicationinsights_connection_string=reader.text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        client_id=reader.text("AZURE_CLIENT_ID"),
+        on_app_service=reader.text("WEBSITE_INSTANCE_ID") is not None,
+    )
+    if not settings.tables_connection_string and not settings.tables_endpoint:
+        reader.wrong("ROUTER_TABLES_CONNECTION_STRING", "is missing (or set ROUTER_TABLES_ENDPOINT)")
+    if not settings.eventgrid_endpoint:
+        reader.wrong("ROUTER_EVENTGRID_ENDPOINT", "is missing")
+    if not settings.access_keys and not (settings.entra_tenant_id and settings.entra_audiences):
+        reader.wrong("ROUTER_ACCESS_KEYS", "is missing")
+    if bool(settings.entra_tenant_id) != bool(settings.entra_audiences):
+        reader.wrong("ROUTER_ENTRA_AUDIENCE", "and ROUTER_ENTRA_TENANT_ID go together: one of them is missing")
+    if reader.problems:
+        raise SettingsError("Wrong settings: " + "; ".join(reader.problems) + ".")
+    return settings
+
+
+class _Reader:
+    """Reads values and collects what is wrong with them."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.problems: list[str] = []
+
+    def wrong(self, name: str, what: str) -> None:
+        problem = f"{name} {what}"
+        if not any(known.startswith(f"{name} ") for known in self.problems):
+            self.problems.append(problem)
+
+    def text(self, name: str) -> str | None:
+        return (self._environment.get(name) or "").strip() or None
+
+    def list(self, name: str) -> list[str]:
+        return [part.strip() for part in (self.text(name) or "").split(",") if part.strip()]
+
+    def url(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+            self.wrong(name, f"must be an http(s) URL, not '{value}'")
+        return value
+
+    def connection_string(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and "AccountName=" not in value and "UseDevelopmentStorage=true" not in value:
+            self.wrong(name, "must be a storage connection string (AccountName=...;AccountKey=...)")
+        return value
+
+    def prefix(self, name: str) -> str:
+        value = self.text(name) or ""
+        if value and not (value.isascii() and value.isalnum() and value[0].isalpha() and len(value) <= 40):
+            self.wrong(name, "must be at most 40 ASCII letters and digits, a letter first")
+        return value
+
+    def keys(self, name: str, most: int) -> tuple[str, ...]:
+        keys = self.list(name)
+        if len(keys) > most:
+            self.wrong(name, f"must have at most {most} keys, not {len(keys)}")
+        for number, value in enumerate(keys, 1):
+            if len(_decoded(value) or b"") < 16:
+                self.wrong(name, f"has a key {number} that is not base64 of at least 16 bytes")
+        return tuple(keys)
+
+    def secrets_key(self, name: str) -> str | None:
+        for number, value in enumerate(self.list(name), 1):
+            if len(_decoded(value) or b"") != 32:
+                self.wrong(name, f"has a key {number} that is not base64 of 32 bytes")
+        return self.text(name)
+
+    def flag(self, name: str) -> bool:
+        value = (self.text(name) or "false").lower()
+        if value not in ("true", "false", "1", "0"):
+            self.wrong(name, f"must be true or false, not '{value}'")
+        return value in ("true", "1")
+
+    def one_of(self, name: str, values: tuple[str, ...]) -> str:
+        value = self.text(name) or values[0]
+        found = next((one for one in values if one.lower() == value.lower()), None)
+        if found is None:
+            self.wrong(name, f"must be one of {', '.join(values)}, not '{value}'")
+        return found or values[0]
+
+    def count(self, name: str) -> int:
+        value = self.text(name) or "0"
+        if not (value.isascii() and value.isdigit() and len(value) < 10):
+            self.wrong(name, f"must be a whole number, not '{value}'")
+            return 0
+        return int(value)
+
+
+def _decoded(value: str) -> bytes | None:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
