@@ -288,9 +288,21 @@ async def test_a_hundred_megabytes_are_cut_off(client: RuleHttpClient, endpoint:
     assert len(endpoint.requests) == 1
 
 
-async def test_the_limit_is_on_the_byte(endpoint: Endpoint) -> None:
+@pytest.mark.parametrize("announced", [True, False])
+async def test_the_limit_is_on_the_byte(endpoint: Endpoint, announced: bool) -> None:
+    def answers(body: bytes) -> Handler:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            response = web.StreamResponse()
+            if announced:
+                response.content_length = len(body)
+            await response.prepare(request)
+            await response.write(body)
+            return response
+
+        return handler
+
     async with make_client(limits=RuleHttpLimits(response_bytes=1000)) as client:
-        endpoint.answers = [answer(b" " * 999 + b"1"), answer(b" " * 1000 + b"1")]
+        endpoint.answers = [answers(b" " * 999 + b"1"), answers(b" " * 1000 + b"1")]
         assert await call(client, endpoint) == 1
         assert (await failure(client, endpoint.uri())).code == "RuleAnswerTooLong"
 
@@ -689,6 +701,14 @@ async def test_a_revoked_token_is_replaced_once(client: RuleHttpClient, webhook:
         await webhook.call(client)
     assert checked(raised.value).code == "RuleUnauthorized"
     assert (len(webhook.server.requests), len(webhook.endpoint.requests)) == (3, 5)
+
+
+async def test_a_fresh_token_that_is_refused_is_not_replaced(client: RuleHttpClient, webhook: Webhook) -> None:
+    webhook.endpoint.answers = [answer(1, 401)]
+    with pytest.raises(RuleCallError) as raised:
+        await webhook.call(client)
+    assert checked(raised.value).code == "RuleUnauthorized"
+    assert (len(webhook.server.requests), len(webhook.endpoint.requests)) == (1, 1)
 
 
 @pytest.mark.parametrize(

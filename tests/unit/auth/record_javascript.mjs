@@ -12,7 +12,7 @@ import { join } from "node:path";
 const VERSIONS = ["2.2.0", "2.3.0", "2.3.1", "2.4.0", "2.5.0"];
 const KEY = createHash("sha256").update("a key for tests").digest("base64");
 const IDS = [
-  "plain-id", "with space", "a:b", "a:cancel", "a/b", "#hash?mark", "quote'double\"", "tilde~bang!(round)*star",
+  "plain-id", "with space", "a:b", "a:cancel", "a/b", "mixed:!('*)~/&", "#hash?mark", "quote'double\"", "tilde~bang!(round)*star",
   "plus+and&equals=semi;comma,", "at@dollar$[square]{curly}|pipe^caret`", "Zürich 東京 😀",
   "100%", "a%20b", "back\\slash", "%2F",
 ];

@@ -21,6 +21,7 @@ IDS = [
     "a:b",
     "a:cancel",
     "a/b",
+    "mixed:!('*)~/&",
     "#hash?mark",
     "quote'double\"",
     "tilde~bang!(round)*star",

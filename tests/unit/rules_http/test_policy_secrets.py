@@ -198,6 +198,12 @@ def test_a_changed_token_is_refused(box: SecretBox) -> None:
             box.open(broken, "place")
 
 
+def test_the_key_decides_what_a_token_looks_like(box: SecretBox) -> None:
+    token, other = (box.seal("secret", "place") for box in (box, SecretBox(NEW_KEY)))
+    assert token == box.seal("secret", "place")
+    assert token.rpartition(":")[2] != other.rpartition(":")[2]
+
+
 def test_keys_rotate(box: SecretBox) -> None:
     old = box.seal("secret", "place")
     both = SecretBox(f"{NEW_KEY}, {KEY}")
