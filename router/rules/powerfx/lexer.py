@@ -28,6 +28,8 @@ _PUNCTUATION = {
     "%": "PERCENT", "!": "NOT", ".": "DOT", ",": "COMMA", ":": "COLON", "(": "LPAR", ")": "RPAR",
     "[": "LSQB", "]": "RSQB", "{": "LBRACE", "}": "RBRACE",
 }  # fmt: skip
+_BRACKETS = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+_MOST_OPEN = 300
 _WORDS = {
     "true": "TRUE", "false": "FALSE", "in": "IN", "exactin": "IN", "And": "AND", "Or": "OR", "Not": "NOT",
     "As": "AS",
@@ -45,7 +47,7 @@ _ISLAND_TEXT = re.compile(r'(?:[^"{}]|""|\{\{|\}\})*')
 
 def tokenise(text: str) -> Iterator[Lexeme]:
     """The lexemes of an expression, comments and white space left out."""
-    position, end, previous = 0, len(text), ""
+    position, end, previous, opened = 0, len(text), "", 0
     islands: list[int] = []  # open braces within each open island
     match_token = _TOKEN.match
     while position < end:
@@ -62,6 +64,9 @@ def tokenise(text: str) -> Iterator[Lexeme]:
             continue
         if kind == "PUNCT":
             kind = _PUNCTUATION[value]
+            opened += _BRACKETS.get(value, 0)
+            if opened > _MOST_OPEN:  # far more than any limit of depth lets through: stop early
+                raise PowerFxSyntaxError("the expression is nested too deeply", start, text)
             if islands:
                 if kind == "LBRACE":
                     islands[-1] += 1

@@ -14,8 +14,8 @@ class Limits:
     without one the steps alone bound the time: a step costs a microsecond or two.
     """
 
-    expression_length: int = 10_000
-    depth: int = 60
+    expression_length: int = 8_000
+    depth: int = 80
     steps: int = 200_000
     text_length: int = 100_000
     table_rows: int = 50_000

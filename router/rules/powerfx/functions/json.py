@@ -163,7 +163,7 @@ def read_json(text: str, f: Frame) -> Any:
     limits = f.budget.limits
     if len(text) > limits.json_length or _depth(text) > limits.json_depth:
         f.budget.text(limits.text_length + 1)
-    f.budget.spend(len(text) >> 1)
+    f.budget.spend(30 + (len(text) >> 1))
     try:
         return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse)
     except (ValueError, ArithmeticError, RecursionError):

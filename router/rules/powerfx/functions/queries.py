@@ -48,7 +48,7 @@ def _look_up(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     condition = predicate(compiler, node.args[1], row_scope)
     result = compiler.compile(node.args[2], row_scope) if len(node.args) > 2 else None
     run_result = result.run if result else None
-    run_rows, spend = rows.run, spend_on(node.args[1:])
+    run_rows, spend = rows.run, spend_on(node.args[1:2])
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
