@@ -11,7 +11,7 @@ import asyncio
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from router.events.envelope import (
     DEFAULT_SOURCE,
@@ -20,7 +20,7 @@ from router.events.envelope import (
     EventSchema,
     cut,
     envelope,
-    wire_size,
+    to_json,
 )
 from router.events.topic import NotAcceptable, TopicBusy, TopicRefused
 from router.models.events import PendingEvent
@@ -49,7 +49,7 @@ class PublishFailed(Exception):
 class EventTopic(Protocol):
     """Where events go (events/topic.py)."""
 
-    async def send(self, events: list[dict[str, Any]]) -> None: ...
+    async def send(self, events: Sequence[str], schema: EventSchema) -> None: ...
 
     async def close(self) -> None: ...
 
@@ -81,13 +81,12 @@ class _Call:
 class _Item:
     """One event on its way, and the calls that wait for it."""
 
-    __slots__ = ("calls", "id", "key", "size", "wire")
+    __slots__ = ("calls", "id", "key", "text")
 
-    def __init__(self, id: str, key: str, wire: dict[str, Any], size: int, call: _Call) -> None:
+    def __init__(self, id: str, key: str, text: str, call: _Call) -> None:
         self.id = id
         self.key = key
-        self.wire = wire
-        self.size = size
+        self.text = text
         self.calls = [call]
 
 
@@ -160,21 +159,21 @@ class EventPublisher:
 
     def _item(self, event: PendingEvent, key: str, call: _Call) -> _Item:
         wire = envelope(event, self._schema, self._source)
-        size = wire_size(wire)
-        if size > MAX_REQUEST_BYTES:
+        text = to_json(wire)
+        if len(text) > MAX_REQUEST_BYTES:
             wire = cut(wire)
             _log.warning(
                 "Event %s (%s of %s) has %d bytes, the topic takes %d: published without %s.",
                 event.id,
                 event.type,
                 event.subject,
-                size,
+                len(text),
                 MAX_REQUEST_BYTES,
                 ", ".join(wire["data"].get("truncated", ())),
                 extra={"event_id": event.id, "event_type": event.type},
             )
-            size = wire_size(wire)
-        return _Item(event.id, key, wire, size, call)
+            text = to_json(wire)
+        return _Item(event.id, key, text, call)
 
     async def _drain(self, lane: _Lane) -> None:
         batch: list[_Item] = []
@@ -194,7 +193,7 @@ class EventPublisher:
     async def _send(self, lane: _Lane, batch: list[_Item]) -> None:
         """Send and settle `batch`; where it cannot be accepted as a whole, its halves."""
         try:
-            await self._attempt([item.wire for item in batch])
+            await self._attempt([item.text for item in batch])
         except NotAcceptable as error:
             if len(batch) > 1:
                 middle = len(batch) // 2
@@ -211,21 +210,21 @@ class EventPublisher:
             self._failures = 0
             _settle(lane, batch, None)
 
-    async def _attempt(self, wires: list[dict[str, Any]]) -> None:
+    async def _attempt(self, texts: list[str]) -> None:
         # A topic that has just failed gets one attempt, to see whether it is back.
         for wait in () if self._failures else self._retry_seconds:
             try:
-                return await self._topic.send(wires)
+                return await self._topic.send(texts, self._schema)
             except TopicBusy as error:
                 asked = error.retry_after or 0.0
                 if self._closing or asked > self._retry_seconds[-1]:
                     raise
                 await asyncio.sleep(max(asked, wait * (0.5 + self._jitter())))
-        return await self._topic.send(wires)
+        return await self._topic.send(texts, self._schema)
 
     def _refused(self, lane: _Lane, item: _Item, error: NotAcceptable) -> None:
         """One event that the topic will not have holds up its own aggregate alone."""
-        _log.error("Event %s (%s) is refused: %s", item.id, item.wire["subject"], error, extra={"event_id": item.id})
+        _log.error("Event %s of %s is refused: %s", item.id, item.key, error, extra={"event_id": item.id})
         behind = [other for other in lane.items.values() if other.key == item.key]
         lane.waiting[:] = [other for other in lane.waiting if other.key != item.key]
         _settle(lane, behind, str(error))
@@ -246,7 +245,7 @@ def _take(waiting: list[_Item]) -> list[_Item]:
     """As many of the first as fit into one request."""
     size = count = 0
     for item in waiting[:MAX_REQUEST_EVENTS]:
-        size += item.size
+        size += len(item.text) + 1
         if size > MAX_REQUEST_BYTES and count:
             break
         count += 1

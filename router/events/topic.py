@@ -1,16 +1,21 @@
 """The Event Grid topic behind azure-eventgrid: one request at a time, its errors told apart by what helps.
 
-The pipeline is shorter than the SDK's default: retries are the publisher's own, and looking for a proxy in the
-environment on every request would cost as much as the request itself.
+The client's pipeline is shorter than its default: retries are the publisher's own, looking for a proxy in the
+environment costs as much as a request, and the events, which are JSON already, pass by the SDK's serializer: that
+walks them value by value, which in a batch is most of the work.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from router.events.envelope import EventSchema
+
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
+    from azure.core.pipeline import PipelineRequest
     from azure.eventgrid.aio import EventGridPublisherClient
 
 CONNECT_SECONDS: Final = 3.0
@@ -18,6 +23,12 @@ READ_SECONDS: Final = 10.0
 
 _SCOPE: Final = "https://eventgrid.azure.net/.default"
 _PATH: Final = "/api/events"  # where every topic takes events; an endpoint may be given without it
+_PLACEHOLDER: Final[Any] = ["events"]
+_BODY: Final = "router_events_body"  # the option of a request that carries them
+_CONTENT_TYPES: Final = {
+    EventSchema.EVENT_GRID: "application/json; charset=utf-8",
+    EventSchema.CLOUD_EVENTS: "application/cloudevents-batch+json; charset=utf-8",
+}
 _KEY_HEADER: Final = "aeg-sas-key"
 _TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 _UNACCEPTABLE: Final = frozenset({400, 413})
@@ -62,13 +73,15 @@ class Topic:
         self._client_id = client_id
         self._client: EventGridPublisherClient | None = None
 
-    async def send(self, events: list[dict[str, Any]]) -> None:
-        """Return when the topic has accepted all of them; raise a TopicRefused when it has accepted none."""
+    async def send(self, events: Sequence[str], schema: EventSchema) -> None:
+        """Return when the topic has accepted all of them; raise a TopicRefused when it has accepted none.
+        The events are JSON objects of the schema, ASCII only."""
         from azure.core.exceptions import AzureError, HttpResponseError
 
+        options: dict[str, Any] = {_BODY: f"[{','.join(events)}]".encode("ascii")}
         try:
             client = self._client or self._open()
-            await client.send(events)
+            await client.send(_PLACEHOLDER, content_type=_CONTENT_TYPES[schema], **options)
         except HttpResponseError as error:
             raise _refusal(error) from error
         except (TimeoutError, AzureError, OSError) as error:
@@ -85,9 +98,21 @@ class Topic:
     def _open(self) -> EventGridPublisherClient:
         from azure.core.credentials import AzureKeyCredential
         from azure.core.pipeline import AsyncPipeline
-        from azure.core.pipeline.policies import AsyncBearerTokenCredentialPolicy, AzureKeyCredentialPolicy
+        from azure.core.pipeline.policies import (
+            AsyncBearerTokenCredentialPolicy,
+            AzureKeyCredentialPolicy,
+            SansIOHTTPPolicy,
+        )
         from azure.core.pipeline.transport import AioHttpTransport
         from azure.eventgrid.aio import EventGridPublisherClient
+
+        class ReadyBody(SansIOHTTPPolicy[Any, Any]):
+            """Puts the events in the place of the placeholder that the SDK has serialized."""
+
+            def on_request(self, request: PipelineRequest[Any]) -> None:
+                body: bytes = request.context.options.pop(_BODY)
+                request.http_request.data = body
+                request.http_request.headers["Content-Length"] = str(len(body))
 
         credential: AzureKeyCredential | AsyncTokenCredential
         policy: Any
@@ -100,7 +125,9 @@ class Topic:
         transport = AioHttpTransport(
             use_env_settings=False, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
         )
-        self._client = EventGridPublisherClient(self._endpoint, credential, pipeline=AsyncPipeline(transport, [policy]))
+        self._client = EventGridPublisherClient(
+            self._endpoint, credential, pipeline=AsyncPipeline(transport, [policy, ReadyBody()])
+        )
         return self._client
 
     def _identity(self) -> AsyncTokenCredential:
