@@ -31,7 +31,8 @@ def http_functions(app: App) -> func.Blueprint:
         _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
     _register(blueprint, "Health", "health", ("GET",), _health(app))
     _register(blueprint, "OpenApi", "openapi.json", ("GET",), _openapi(app))
-    _register(blueprint, "Fallback", "{*path}", _METHODS, _fallback(app))
+    # The host tries routes in the alphabetical order of function names: this one must come last.
+    _register(blueprint, "ZUnknownRoute", "{*path}", _METHODS, _fallback(app))
     return blueprint
 
 
@@ -84,7 +85,7 @@ def _fallback(app: App) -> Endpoint:
             headers = dict(seen)
             raise _unknown(req.method or "", target.path)
         except Exception as error:
-            return gate.render(refusal(error, "Fallback"), headers)
+            return gate.render(refusal(error, "ZUnknownRoute"), headers)
 
     return fallback
 

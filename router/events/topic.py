@@ -110,9 +110,10 @@ class Topic:
             """Puts the events in the place of the placeholder that the SDK has serialized."""
 
             def on_request(self, request: PipelineRequest[Any]) -> None:
-                body: bytes = request.context.options.pop(_BODY)
-                request.http_request.data = body
-                request.http_request.headers["Content-Length"] = str(len(body))
+                body: bytes | None = request.context.options.pop(_BODY, None)
+                if body is not None:  # else the policy before has sent it once and sends it again
+                    request.http_request.data = body
+                    request.http_request.headers["Content-Length"] = str(len(body))
 
         credential: AzureKeyCredential | AsyncTokenCredential
         policy: Any
