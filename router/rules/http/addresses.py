@@ -19,8 +19,10 @@ _NEVER = {
     ip_address("fd20:ce::254"),  # Google Cloud
 }
 _PRIVATE = [ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
-_SITE_LOCAL = ip_network("fec0::/10")  # deprecated, but it is still nobody's public address
-_NAT64 = [ip_network("64:ff9b::/96"), ip_network("64:ff9b:1::/48")]
+_NAT64 = ip_network("64:ff9b::/96")
+# Not public, whatever a version of Python says of them: site-local, and the translation prefix for local use,
+# in which the inner address may stand anywhere.
+_NOT_PUBLIC = [ip_network("fec0::/10"), ip_network("64:ff9b:1::/48")]
 
 
 class ForbiddenAddress(OSError):
@@ -44,7 +46,9 @@ class AddressPolicy:
             return self._allow_loopback
         if any(address in network for network in _PRIVATE):
             return self._allow_private
-        return address.is_global and not address.is_reserved and address not in _SITE_LOCAL
+        if any(address in network for network in _NOT_PUBLIC):
+            return False
+        return address.is_global and not address.is_reserved
 
     def open_socket(
         self, info: tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
@@ -71,7 +75,7 @@ def _embedded(address: IPv4Address | IPv6Address) -> IPv4Address | None:
         return address.sixtofour
     if address.teredo is not None:
         return address.teredo[1]
-    if any(address in network for network in _NAT64):
+    if address in _NAT64:
         return IPv4Address(address.packed[-4:])
     return None
 

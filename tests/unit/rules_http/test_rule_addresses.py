@@ -31,6 +31,8 @@ NEVER = [
     "198.18.0.1",
     "2001:db8::1",
     "fec0::1",
+    "64:ff9b:1::a00:4",
+    "64:ff9b:1:808:8:800::",
     "::127.0.0.1",
     "::8.8.8.8",
 ]
@@ -44,7 +46,6 @@ def wrapped(text: str) -> list[str]:
         str(ip_address((0x2002 << 112) | (value << 80))),
         str(ip_address((0x20010000 << 96) | (value ^ 0xFFFFFFFF))),
         str(ip_address((0x64FF9B << 96) | value)),
-        str(ip_address((0x64FF9B0001 << 80) | value)),
     ]
 
 
