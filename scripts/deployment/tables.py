@@ -39,6 +39,7 @@ PLATFORM_SETTINGS: Final = {
     "APPLICATIONINSIGHTS_CONNECTION_STRING": True,
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": True,
     "PYTHON_ENABLE_OPENTELEMETRY": True,
+    "AzureWebJobsDisableHomepage": True,
     "AzureWebJobsStorage__accountName": False,
     "AzureWebJobsStorage__queueServiceUri": False,
     "AzureWebJobsStorage__tableServiceUri": False,
