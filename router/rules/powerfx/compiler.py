@@ -43,6 +43,7 @@ class Frame:
 
 Run = Callable[[Frame], Any]
 NOT_CONSTANT: Final = object()
+_MOST_WORK: Final = 20_000  # an expression of the greatest length has fewer nodes
 
 
 @dataclass(slots=True)
@@ -79,6 +80,7 @@ class Compiler:
         self.text = text
         self.names = names
         self.functions = functions
+        self.work = 0
 
     def error(self, node: nodes.Node, message: str) -> PowerFxSyntaxError:
         return PowerFxSyntaxError(message, node.start, self.text)
@@ -86,6 +88,9 @@ class Compiler:
     # ------------------------------------------------------------ nodes
 
     def compile(self, node: nodes.Node, scope: Scope | None) -> Expr:
+        self.work += 1
+        if self.work > _MOST_WORK:
+            raise self.error(node, "the expression takes too long to compile")
         compiled: Expr = _COMPILE[type(node)](self, node, scope)
         return compiled
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from router.rules.powerfx import arithmetic, coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
+from router.rules.powerfx.enums import ENUMS
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import (
     first_error,
@@ -21,6 +22,12 @@ from router.rules.powerfx.operators import as_number
 from router.rules.powerfx.types import DATETIME, DECIMAL, FLOAT, NUMERIC, TEMPORAL, Type
 from router.rules.powerfx.values import Convert
 
+_WITH_ROWS: Final = frozenset(
+    {
+        "AddColumns", "Average", "Concat", "CountIf", "Distinct", "Filter", "ForAll", "LookUp", "Max", "Min", "Sort",
+        "SortByColumns", "Sum", "With",
+    }
+)  # fmt: skip
 Aggregate = Callable[[list[Any]], Any]
 
 
@@ -97,18 +104,19 @@ def _aggregate(function: Aggregate, dates: bool) -> FunctionCompiler:
 
 
 def _is_row_expression(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> bool:
-    """`Sum(workers, Load)` goes through a table of the context, `Sum(job.A, job.B)` does not."""
-    if len(node.args) != 2:
-        return False
-    return not _names_resolve(compiler, node.args[1], scope)
+    """`Sum(workers, Load)` goes through a table of the context, `Sum(job.A, job.B)` does not: the second
+    argument tells, by a name that only a row can have."""
+    return len(node.args) == 2 and _names_a_row(compiler, node.args[1], scope)
 
 
-def _names_resolve(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> bool:
-    try:
-        compiler.compile(node, scope)
-    except PowerFxError:
+def _names_a_row(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> bool:
+    if isinstance(node, nodes.Name):
+        return node.name == "ThisRecord" or not compiler.resolves(node.name, scope)
+    if isinstance(node, nodes.Call) and node.name in _WITH_ROWS and len(node.args) > 1:
+        return _names_a_row(compiler, node.args[0], scope)
+    if isinstance(node, nodes.Dot) and isinstance(node.left, nodes.Name) and node.left.name in ENUMS:
         return False
-    return True
+    return any(_names_a_row(compiler, child, scope) for child in node.children())
 
 
 def _back(value: Any, back: Convert | None) -> Any:

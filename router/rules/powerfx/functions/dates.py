@@ -73,7 +73,7 @@ def _time(hour: Any, minute: Any, second: Any, millisecond: Any = 0) -> Any:
 def _part(part: Callable[[datetime], int], of_blank: int) -> FunctionCompiler:
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 1)
-        moment = _moment(compiler, node.args[0], scope).run
+        moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
         blank = Decimal(of_blank)
 
         def run(f: Frame) -> Any:
@@ -87,12 +87,11 @@ def _part(part: Callable[[datetime], int], of_blank: int) -> FunctionCompiler:
     return compile_call
 
 
-def _moment(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Expr:
+def _moment(compiler: Compiler, expr: Expr) -> Expr:
     """An argument as a date with a time; a bare time is one of the calendar's first day."""
-    expr = compiler.compile(node, scope)
     if expr.type == TIME:
         run = expr.run
-        return Expr(DATETIME, lambda f: _of_time(run(f)), node)
+        return Expr(DATETIME, lambda f: _of_time(run(f)), expr.node)
     return compiler.coerce(expr, DATETIME)
 
 
@@ -102,7 +101,7 @@ def _of_time(value: Any) -> Any:
 
 def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 1, 2)
-    moment = _moment(compiler, node.args[0], scope).run
+    moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
     start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
 
     def run(f: Frame) -> Any:
@@ -142,7 +141,7 @@ def _unit_name(value: Any) -> str:
 def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, 3)
     given = compiler.compile(node.args[0], scope)
-    moment = _moment(compiler, node.args[0], scope).run
+    moment = _moment(compiler, given).run
     number = compiler.compile_as(node.args[1], scope, DECIMAL).run
     unit = _unit(compiler, node, scope)
     is_date = given.type == DATE
@@ -180,7 +179,7 @@ def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
 
 def _date_diff(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, 3)
-    first, second = (_moment(compiler, arg, scope).run for arg in node.args[:2])
+    first, second = (_moment(compiler, compiler.compile(arg, scope)).run for arg in node.args[:2])
     unit = _unit(compiler, node, scope)
 
     def run(f: Frame) -> Any:

@@ -223,9 +223,7 @@ def _if_error(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
     args = node.args
     count = len(args)
     inner = Scope(record({"FirstError": ERROR_RECORD, "AllErrors": ERROR_TABLE}), None, scope, False)
-    exprs = [compiler.compile(arg, inner if index % 2 and index else scope) for index, arg in enumerate(args)]
-    if count % 2:
-        exprs[-1] = compiler.compile(args[-1], scope)
+    exprs = [compiler.compile(arg, inner if index % 2 else scope) for index, arg in enumerate(args)]
     last_value = count - 1 if count % 2 else count - 2
     possible = [index for index in range(count) if index % 2 or index == last_value]
     type, agreed = compiler.unify([exprs[index] for index in possible], lead=possible.index(last_value))

@@ -8,7 +8,7 @@ from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import is_missing, predicate, result_rows, source, spend_on
-from router.rules.powerfx.types import TEXT, one_column
+from router.rules.powerfx.types import BOOLEAN, TEXT, one_column
 from router.rules.powerfx.values import from_context, invalid
 
 
@@ -45,7 +45,7 @@ def _look_up(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     condition_expr = compiler.compile(node.args[1], row_scope)
     if condition_expr.type.kind not in ("Boolean", "Blank", "Dynamic", "Any"):
         raise compiler.error(node.args[1], f"true or false is expected, not {condition_expr.type}")
-    condition = predicate(compiler, node.args[1], row_scope)
+    condition = compiler.coerce(condition_expr, BOOLEAN).run
     result = compiler.compile(node.args[2], row_scope) if len(node.args) > 2 else None
     run_result = result.run if result else None
     run_rows, spend = rows.run, spend_on(node.args[1:2])

@@ -50,8 +50,7 @@ def _sorted(rows: list[Any], keys: list[Any], descending: bool) -> Any:
     return [row for _, row in given] + blank
 
 
-def _order(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Run:
-    expr = compiler.compile(node, scope)
+def _order(compiler: Compiler, expr: Expr) -> Run:
     if expr.type.kind in ("Text", "Any"):
         run = compiler.coerce(expr, TEXT).run
         return lambda f: _direction(run(f))
@@ -75,7 +74,7 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     body = compiler.compile(node.args[1], row_scope)
     if body.type.kind in ("Record", "Table"):
         raise compiler.error(node.args[1], f"a plain value is expected, not {body.type}")
-    order = _order(compiler, node.args[2], scope) if len(node.args) > 2 else None
+    order = _order(compiler, compiler.compile(node.args[2], scope)) if len(node.args) > 2 else None
     run_rows, run_key, spend = rows.run, body.run, spend_on(node.args[1:2], each=5)
 
     def run(f: Frame) -> Any:
@@ -98,14 +97,13 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
 def _sort_by_columns(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, None)
     rows, _ = source(compiler, node, scope)
-    if len(node.args) == 3:
-        third = compiler.compile(node.args[2], scope)
-        if third.type.kind == "Table":
-            return _by_order_table(compiler, node, scope, rows, third)
+    orders = [compiler.compile(arg, scope) for arg in node.args[2::2]]
+    if len(node.args) == 3 and orders[0].type.kind == "Table":
+        return _by_order_table(compiler, node, scope, rows, orders[0])
     keys: list[tuple[Run, Run | None]] = []
     for index in range(1, len(node.args), 2):
         column = _column(compiler, node.args[index], scope, rows)
-        order = _order(compiler, node.args[index + 1], scope) if index + 1 < len(node.args) else None
+        order = _order(compiler, orders[index // 2]) if index + 1 < len(node.args) else None
         keys.append((column, order))
     run_rows, spend = rows.run, spend_on(node.args[1:], each=4)
 
