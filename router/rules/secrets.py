@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: What a GET shows in place of a secret. Written back, it means "unchanged".
 MASK = "********"
 
+#: Sealed, a secret grows by a third, and must still be within the bounds of a stored text.
+MAX_SECRET_BYTES = 4096
+
 _PREFIX = "sealed:1:"
 #: By the kind of rule: the object that holds its secrets, their names, and the address they are for.
 _PLACES: Mapping[str, tuple[str, tuple[str, ...], str]] = {
@@ -99,6 +102,8 @@ def seal_secrets(
             raise _refused(
                 "SecretsNotConfigured", "This router keeps no secrets: ROUTER_SECRETS_KEY is not configured.", place
             )
+        if len(value.encode("utf-8", "surrogatepass")) > MAX_SECRET_BYTES:
+            raise _refused("SecretTooLong", f"A secret may have at most {MAX_SECRET_BYTES} bytes.", place)
         return box.seal(value, f"{context}/{place.name}")
 
     return _copy(document, seal)

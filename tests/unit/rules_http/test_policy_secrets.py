@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from router.errors import BadRequest
-from router.rules.secrets import MASK, SecretBox, SecretsError, open_secrets, redact_secrets, seal_secrets
+from router.models.rules import FunctionRouterRule
+from router.rules.secrets import (
+    MASK,
+    MAX_SECRET_BYTES,
+    SecretBox,
+    SecretsError,
+    open_secrets,
+    redact_secrets,
+    seal_secrets,
+)
 
 KEY = base64.b64encode(bytes(range(32))).decode()
 NEW_KEY = base64.b64encode(bytes(range(1, 33))).decode()
@@ -196,6 +205,16 @@ def test_a_changed_token_is_refused(box: SecretBox) -> None:
     for broken in (token[:-8], token[:30], "sealed:1:", "", "secret", token.replace("sealed:1:", "sealed:1:ffffffff:")):
         with pytest.raises(SecretsError):
             box.open(broken, "place")
+
+
+def test_the_longest_secret_still_fits_its_field_when_sealed(box: SecretBox) -> None:
+    longest = "я" * (MAX_SECRET_BYTES // 2)
+    sealed = seal_secrets({"r": function(longest)}, box, CONTEXT)
+    rule = FunctionRouterRule.model_validate(sealed["r"])
+    assert rule.credential is not None
+    with pytest.raises(BadRequest, match="at most 4096 bytes") as refused:
+        seal_secrets({"r": function(longest + "x")}, box, CONTEXT)
+    assert longest not in refused.value.message
 
 
 def test_the_key_decides_what_a_token_looks_like(box: SecretBox) -> None:
