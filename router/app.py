@@ -117,14 +117,18 @@ class RouterApp:
 
 def _tables(settings: Settings) -> Any:
     from router.storage.azure import AzureTables
+    from router.telemetry import tracing
 
+    traced = tracing.active()
     if settings.tables_connection_string:
-        return AzureTables.from_connection_string(settings.tables_connection_string, settings.tables_prefix)
+        return AzureTables.from_connection_string(
+            settings.tables_connection_string, settings.tables_prefix, traced=traced
+        )
     from azure.identity.aio import DefaultAzureCredential
 
     credential = DefaultAzureCredential(managed_identity_client_id=settings.client_id)
     assert settings.tables_endpoint is not None
-    return AzureTables.from_endpoint(settings.tables_endpoint, credential, settings.tables_prefix)
+    return AzureTables.from_endpoint(settings.tables_endpoint, credential, settings.tables_prefix, traced=traced)
 
 
 def create_app(settings: Settings | None = None) -> func.FunctionApp:

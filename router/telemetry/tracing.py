@@ -71,6 +71,11 @@ def span(
     return _real_span(_tracer, name, attributes, parent_traceparent)
 
 
+def active() -> bool:
+    """Whether spans are recorded."""
+    return _tracer is not None
+
+
 def current_traceparent() -> str | None:
     """The W3C traceparent of the current span, for an outbox row; None while tracing is off or outside a span."""
     if _tracer is None:
