@@ -125,8 +125,10 @@ async def _by_score(parts: Parts, record: JobRecord, mode: BestWorkerMode, queue
             for one in labels
         ]
     elif candidates:
+        queue = await parts.resources.cached("Queue", queue_id)
+        policy_id = queue.model.distribution_policy_id if queue else ""
         scores = await parts.rules.scores(
-            mode.scoring_rule, record.job.labels, selectors, list(labels), options, f"queue/{queue_id}"
+            mode.scoring_rule, record.job.labels, selectors, list(labels), options, f"DistributionPolicy/{policy_id}"
         )
     else:
         scores = []

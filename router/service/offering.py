@@ -60,6 +60,7 @@ async def make_offer(
         if row.record is None or offer.offer_id not in row.record.routing.accepted_offers.values():
             await _give_back(parts, worker_id, offer.offer_id)
         return row
+    parts.attached.add([offer.offer_id])
     metrics.record_offer("issued")
     if row.record.job.enqueued_at:
         metrics.record_time_to_offer((offer.offered_at - row.record.job.enqueued_at).total_seconds())

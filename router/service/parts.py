@@ -13,7 +13,7 @@ from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.service.background import Background, KeyedLocks
 from router.service.commit import Commits
-from router.service.outbox import Outbox, Publisher
+from router.service.outbox import Outbox, Publisher, Remembered
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -55,6 +55,8 @@ class Parts:
     rules: Rules
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
+    #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
+    attached: Remembered = field(default_factory=Remembered)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)

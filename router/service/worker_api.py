@@ -13,8 +13,8 @@ from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.ids import was_offered
 from router.models.filters import WorkerFilter
 from router.models.jobs import JobRecord, JobStatus
-from router.models.workers import RouterWorkerInput, WorkerRecord
-from router.service import job_commits, revocation, worker_commits
+from router.models.workers import RouterJobOffer, RouterWorkerInput, WorkerRecord
+from router.service import job_commits, reconcile, revocation, worker_commits
 from router.service.parts import Parts
 from router.service.resource_api import Check
 from router.storage.aggregates import Position, Row
@@ -53,14 +53,14 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
         await revocation.revoke_unqualified(parts, record)
         current = await parts.workers.store.load(worker_id)
         record = current.record or record
-    return record, before.record is None
+    return await _issued(parts, record), before.record is None
 
 
 async def get(parts: Parts, worker_id: str) -> WorkerRecord:
     row = await parts.workers.store.load(worker_id)
     if row.record is None or row.record.routing.deleting:
         raise NotFound("Worker", worker_id)
-    return row.record
+    return await _issued(parts, row.record)
 
 
 async def page(
@@ -71,11 +71,36 @@ async def page(
     found: list[WorkerRecord] = []
     for _ in range(_LIST_CALLS):
         some = await parts.workers.store.page(where, size - len(found), after)
-        found += [record for record in some.records if _fits(record, wanted)]
+        found += [await _issued(parts, record) for record in some.records if _fits(record, wanted)]
         after = some.next
         if after is None or len(found) >= size:
             break
     return found, after
+
+
+async def _issued(parts: Parts, record: WorkerRecord) -> WorkerRecord:
+    """The worker with the offers that are offers: one that has only been reserved may yet be given back, and a client
+    must not see it. Old ones are known to be issued; a young one is looked up on its job."""
+    young = parts.clock.now() - reconcile.ABANDONED_AFTER
+    hidden = {
+        offer.offer_id
+        for offer in record.worker.offers
+        if offer.offered_at > young and offer.offer_id not in parts.attached and not await _is_attached(parts, offer)
+    }
+    if not hidden:
+        return record
+    shown = [offer for offer in record.worker.offers if offer.offer_id not in hidden]
+    worker = record.worker.model_copy(update={"offers": shown})
+    worker = worker.model_copy(update={"load_ratio": capacity.load_ratio(worker)})
+    return record.model_copy(update={"worker": worker})
+
+
+async def _is_attached(parts: Parts, offer: RouterJobOffer) -> bool:
+    row = await parts.jobs.store.load(offer.job_id)
+    if row.record is None or offer.offer_id not in row.record.routing.offers:
+        return False
+    parts.attached.add([offer.offer_id])
+    return True
 
 
 async def delete(parts: Parts, worker_id: str) -> None:
