@@ -1,6 +1,7 @@
 """What a change says to the world: one builder per event, from the records as they are after the change.
 
 Payloads are plain dictionaries because every commit builds some; models/event_catalogue.py says what they hold.
+Workers and queues have the label `Id` here, as in every answer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from router.models.event_catalogue import (
 from router.models.events import EventDraft
 from router.models.jobs import JobOffer, QueueAndMatchMode, RouterJob, ScheduleAndSuspendMode
 from router.models.selectors import LabelOperator, RouterWorkerSelector
-from router.models.types import format_time
+from router.models.types import format_time, with_id_label
 from router.models.workers import RouterWorker, RouterWorkerInput
 
 _STATUS = {status.lower(): status.value for status in EventJobStatus}
@@ -44,7 +45,7 @@ def job_classified(
 ) -> EventDraft:
     data = _job_data(job)
     data["queueId"] = queue_id
-    data["queueDetails"] = {"id": queue_id, "name": queue_name, "labels": dict(queue_labels)}
+    data["queueDetails"] = {"id": queue_id, "name": queue_name, "labels": with_id_label(queue_labels, queue_id)}
     data["classificationPolicyId"] = job.classification_policy_id
     data["priority"] = job.priority
     data["attachedWorkerSelectors"] = _selectors(job.attached_worker_selectors)
@@ -281,7 +282,7 @@ def _offer_data(job: RouterJob | JobBrief, worker_id: str, offer_id: str) -> dic
 def _offer_details(job: RouterJob, worker: RouterWorker, offer_id: str) -> dict[str, Any]:
     data = _offer_data(job, worker.id, offer_id)
     data["jobPriority"] = job.priority
-    data["workerLabels"] = worker.labels
+    data["workerLabels"] = worker.matching_labels
     data["workerTags"] = worker.tags
     data["jobLabels"] = job.labels
     data["jobTags"] = job.tags
@@ -296,8 +297,8 @@ def _worker_data(worker: RouterWorker, queues: Mapping[str, QueueBrief]) -> dict
     assignments = []
     for queue_id in worker.queues:
         queue = queues.get(queue_id)
-        name, labels = (queue.name, dict(queue.labels)) if queue else (None, {})
-        assignments.append({"id": queue_id, "name": name, "labels": labels})
+        name, labels = (queue.name, queue.labels) if queue else (None, {})
+        assignments.append({"id": queue_id, "name": name, "labels": with_id_label(labels, queue_id)})
     return {
         "workerId": worker.id,
         "queueAssignments": assignments,
@@ -310,6 +311,6 @@ def _worker_data(worker: RouterWorker, queues: Mapping[str, QueueBrief]) -> dict
             for channel in worker.channels
         ],
         "totalCapacity": worker.capacity,
-        "labels": worker.labels,
+        "labels": worker.matching_labels,
         "tags": worker.tags,
     }

@@ -102,9 +102,17 @@ def test_labels_and_tags_are_passed_as_they_are() -> None:
 def test_a_worker_tells_of_its_queues_even_of_one_that_is_gone() -> None:
     queues = {"queue-1": QueueBrief("queue-1", "Queue", {"region": "EU"})}
     assert announce.worker_registered(worker(), queues).data["queueAssignments"] == [
-        {"id": "queue-1", "name": "Queue", "labels": {"region": "EU"}},
-        {"id": "queue-gone", "name": None, "labels": {}},
+        {"id": "queue-1", "name": "Queue", "labels": {"region": "EU", "Id": "queue-1"}},
+        {"id": "queue-gone", "name": None, "labels": {"Id": "queue-gone"}},
     ]
+
+
+def test_queues_and_workers_have_the_label_id() -> None:
+    plain = worker().model_copy(update={"labels": {"skill": 3}})
+    assert announce.worker_registered(plain, {}).data["labels"] == {"skill": 3, "Id": "worker-1"}
+    assert announce.offer_accepted(job(), plain, "o", "a").data["workerLabels"] == {"skill": 3, "Id": "worker-1"}
+    classified = announce.job_classified(job(), "queue-1", None, {"region": "EU"}).data
+    assert classified["queueDetails"]["labels"] == {"region": "EU", "Id": "queue-1"}
 
 
 def test_an_offer_of_a_job_that_is_gone_can_still_be_revoked() -> None:
