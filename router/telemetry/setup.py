@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Final
 
 from router.telemetry import logs, names, requests, routing, tracing
+from router.telemetry.dependencies import SampledSpans
 
 EXPORT_INTERVAL_SECONDS: Final = 30.0
 """Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60."""
@@ -68,6 +69,7 @@ def flush(timeout_seconds: float = 5.0) -> None:
 
 def _start(connection_string: str, role_name: str | None) -> None:
     _set_defaults()
+    from azure.core.settings import settings
     from azure.monitor.opentelemetry import configure_azure_monitor
     from azure.monitor.opentelemetry.exporter import RateLimitedSampler
     from opentelemetry import metrics, trace
@@ -120,6 +122,10 @@ def _start(connection_string: str, role_name: str | None) -> None:
             # the traces that begin here, and keep or drop whole those that began elsewhere.
             provider.sampler = ParentBased(provider.sampler)
         tracing.start(provider.get_tracer(names.METER))
+        sdk_spans: Any = settings.tracing_implementation()
+        if sdk_spans is not None:
+            sdk_spans = SampledSpans(sdk_spans)
+            settings.tracing_implementation = sdk_spans
     atexit.register(flush)
     _flush_when_terminated()
 

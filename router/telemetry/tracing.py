@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from router.telemetry.redaction import mask
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -50,8 +53,10 @@ class _RealSpan:
         self._span.set_status(Status(StatusCode.ERROR, description))
 
 
+_NO_SPAN: Final = _NoSpan()
+
 # One object for every span while tracing is off: nullcontext keeps no state, so it may be entered any number of times.
-_OFF: Final[AbstractContextManager[ActiveSpan]] = nullcontext(_NoSpan())
+_OFF: Final[AbstractContextManager[ActiveSpan]] = nullcontext(_NO_SPAN)
 
 _tracer: Tracer | None = None
 
@@ -68,7 +73,7 @@ def span(
     """
     if _tracer is None:
         return _OFF
-    return _real_span(_tracer, name, attributes, parent_traceparent)
+    return _SpanBlock(_tracer, name, attributes, parent_traceparent)
 
 
 def active() -> bool:
@@ -109,14 +114,56 @@ def stop() -> None:
     _tracer = None
 
 
-@contextmanager
-def _real_span(
-    tracer: Tracer, name: str, attributes: Mapping[str, Attribute | None] | None, parent: str | None
-) -> Iterator[ActiveSpan]:
-    # Internal, not server: the Functions host sends the request's own span, and a second one would count double.
-    set_ones: dict[str, Any] = {key: value for key, value in (attributes or {}).items() if value is not None}
-    with tracer.start_as_current_span(name, context=_parent_context(parent), attributes=set_ones) as real:
-        yield _RealSpan(real)
+class _SpanBlock:
+    """A real span around a block. Written out, as the SDK's own context managers cost more than the span."""
+
+    __slots__ = ("_attributes", "_name", "_parent", "_span", "_token", "_tracer")
+
+    def __init__(
+        self, tracer: Tracer, name: str, attributes: Mapping[str, Attribute | None] | None, parent: str | None
+    ) -> None:
+        self._tracer, self._name, self._attributes, self._parent = tracer, name, attributes, parent
+        self._span: Span | None = None
+        self._token: Any = None
+
+    def __enter__(self) -> ActiveSpan:
+        from opentelemetry import context, trace
+
+        parent = _parent_context(self._parent)
+        if parent is None and left_out():
+            return _NO_SPAN
+        given = {key: value for key, value in (self._attributes or {}).items() if value is not None}
+        # Internal, not server: the Functions host sends the request's own span, and a second one would count double.
+        span = self._tracer.start_span(self._name, context=parent, attributes=given)
+        self._token = context.attach(trace.set_span_in_context(span, parent))
+        self._span = span
+        return _RealSpan(span)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if self._span is None:
+            return
+        from opentelemetry import context
+
+        if isinstance(error, Exception) and self._span.is_recording():
+            _record(self._span, error)
+        context.detach(self._token)
+        self._span.end()
+
+
+def left_out() -> bool:
+    """Whether the current span was left out by this process's sampling, so that its children are as well."""
+    from opentelemetry.trace import get_current_span
+
+    context = get_current_span().get_span_context()
+    return context.is_valid and not context.is_remote and not context.trace_flags.sampled
+
+
+def _record(span: Span, error: Exception) -> None:
+    from opentelemetry.trace import Status, StatusCode
+
+    text = {"exception.message": str(error), "exception.stacktrace": "".join(format_exception(error))}
+    span.record_exception(error, {name: mask(value) for name, value in text.items()})
+    span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
 
 def _parent_context(traceparent: str | None) -> Context | None:

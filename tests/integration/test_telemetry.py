@@ -174,6 +174,38 @@ def test_azure_sdk_calls_are_dependencies(received: Sink) -> None:
     assert ours["id"] in parents
 
 
+def test_azure_sdk_calls_in_a_trace_that_is_left_out_send_nothing(received: Sink) -> None:
+    run(
+        "from azure.core.credentials import AzureNamedKeyCredential\n"
+        "from azure.core.exceptions import AzureError\n"
+        "from azure.data.tables import TableServiceClient\n"
+        "client = TableServiceClient('http://127.0.0.1:9/a', credential=AzureNamedKeyCredential('a', 'a2V5'),\n"
+        "                            retry_total=0)\n"
+        f"with tracing.span('GetJob', None, {PARENT[:-1] + '0'!r}), tracing.span('OfferJob'):\n"
+        "    try:\n"
+        "        client.get_table_client('jobs').get_entity('p', 'r')\n"
+        "    except AzureError as error:\n"
+        "        print('refused')\n",
+        received.connection_string,
+    )
+    assert received.of_type("RemoteDependencyData") == []
+
+
+def test_a_trace_that_begins_here_has_no_gaps(received: Sink) -> None:
+    """The rate limit decides once for a trace, not again for each span."""
+    run(
+        "for number in range(200):\n"
+        "    with tracing.span('UpsertJob', {'router.job.id': str(number)}):\n"
+        "        for _ in range(3):\n"
+        "            with tracing.span('OfferJob'):\n"
+        "                time.sleep(0.001)\n",
+        received.connection_string,
+    )
+    by_trace = Counter(span["tags"]["ai.operation.id"] for span in received.of_type("RemoteDependencyData"))
+    assert 0 < len(by_trace) < 100
+    assert set(by_trace.values()) == {4}
+
+
 def test_many_spans_are_sampled_and_metrics_are_not(received: Sink) -> None:
     run(
         "for _ in range(2000):\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -64,6 +66,35 @@ def test_an_exception_is_recorded_and_goes_on(spans: InMemorySpanExporter) -> No
     (done,) = spans.get_finished_spans()
     assert done.status.status_code is StatusCode.ERROR
     assert [event.name for event in done.events] == ["exception"]
+    assert done.events[0].attributes is not None
+    assert done.events[0].attributes["exception.message"] == "no such job"
+
+
+def test_a_recorded_exception_has_no_secret(spans: InMemorySpanExporter) -> None:
+    with pytest.raises(LookupError), tracing.span("GetJob"):
+        raise LookupError("refused: https://example.org/?code=c2VjcmV0")
+    (done,) = spans.get_finished_spans()
+    assert "c2VjcmV0" not in str(done.events[0].attributes)
+    assert "c2VjcmV0" not in str(done.status.description)
+
+
+async def test_tasks_keep_their_own_spans(spans: InMemorySpanExporter) -> None:
+    """Spans of concurrent requests do not become each other's children."""
+    both = asyncio.Barrier(2)
+
+    async def request(name: str) -> None:
+        with tracing.span(name):
+            await both.wait()
+            with tracing.span(f"{name} inner"):
+                await both.wait()
+
+    await asyncio.gather(request("one"), request("two"))
+    done = {span.name: span for span in spans.get_finished_spans()}
+    for name in ("one", "two"):
+        inner = done[f"{name} inner"]
+        assert done[name].parent is None
+        assert inner.parent is not None
+        assert inner.parent.span_id == done[name].context.span_id
 
 
 def test_a_failure_without_an_exception(spans: InMemorySpanExporter) -> None:
