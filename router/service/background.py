@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections.abc import AsyncIterator, Coroutine
@@ -61,3 +62,32 @@ class KeyedLocks:
                 del self._locks[key]
             else:
                 self._locks[key] = (lock, users - 1)
+
+
+class InHand:
+    """Jobs that this process is offering at the moment, so that others can wait for the outcome."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._over: dict[str, asyncio.Event] = {}
+
+    @asynccontextmanager
+    async def hold(self, job_id: str) -> AsyncIterator[None]:
+        self._counts[job_id] = self._counts.get(job_id, 0) + 1
+        self._over.setdefault(job_id, asyncio.Event())
+        try:
+            yield
+        finally:
+            self._counts[job_id] -= 1
+            if not self._counts[job_id]:
+                del self._counts[job_id]
+                self._over.pop(job_id).set()
+
+    async def over(self, job_id: str, seconds: float) -> bool:
+        """Waits until nobody here is offering the job; False if nobody was."""
+        event = self._over.get(job_id)
+        if event is None:
+            return False
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(event.wait(), seconds)
+        return True

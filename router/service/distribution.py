@@ -42,7 +42,8 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
         if policy is None or not matching.wants_offers(record, policy.mode):
             return
         try:
-            await _offer_in_order(parts, row, policy)
+            async with parts.in_hand.hold(job_id):
+                await _offer_in_order(parts, row, policy)
             parts.outbox.follow(row)
             return
         except offering.Overtaken as first:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -22,6 +23,9 @@ _log = logging.getLogger(__name__)
 #: An offer that is not attached this long after it was made is given back: whoever cleans up reservations waits
 #: longer (service/reconcile.py), so the two never meet.
 ATTACH_WITHIN = timedelta(seconds=3)
+#: How often, and after how long, a job that seems to come first is looked at again.
+_LOOKS = 2
+_LOOK_AGAIN_SECONDS = 0.04
 
 
 class Overtaken(Exception):
@@ -112,9 +116,21 @@ async def _first_ahead(parts: Parts, job: JobRecord, worker: WorkerRecord) -> st
         return None
     for queue_id in worker.worker.queues:
         async for waiting in parts.backlog.open_jobs(queue_id, before=place):
-            if waiting.job_id != job.id and await qualifies(parts, waiting, worker) is not None:
+            if waiting.job_id != job.id and await _stays_waiting(parts, waiting, worker):
                 return waiting.job_id
     return None
+
+
+async def _stays_waiting(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> bool:
+    """Whether the job qualifies, and still does when whoever is offering it just now (here, or in another process)
+    has had the time to finish: most jobs that stand before this one are about to get a worker of their own. Only
+    ever waits for jobs that come first, so no two wait for each other."""
+    for _ in range(_LOOKS):
+        if await qualifies(parts, waiting, worker) is None:
+            return False
+        if not await parts.in_hand.over(waiting.job_id, ATTACH_WITHIN.total_seconds() / 2):
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+    return await qualifies(parts, waiting, worker) is not None
 
 
 async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row[JobRecord] | None:

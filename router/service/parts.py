@@ -11,7 +11,7 @@ from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
-from router.service.background import Background, KeyedLocks
+from router.service.background import Background, InHand, KeyedLocks
 from router.service.commit import Commits
 from router.service.outbox import Outbox, Publisher, Remembered
 from router.storage.aggregates import job_store, worker_store
@@ -55,6 +55,7 @@ class Parts:
     rules: Rules
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
+    in_hand: InHand = field(default_factory=InHand)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: Remembered = field(default_factory=Remembered)
     outbox: Outbox = field(init=False)

@@ -30,7 +30,8 @@ async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None 
             return
         policy, job = best
         try:
-            after = await offering.make_offer(parts, job, policy, worker_id, row)
+            async with parts.in_hand.hold(job.id):
+                after = await offering.make_offer(parts, job, policy, worker_id, row)
         except offering.Overtaken as first:
             await distribution.distribute(parts, first.job_id)
             row = None
