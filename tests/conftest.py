@@ -1,0 +1,35 @@
+"""Routers for tests: one for the whole session, and more where a test wants one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.local_router import LocalRouter
+
+StartRouter = Callable[..., LocalRouter]
+
+
+@pytest.fixture(scope="session")
+def local_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRouter]:
+    """One router for all tests: take ids of your own, and expect others' resources in lists."""
+    router = LocalRouter(tmp_path_factory.mktemp("router"))
+    try:
+        yield router
+    finally:
+        router.end()
+
+
+@pytest.fixture
+def start_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRouter]:
+    """Starts a router for one test: `start_router(workers=2, environment={"ROUTER_RATE_LIMIT": "10"})`."""
+    routers: list[LocalRouter] = []
+
+    def start(*, workers: int = 1, environment: dict[str, str] | None = None) -> LocalRouter:
+        routers.append(LocalRouter(tmp_path_factory.mktemp("own-router"), workers=workers, environment=environment))
+        return routers[-1]
+
+    yield start
+    for router in routers:
+        router.end()

@@ -1,0 +1,45 @@
+"""Waiting for a condition, with a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(condition: Callable[[], T], what: str = "", seconds: float = 15.0, pause: float = 0.03) -> T:
+    """The first true value of the condition. An AssertionError of the condition counts as not yet."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen: object
+        try:
+            if value := condition():
+                return value
+            seen = value
+        except AssertionError as error:
+            seen = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}")
+        time.sleep(pause)
+
+
+async def eventually_async(
+    condition: Callable[[], Awaitable[T]], what: str = "", seconds: float = 15.0, pause: float = 0.03
+) -> T:
+    """As `eventually`, for a condition that is awaited."""
+    deadline = time.monotonic() + seconds
+    while True:
+        seen: object
+        try:
+            if value := await condition():
+                return value
+            seen = value
+        except AssertionError as error:
+            seen = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}")
+        await asyncio.sleep(pause)

@@ -1,0 +1,134 @@
+"""A whole router as a developer starts it (`python -m local`), on free ports with a data folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local.certificate import ensure_certificate
+from local.network import choose_port
+from local.options import DEVELOPMENT_KEY, ROOT
+from tests.eventually import eventually
+
+_START_SECONDS = 90.0
+_END_SECONDS = 15.0
+_NOT_INHERITED = ("ROUTER_", "OTEL_", "APPLICATIONINSIGHTS_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS")
+
+
+class LocalRouter:
+    """Started by its constructor and ready when that returns."""
+
+    def __init__(self, folder: Path, *, workers: int = 1, environment: dict[str, str] | None = None) -> None:
+        self.workers = workers
+        self.data_dir = folder / "data"
+        self.port = choose_port(None, ())
+        self.https_port = choose_port(None, {self.port})
+        self._folder = folder
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)},
+            "PORT": str(self.port),
+            "HTTPS_PORT": str(self.https_port),
+            "DATA_DIR": str(self.data_dir),
+            "WORKERS": str(workers),
+            **(environment or {}),
+        }
+        self.key = (environment or {}).get("ROUTER_ACCESS_KEYS", DEVELOPMENT_KEY).split(",")[0]
+        self._logs = 0
+        self._app: subprocess.Popen[bytes] | None = None
+        self._whole: subprocess.Popen[bytes] | None = None
+        self._whole_log = self._folder
+        self.start()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def https_endpoint(self) -> str:
+        return f"https://localhost:{self.https_port}"
+
+    @property
+    def connection_string(self) -> str:
+        return f"endpoint={self.https_endpoint}/;accesskey={self.key}"
+
+    @property
+    def certificate(self) -> Path:
+        """What a client must trust to use https."""
+        return ensure_certificate(self.data_dir).certificate
+
+    def start(self) -> None:
+        """Everything. Data of an earlier start is still there."""
+        self._whole, self._whole_log = self._launch()
+        self._wait_until_ready(self._whole, self._whole_log)
+
+    def app_pids(self) -> list[int]:
+        return [int(path.read_text()) for path in self.data_dir.glob("app*.pid")]
+
+    def kill_app(self) -> None:
+        """kill -9 of the app; Azurite and the topic run on."""
+        starter, log = (self._app, None) if self._app else (self._whole, self._whole_log)
+        assert starter is not None
+        for pid in self.app_pids():
+            os.kill(pid, signal.SIGKILL)
+        if log is None:
+            starter.wait(_END_SECONDS)
+            self._app = None
+        else:
+            eventually(lambda: b"make start-app" in log.read_bytes(), "the starter sees that the app is down")
+
+    def start_app(self) -> None:
+        """The app alone, against the parts that run."""
+        assert self._app is None
+        self._app, log = self._launch("--app-only")
+        self._wait_until_ready(self._app, log)
+
+    def end(self) -> None:
+        """What Ctrl-C does."""
+        for starter in (self._app, self._whole):
+            if starter is None or starter.poll() is not None:
+                continue
+            starter.send_signal(signal.SIGINT)
+            try:
+                starter.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                for path in self.data_dir.glob("*.pid"):
+                    os.kill(int(path.read_text()), signal.SIGKILL)
+                starter.kill()
+                starter.wait()
+        self._app = self._whole = None
+
+    def output(self) -> str:
+        """What the starters and the app have said so far."""
+        return "".join(path.read_text() for path in sorted(self._folder.glob("output.*.txt")))
+
+    def _launch(self, *arguments: str) -> tuple[subprocess.Popen[bytes], Path]:
+        self._logs += 1
+        path = self._folder / f"output.{self._logs:04}.txt"
+        with path.open("wb") as output:
+            command = [sys.executable, "-m", "local", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=output, stderr=output)
+        return process, path
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        def ready() -> bool:
+            if process.poll() is not None:
+                raise RuntimeError(f"The router ended at its start:\n{log.read_text()}")
+            return b"Ctrl-C ends" in log.read_bytes() and self._is_healthy()
+
+        try:
+            eventually(ready, "the router is ready", _START_SECONDS)
+        except BaseException:
+            self.end()
+            raise
+
+    def _is_healthy(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except (urllib.error.URLError, OSError):
+            return False
