@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 from typing import Final
 
 from router.rules.powerfx.errors import PowerFxError
@@ -11,6 +11,7 @@ MAX: Final = Decimal("79228162514264337593543950335")
 _ROUND_UP_TO_MAX: Final = Decimal("79228162514264337593543950335.5")
 _STEP: Final = Decimal("1e-28")
 WIDE: Final = Context(prec=64, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
+_EXACT: Final = Context(prec=28, Emin=-999999, Emax=999999, traps=[Inexact])
 _TWENTY_EIGHT: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 _TWENTY_NINE: Final = Context(prec=29, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 ZERO: Final = Decimal(0)
@@ -63,11 +64,17 @@ def parse(text: str) -> Decimal:
 
 
 def add(left: Decimal, right: Decimal) -> Decimal:
-    return fit(WIDE.add(left, right))
+    try:  # exact sums of up to 28 digits, that is nearly all, need no further look
+        return _EXACT.add(left, right)
+    except Inexact:
+        return fit(WIDE.add(left, right))
 
 
 def subtract(left: Decimal, right: Decimal) -> Decimal:
-    return fit(WIDE.subtract(left, right))
+    try:
+        return _EXACT.subtract(left, right)
+    except Inexact:
+        return fit(WIDE.subtract(left, right))
 
 
 def multiply(left: Decimal, right: Decimal) -> Decimal:

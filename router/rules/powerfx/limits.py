@@ -16,7 +16,7 @@ class Limits:
 
     expression_length: int = 8_000
     depth: int = 80
-    steps: int = 200_000
+    steps: int = 250_000
     text_length: int = 100_000
     table_rows: int = 50_000
     json_length: int = 100_000
@@ -60,4 +60,4 @@ class Budget:
         """Account for a table of this many rows before it is made."""
         if count > self.limits.table_rows:
             raise BudgetError("a table in the expression grows too large")
-        self.spend(1 + 2 * count)
+        self.spend(1 + count)

@@ -104,7 +104,7 @@ def float_text(value: float) -> str:
         return "0"
     exact = Decimal(repr(value))
     exponent = exact.adjusted()
-    if -5 <= exponent < 15:
+    if -5 < exponent < 15:
         return decimals.to_text(exact)
     sign = "-" if value < 0 else ""
     figures = "".join(map(str, exact.normalize().as_tuple().digits))

@@ -129,7 +129,7 @@ def _over_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, funct
     body = compiler.compile(node.args[1], row_scope)
     type, inner, back = _kinds(compiler, [body], dates)
     run_body = _operand(compiler, body, inner)
-    run_rows, spend = rows.run, spend_on(node.args[1:], each=3)
+    run_rows, spend = rows.run, spend_on(node.args[1:], each=2)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
@@ -137,10 +137,12 @@ def _over_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, funct
             return table
         spend(f, table)
         values = []
+        frame = f.inner(None)
         for row in table:
             if row.__class__ is PowerFxError:
                 return row
-            value = run_body(f.inner(row))
+            frame.row = row
+            value = run_body(frame)
             if value.__class__ is PowerFxError:
                 return value
             if value is not None:
@@ -205,8 +207,9 @@ def _count_if(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
             return Decimal(0) if table is None else table
         spend(f, table)
         count = 0
+        frame = f.inner(None)
         for row in table:
-            frame = f.inner(row)
+            frame.row = row
             for condition in conditions:
                 value = condition(frame)
                 if value is not True:

@@ -158,14 +158,17 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not JSON")
 
 
+_DECODER: Final = json.JSONDecoder(parse_float=_number, parse_int=_number, parse_constant=_refuse)
+
+
 def read_json(text: str, f: Frame) -> Any:
     """The value of a JSON text; numbers are exact, whatever their size."""
     limits = f.budget.limits
     if len(text) > limits.json_length or _depth(text) > limits.json_depth:
         f.budget.text(limits.text_length + 1)
-    f.budget.spend(30 + (len(text) >> 1))
+    f.budget.spend(60 + len(text))
     try:
-        return json.loads(text, parse_float=_number, parse_int=_number, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except (ValueError, ArithmeticError, RecursionError):
         return PowerFxError("InvalidJSON", "the text is not valid JSON")
 

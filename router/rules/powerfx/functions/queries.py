@@ -24,8 +24,9 @@ def _filter(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
             return table
         spend(f, table)
         kept: list[Any] = []
+        frame = f.inner(None)
         for row in table:
-            frame = f.inner(row)
+            frame.row = row
             for condition in conditions:
                 value = condition(frame)
                 if value is not True:
@@ -55,8 +56,9 @@ def _look_up(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if is_missing(table):
             return table
         spend(f, table)
+        frame = f.inner(None)
         for row in table:
-            frame = f.inner(row)
+            frame.row = row
             value = condition(frame)
             if value is True:
                 return run_result(frame) if run_result else row
@@ -79,7 +81,10 @@ def _for_all(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if is_missing(table):
             return table
         spend(f, table)
-        found = [run_body(f.inner(row)) for row in table]
+        frame, found = f.inner(None), []
+        for row in table:
+            frame.row = row
+            found.append(run_body(frame))
         errors = [value for value in found if value.__class__ is PowerFxError]
         if errors:
             return join_errors(errors)
@@ -105,8 +110,10 @@ def _concat(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
             return None
         spend(f, table)
         parts: list[str] = []
+        frame = f.inner(None)
         for row in table:
-            value = body(f.inner(row))
+            frame.row = row
+            value = body(frame)
             if value.__class__ is PowerFxError:
                 return value
             parts.append(value or "")
@@ -128,10 +135,12 @@ def _distinct(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
             return table
         spend(f, table)
         found: dict[Any, Any] = {}
+        frame = f.inner(None)
         for row in table:
             if row.__class__ is PowerFxError:
                 return row
-            value = from_context(run_body(f.inner(row)))
+            frame.row = row
+            value = from_context(run_body(frame))
             if value.__class__ is PowerFxError:
                 return value
             if value.__class__ in (dict, list):

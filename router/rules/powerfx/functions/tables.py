@@ -170,6 +170,14 @@ def _sequence(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
         if number < 0 or number > 50_000:
             return invalid("the number of rows is out of range")
         f.budget.rows(int(number))
+        if (
+            start.__class__ is Decimal
+            and start == int(start)
+            and step == int(step)
+            and max(abs(start), abs(step)) < 10**18
+        ):
+            begin, stride = int(start), int(step)
+            return [{"Value": Decimal(begin + stride * index)} for index in range(int(number))]
         rows: list[Any] = []
         value = start
         for _ in range(int(number)):

@@ -1,0 +1,143 @@
+"""Labels and other values of the context: known at run time only."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from router.rules.powerfx import PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
+
+JOB = {
+    "Region": "NA", "Escalated": True, "Priority": 5, "Ratio": 0.1, "Caller Id": "c-1", "Flag": "true",
+    "Score": "12.5", "Empty": "", "Due": "2024-05-01", "Big": 10**40,
+}  # fmt: skip
+CONTEXT: dict[str, Any] = {
+    "job": JOB,
+    "worker": {"Id": "w1", "Skill": 10, "Region": "EU", "Home": {"City": "Oslo"}},
+    "workers": [{"Id": "w1", "Load": 3}, {"Id": "w2", "Load": 5}],
+    "selectors": [{"key": "Skill", "labelOperator": "equal", "value": 7}],
+    "tags": ["vip", "new"],
+}
+
+VALUES = [
+    ("job.Escalated = true", True),
+    ("job.Escalated = false", False),
+    ("job.Missing = true", False),
+    ("job.Missing = false", False),
+    ("job.Missing = Blank()", True),
+    ("IsBlank(job.Missing)", True),
+    ("IsBlank(job.Empty)", True),
+    ("job.Missing > 3", False),
+    ("job.Missing + 1", 1),
+    ('job.Missing & "!"', "!"),
+    ("If(job.Missing, 1, 2)", 2),
+    ('job.Region = "NA"', True),
+    ('job.Region = "na"', False),
+    ('job.Region <> "NA"', False),
+    ('job.Region in ["EU", "NA"]', True),
+    ('"n" in job.Region', True),
+    ("job.'Caller Id'", "c-1"),
+    ("job.Priority >= 5 && job.Priority < 6", True),
+    ('job.Priority = "5"', True),
+    ("job.Score > 12", True),
+    ("job.Score = 12.5", True),
+    ("job.Region = 5", False),
+    ("job.Region = true", False),
+    ("job.Flag = true", True),
+    ("If(job.Flag, 1, 2)", 1),
+    ("job.Ratio + 0.2", Decimal("0.3")),
+    ("job.Ratio * 3 = 0.3", True),
+    ("job.Priority = worker.Skill", False),
+    ("job.Region = worker.Region", False),
+    ("job.Priority < worker.Skill", True),
+    ("worker.Home.City", "Oslo"),
+    ("worker.Nowhere.City", None),
+    ("Coalesce(job.Missing, job.Region)", "NA"),
+    ('Switch(job.Region, "EU", 1, "NA", 2, 3)', 2),
+    ("If(job.Escalated, job.Priority, 1)", 5),
+    ("Year(job.Due)", 2024),
+    ("DateDiff(job.Due, Date(2024, 5, 3))", 2),
+    ("job.Due > Date(2024, 4, 30)", True),
+    ('Text(job.Priority, "000")', "005"),
+    ("Sum(workers, Load)", 8),
+    ("Max(workers, Load)", 5),
+    ("Sum(job.Priority, worker.Skill)", 15),
+    ("Sum(job.Priority, Sum(workers, Load))", 13),
+    ("CountRows(workers)", 2),
+    ("Filter(workers, Load > 3)", [{"Id": "w2", "Load": 5}]),
+    ('LookUp(workers, Id = "w2", Load)', 5),
+    ("LookUp(workers, Id = worker.Id).Load", 3),
+    ("First(Sort(workers, Load, SortOrder.Descending)).Id", "w2"),
+    ('Concat(workers, Id, ",")', "w1,w2"),
+    ("ForAll(workers As w, w.Load * job.Priority)", [{"Value": 15}, {"Value": 25}]),
+    ('LookUp(selectors, key = "Skill").value', 7),
+    ('"vip" in tags', True),
+    ("CountRows(tags)", 2),
+    ('CountIf(tags, Value = "new")', 1),
+    ("{Skill: job.Priority * 2}", {"Skill": 10}),
+    ('IsMatch(job.Region, "[A-Z]{2}")', True),
+    ("IfError(job.Region + 1, -1)", -1),
+]
+
+
+@pytest.mark.parametrize(("expression", "expected"), VALUES)
+def test_value(expression: str, expected: Any) -> None:
+    assert evaluate(expression, CONTEXT) == expected
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("job.Region + 1", "InvalidArgument"),
+        ("job.Region > 3", "InvalidArgument"),
+        ("If(job.Region, 1, 2)", "InvalidArgument"),
+        ("job.Priority / 0", "Div0"),
+        ("job.Region.Part", "InvalidArgument"),
+        ("Filter(job.Region, true)", "InvalidArgument"),
+        ("job.Big * 10", "InvalidArgument"),
+    ],
+)
+def test_error(expression: str, kind: str) -> None:
+    with pytest.raises(PowerFxError) as caught:
+        evaluate(expression, CONTEXT)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize(
+    "expression", ["other.X", "job", 'job.Region = "x" + {a: 1}', "job..x", "Sum(jobs, 1)", "job.X < true"]
+)
+def test_what_does_not_compile_without_values(expression: str) -> None:
+    if expression == "job":
+        assert compile_expression(expression, ["job"]).evaluate({"job": {"a": 1}}) == {"a": 1}
+        return
+    with pytest.raises(PowerFxSyntaxError):
+        compile_expression(expression, ["job"])
+
+
+def test_the_context_may_lack_a_declared_name() -> None:
+    assert compile_expression("IsBlank(job.Region)", ["job"]).evaluate({}) is True
+
+
+def test_dates_in_the_context() -> None:
+    context = {"now": datetime(2024, 5, 1, 12, tzinfo=UTC), "day": date(2024, 5, 1)}
+    assert evaluate("now - day", context) == Decimal("0.5")
+    assert evaluate("DateAdd(now, 1, TimeUnit.Hours)", context) == datetime(2024, 5, 1, 13)  # noqa: DTZ001
+    assert evaluate("day = now", context) is False
+
+
+def test_an_expression_sees_nothing_but_the_context() -> None:
+    for expression in ["__builtins__", "job.__class__", "job.keys", "open", "os"]:
+        try:
+            assert evaluate(expression, {"job": {}}) is None
+        except PowerFxSyntaxError:
+            continue
+
+
+def test_the_context_is_not_changed() -> None:
+    context = {"workers": [{"b": 2}, {"b": 1}], "job": {"x": [1]}}
+    evaluate("Sort(workers, b)", context)
+    evaluate("Filter(workers, b > 1)", context)
+    assert context == {"workers": [{"b": 2}, {"b": 1}], "job": {"x": [1]}}

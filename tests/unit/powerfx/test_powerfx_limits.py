@@ -1,0 +1,123 @@
+"""No expression costs more than its limits allow, however it tries."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import pytest
+from powerfx_hostile import expressions
+
+from router.rules.powerfx import Limits, PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
+
+HOSTILE = 1_000
+LONGEST_SECONDS = 0.2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> None:
+    """The parser is made, and the regular expressions are loaded, with the first use."""
+    evaluate('IsMatch("a", "a") && IsBlank(ParseJSON("null"))', {})
+
+
+def test_a_thousand_hostile_expressions_end_in_time() -> None:
+    outcomes: dict[str, int] = {}
+    slow: list[tuple[float, str]] = []
+    for expression in expressions(seed=20240601, count=HOSTILE):
+        started = time.thread_time()
+        try:
+            evaluate(expression, {"job": {"X": "a"}})
+            outcome = "value"
+        except PowerFxError as error:
+            outcome = error.kind
+        seconds = time.thread_time() - started
+        if seconds > LONGEST_SECONDS:
+            slow.append((seconds, expression[:200]))
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+    assert slow == []
+    assert outcomes["BudgetExceeded"] > 50
+    assert outcomes["Syntax"] > 50
+    assert outcomes["value"] > 50
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "ForAll(Sequence(1000), Sequence(1000))",
+        "Sum(Sequence(50000), Sum(Sequence(50000), Value))",
+        'With({t: Concat(Sequence(20000), "aaaa")}, t & t)',
+        'Substitute(Concat(Sequence(20000), "a"), "a", "bbbbbbbbbbbbbbbbbbbb")',
+        'ForAll(Sequence(5000), Concat(Sequence(1000), "abcdefgh"))',
+        'CountIf(Sequence(10000), IsMatch(Concat(Sequence(5000), "a"), "(a+)+$"))',
+        'ParseJSON("' + "[" * 40 + "]" * 40 + '")',
+    ],
+)
+def test_a_budget_ends_what_is_too_much(expression: str) -> None:
+    with pytest.raises(PowerFxError) as caught:
+        evaluate(expression, {})
+    assert caught.value.kind == "BudgetExceeded"
+
+
+def test_no_expression_catches_its_own_end() -> None:
+    with pytest.raises(PowerFxError) as caught:
+        evaluate("IfError(Sum(Sequence(50000), Sum(Sequence(50000), Value)), 0)", {})
+    assert caught.value.kind == "BudgetExceeded"
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("(", ")"), ("[", "]"), ("{a:", "}"), ("Not(", ")"), ("-", ""), ("If(true,", ")"), ('$"{', '}"'), ("2^", "")],
+)
+@pytest.mark.parametrize("depth", [70, 200, 290, 2_000])
+def test_deep_nesting_is_refused_or_evaluated(opening: str, closing: str, depth: int) -> None:
+    expression = opening * depth + "1" + closing * depth
+    with contextlib.suppress(PowerFxError):
+        evaluate(expression, {})
+
+
+def test_long_chains_of_and_or_and_text_are_not_deep() -> None:
+    assert evaluate(" && ".join(["true"] * 500), {}) is True
+    assert evaluate(" || ".join(["false"] * 500), {}) is False
+    assert evaluate(" & ".join(['"a"'] * 500), {}) == "a" * 500
+
+
+def test_each_limit_can_be_set() -> None:
+    def fails(expression: str, **limits: Any) -> str:
+        with pytest.raises(PowerFxError) as caught:
+            evaluate(expression, {}, Limits(**limits))
+        return caught.value.kind
+
+    assert fails("1 + 1", expression_length=3) == "Syntax"
+    assert fails("1 + (1 + 1)", depth=2) == "Syntax"
+    assert fails("Sum(Sequence(100), Value)", steps=100) == "BudgetExceeded"
+    assert fails('With({x: "ab"}, x & x & x)', text_length=5) == "BudgetExceeded"
+    assert fails("Sequence(11)", table_rows=10) == "BudgetExceeded"
+    assert fails('ParseJSON("[1,2,3]")', json_length=5) == "BudgetExceeded"
+    assert fails('ParseJSON("[[1]]")', json_depth=1) == "BudgetExceeded"
+
+
+def test_a_clock_bounds_the_time() -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.01
+        return now
+
+    with pytest.raises(PowerFxError) as caught:
+        evaluate("Sum(Sequence(100), Sum(Sequence(100), Value))", {}, Limits(seconds=0.05, clock=clock))
+    assert caught.value.kind == "BudgetExceeded"
+    assert "too long" in caught.value.message
+    assert evaluate("Sum(Sequence(10), Value)", {}, Limits(seconds=0.05, clock=clock)) == 55
+
+
+def test_the_same_expression_is_compiled_once() -> None:
+    assert compile_expression("1 + job.X", ["job"]) is compile_expression("1 + job.X", ["job"])
+    assert compile_expression("1 + job.X", ["job"]) is not compile_expression("1 + job.X", ["job", "worker"])
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800", "a\u202eb", "'" * 3, "$" * 50, "/*", "#", "1e", "1..2"])
+def test_odd_characters_are_refused(text: str) -> None:
+    with pytest.raises(PowerFxSyntaxError):
+        evaluate(text, {})
