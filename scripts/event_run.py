@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -24,6 +24,8 @@ from azure.core.credentials import AzureKeyCredential
 from local.options import DEVELOPMENT_KEY, ROOT
 
 T = TypeVar("T")
+
+Event = dict[str, Any]
 
 READY_SECONDS: Final = 60.0
 WAIT_SECONDS: Final = 20.0
@@ -41,6 +43,11 @@ def wait_for(look: Callable[[], T | None], what: str, seconds: float = WAIT_SECO
         time.sleep(0.02)
 
 
+def type_of(event: Event) -> str:
+    """The event's type, in either schema."""
+    return str(event["type"] if "specversion" in event else event["eventType"])
+
+
 def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as probes:
         sockets = [probes.enter_context(socket.socket()) for _ in range(count)]
@@ -50,28 +57,44 @@ def free_ports(count: int) -> list[int]:
 
 
 class Subscriber:
-    """A webhook as the documentation shows one: it answers the handshake and keeps what it gets."""
+    """A webhook as the documentation shows one: it answers the handshakes and keeps what it takes.
 
-    def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
+    `answers` decides the status of a delivery; only what is answered with 200 counts as taken.
+    """
+
+    def __init__(self, answers: Callable[[list[Event]], int] = lambda events: 200) -> None:
+        self.events: list[Event] = []
+        self._lock = threading.Lock()
         subscriber = self
 
         class Hook(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
-                events = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                answer: dict[str, str] = {}
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                events = body if isinstance(body, list) else [body]
                 if self.headers["aeg-event-type"] == "SubscriptionValidation":
-                    answer = {"validationResponse": events[0]["data"]["validationCode"]}
-                else:
-                    subscriber.events.extend(events)
-                body = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
+                    self.answer(200, {"validationResponse": events[0]["data"]["validationCode"]})
+                    return
+                with subscriber._lock:
+                    status = answers(events)
+                    if status == 200:
+                        subscriber.events.extend(events)
+                self.answer(status, {})
+
+            def do_OPTIONS(self) -> None:
+                """The handshake of CloudEvents."""
+                self.answer(200, {}, {"WebHook-Allowed-Origin": self.headers["WebHook-Request-Origin"]})
+
+            def answer(self, status: int, body: Mapping[str, str], headers: Mapping[str, str] | None = None) -> None:
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(content)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -85,16 +108,16 @@ class Subscriber:
         self._server.shutdown()
         self._server.server_close()
 
-    def find(self, name: str, **data: Any) -> dict[str, Any] | None:
+    def find(self, name: str, **data: Any) -> Event | None:
         """The first event of that name whose data says so."""
         for event in list(self.events):
-            if event["eventType"] == f"Microsoft.Communication.{name}" and all(
+            if type_of(event) == f"Microsoft.Communication.{name}" and all(
                 event["data"].get(field) == value for field, value in data.items()
             ):
                 return event
         return None
 
-    def wait(self, name: str, seconds: float = WAIT_SECONDS, **data: Any) -> dict[str, Any]:
+    def wait(self, name: str, seconds: float = WAIT_SECONDS, **data: Any) -> Event:
         return wait_for(lambda: self.find(name, **data), f"{name} with {data}", seconds)
 
 
@@ -115,9 +138,9 @@ class EventRun:
 
 
 @contextlib.contextmanager
-def running_router(data_dir: Path, **settings: str) -> Iterator[EventRun]:
+def running_router(data_dir: Path, subscriber: Subscriber | None = None, **settings: str) -> Iterator[EventRun]:
     """Starts everything, waits until it is ready, and ends it."""
-    subscriber = Subscriber()
+    subscriber = subscriber or Subscriber()
     port, https_port = free_ports(2)
     environment = {
         **os.environ,

@@ -9,10 +9,9 @@ from typing import Any, Final
 from azure.communication.jobrouter import models as m
 
 from router.models.event_catalogue import EventName
-from scripts.event_run import EventRun, wait_for
+from scripts.event_run import Event, EventRun, wait_for
 
 CHANNEL: Final = "voice"
-Event = dict[str, Any]
 
 
 def a_queue(run: EventRun, *, expires: float = 60, exception_policy_id: str | None = None) -> str:
