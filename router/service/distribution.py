@@ -44,7 +44,6 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
         try:
             async with parts.in_hand.hold(job_id):
                 await _offer_in_order(parts, row, policy)
-            parts.outbox.follow(row)
             return
         except offering.Overtaken as first:
             overtaken += 1

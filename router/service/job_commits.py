@@ -65,6 +65,7 @@ async def change_row(
     before, after = await parts.jobs.change(job_id, decide, row)
     if after.version != before.version:
         await _follow(parts, before.record, after)
+        parts.followed.add([after.commit])
     return after
 
 

@@ -59,7 +59,6 @@ class Outbox:
         self._background = background
         self._clear_after = clear_after
         self._out = Remembered()
-        self._followed = Remembered()
         self._latest: OrderedDict[str, str] = OrderedDict()
 
     def seen(self, event_id: str) -> None:
@@ -79,13 +78,6 @@ class Outbox:
             self._latest.popitem(last=False)
         if row.outbox or row.overflow or row.record is None:
             self._background.start(self._send_and_clear(store, row, name), f"publish {name}")
-
-    def follow(self, row: Row[Any]) -> None:
-        """What these events would wake in this router has been done."""
-        self._followed.add(event.id for event in row.outbox)
-
-    def followed(self, event_id: str) -> bool:
-        return event_id in self._followed
 
     async def send(self, key: str, events: Sequence[PendingEvent]) -> None:
         """Returns when the topic has them. What is on its way from here is not sent twice: the publisher knows.

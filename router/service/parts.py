@@ -58,6 +58,8 @@ class Parts:
     in_hand: InHand = field(default_factory=InHand)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: Remembered = field(default_factory=Remembered)
+    #: Versions of rows after which this process has done all that hangs on them.
+    followed: Remembered = field(default_factory=Remembered)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)

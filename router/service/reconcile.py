@@ -77,8 +77,6 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
     work += [_check_assignment(parts, record, assignment_id) for assignment_id in record.job.assignments]
     if record.status in ENDED:
         work += [parts.members.remove(owner, job_id) for owner in job_commits.owners(evolve_status(record))]
-    elif not record.routing.life_armed:
-        work.append(_arm_life(parts, record))
     if record.routing.backlog_queue:
         work.append(parts.backlog.put(record, record.routing.backlog_queue))
     await asyncio.gather(*work)
@@ -192,11 +190,6 @@ def _overdue(parts: Parts):  # type: ignore[no-untyped-def]
         return None
 
     return step
-
-
-async def _arm_life(parts: Parts, record: JobRecord) -> None:
-    await parts.deadlines.arm(Deadline("life", record.id, endings.life_ends(record)))
-    await job_commits.change(parts, record.id, lambda found: JobChange(evolve(found, routing={"life_armed": True})))
 
 
 async def _check_offer(parts: Parts, job: JobRecord, offer_id: str) -> None:

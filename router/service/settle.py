@@ -8,6 +8,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from router.engine import endings
+from router.engine.evolve import evolve
+from router.models.jobs import ENDED, SETTLED, JobRecord
+from router.models.workers import WorkerRecord, WorkerState
 from router.service import reconcile
 from router.service.commit import SETTLE_AFTER, Commits
 from router.service.parts import Parts
@@ -63,10 +67,27 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
             except RowChanged:
                 continue
             return False
-        if await _saved(parts, commits, replace(row, outbox=(), overflow=(), settle_at=None)):
+        followed = row.commit in parts.followed and not _unfinished(row.record)
+        record = await _with_life(parts, row.record)
+        if await _saved(parts, commits, replace(row, record=record, outbox=(), overflow=(), settle_at=None)):
             await store.drop_overflow(row)
-            return True
+            return not followed
     return True
+
+
+def _unfinished(record: JobRecord | WorkerRecord) -> bool:
+    """Whether there may be more to do than what hung on the last commit."""
+    if isinstance(record, JobRecord):
+        return record.status not in SETTLED
+    return bool(record.worker.offers) or record.routing.deleting or record.worker.state is WorkerState.DRAINING
+
+
+async def _with_life(parts: Parts, record: Any) -> Any:
+    """A job that is still there after its first seconds gets the deadline of its life; most are gone before."""
+    if not isinstance(record, JobRecord) or record.status in ENDED or record.routing.life_armed:
+        return record
+    await parts.deadlines.arm(Deadline("life", record.id, endings.life_ends(record)))
+    return evolve(record, routing={"life_armed": True})
 
 
 async def _saved(parts: Parts, commits: Commits[Any], row: Row[Any]) -> bool:

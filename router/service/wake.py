@@ -9,8 +9,7 @@ from router.service.parts import Parts
 async def on_job_event(parts: Parts, event_id: str, job_id: str) -> None:
     """The job may need another worker, or its next step."""
     parts.outbox.seen(event_id)
-    if not parts.outbox.followed(event_id):
-        await reconcile.drive_job(parts, job_id)
+    await reconcile.drive_job(parts, job_id)
 
 
 async def on_worker_event(parts: Parts, event_id: str, worker_id: str) -> None:

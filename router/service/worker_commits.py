@@ -46,6 +46,7 @@ async def change_row(
     before, after = await parts.workers.change(worker_id, decide, row)
     if after.version != before.version:
         await index(parts, before.record, after.record)
+        parts.followed.add([after.commit])
     return before, after
 
 

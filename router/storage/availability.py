@@ -8,6 +8,7 @@ row is the truth."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -112,7 +113,9 @@ class AvailabilityStore:
             *(Write("delete", Entity(partition, row)) for row in gone),
             *(Write("upsert", entity) for entity in come),
         ]
-        if not writes:
+        if not gone or not come:
+            # Only coming or only going: single writes are cheaper than a transaction, and as good.
+            await asyncio.gather(*(self._table.upsert(entity) for entity in come), self.remove_keys(partition, gone))
             return
         try:
             await self._table.transact(writes)
@@ -131,8 +134,7 @@ class AvailabilityStore:
         await self._table.upsert(Entity(key(queue_id), _CURSOR, columns))
 
     async def remove_keys(self, partition: str, rows: Sequence[str]) -> None:
-        for row in rows:
-            await self._table.delete(partition, row)
+        await asyncio.gather(*(self._table.delete(partition, row) for row in rows))
 
 
 def _entities(availability: Availability, queue_id: str) -> list[Entity]:
