@@ -1,4 +1,21 @@
-"""Power Fx, the expression language of rules: parsed, checked, compiled to closures, evaluated in bounds."""
+"""Power Fx, the expression language of rules: parsed, checked, compiled to closures, evaluated in bounds.
+
+    rule = compile_expression("If(job.Escalated = true, 10, 5)", ["job"])
+    rule.evaluate({"job": {"Escalated": True}})
+
+`compile_expression` raises PowerFxSyntaxError (with `position`) for whatever Power Fx refuses before it
+evaluates; `Compiled.evaluate` and `evaluate` raise PowerFxError (with `kind` and `kinds`) for a runtime
+error, and with the kind "BudgetExceeded" for going over one of the `Limits`. Nothing else comes out, and
+an expression reaches nothing but the context that it is given.
+
+The package stands alone. From the text to the value:
+
+    lexer, grammar (lark) -> nodes -> compiler, operators, functions (checked, with types) -> closures
+
+`values` and `dynamic` convert values, `decimals` and `arithmetic` compute as .NET does, `reading` and
+`formats` are text to values and back, `patterns` are regular expressions for RE2. docs/powerfx.md says
+what of the language there is, and how labels behave.
+"""
 
 from __future__ import annotations
 
