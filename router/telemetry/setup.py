@@ -19,6 +19,10 @@ from router.telemetry.dependencies import SampledSpans
 EXPORT_INTERVAL_SECONDS: Final = 30.0
 """Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60."""
 
+TRACES_PER_SECOND: Final = 5.0
+TRACES_AT_ONCE: Final = 10.0
+"""How many traces begin in one process, unless OTEL_TRACES_SAMPLER names another sampler."""
+
 _INSTRUMENTATIONS: Final = (
     "azure_sdk",
     "django",
@@ -77,7 +81,7 @@ def _start(connection_string: str, role_name: str | None) -> None:
     from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.sampling import ParentBased
+    from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
     # The exporter sends a counter as one point with count 1, however much it counted: the portal's Count would be
     # the number of exports. As a histogram without buckets the same counter is sent with count and sum, both the
@@ -117,11 +121,16 @@ def _start(connection_string: str, role_name: str | None) -> None:
     routing.start(meter, metrics.Observation)
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
+        limit = None
         if isinstance(provider.sampler, RateLimitedSampler):
-            # By itself it decides anew in each process and for each child, so that a trace would have gaps: limit
-            # the traces that begin here, and keep or drop whole those that began elsewhere.
-            provider.sampler = ParentBased(provider.sampler)
-        tracing.start(provider.get_tracer(names.METER))
+            # It decides anew in each process and for each child, so that traces would have gaps. Ours limits the
+            # traces that begin here, and keeps or drops whole those that began elsewhere.
+            limit = tracing.RateLimit(TRACES_PER_SECOND, TRACES_AT_ONCE)
+            provider.sampler = ParentBased(ALWAYS_ON)
+        tracing.start(provider.get_tracer(names.METER), limit)
+        if limit is not None:
+            # The tracers of others: a call of the Azure SDK outside every span of ours (polling) begins no trace.
+            provider.sampler = ParentBased(ALWAYS_OFF)
         sdk_spans: Any = settings.tracing_implementation()
         if sdk_spans is not None:
             sdk_spans = SampledSpans(sdk_spans)

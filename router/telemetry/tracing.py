@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from time import monotonic
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -12,7 +13,7 @@ from router.telemetry.redaction import mask
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.trace import Span, Tracer
+    from opentelemetry.trace import Span, SpanContext, Tracer
 
 Attribute = str | int | float | bool
 
@@ -27,6 +28,22 @@ class ActiveSpan(Protocol):
 
     def fail(self, description: str) -> None:
         """Mark the span as failed without an exception."""
+
+
+class RateLimit:
+    """A bucket of tokens: so many a second, and that many at once after a pause."""
+
+    def __init__(self, per_second: float, at_once: float) -> None:
+        self._per_second, self._at_once = per_second, at_once
+        self._tokens, self._at = at_once, 0.0
+
+    def allows(self, now: float) -> bool:
+        self._tokens = min(self._at_once, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 class _NoSpan:
@@ -59,6 +76,7 @@ _NO_SPAN: Final = _NoSpan()
 _OFF: Final[AbstractContextManager[ActiveSpan]] = nullcontext(_NO_SPAN)
 
 _tracer: Tracer | None = None
+_limit: RateLimit | None = None
 
 
 def span(
@@ -104,14 +122,15 @@ def current_ids() -> tuple[str, str] | None:
     return None if traceparent is None else (traceparent[3:35], traceparent[36:52])
 
 
-def start(tracer: Tracer) -> None:
-    global _tracer
-    _tracer = tracer
+def start(tracer: Tracer, limit: RateLimit | None = None) -> None:
+    """From now on spans are real; `limit` bounds the traces that begin here, None leaves that to the tracer."""
+    global _tracer, _limit
+    _tracer, _limit = tracer, limit
 
 
 def stop() -> None:
-    global _tracer
-    _tracer = None
+    global _tracer, _limit
+    _tracer = _limit = None
 
 
 class _SpanBlock:
@@ -130,8 +149,13 @@ class _SpanBlock:
         from opentelemetry import context, trace
 
         parent = _parent_context(self._parent)
-        if parent is None and left_out():
-            return _NO_SPAN
+        if parent is None:
+            current = trace.get_current_span().get_span_context()
+            if _was_left_out(current):
+                return _NO_SPAN
+            if not current.is_valid and _limit is not None and not _limit.allows(monotonic()):
+                self._token = context.attach(trace.set_span_in_context(_left_out_span()))
+                return _NO_SPAN
         given = {key: value for key, value in (self._attributes or {}).items() if value is not None}
         # Internal, not server: the Functions host sends the request's own span, and a second one would count double.
         span = self._tracer.start_span(self._name, context=parent, attributes=given)
@@ -140,22 +164,35 @@ class _SpanBlock:
         return _RealSpan(span)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if self._span is None:
+        if self._token is None:
             return
         from opentelemetry import context
 
-        if isinstance(error, Exception) and self._span.is_recording():
-            _record(self._span, error)
         context.detach(self._token)
-        self._span.end()
+        if self._span is not None:
+            if isinstance(error, Exception) and self._span.is_recording():
+                _record(self._span, error)
+            self._span.end()
 
 
 def left_out() -> bool:
-    """Whether the current span was left out by this process's sampling, so that its children are as well."""
+    """Whether the current trace is left out by sampling in this process, so that nothing more of it is made."""
     from opentelemetry.trace import get_current_span
 
-    context = get_current_span().get_span_context()
+    return _was_left_out(get_current_span().get_span_context())
+
+
+def _was_left_out(context: SpanContext) -> bool:
     return context.is_valid and not context.is_remote and not context.trace_flags.sampled
+
+
+def _left_out_span() -> Span:
+    """Ids for logs and for what this trace causes elsewhere, which is left out there too; no span is made."""
+    from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+    from opentelemetry.trace import NonRecordingSpan, SpanContext
+
+    ids = RandomIdGenerator()
+    return NonRecordingSpan(SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False))
 
 
 def _record(span: Span, error: Exception) -> None:

@@ -202,7 +202,7 @@ def test_a_trace_that_begins_here_has_no_gaps(received: Sink) -> None:
         received.connection_string,
     )
     by_trace = Counter(span["tags"]["ai.operation.id"] for span in received.of_type("RemoteDependencyData"))
-    assert 0 < len(by_trace) < 100
+    assert 10 <= len(by_trace) < 100
     assert set(by_trace.values()) == {4}
 
 

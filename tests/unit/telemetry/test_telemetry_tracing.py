@@ -104,6 +104,40 @@ def test_a_failure_without_an_exception(spans: InMemorySpanExporter) -> None:
     assert (done.status.status_code, done.status.description) == (StatusCode.ERROR, "500")
 
 
+def test_the_limit_leaves_out_whole_traces(spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(tracing, "monotonic", lambda: now)
+    assert tracing._tracer is not None
+    tracing.start(tracing._tracer, tracing.RateLimit(per_second=1, at_once=2))
+    in_the_outbox = []
+    for _ in range(5):
+        with tracing.span("UpsertJob"), tracing.span("OfferJob"):
+            in_the_outbox.append(tracing.current_traceparent())
+            assert tracing.current_ids() is not None
+    assert [span.name for span in spans.get_finished_spans()] == ["OfferJob", "UpsertJob"] * 2
+    # What a left-out trace causes elsewhere is left out there too, whatever the limit allows by then.
+    now += 10
+    spans.clear()
+    for traceparent in in_the_outbox:
+        with tracing.span("OnJobEvent", parent_traceparent=traceparent):
+            pass
+    assert len(spans.get_finished_spans()) == 2
+    assert len(set(in_the_outbox)) == 5
+    assert [int(text[-2:], 16) & 1 for text in in_the_outbox if text] == [1, 1, 0, 0, 0]  # the sampled flag
+    with tracing.span("UpsertJob"):
+        pass
+    assert len(spans.get_finished_spans()) == 3
+
+
+def test_the_limit_fills_up_again() -> None:
+    limit = tracing.RateLimit(per_second=2, at_once=3)
+    assert [limit.allows(50.0) for _ in range(4)] == [True, True, True, False]
+    assert not limit.allows(50.4)
+    assert limit.allows(50.5)
+    assert not limit.allows(50.6)
+    assert [limit.allows(90.0) for _ in range(4)] == [True, True, True, False]
+
+
 @pytest.mark.parametrize(
     "value",
     [
