@@ -60,7 +60,7 @@ clean: ## Remove what was installed, built and stored here
 
 node_modules/.stamp: package.json package-lock.json
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
-		{ echo "Node.js 20 or later is needed for Azurite; none is on PATH." >&2; exit 1; }
-	@echo "Installing Azurite"
+		{ echo "Node.js 20 or later is needed; none is on PATH." >&2; exit 1; }
+	@echo "Installing npm packages"
 	@npm ci --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
