@@ -1,0 +1,327 @@
+"""Everything that was ever committed, and what must hold at each commit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import TypeAdapter
+
+from router.models.events import PendingEvent
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+from router.storage.documents import read_document
+from router.storage.port import Entity
+from tests.sim import reference
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+_OUTBOX: Final = TypeAdapter(list[PendingEvent])
+_HOLDS: Final = frozenset({"assigned", "completed"})
+
+
+@dataclass
+class Reservation:
+    """A worker's offer from its reservation on, with the jobs that should have come first."""
+
+    job_id: str
+    ahead: dict[str, str] = field(default_factory=dict)
+
+
+class History:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.faults: list[str] = []
+        self.jobs: dict[str, JobRecord] = {}
+        self.workers: dict[str, WorkerRecord] = {}
+        self.past_jobs: dict[str, list[JobRecord]] = {}
+        self.past_workers: dict[str, list[WorkerRecord]] = {}
+        self.changed: dict[str, datetime] = {}
+        self.events: dict[str, list[PendingEvent]] = {}
+        self._known: set[str] = set()
+        self._fired: set[tuple[str, int, str]] = set()
+        self._reservations: dict[str, Reservation] = {}
+        self._offers: dict[str, Any] = {}
+        #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
+        self.closed_by_hand: set[str] = set()
+
+    def lives(self, worker_id: str) -> list[WorkerRecord]:
+        """The states of the worker since it was last created."""
+        return self.past_workers.get(worker_id, [])
+
+    def fault(self, text: str) -> None:
+        self.faults.append(f"{self._world.loop.time():.4f}: {text}")
+
+    def observe(self, table: str, before: Entity | None, after: Entity | None) -> None:
+        """Every write of every row."""
+        if table == "jobs":
+            self._row("job", before, after)
+        elif table == "workers":
+            self._row("worker", before, after)
+
+    def _row(self, kind: str, before: Entity | None, after: Entity | None) -> None:
+        if after is None:
+            return
+        if after.row != after.partition:
+            self._new_events(f"{kind}/{after.partition}", after)
+            return
+        id = str(after.columns["Id"])
+        document = read_document("Doc", after.columns) if after.columns["Kind"] == kind else None
+        unchanged = before is not None and document == (read_document("Doc", before.columns) or None)
+        events = self._new_events(f"{kind}/{id}", after)
+        if unchanged and not events:
+            return
+        self.changed[f"{kind}/{id}"] = self._world.now()
+        if kind == "job":
+            job = JobRecord.model_validate_json(document) if document else None
+            self._job(id, self.jobs.get(id), job, events)
+        else:
+            worker = WorkerRecord.model_validate_json(document) if document else None
+            self._worker(id, self.workers.get(id), worker, events)
+
+    def _new_events(self, aggregate: str, entity: Entity) -> list[PendingEvent]:
+        text = read_document("Out", entity.columns)
+        events = _OUTBOX.validate_json(text) if text else []
+        new = [event for event in events if event.id not in self._known]
+        self._known.update(event.id for event in new)
+        if new:
+            self.events.setdefault(aggregate, []).extend(new)
+        return new
+
+    # Jobs.
+
+    def _job(self, id: str, before: JobRecord | None, after: JobRecord | None, events: list[PendingEvent]) -> None:
+        names = Counter(event.type.removeprefix("Router") for event in events)
+        if after is None:
+            self.jobs.pop(id, None)
+            self._expect(f"job {id} is gone", names, Counter({"JobDeleted": 1}))
+            return
+        self.jobs[id] = after
+        self.past_jobs.setdefault(id, []).append(after)
+        self._check_assignments(after)
+        self._check_offers(before, after, events)
+        self._check_times(before, after, events)
+        self._expect(f"job {id}: {before and before.job.status} -> {after.job.status}", names, _job_news(before, after))
+
+    def _check_assignments(self, job: JobRecord) -> None:
+        unclosed = [one for one in job.job.assignments.values() if one.closed_at is None]
+        if len(unclosed) != (1 if job.job.status in _HOLDS else 0):
+            self.fault(f"job {job.id} is {job.job.status} with {len(unclosed)} open assignments")
+        if any((one.completed_at is None) != (job.job.status == "assigned") for one in unclosed):
+            self.fault(f"job {job.id} is {job.job.status} and its assignment says otherwise")
+
+    def _check_offers(self, before: JobRecord | None, after: JobRecord, events: Sequence[PendingEvent]) -> None:
+        old = before.routing.offers if before else {}
+        new = [one for id, one in after.routing.offers.items() if id not in old]
+        if after.routing.offers and after.job.status != "queued":
+            self.fault(f"job {after.id} is {after.job.status} and has offers")
+        workers = [one.worker_id for one in after.routing.offers.values()]
+        if len(set(workers)) < len(workers):
+            self.fault(f"job {after.id} is offered twice to a worker")
+        for offer in new:
+            if offer.offer_id in self._offers:
+                self.fault(f"offer {offer.offer_id} of job {after.id} lives twice")
+            self._offers[offer.offer_id] = offer
+            self._check_attached(after, offer)
+            policy = self._world.policy_of(after.job.queue_id)
+            if policy and len(after.routing.offers) > policy.mode.max_concurrent_offers:
+                self.fault(f"job {after.id} has {len(after.routing.offers)} offers")
+        for event in events:
+            offer_id = event.data.get("offerId")
+            if offer_id is not None and offer_id not in self._offers:
+                self.fault(f"{event.type} of an offer that never was")
+            if event.type == "RouterWorkerOfferExpired":
+                self._timed(f"offer of {after.id}", self._offers[offer_id].expires_at)
+        for assignment_id, offer_id in after.routing.accepted_offers.items():
+            assignment = after.job.assignments.get(assignment_id)
+            offer = self._offers.get(offer_id)
+            if assignment is None or offer is None:
+                self.fault(f"job {after.id} remembers an accepted offer without its assignment")
+            elif assignment.assigned_at >= offer.expires_at or assignment.worker_id != offer.worker_id:
+                self.fault(f"job {after.id} was accepted too late, or by another")
+
+    def _check_times(self, before: JobRecord | None, after: JobRecord, events: Sequence[PendingEvent]) -> None:
+        now, job = self._world.now(), after.job
+        if before is not None:
+            old = {one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)}
+            for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
+                was = old.get(one.key)
+                expired_now = one.status == "expired" and was is not None and was.status == "active"
+                if expired_now and one.expires_at is not None and was is not None and was.expires_at == one.expires_at:
+                    self._timed(f"selector {one.key} of {after.id}", one.expires_at)
+            if job.scheduled_at and not before.job.scheduled_at:
+                self._timed(f"schedule of {after.id}", job.scheduled_at)
+            if before.routing.close_at and job.status == "closed" and after.id not in self.closed_by_hand:
+                self._timed(f"close of {after.id}", before.routing.close_at)
+        for event in events:
+            if event.type != "RouterJobExceptionTriggered":
+                continue
+            rule_id = event.data["exceptionRuleId"]
+            mark = (after.id, after.routing.stay, rule_id)
+            if mark in self._fired:
+                self.fault(f"rule {rule_id} fired twice for {after.id} in one stay")
+            self._fired.add(mark)
+            threshold = self._world.wait_threshold(job.queue_id, rule_id)
+            if threshold is not None and job.enqueued_at is not None:
+                entered = before is None or before.job.status != "queued" or before.job.queue_id != job.queue_id
+                due = job.enqueued_at + timedelta(seconds=threshold)
+                if entered and now >= due:
+                    continue  # it comes back with its old enqueuedAt: the time has passed already
+                self._timed(f"rule {rule_id} of {after.id}", due)
+
+    def _timed(self, what: str, due: datetime) -> None:
+        """It happens now: not before its time, and in calm weather within two seconds."""
+        now = self._world.now()
+        if now < due:
+            self.fault(f"{what} came {(due - now).total_seconds():.3f} s early")
+        if self._world.always_calm and (now - due).total_seconds() > 2.0:
+            self.fault(f"{what} came {(now - due).total_seconds():.3f} s late")
+
+    # Workers.
+
+    def _worker(
+        self, id: str, before: WorkerRecord | None, after: WorkerRecord | None, events: list[PendingEvent]
+    ) -> None:
+        names = Counter(event.type.removeprefix("Router") for event in events)
+        if after is None:
+            self.workers.pop(id, None)
+            self.past_workers.pop(id, None)
+            self._expect(f"worker {id} is gone", names, Counter({"WorkerDeleted": 1}))
+            return
+        self.workers[id] = after
+        self.past_workers.setdefault(id, []).append(after)
+        self._check_limits(before, after)
+        who = after.worker
+        right = "active" if who.available_for_offers else ("draining" if who.offers else "inactive")
+        if str(who.state) != right:
+            self.fault(f"worker {id} is {who.state} and should be {right}")
+        if names.pop("WorkerUpdated", 0) > 1:
+            self.fault(f"worker {id} is updated twice in one commit")
+        self._expect(f"worker {id}: {before and before.worker.state} -> {who.state}", names, _worker_news(before, after))
+
+    def _check_limits(self, before: WorkerRecord | None, after: WorkerRecord) -> None:
+        """What a commit adds must fit. A client may lower a limit below what is in use."""
+        who = after.worker
+        held = {one.job_id for one in before.worker.offers} | {one.job_id for one in before.worker.assigned_jobs} if before else set()
+        had = {one.offer_id for one in before.worker.offers} if before else set()
+        if who.load_ratio != min(reference.in_use(after) / who.capacity, 1.0):
+            self.fault(f"worker {after.id} has load ratio {who.load_ratio}")
+        for offer in who.offers:
+            if offer.offer_id in had:
+                continue
+            if before is None or not before.worker.available_for_offers or before.routing.deleting:
+                self.fault(f"worker {after.id} got an offer while it takes none")
+            self._check_reserved(before, after, offer)
+        new = [one for one in (*who.offers, *who.assigned_jobs) if one.job_id not in held]
+        if not new:
+            return
+        if reference.in_use(after) > who.capacity:
+            self.fault(f"worker {after.id} uses {reference.in_use(after)} of {who.capacity}")
+        if who.max_concurrent_offers and len(who.offers) > who.max_concurrent_offers:
+            self.fault(f"worker {after.id} has {len(who.offers)} offers of {who.max_concurrent_offers}")
+        for channel in who.channels:
+            count = reference.on_channel(after, channel.channel_id, self.jobs)
+            on_it = any(one.job_id in self.jobs and self.jobs[one.job_id].job.channel_id == channel.channel_id for one in new)
+            if on_it and channel.max_number_of_jobs and count > channel.max_number_of_jobs:
+                self.fault(f"worker {after.id} has {count} jobs on {channel.channel_id}")
+
+    # Order.
+
+    def _check_reserved(self, before: WorkerRecord | None, after: WorkerRecord, offer: Any) -> None:
+        """Notes which waiting jobs come before this one and would have been served by this worker."""
+        job, now = self.jobs.get(offer.job_id), self._world.now()
+        if job is None or job.job.enqueued_at is None or before is None:
+            return
+        ahead: dict[str, str] = {}
+        for other in self.jobs.values():
+            policy = self._world.policy_of(other.job.queue_id)
+            if other.id == job.id or other.job.status != "queued" or policy is None:
+                continue
+            if not reference.order(other) < reference.order(job) or not reference.wants(other, policy, now):
+                continue
+            if not self._world.in_backlog(other):
+                continue  # it has just come, and its own search will find the worker taken
+            if reference.qualifies(other, before, policy, self.jobs, now):
+                ahead[other.id] = self._version(other)
+        self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
+
+    def _check_attached(self, job: JobRecord, offer: Any) -> None:
+        """None of those may still be waiting as it was."""
+        reservation = self._reservations.pop(offer.offer_id, None)
+        if reservation is None:
+            self.fault(f"job {job.id} has an offer that its worker never reserved")
+            return
+        for other_id, version in reservation.ahead.items():
+            other = self.jobs.get(other_id)
+            if other is not None and self._version(other) == version:
+                self.fault(f"job {job.id} got {offer.worker_id} before job {other_id}, which comes first")
+
+    @staticmethod
+    def _version(job: JobRecord) -> str:
+        return job.model_dump_json()
+
+    def _expect(self, what: str, found: Counter[str], wanted: Counter[str]) -> None:
+        if found != wanted:
+            self.fault(f"{what}: its events are {dict(found)}, not {dict(wanted)}")
+
+
+def _job_news(before: JobRecord | None, after: JobRecord) -> Counter[str]:
+    """The events that this step of a job must tell of, in any order."""
+    news: Counter[str] = Counter()
+    old = before.job.status if before else None
+    status = after.job.status
+    if before is None:
+        news["JobReceived"] += 1
+    old_offers = before.routing.offers if before else {}
+    for offer_id in after.routing.offers:
+        news["WorkerOfferIssued"] += offer_id not in old_offers
+    for offer_id in old_offers:
+        if offer_id not in after.routing.offers:
+            ended = after.routing.ended_offers[offer_id].outcome
+            news[f"WorkerOffer{ended.capitalize()}"] += 1
+    if before is not None:
+        old_fired = before.routing.fired_rules if before.routing.stay == after.routing.stay else []
+        news["JobExceptionTriggered"] += len(set(after.routing.fired_rules) - set(old_fired))
+    elif after.routing.fired_rules:
+        news["JobExceptionTriggered"] += len(after.routing.fired_rules)
+    for name in ("completed", "closed", "cancelled", "classificationFailed"):
+        news[f"Job{name[0].upper()}{name[1:]}"] += status == name and old != name
+    news["JobSchedulingFailed"] += status == "scheduleFailed" and old != "scheduleFailed"
+    news["JobWaitingForActivation"] += status == "waitingForActivation" and old != "waitingForActivation"
+    if before is not None:
+        news["JobUnassigned"] += after.routing.unassignment_count - before.routing.unassignment_count
+        news["JobClassified"] += old == "pendingClassification" and status == "queued"
+    if status == "queued" and (old != "queued" or _requeued(before, after)):
+        news["JobQueued"] += 1
+    if before is not None and status == old and status in ("queued", "pendingClassification"):
+        news["JobWorkerSelectorsExpired"] += _expired(after) > _expired(before)
+    return +news
+
+
+def _requeued(before: JobRecord | None, after: JobRecord) -> bool:
+    """A change of labels, queue, channel or selectors queues a waiting job again."""
+    assert before is not None
+    one, other = before.job, after.job
+    return (
+        (one.labels, one.queue_id, one.channel_id) != (other.labels, other.queue_id, other.channel_id)
+        or [(s.key, s.value, s.label_operator) for s in one.requested_worker_selectors]
+        != [(s.key, s.value, s.label_operator) for s in other.requested_worker_selectors]
+    )
+
+
+def _expired(job: JobRecord) -> int:
+    every = (*job.job.requested_worker_selectors, *job.job.attached_worker_selectors)
+    return sum(one.status == "expired" for one in every)
+
+
+def _worker_news(before: WorkerRecord | None, after: WorkerRecord) -> Counter[str]:
+    news: Counter[str] = Counter()
+    old = str(before.worker.state) if before else "inactive"
+    state = str(after.worker.state)
+    news["WorkerRegistered"] += state == "active" and old != "active"
+    news["WorkerDeregistered"] += state == "inactive" and old != "inactive"
+    return +news

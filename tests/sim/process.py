@@ -1,0 +1,240 @@
+"""One simulated router process: the real services over shared storage, whose every call may fail or be its last."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from router.events.envelope import EventSchema
+from router.events.publisher import EventPublisher
+from router.events.topic import TopicBusy
+from router.ids import Ids
+from router.rules.failure import RuleFailure
+from router.service.deadline_runner import DeadlineRunner
+from router.service.parts import Parts
+from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
+from tests.sim.memory_tables import Key, Rows
+from tests.sim.virtual_loop import PROCESS
+
+if TYPE_CHECKING:
+    from tests.sim.world import World
+
+T = TypeVar("T")
+
+
+class Gone(Exception):
+    """The process died before it answered; what it did may stand."""
+
+
+class Process:
+    """Its own parts, locks and caches. After `die` none of its code runs any more."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world = world
+        self.name = f"p{number}"
+        self.alive = True
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._number = 0
+        self._context = contextvars.copy_context()
+        self._context.run(PROCESS.set, self)
+        self.parts = Parts(
+            tables=_Tables(self),
+            clock=world,
+            ids=Ids(world.chance),
+            publisher=EventPublisher(_Topic(self), jitter=world.chance.random),
+            rules=_Rules(),
+        )
+        self.runner = DeadlineRunner(self.parts)
+        self.start(self._tick())
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self.world.loop.create_task(work, context=self._context.copy())
+
+    async def call(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+        """Calls a service of this process from outside. Raises Gone when the process dies meanwhile."""
+        if not self.alive:
+            raise Gone
+        self._number += 1
+        number, answer = self._number, self.world.loop.create_future()
+        self._calls[number] = answer
+
+        def answered(task: asyncio.Task[T]) -> None:
+            self._calls.pop(number, None)
+            if answer.done():
+                return
+            error = task.exception()
+            if error is None:
+                answer.set_result(task.result())
+            else:
+                answer.set_exception(error)
+
+        task = self.start(function(self.parts, *args))
+        task.add_done_callback(answered, context=contextvars.Context())
+        return await answer
+
+    def die(self) -> None:
+        self.world.note(self, "dies")
+        self.alive = False
+        calls, self._calls = self._calls, {}
+        for answer in calls.values():
+            if not answer.done():
+                answer.set_exception(Gone())
+
+    async def step(self, name: str, act: Callable[[], T], *, writes: bool = False) -> T:
+        """One call of storage: takes its time, and may fail in every way that the weather knows."""
+        if not self.alive:
+            raise GeneratorExit  # only what closes a dead coroutine comes here
+        world, weather, chance = self.world, self.world.weather, self.world.chance
+        await asyncio.sleep(world.latency())
+        if weather.crash and chance.random() < weather.crash:
+            await self._last_breath(name)
+        if weather.unavailable and chance.random() < weather.unavailable:
+            world.note(self, f"{name}: unavailable")
+            raise StorageUnavailable("The simulation's storage did not answer.")
+        try:
+            result = act()
+        except (RowChanged, RowExists) as error:
+            world.note(self, f"{name}: {type(error).__name__}")
+            raise
+        world.note(self, name)
+        if not writes:
+            return result
+        if weather.sent_twice and chance.random() < weather.sent_twice:
+            await asyncio.sleep(world.latency())
+            world.note(self, f"{name}: sent twice")
+            result = act()
+        if weather.crash and chance.random() < weather.crash:
+            await self._last_breath(name)
+        if weather.lost_answer and chance.random() < weather.lost_answer:
+            world.note(self, f"{name}: answer lost")
+            raise StorageUnavailable("The simulation's storage answered, and the answer was lost.")
+        return result
+
+    async def _last_breath(self, name: str) -> None:
+        self.world.note(self, f"crash at {name}")
+        self.world.crashed(self)
+        await self.world.loop.create_future()
+
+    async def _tick(self) -> None:
+        """The timer function: each second, never twice at a time."""
+        loop = self.world.loop
+        while True:
+            now = loop.time()
+            await asyncio.sleep(int(now) + 1 - now)
+            if self.runner.busy if hasattr(self.runner, "busy") else self.runner._running or self.runner._done:
+                await self.runner.tick()
+            elif self.world.something_due(1.0):
+                await self.runner.tick()
+
+
+class _Tables:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def table(self, name: str) -> _Table:
+        return _Table(self._process, self._process.world.rows(name))
+
+    async def ready(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+class _Table:
+    """The port, as one process sees it."""
+
+    def __init__(self, process: Process, rows: Rows) -> None:
+        self._process = process
+        self._rows = rows
+
+    async def get(self, partition: str, row: str) -> Entity | None:
+        return await self._process.step(
+            f"get {self._rows.name} {partition} {row}", lambda: self._rows.get(partition, row)
+        )
+
+    async def insert(self, entity: Entity) -> str:
+        return await self._write("insert", entity, lambda: self._rows.insert(entity))
+
+    async def replace(self, entity: Entity) -> str:
+        return await self._write("replace", entity, lambda: self._rows.replace(entity))
+
+    async def upsert(self, entity: Entity) -> str:
+        return await self._write("upsert", entity, lambda: self._rows.upsert(entity))
+
+    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
+        return await self._write(
+            "delete", Entity(partition, row), lambda: self._rows.delete(partition, row, version)
+        )
+
+    async def transact(self, writes: Sequence[Write]) -> None:
+        name = f"transact {self._rows.name} {[(write.kind, write.entity.row) for write in writes]}"
+        await self._process.step(name, lambda: self._rows.transact(writes), writes=True)
+
+    async def query(
+        self,
+        where: Sequence[Condition],
+        *,
+        limit: int = 1000,
+        after: Key | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Page:
+        world = self._process.world
+        if world.weather.short_page and world.chance.random() < world.weather.short_page:
+            limit = world.chance.randint(1, 2)
+        return await self._process.step(
+            f"query {self._rows.name}", lambda: self._rows.query(where, limit=limit, after=after, columns=columns)
+        )
+
+    async def _write(self, kind: str, entity: Entity, act: Callable[[], T]) -> T:
+        name = f"{kind} {self._rows.name} {entity.partition} {entity.row}"
+        return await self._process.step(name, act, writes=True)
+
+
+class _Topic:
+    """The topic, as one process's publisher sees it."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    async def send(self, events: Sequence[str], schema: EventSchema) -> None:
+        process = self._process
+        if not process.alive:
+            raise GeneratorExit
+        world, weather, chance = process.world, process.world.weather, process.world.chance
+        await asyncio.sleep(world.latency())
+        if weather.crash and chance.random() < weather.crash:
+            await process._last_breath("publish")
+        if weather.topic_busy and chance.random() < weather.topic_busy:
+            world.note(process, "publish: busy")
+            raise TopicBusy("The simulation's topic is busy.")
+        world.event_grid.accept(events)
+        world.note(process, f"publish {len(events)}")
+        if weather.crash and chance.random() < weather.crash:
+            await process._last_breath("published")
+        if weather.topic_lost_answer and chance.random() < weather.topic_lost_answer:
+            raise TopicBusy("The simulation's topic took them, and its answer was lost.")
+
+    async def close(self) -> None:
+        pass
+
+
+class _Rules:
+    """Rules that answer at once: a static value, or a failure where it says so."""
+
+    async def value(self, rule: Any, labels: Mapping[str, Any], context: str) -> Any:
+        await asyncio.sleep(0.01)
+        if rule.value == "fails":
+            raise RuleFailure("RuleFailed", "The rule fails.")
+        return rule.value
+
+    async def scores(
+        self, rule: Any, job_labels: Any, selectors: Any, workers: list[Mapping[str, Any]], options: Any, context: str
+    ) -> list[float]:
+        await asyncio.sleep(0.01)
+        return [float(worker.get("skill", 0)) for worker in workers]
+
+
+Handler = Callable[[Parts, str, str], Awaitable[None]]

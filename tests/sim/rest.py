@@ -1,0 +1,197 @@
+"""What must hold when nothing is under way any more."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+from router.service import job_commits, worker_commits
+from router.storage.keys import key, time_key
+from router.storage.backlog import order_key
+from tests.sim import reference
+from tests.sim.workload import Acknowledged
+from tests.sim.world import World
+
+_HOLDS: Final = frozenset({"assigned", "completed"})
+_ENDED: Final = frozenset({"closed", "cancelled"})
+
+
+def check_unmatched(world: World, still_for: float = 0.0) -> None:
+    """No waiting job and worker that qualifies for it, neither of which has changed for a while."""
+    jobs, workers = world.truth()
+    now = world.now()
+    earlier = now - timedelta(seconds=still_for)
+    for job in jobs.values():
+        policy = world.policy_of(job.job.queue_id)
+        if policy is None or world.history.changed[f"job/{job.id}"] > earlier:
+            continue
+        for worker in workers.values():
+            if world.history.changed[f"worker/{worker.id}"] > earlier:
+                continue
+            if all(
+                reference.wants(job, policy, moment) and reference.qualifies(job, worker, policy, jobs, moment)
+                for moment in (earlier, now)
+            ):
+                world.history.fault(f"job {job.id} waits and worker {worker.id} qualifies")
+
+
+def check_rest(world: World, acknowledged: list[Acknowledged]) -> None:
+    jobs, workers = world.truth()
+    for job in jobs.values():
+        _check_job(world, job, workers)
+    for worker in workers.values():
+        _check_worker(world, worker, jobs)
+    check_unmatched(world)
+    _check_events(world)
+    _check_indexes(world)
+    _check_acknowledged(world, acknowledged)
+
+
+def _check_job(world: World, job: JobRecord, workers: dict[str, WorkerRecord]) -> None:
+    fault, now = world.history.fault, world.now()
+    if job.job.status in ("created", "pendingClassification", "pendingSchedule"):
+        fault(f"job {job.id} rests at {job.job.status}")
+    if job.routing.triggered:
+        fault(f"job {job.id} has exception rules whose actions have not been run")
+    mode = job.job.matching_mode
+    if job.job.status == "scheduled" and mode.kind == "scheduleAndSuspend" and mode.schedule_at <= now:
+        fault(f"job {job.id} was to be activated at {mode.schedule_at}")
+    if job.job.status == "completed" and job.routing.close_at and job.routing.close_at <= now:
+        fault(f"job {job.id} was to be closed at {job.routing.close_at}")
+    if job.job.status == "queued":
+        for one in (*job.job.requested_worker_selectors, *job.job.attached_worker_selectors):
+            if one.status == "active" and one.expires_at and one.expires_at <= now:
+                fault(f"job {job.id} has a selector that was to expire at {one.expires_at}")
+            if one.expires_after_seconds and one.expires_at is None:
+                fault(f"job {job.id} is queued and its selector has not started")
+    for offer in job.routing.offers.values():
+        if offer.expires_at <= now:
+            fault(f"job {job.id} has an offer that was to expire at {offer.expires_at}")
+        held = workers.get(offer.worker_id)
+        if held is None or not any(one.offer_id == offer.offer_id for one in held.worker.offers):
+            fault(f"job {job.id} has an offer that worker {offer.worker_id} does not hold")
+    for one in job.job.assignments.values():
+        if one.closed_at is None:
+            worker = workers.get(one.worker_id)
+            held_by = [] if worker is None else [held.assignment_id for held in worker.worker.assigned_jobs]
+            deleted = worker is None or (worker.routing.registered_at or worker.routing.active_at) > one.assigned_at
+            if one.assignment_id not in held_by and not deleted:
+                fault(f"job {job.id} is with worker {one.worker_id}, which does not know")
+            elif one.assignment_id not in held_by and worker is not None and _same_worker(world, worker, one.assignment_id):
+                fault(f"worker {one.worker_id} has lost job {job.id}")
+
+
+def _same_worker(world: World, worker: WorkerRecord, assignment_id: str) -> bool:
+    """Whether this life of the worker has held the assignment."""
+    return any(
+        any(held.assignment_id == assignment_id for held in past.worker.assigned_jobs)
+        for past in world.history.lives(worker.id)
+    )
+
+
+def _check_worker(world: World, worker: WorkerRecord, jobs: dict[str, JobRecord]) -> None:
+    fault, who = world.history.fault, worker.worker
+    if worker.routing.deleting:
+        fault(f"worker {worker.id} is still being deleted")
+    if str(who.state) == "draining":
+        fault(f"worker {worker.id} still drains")
+    for offer in who.offers:
+        job = jobs.get(offer.job_id)
+        if job is None or offer.offer_id not in job.routing.offers:
+            fault(f"worker {worker.id} reserves for an offer that job {offer.job_id} does not have")
+    for held in who.assigned_jobs:
+        job = jobs.get(held.job_id)
+        one = job.job.assignments.get(held.assignment_id) if job else None
+        if job is None or one is None or one.closed_at is not None or one.worker_id != worker.id:
+            fault(f"worker {worker.id} holds an assignment that job {held.job_id} does not have open")
+    known = {one.job_id for one in (*who.offers, *who.assigned_jobs)}
+    if set(worker.routing.job_channels) != known:
+        fault(f"worker {worker.id} remembers channels of {set(worker.routing.job_channels) ^ known}")
+
+
+def _check_events(world: World) -> None:
+    """Everything committed is published, each aggregate's events in their order."""
+    accepted = {id: place for place, id in enumerate(world.event_grid.accepted)}
+    for aggregate, events in world.history.events.items():
+        missing = [event for event in events if event.id not in accepted]
+        for event in missing:
+            world.history.fault(f"{aggregate}: {event.type} was never published")
+        places = [accepted[event.id] for event in events if event.id in accepted]
+        if places != sorted(places):
+            names = [event.type for event in events]
+            world.history.fault(f"{aggregate}: events were published out of order: {names}, {places}")
+    known = {event.id for events in world.history.events.values() for event in events}
+    if not known.issuperset(accepted):
+        world.history.fault("an event was published that no commit made")
+
+
+def _check_indexes(world: World) -> None:
+    fault = world.history.fault
+    jobs, workers = world.truth()
+    waiting = {(key(job.job.queue_id or ""), order_key(job)): job for job in jobs.values() if job.job.status == "queued"}
+    rows = {(entity.partition, entity.row): entity for entity in world.rows("backlog").all()}
+    for place in waiting.keys() - rows.keys():
+        fault(f"job {waiting[place].id} waits and is not in the backlog")
+    for place in sorted(rows.keys() - waiting.keys()):
+        fault(f"a row of the backlog is left over: {place}")
+    for place in waiting.keys() & rows.keys():
+        job = waiting[place]
+        policy = world.policy_of(job.job.queue_id)
+        if policy and len(job.routing.offers) < policy.mode.max_concurrent_offers and not rows[place].columns["Open"]:
+            fault(f"job {job.id} takes offers and the backlog says that it does not")
+    available = set()
+    for worker in workers.values():
+        says = worker_commits.availability(worker)
+        if says is not None:
+            available |= {(key(queue_id), row) for queue_id in says.queues for row in says.row_keys()}
+    there = {(one.partition, one.row) for one in world.rows("availability").all() if one.row != "cursor"}
+    for place in sorted(available - there):
+        fault(f"a worker is available and not in the index: {place}")
+    for place in sorted(there - available):
+        fault(f"a row of the availability index is left over: {place}")
+    members = {
+        (f"{owner[0]}~{key(owner[1])}", key(job.id)) for job in jobs.values() for owner in job_commits.owners(job)
+    }
+    known = {(one.partition, one.row) for one in world.rows("members").all()}
+    for place in sorted(members - known):
+        fault(f"an active job is not among the members: {place}")
+    for place in sorted(known - members):
+        fault(f"a member is left over: {place}")
+    limit = time_key(world.now())
+    for entity in world.rows("deadlines").all():
+        if entity.row < limit:
+            fault(f"a deadline is overdue: {entity.row}")
+
+
+def _check_acknowledged(world: World, acknowledged: list[Acknowledged]) -> None:
+    """What was answered with success is in the history of its rows, and the last of it is there."""
+    fault, past = world.history.fault, world.history.past_jobs
+    accepted: dict[str, set[str]] = {}
+    for said in acknowledged:
+        lives = past.get(said.job_id, [])
+        seen = [job.job.assignments.get(said.assignment_id) for job in lives]
+        match said.kind:
+            case "create":
+                holds = bool(lives)
+            case "worker":
+                holds = f"worker/{said.worker_id}" in world.history.changed
+            case "accept":
+                holds = any(one is not None and one.worker_id == said.worker_id for one in seen)
+                accepted.setdefault(said.offer_id, set()).add(said.assignment_id)
+            case "complete":
+                holds = any(one is not None and one.completed_at is not None for one in seen)
+            case "close":
+                holds = any(one is not None and (one.closed_at or job.routing.close_at) for one, job in zip(seen, lives, strict=True))
+            case "unassign":
+                holds = any(before is not None and after is None for before, after in zip(seen, seen[1:], strict=False))
+            case "cancel":
+                holds = any(job.job.status == "cancelled" for job in lives)
+            case _:
+                holds = said.job_id not in world.history.jobs
+        if not holds:
+            fault(f"acknowledged and not there: {said}")
+    for offer_id, assignments in accepted.items():
+        if len(assignments) > 1:
+            fault(f"offer {offer_id} was accepted as {assignments}")

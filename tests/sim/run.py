@@ -1,0 +1,99 @@
+"""One run of one seed: some busy seconds, then fair weather until everything rests, then every check."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from dataclasses import dataclass
+
+from tests.sim.rest import check_rest, check_unmatched
+from tests.sim.virtual_loop import Stuck
+from tests.sim.weather import draw
+from tests.sim.workload import Workload
+from tests.sim.world import World
+
+_SETTLED_SECONDS = 75.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    seed: int
+    faults: tuple[str, ...]
+    digest: int
+    calls: int
+    jobs: int
+    trace: tuple[str, ...] = ()
+
+
+class _Log(logging.Handler):
+    """What the services log as an error is a fault, unless the weather made it."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(logging.ERROR)
+        self._world = world
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            self._world.judge_failure(record.getMessage(), error)
+
+
+def run(seed: int, trace: bool = False) -> Outcome:
+    chance = random.Random(seed ^ 0x5EED)
+    world = World(seed, draw(chance), trace)
+    workload = Workload(world)
+    handler, logger = _Log(world), logging.getLogger("router")
+    logger.addHandler(handler)
+    propagate, logger.propagate = logger.propagate, False
+    try:
+        world.loop.run(world.outside.run(world.loop.create_task, _story(world, workload)))
+    except Stuck:
+        world.history.fault("the run is stuck")
+    finally:
+        world.end()
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    faults = [*world.history.faults, *(f"{one.get('message')}: {one.get('exception')!r}" for one in world.loop.faults)]
+    return Outcome(
+        seed, tuple(dict.fromkeys(faults)), world.digest, world.calls, len(workload.jobs), tuple(world.trace or ())
+    )
+
+
+async def _story(world: World, workload: Workload) -> None:
+    weather = world.weather
+    world.fair_weather()
+    await workload.set_up()
+    world.weather = weather
+    watch = world.loop.create_task(_watch(world)) if world.always_calm else None
+    await workload.play(world.chance.choice((3.0, 10.0, 25.0)))
+    world.fair_weather()
+    await asyncio.sleep(_SETTLED_SECONDS)
+    check_rest(world, workload.acknowledged)
+    # Now that everything works: who comes gets work at once.
+    world.always_calm = True
+    await asyncio.gather(*(workload.register(worker_id) for worker_id in workload.workers))
+    await workload.create_job("late-job")
+    await asyncio.sleep(2.0)
+    check_unmatched(world)
+    if watch is not None:
+        watch.cancel()
+
+
+async def _watch(world: World) -> None:
+    """In calm weather nothing is left unmatched for longer than two seconds, at any time."""
+    while True:
+        await asyncio.sleep(0.5)
+        check_unmatched(world, still_for=2.0)
+
+
+def describe(outcome: Outcome) -> str:
+    lines = [f"seed {outcome.seed} fails; replay: .venv/bin/python -m tests.sim --seed {outcome.seed} --trace"]
+    return "\n".join([*lines, *(f"  {fault}" for fault in outcome.faults[:12])])
+
+
+def run_many(seeds: list[int]) -> list[Outcome]:
+    """For worker processes: the outcomes without traces."""
+    return [run(seed) for seed in seeds]
+
+

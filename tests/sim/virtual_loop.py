@@ -1,0 +1,149 @@
+"""An event loop without a clock of its own: time stands still while there is something to do, then jumps.
+
+Nothing here depends on the machine: callbacks run in the order in which they were asked for, timers by their time and
+then by that order. A process of the simulation that has died is never run again, not even its `finally` blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Protocol
+
+Context = contextvars.Context
+
+
+class Mortal(Protocol):
+    """Whose code a callback runs."""
+
+    alive: bool
+
+
+#: The simulated process that a task belongs to; none for clients and the scheduler itself.
+PROCESS: contextvars.ContextVar[Mortal | None] = contextvars.ContextVar("process", default=None)
+
+
+class Stuck(Exception):
+    """Nothing is left to do, and what was waited for has not happened."""
+
+
+class VirtualLoop(asyncio.AbstractEventLoop):
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._number = 0
+        self._tasks: list[asyncio.Task[Any]] = []
+        self.faults: list[dict[str, Any]] = []
+
+    # What asyncio asks of a loop.
+
+    def time(self) -> float:
+        return self._now
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Context | None = None) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self._now + max(delay, 0.0), callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        self._number += 1
+        heapq.heappush(self._timers, (when, self._number, handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """The heap forgets it when its time comes."""
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self,
+        coro: Coroutine[Any, Any, Any] | Generator[Any, None, Any],
+        *,
+        name: str | None = None,
+        context: Context | None = None,
+        **_: Any,
+    ) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name or "task", context=context)
+        self._tasks.append(task)
+        return task
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        self.faults.append(context)
+
+    # What the simulation asks.
+
+    def run(self, until: asyncio.Future[Any]) -> Any:
+        """Runs until the future is done; its result. Raises Stuck when there is nothing left to do."""
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            while not until.done():
+                if not self._ready and not self._advance():
+                    raise Stuck
+                handle = self._ready.popleft()
+                if handle._cancelled:
+                    continue
+                process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
+                if process is None or process.alive:
+                    handle._run()
+        finally:
+            events._set_running_loop(before)
+        return until.result()
+
+    def bury(self) -> None:
+        """Ends what is left of all tasks, without a word. To be called when every process is dead."""
+        before = events._get_running_loop()
+        events._set_running_loop(self)
+        try:
+            for task in self._tasks:
+                if not task.done():
+                    task._log_destroy_pending = False  # type: ignore[attr-defined]
+                    _close(task.get_coro())
+                elif not task.cancelled():
+                    task.exception()
+        finally:
+            events._set_running_loop(before)
+        self._tasks.clear()
+        self._ready.clear()
+        self._timers.clear()
+
+    def _advance(self) -> bool:
+        while self._timers:
+            when, _, handle = heapq.heappop(self._timers)
+            if not handle._cancelled:
+                self._now = max(self._now, when)
+                self._ready.append(handle)
+                return True
+        return False
+
+
+def _close(coroutine: Any) -> None:
+    """Closes it, even where a handler on its way out waits for something once more."""
+    for _ in range(10):
+        try:
+            coroutine.close()
+            return
+        except RuntimeError:
+            continue

@@ -1,0 +1,77 @@
+"""What goes wrong in one run, and how often; and how long things take."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Weather:
+    """Chances per call, and times in seconds."""
+
+    latency: float = 0.004
+    #: Chance that a call takes very long, and how long at most.
+    slow: float = 0.0
+    slowest: float = 0.0
+    #: Storage does not answer: before the write, or after it (its answer is lost).
+    unavailable: float = 0.0
+    lost_answer: float = 0.0
+    #: The answer is lost and the client's pipeline sends the request again by itself.
+    sent_twice: float = 0.0
+    #: The process dies before or after the call.
+    crash: float = 0.0
+    #: A page of a query ends early.
+    short_page: float = 0.0
+    #: The topic refuses a request; or takes it and the answer is lost.
+    topic_busy: float = 0.0
+    topic_lost_answer: float = 0.0
+    #: Deliveries: never made, made twice, late (reordered), and by how much at most.
+    dropped: float = 0.0
+    doubled: float = 0.0
+    late: float = 0.0
+    latest: float = 0.0
+
+    @property
+    def calm(self) -> bool:
+        """Nothing fails and nothing is lost: then everything is to be done within two seconds."""
+        return not (
+            self.crash or self.unavailable or self.lost_answer or self.dropped or self.topic_busy or self.slow
+            or self.topic_lost_answer
+        )
+
+
+CALM = Weather()
+
+
+def draw(chance: random.Random) -> Weather:
+    """The weather of one run: every third run is calm, so that what must be quick can be checked."""
+    kind = chance.randrange(3)
+    if kind == 0:
+        return Weather(
+            latency=chance.choice((0.001, 0.005, 0.02)),
+            short_page=chance.choice((0.0, 0.1)),
+            doubled=chance.choice((0.0, 0.1)),
+            late=chance.choice((0.0, 0.2)),
+            latest=0.5,
+        )
+
+    def some(most: float) -> float:
+        return chance.choice((0.0, 0.3 * most, most))
+
+    return Weather(
+        latency=chance.choice((0.001, 0.01, 0.05)),
+        slow=some(0.01),
+        slowest=chance.choice((1.0, 4.0, 12.0)),
+        unavailable=some(0.02),
+        lost_answer=some(0.02),
+        sent_twice=some(0.02),
+        crash=some(0.01) if kind == 1 else 0.0,
+        short_page=some(0.2),
+        topic_busy=some(0.1),
+        topic_lost_answer=some(0.05),
+        dropped=some(0.2),
+        doubled=some(0.2),
+        late=some(0.3),
+        latest=chance.choice((1.0, 10.0, 30.0)),
+    )

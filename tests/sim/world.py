@@ -1,0 +1,132 @@
+"""One run's world: time, storage, Event Grid, processes and weather, all of one seed."""
+
+from __future__ import annotations
+
+import contextvars
+import random
+import zlib
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from router.errors import RouterError
+from router.events.publisher import PublishFailed
+from router.models.jobs import JobRecord
+from router.models.policies import DistributionPolicy
+from router.storage.keys import key, time_key
+from router.storage.port import StorageUnavailable
+from tests.sim.event_grid import EventGrid
+from tests.sim.history import History
+from tests.sim.memory_tables import Rows
+from tests.sim.process import Gone, Process
+from tests.sim.virtual_loop import VirtualLoop
+from tests.sim.weather import CALM, Weather
+
+START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+#: What an answer may be, other than success.
+_ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
+
+
+class World:
+    def __init__(self, seed: int, weather: Weather, trace: bool = False) -> None:
+        self.chance = random.Random(seed)
+        self.weather = weather
+        self.always_calm = weather.calm
+        self.loop = VirtualLoop()
+        self.outside = contextvars.copy_context()
+        self.history = History(self)
+        self.event_grid = EventGrid(self)
+        self._tables: dict[str, Rows] = {}
+        self.processes: list[Process] = []
+        self._started = 0
+        #: The policies and queues of the run, as they were set up: they do not change.
+        self.policies: dict[str, DistributionPolicy] = {}
+        self.waits: dict[tuple[str, str], float] = {}
+        self.trace: list[str] | None = [] if trace else None
+        self.digest = 0
+        self.calls = 0
+
+    # Time.
+
+    def now(self) -> datetime:
+        return START + timedelta(microseconds=round(self.loop.time() * 1_000_000))
+
+    def latency(self) -> float:
+        if self.weather.slow and self.chance.random() < self.weather.slow:
+            return self.chance.random() * self.weather.slowest
+        return self.weather.latency * (0.1 + 1.8 * self.chance.random())
+
+    def note(self, process: Process | None, what: str) -> None:
+        """One line of the run. Two runs of a seed have the same lines."""
+        self.calls += 1
+        line = f"{self.loop.time():.6f} {process.name if process else '-'} {what}"
+        self.digest = zlib.crc32(line.encode(), self.digest)
+        if self.trace is not None:
+            self.trace.append(line)
+
+    # Storage.
+
+    def rows(self, name: str) -> Rows:
+        if name not in self._tables:
+            self._tables[name] = Rows(name, self.history.observe)
+        return self._tables[name]
+
+    def something_due(self, within: float) -> bool:
+        """Whether a tick would find something: the others are left out, to save time."""
+        limit = time_key(self.now() + timedelta(seconds=within))
+        return any(entity.row < limit for entity in self.rows("deadlines").all())
+
+    def in_backlog(self, job: JobRecord) -> bool:
+        place = job.routing.backlog_key
+        queue_id = job.routing.backlog_queue
+        return bool(place and queue_id and self.rows("backlog").get(key(queue_id), place))
+
+    def policy_of(self, queue_id: str | None) -> DistributionPolicy | None:
+        return self.policies.get(queue_id or "")
+
+    def wait_threshold(self, queue_id: str | None, rule_id: str) -> float | None:
+        """The seconds of a waitTime rule of the queue's exception policy; None for another rule."""
+        return self.waits.get((queue_id or "", rule_id))
+
+    # Processes.
+
+    def start_process(self) -> Process:
+        self._started += 1
+        process = self.outside.copy().run(Process, self, self._started)
+        self.processes.append(process)
+        self.note(process, "starts")
+        return process
+
+    def alive(self) -> list[Process]:
+        return [process for process in self.processes if process.alive]
+
+    def some_process(self) -> Process | None:
+        alive = self.alive()
+        return self.chance.choice(alive) if alive else None
+
+    def crashed(self, process: Process) -> None:
+        """The process is gone at once; another takes its place after a while."""
+        process.die()
+        wait = self.chance.choice((0.1, 1.0, 5.0, 20.0))
+        self.outside.run(self.loop.call_later, wait, self.start_process)
+
+    def fair_weather(self) -> None:
+        """From now on nothing fails."""
+        self.weather = CALM
+        while len(self.alive()) < 2:
+            self.start_process()
+
+    def judge_failure(self, what: str, error: BaseException) -> None:
+        """A call may fail as storage does, or with an answer of the contract; anything else is a fault."""
+        if isinstance(error, Gone | StorageUnavailable | PublishFailed):
+            return
+        if isinstance(error, RouterError) and error.status in _ANSWERS:
+            return
+        self.history.fault(f"{what} failed with {type(error).__name__}: {error}")
+
+    def end(self) -> None:
+        for process in self.alive():
+            process.alive = False
+        self.loop.bury()
+
+    def truth(self) -> tuple[dict[str, JobRecord], dict[str, Any]]:
+        return self.history.jobs, self.history.workers
