@@ -178,8 +178,8 @@ class JobRouting(Model):
     #: Where the job stands in the backlog: queue id and row key.
     backlog_queue: str | None = None
     backlog_key: str | None = None
-    #: The 90-day deadline has been written.
-    life_armed: bool = False
+    #: Row keys of deadlines that its settle deadline has written.
+    armed: list[str] = []
     #: A scoring rule failed: not tried again before this.
     scoring_failures: int = 0
     retry_at: Time | None = None

@@ -110,11 +110,17 @@ class Commits(Generic[R]):
 
     async def _watched(self, row: Row[R], now: datetime) -> datetime:
         """Until when a settle deadline watches over the row; it is in storage before this returns."""
-        if row.settle_at is not None and row.settle_at - now > SETTLE_MARGIN:
-            return row.settle_at
-        settle_at = now + SETTLE_AFTER
-        await self._deadlines.arm(Deadline(f"settle-{self.store.kind}", row.id, settle_at))
+        settle_at, renewed = watched_until(row.settle_at, now)
+        if renewed:
+            await self._deadlines.arm(Deadline(f"settle-{self.store.kind}", row.id, settle_at))
         return settle_at
+
+
+def watched_until(settle_at: datetime | None, now: datetime) -> tuple[datetime, bool]:
+    """The settle deadline that a commit at `now` relies on, given the row's, and whether that is a new one."""
+    if settle_at is not None and settle_at - now > SETTLE_MARGIN:
+        return settle_at, False
+    return now + SETTLE_AFTER, True
 
 
 def _differ(one: JobRecord | WorkerRecord, other: JobRecord | WorkerRecord) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final
 
-from router.engine import matching
+from router.engine import jobs, matching
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.engine.scoring import default_score
@@ -29,49 +29,83 @@ _MOST_OVERTAKEN: Final = 20
 
 async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
     """Offers the job to as many workers as its policy wants, if there are any that qualify. Only looks for workers for
-    this job (and for those that it finds standing before it)."""
+    this job (and for those that it finds standing before it). A new job is queued on the way: together with its first
+    offer if there is a worker at once, else first, so that workers find it, and then it looks again."""
     overtaken = 0
     while True:
         row = row if row is not None else await parts.jobs.store.load(job_id)
-        record = row.record
-        if record is None or record.status is not JobStatus.QUEUED:
+        view = _as_queued(parts, row.record)
+        if row.record is None or view is None:
             return
-        if record.routing.retry_at and record.routing.retry_at > parts.clock.now():
+        if view.routing.retry_at and view.routing.retry_at > parts.clock.now():
             return
-        policy = await distribution_policy.of_queue(parts, record.job.queue_id)
-        if policy is None or not matching.wants_offers(record, policy.mode):
+        policy = await distribution_policy.of_queue(parts, view.job.queue_id)
+        new = row.record.status is JobStatus.CREATED
+        if (policy is None or not matching.wants_offers(view, policy.mode)) and not new:
             return
         try:
-            async with parts.in_hand.hold(job_id):
-                await _offer_in_order(parts, row, policy)
-            return
+            if policy is not None:
+                async with parts.in_hand.hold(job_id):
+                    row = await _offer_in_order(parts, row, view, policy)
+            if row.record is None or row.record.status is not JobStatus.CREATED:
+                return
+            row = await _queue(parts, row)
         except offering.Overtaken as first:
             overtaken += 1
             if overtaken > _MOST_OVERTAKEN:
                 return
             await distribute(parts, first.job_id)
-            row = None
+            row = await _queue(parts, row) if new else None
         except RuleFailure as error:
             _log.error("Scoring failed: %s", error, extra={"job": job_id})
+            if new:
+                await _queue(parts, row)
             await _try_later(parts, job_id)
             return
 
 
-async def _offer_in_order(parts: Parts, row: Row[JobRecord], policy: DistributionPolicy) -> None:
+def _as_queued(parts: Parts, record: JobRecord | None) -> JobRecord | None:
+    """The job as it waits, or as it will when it is queued now; None if it does neither."""
+    if record is None or record.status is JobStatus.QUEUED:
+        return record
+    if record.status is not JobStatus.CREATED:
+        return None
+    queued = jobs.enqueue(record, parts.clock.now()).record
+    assert queued is not None
+    return job_commits.placed(queued)
+
+
+async def _queue(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
+    """Queues a new job without an offer."""
+    now = parts.clock.now()
+
+    def step(found: Row[JobRecord]) -> JobChange | None:
+        if found.record is None or found.record.status is not JobStatus.CREATED:
+            return None
+        return jobs.enqueue(found.record, now)
+
+    return await job_commits.change_row(parts, row.id, step, row)
+
+
+async def _offer_in_order(
+    parts: Parts, row: Row[JobRecord], view: JobRecord, policy: DistributionPolicy
+) -> Row[JobRecord]:
+    """The job's row as it stands when it has all its offers, or nobody is left."""
     tried: set[str] = set()
-    async for candidate in _candidates(parts, row, policy):
-        record = row.record
-        if record is None or not matching.wants_offers(record, policy.mode):
-            return
-        if candidate.worker_id in tried or _knows(record, candidate.worker_id):
+    async for candidate in _candidates(parts, view, policy):
+        if candidate.worker_id in tried or _knows(view, candidate.worker_id):
             continue
         tried.add(candidate.worker_id)
-        after = await offering.make_offer(parts, row, policy, candidate.worker_id)
+        after = await offering.make_offer(parts, row, policy, candidate.worker_id, view=view)
         if after is None:
             continue
-        row = after
-        if isinstance(policy.mode, RoundRobinMode) and record.job.queue_id:
-            await parts.availability.move_cursor(record.job.queue_id, candidate.worker_id)
+        row, queue_id = after, view.job.queue_id
+        if isinstance(policy.mode, RoundRobinMode) and queue_id:
+            await parts.availability.move_cursor(queue_id, candidate.worker_id)
+        if row.record is None or not matching.wants_offers(row.record, policy.mode):
+            break
+        view = row.record
+    return row
 
 
 def _knows(record: JobRecord, worker_id: str) -> bool:
@@ -79,9 +113,7 @@ def _knows(record: JobRecord, worker_id: str) -> bool:
     return any(offer.worker_id == worker_id for offer in record.routing.offers.values())
 
 
-async def _candidates(parts: Parts, row: Row[JobRecord], policy: DistributionPolicy) -> AsyncIterator[Candidate]:
-    record = row.record
-    assert record is not None
+async def _candidates(parts: Parts, record: JobRecord, policy: DistributionPolicy) -> AsyncIterator[Candidate]:
     assert record.job.queue_id is not None
     queue_id, channel_id = record.job.queue_id, record.job.channel_id
     selectors = [] if policy.mode.bypass_selectors else [one for one in all_selectors(record.job) if one.active]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from datetime import timedelta
+from typing import Any, Final
 
-from router.engine import exceptions, selectors
+from router.engine import endings, exceptions, matching, selectors
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.models.jobs import (
@@ -17,7 +18,8 @@ from router.models.jobs import (
     ScheduleAndSuspendMode,
 )
 from router.models.policies import ExceptionPolicy
-from router.service import worker_commits
+from router.service import distribution_policy, worker_commits
+from router.service.commit import watched_until
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 from router.storage.backlog import order_key
@@ -26,6 +28,8 @@ from router.storage.members import Owner
 
 _log = logging.getLogger(__name__)
 
+#: A deadline this soon after the settle deadline is armed at once, so that it is never late.
+NEAR: Final = timedelta(seconds=3)
 Work = Coroutine[Any, Any, None]
 #: A pure decision about a job that exists.
 Step = Callable[[JobRecord], JobChange | None]
@@ -58,9 +62,9 @@ async def change_row(
             return decided
         decided = await _with_length_rules(parts, found.record, decided)
         assert decided.record is not None
-        placed = _placed(decided.record)
-        await _prepare(parts, found.record, placed)
-        return Change(placed, decided.events)
+        record = placed(decided.record)
+        await _prepare(parts, found, record)
+        return Change(record, decided.events)
 
     before, after = await parts.jobs.change(job_id, decide, row)
     if after.version != before.version:
@@ -69,7 +73,7 @@ async def change_row(
     return after
 
 
-def _placed(record: JobRecord) -> JobRecord:
+def placed(record: JobRecord) -> JobRecord:
     """The record with its place in the backlog, as its state gives it."""
     queued = record.status is JobStatus.QUEUED
     queue_id = record.job.queue_id if queued else None
@@ -110,12 +114,25 @@ async def exception_policy(parts: Parts, queue_id: str | None) -> tuple[str, Exc
     return policy_id, policy.model
 
 
-async def _prepare(parts: Parts, before: JobRecord | None, after: JobRecord) -> None:
-    """What must stand in storage before the row says so: a spurious one is harmless, a missing one is not."""
-    work = [parts.deadlines.arm(deadline) for deadline in await _deadlines(parts, before, after)]
+async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord) -> None:
+    """What must stand in storage before the row says so: a spurious one is harmless, a missing one is not. Deadlines
+    that come after the row's settle deadline are left to that: most jobs have moved on by then."""
+    before, now = row.record, parts.clock.now()
+    settle_at, renewed = watched_until(row.settle_at, now)
+    due = [one for one in await _deadlines(parts, None if renewed else before, after) if one.due <= settle_at + NEAR]
+    work = [parts.deadlines.arm(deadline) for deadline in due]
     work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
     if work:
         await asyncio.gather(*work)
+
+
+async def later_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
+    """The job's deadlines that are still to come and not known to stand in storage: for its settle deadline."""
+    if record.status in ENDED:
+        return []
+    now = parts.clock.now()
+    found = [*await _deadlines(parts, None, record), Deadline("life", record.id, endings.life_ends(record))]
+    return [one for one in found if one.due > now and one.row not in record.routing.armed]
 
 
 async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:
@@ -178,7 +195,7 @@ async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -
             if before.routing.backlog_key and before.routing.backlog_queue:
                 work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
     else:
-        work += _backlog_work(parts, before, after)
+        work += await _backlog_work(parts, before, after)
         kept = owners(after)
         work += [parts.members.remove(owner, row.id) for owner in owners(before) if owner not in kept]
         work += _releases(parts, before, after)
@@ -186,15 +203,24 @@ async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -
         await asyncio.gather(*work)
 
 
-def _backlog_work(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
+async def _backlog_work(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
     work: list[Work] = []
     old = (before.routing.backlog_queue, before.routing.backlog_key) if before else (None, None)
     new = (after.routing.backlog_queue, after.routing.backlog_key)
-    if new[0] and (new != old or before is None or _says_more(before, after)):
+    if new[0] and new != old and await _has_all_offers(parts, after):
+        work.append(parts.backlog.put_closed(after, new[0]))
+    elif new[0] and (new != old or before is None or _says_more(before, after)):
         work.append(parts.backlog.put(after, new[0]))
     if old[0] and old[1] and old != new:
         work.append(parts.backlog.remove(old[0], old[1]))
     return work
+
+
+async def _has_all_offers(parts: Parts, record: JobRecord) -> bool:
+    if not record.routing.offers:
+        return False
+    policy = await distribution_policy.of_queue(parts, record.job.queue_id)
+    return policy is not None and not matching.wants_offers(record, policy.mode)
 
 
 def _says_more(before: JobRecord, after: JobRecord) -> bool:

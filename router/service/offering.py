@@ -41,18 +41,21 @@ async def make_offer(
     policy: DistributionPolicy,
     worker_id: str,
     worker: Row[WorkerRecord] | None = None,
+    view: JobRecord | None = None,
 ) -> Row[JobRecord] | None:
     """Offers the job to the worker if it qualifies. The job's row as it stands afterwards, or None if the worker did
-    not qualify. Raises Overtaken when an earlier, more urgent job is to have the worker."""
-    assert job.record is not None
-    reserved = await _reserve(parts, job.record, policy, worker_id, worker)
+    not qualify. Raises Overtaken when an earlier, more urgent job is to have the worker. `view` is a job that is not
+    queued yet, as it will be: then the commit that attaches the offer queues it too."""
+    view = view or job.record
+    assert view is not None
+    reserved = await _reserve(parts, view, policy, worker_id, worker)
     if reserved is None:
         return None
     offer, before, holder = reserved
-    queue_id, place = job.record.job.queue_id, job.record.routing.backlog_key
+    queue_id, place = view.job.queue_id, view.routing.backlog_key
     seen = parts.backlog.version(queue_id, place) if queue_id and place else None
     try:
-        ahead = await _first_ahead(parts, job.record, before)
+        ahead = await _first_ahead(parts, view, before)
         if ahead is not None:
             raise Overtaken(ahead)
         row = await _attach(parts, job, offer, holder, policy)
@@ -162,7 +165,7 @@ async def _attach(
             return None
         if matching.disqualified(found.record, _without(worker, offer.offer_id), policy.mode, now) is not None:
             return None
-        return offers.attach(found.record, offer, worker.worker, policy.mode.max_concurrent_offers, now)
+        return offers.queue_and_attach(found.record, offer, worker.worker, policy.mode.max_concurrent_offers, now)
 
     return await job_commits.change_row(parts, job.id, step, job)
 

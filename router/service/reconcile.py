@@ -45,19 +45,12 @@ async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None
     if row.record.routing.triggered:
         await exceptions.run_actions(parts, job_id, row)
         return
-    now = parts.clock.now()
     match row.record.status:
-        case _S.CREATED:
-            changed = await job_commits.change(
-                parts, job_id, lambda record: jobs.enqueue(record, now) if record.status is _S.CREATED else None, row
-            )
-            if changed is not None:
-                await drive_job(parts, job_id, changed)
         case _S.PENDING_CLASSIFICATION:
             await classification.classify(parts, job_id, row)
         case _S.PENDING_SCHEDULE | _S.SCHEDULED:
             await _schedule(parts, job_id, row)
-        case _S.QUEUED:
+        case _S.CREATED | _S.QUEUED:
             await distribution.distribute(parts, job_id, row)
 
 

@@ -4,15 +4,15 @@ It is what makes a crash cost time and nothing else (design invariants 3 and 8).
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from router.engine import endings
 from router.engine.evolve import evolve
-from router.models.jobs import ENDED, SETTLED, JobRecord
+from router.models.jobs import SETTLED, JobRecord
 from router.models.workers import WorkerRecord, WorkerState
-from router.service import reconcile
+from router.service import job_commits, reconcile
 from router.service.commit import SETTLE_AFTER, Commits
 from router.service.parts import Parts
 from router.storage.aggregates import Row
@@ -21,6 +21,7 @@ from router.storage.port import RowChanged
 from router.telemetry import routing as metrics
 
 #: Younger events may be on their way from another process: looked at again later.
+_MOST_ARMED: Final = 60
 _IN_FLIGHT: Final = timedelta(seconds=4)
 
 
@@ -52,7 +53,8 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
         if unsent and not row.overflow and now - unsent[-1].time < _IN_FLIGHT:
             later = now + SETTLE_AFTER
             await parts.deadlines.arm(Deadline(f"settle-{store.kind}", id, later))
-            if await _saved(parts, commits, replace(row, settle_at=later)):
+            record = await _with_deadlines(parts, row.record)
+            if await _saved(parts, commits, replace(row, record=record, settle_at=later)):
                 return False
             continue
         if row.overflow:
@@ -68,7 +70,7 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
                 continue
             return False
         followed = row.commit in parts.followed and not _unfinished(row.record)
-        record = await _with_life(parts, row.record)
+        record = await _with_deadlines(parts, row.record)
         if await _saved(parts, commits, replace(row, record=record, outbox=(), overflow=(), settle_at=None)):
             await store.drop_overflow(row)
             return not followed
@@ -82,12 +84,15 @@ def _unfinished(record: JobRecord | WorkerRecord) -> bool:
     return bool(record.worker.offers) or record.routing.deleting or record.worker.state is WorkerState.DRAINING
 
 
-async def _with_life(parts: Parts, record: Any) -> Any:
-    """A job that is still there after its first seconds gets the deadline of its life; most are gone before."""
-    if not isinstance(record, JobRecord) or record.status in ENDED or record.routing.life_armed:
+async def _with_deadlines(parts: Parts, record: Any) -> Any:
+    """A job that is still there after its first seconds gets the rest of its deadlines; most have moved on before."""
+    if not isinstance(record, JobRecord):
         return record
-    await parts.deadlines.arm(Deadline("life", record.id, endings.life_ends(record)))
-    return evolve(record, routing={"life_armed": True})
+    later = await job_commits.later_deadlines(parts, record)
+    if not later:
+        return record
+    await asyncio.gather(*(parts.deadlines.arm(deadline) for deadline in later))
+    return evolve(record, routing={"armed": [*record.routing.armed, *(one.row for one in later)][-_MOST_ARMED:]})
 
 
 async def _saved(parts: Parts, commits: Commits[Any], row: Row[Any]) -> bool:

@@ -20,7 +20,7 @@ from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
 from router.storage.keys import descending, key, time_key
-from router.storage.port import Condition, Entity, RowChanged, Table
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _REMEMBERED: Final = 20_000
@@ -61,6 +61,12 @@ class BacklogStore:
         """Writes the job's row, open, under the key that its state gives it."""
         waiting = _waiting(record, queue_id)
         self._remember(queue_id, waiting.row, await self._table.upsert(_entity(waiting)))
+
+    async def put_closed(self, record: JobRecord, queue_id: str) -> None:
+        """Writes the row of a job that got all its offers when it was queued, unless somebody has written it."""
+        closed = dataclasses.replace(_waiting(record, queue_id), open=False)
+        with contextlib.suppress(RowExists):
+            await self._table.insert(_entity(closed))
 
     def version(self, queue_id: str, row: str) -> str | None:
         """The version in which this process last saw the row."""
