@@ -23,7 +23,9 @@ def eventually(condition: Callable[[], T], what: str = "", seconds: float = 15.0
         except AssertionError as error:
             seen = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}")
+            raise AssertionError(
+                f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}"
+            )
         time.sleep(pause)
 
 
@@ -41,5 +43,7 @@ async def eventually_async(
         except AssertionError as error:
             seen = error
         if time.monotonic() > deadline:
-            raise AssertionError(f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}")
+            raise AssertionError(
+                f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}"
+            )
         await asyncio.sleep(pause)

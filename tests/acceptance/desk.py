@@ -104,7 +104,9 @@ class Desk:
 
         return eventually(reached, f"job {job_id} is {status}", seconds)
 
-    def until_job(self, job_id: str, condition: Callable[[RouterJob], Any], what: str, seconds: float = 15) -> RouterJob:
+    def until_job(
+        self, job_id: str, condition: Callable[[RouterJob], Any], what: str, seconds: float = 15
+    ) -> RouterJob:
         def holds() -> RouterJob:
             job = self.client.get_job(job_id)
             assert condition(job), job
