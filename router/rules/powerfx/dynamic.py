@@ -68,9 +68,9 @@ def json_to_time(value: Any) -> Any:
 
 
 def to_record(value: Any) -> Any:
-    if value is None or value.__class__ is PowerFxError or isinstance(value, Mapping):
+    if value is None or value.__class__ is PowerFxError or value.__class__ is dict:
         return value
-    return invalid("a record is expected")
+    return dict(value) if isinstance(value, Mapping) else invalid("a record is expected")
 
 
 def to_table(value: Any) -> Any:
@@ -80,7 +80,7 @@ def to_table(value: Any) -> Any:
     if value.__class__ is not list:
         return invalid("a table is expected")
     if all(row is None or isinstance(row, (Mapping, PowerFxError)) for row in value):
-        return value
+        return [row if row is None or row.__class__ is PowerFxError else to_record(row) for row in value]
     return [{"Value": values.from_context(row)} for row in value]
 
 
@@ -157,5 +157,6 @@ __all__ = [
     "field_of_label",
     "to_decimal",
     "to_float",
+    "to_table",
     "to_text",
 ]

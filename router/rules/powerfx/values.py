@@ -243,6 +243,13 @@ def to_guid(value: Any) -> Any:
 # ---------------------------------------------------------------- the context and the result
 
 
+def _float_of(value: int) -> Any:
+    try:
+        return float(value)
+    except OverflowError:
+        return invalid("the number is too large")
+
+
 def from_context(value: Any) -> Any:
     """A value of the caller's as the evaluator has it. Numbers become decimals where they fit."""
     cls = value.__class__
@@ -251,13 +258,15 @@ def from_context(value: Any) -> Any:
     if cls is JsonNumber:
         return value.number
     if cls is int:
-        return Decimal(value) if -(10**28) < value < 10**28 else float(value)
+        return Decimal(value) if -(10**28) < value < 10**28 else _float_of(value)
     if cls is float:
         if not math.isfinite(value):
             return None
         return Decimal(repr(value)) if 1e-20 < abs(value) < 1e20 or not value else value
-    if isinstance(value, Mapping) or cls in (date, timedelta, uuid.UUID, PowerFxError):
+    if cls in (date, timedelta, uuid.UUID, PowerFxError):
         return value
+    if isinstance(value, Mapping):
+        return dict(value)
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo is not None else value
     if isinstance(value, time):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -106,7 +106,9 @@ def _formatted(value: Any, style: str) -> Any:
             value = time_as_moment(value)
         elif isinstance(value, date):
             value = to_datetime(value)
-        return value if value is None or value.__class__ is PowerFxError else formats.date_text(value, style)
+        if value.__class__ is PowerFxError:
+            return value
+        return formats.date_text(value, style) if isinstance(value, datetime) else invalid("a date is expected")
     if isinstance(value, (date, timedelta)):
         value = serial(value)
     elif isinstance(value, (str, bool)):

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from router.rules.powerfx import coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
-from router.rules.powerfx.dynamic import comparable
+from router.rules.powerfx.dynamic import comparable, to_table
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import ERROR_KINDS, KIND_NAMES, PowerFxError, join_errors
 from router.rules.powerfx.operators import logical, negation
@@ -258,7 +258,7 @@ def _error(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if value.__class__ is PowerFxError or value is None:
             return value if value is not None else PowerFxError("Custom", "")
         if value.__class__ is list:
-            rows = [row for row in value if row is not None]
+            rows = [row for row in to_table(value) if row is not None]
             return join_errors(_made(row) for row in rows) if rows else invalid("no error is given")
         return _made(value) if value.__class__ is dict else PowerFxError("Custom", str(value))
 

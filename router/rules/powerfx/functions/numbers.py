@@ -68,7 +68,10 @@ def _sqrt(value: float) -> Any:
 
 
 def _exp(value: float) -> Any:
-    return numeric_error() if value > 709.8 else math.exp(value)
+    try:
+        return math.exp(value)
+    except OverflowError:
+        return numeric_error()
 
 
 def _ln(value: float) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.errors import BudgetError, PowerFxError, join_errors
-from router.rules.powerfx.functions.scalar import BLANK_RESULT, decimal, scalar, text
+from router.rules.powerfx.functions.scalar import decimal, scalar, text
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, one_column
 from router.rules.powerfx.values import invalid
 
@@ -150,6 +150,6 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "EndsWith": scalar([text(), text()], BOOLEAN, lambda value, part: value.lower().endswith(part.lower())),
     "Char": scalar([decimal()], TEXT, _char, tables=True),
     "UniChar": scalar([decimal()], TEXT, _unichar, tables=True),
-    "EncodeUrl": scalar([text(BLANK_RESULT)], TEXT, lambda value: urllib.parse.quote(value, safe="-_.~")),
+    "EncodeUrl": scalar(_ONE, TEXT, lambda value: urllib.parse.quote(value, safe="-_.~")),
     "Split": _split,
 }
