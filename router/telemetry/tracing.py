@@ -83,15 +83,18 @@ def span(
     name: str,
     attributes: Mapping[str, Attribute | None] | None = None,
     parent_traceparent: str | None = None,
+    *,
+    entry: bool = False,
 ) -> AbstractContextManager[ActiveSpan]:
     """A span around a `with` block, the current one inside it; an exception that leaves the block is recorded.
 
     `parent_traceparent` continues the trace of a request or of an event, unless the current span is in that
-    trace already (the host's own span is nearer). Attributes that are None are left out.
+    trace already (the host's own span is nearer). `entry` says that the trace comes from outside the router: it is
+    subject to the limit, as everybody may ask for it to be kept. Attributes that are None are not set.
     """
     if _tracer is None:
         return _OFF
-    return _SpanBlock(_tracer, name, attributes, parent_traceparent)
+    return _SpanBlock(_tracer, name, attributes, parent_traceparent, entry)
 
 
 def active() -> bool:
@@ -136,32 +139,44 @@ def stop() -> None:
 class _SpanBlock:
     """A real span around a block. Written out, as the SDK's own context managers cost more than the span."""
 
-    __slots__ = ("_attributes", "_name", "_parent", "_span", "_token", "_tracer")
+    __slots__ = ("_attributes", "_entry", "_name", "_parent", "_span", "_token", "_tracer")
 
     def __init__(
-        self, tracer: Tracer, name: str, attributes: Mapping[str, Attribute | None] | None, parent: str | None
+        self,
+        tracer: Tracer,
+        name: str,
+        attributes: Mapping[str, Attribute | None] | None,
+        parent: str | None,
+        entry: bool,
     ) -> None:
         self._tracer, self._name, self._attributes, self._parent = tracer, name, attributes, parent
+        self._entry = entry
         self._span: Span | None = None
         self._token: Any = None
 
     def __enter__(self) -> ActiveSpan:
         from opentelemetry import context, trace
 
-        parent = _parent_context(self._parent)
-        if parent is None:
-            current = trace.get_current_span().get_span_context()
-            if _was_left_out(current):
-                return _NO_SPAN
-            if not current.is_valid and _limit is not None and not _limit.allows(monotonic()):
-                self._token = context.attach(trace.set_span_in_context(_left_out_span()))
-                return _NO_SPAN
-        given = {key: value for key, value in (self._attributes or {}).items() if value is not None}
+        given, parent = _parent(self._parent)
+        if _was_left_out(parent):
+            return _NO_SPAN
+        if _limit is not None and not self._kept(parent, _limit):
+            self._token = context.attach(trace.set_span_in_context(_left_out_span(parent), given))
+            return _NO_SPAN
+        attributes = {key: value for key, value in (self._attributes or {}).items() if value is not None}
         # Internal, not server: the Functions host sends the request's own span, and a second one would count double.
-        span = self._tracer.start_span(self._name, context=parent, attributes=given)
-        self._token = context.attach(trace.set_span_in_context(span, parent))
+        span = self._tracer.start_span(self._name, context=given, attributes=attributes)
+        self._token = context.attach(trace.set_span_in_context(span, given))
         self._span = span
         return _RealSpan(span)
+
+    def _kept(self, parent: SpanContext, limit: RateLimit) -> bool:
+        """Whether a trace that enters or begins here is kept; one that goes on within the process is."""
+        if parent.is_valid and not parent.trace_flags.sampled:
+            return False
+        if parent.is_valid and not (self._entry and parent.is_remote):
+            return True
+        return limit.allows(monotonic())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if self._token is None:
@@ -186,13 +201,14 @@ def _was_left_out(context: SpanContext) -> bool:
     return context.is_valid and not context.is_remote and not context.trace_flags.sampled
 
 
-def _left_out_span() -> Span:
+def _left_out_span(parent: SpanContext) -> Span:
     """Ids for logs and for what this trace causes elsewhere, which is left out there too; no span is made."""
     from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
     from opentelemetry.trace import NonRecordingSpan, SpanContext
 
     ids = RandomIdGenerator()
-    return NonRecordingSpan(SpanContext(ids.generate_trace_id(), ids.generate_span_id(), is_remote=False))
+    trace_id = parent.trace_id if parent.is_valid else ids.generate_trace_id()
+    return NonRecordingSpan(SpanContext(trace_id, ids.generate_span_id(), is_remote=False))
 
 
 def _record(span: Span, error: Exception) -> None:
@@ -203,11 +219,8 @@ def _record(span: Span, error: Exception) -> None:
     span.set_status(Status(StatusCode.ERROR, type(error).__name__))
 
 
-def _parent_context(traceparent: str | None) -> Context | None:
-    """The context to start in; None means the current one."""
-    parsed = _parse(traceparent) if traceparent else None
-    if parsed is None:
-        return None
+def _parent(traceparent: str | None) -> tuple[Context | None, SpanContext]:
+    """The context to start in, None for the current one, and the span that is the parent in it (perhaps none)."""
     from opentelemetry.trace import (
         NonRecordingSpan,
         SpanContext,
@@ -216,12 +229,15 @@ def _parent_context(traceparent: str | None) -> Context | None:
         set_span_in_context,
     )
 
-    trace_id, span_id, flags = parsed
     current = get_current_span().get_span_context()
+    parsed = _parse(traceparent) if traceparent else None
+    if parsed is None:
+        return None, current
+    trace_id, span_id, flags = parsed
     if current.is_valid and current.trace_id == trace_id:
-        return None
+        return None, current
     remote = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
-    return set_span_in_context(NonRecordingSpan(remote))
+    return set_span_in_context(NonRecordingSpan(remote)), remote
 
 
 def _parse(traceparent: str) -> tuple[int, int, int] | None:

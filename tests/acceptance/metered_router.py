@@ -48,8 +48,24 @@ class MeteredRouter:
             await asyncio.wait_for(self.process.wait(), 30)
 
 
+class EndedAtOnce(AssertionError):
+    """The process ended before it answered; its own words are in the captured output."""
+
+
 @asynccontextmanager
 async def running_router(data_dir: Path, workers: int, **environment: str) -> AsyncIterator[MeteredRouter]:
+    try:
+        router = await start_router(data_dir, workers, environment)
+    except EndedAtOnce:
+        # Between our finding free ports and its listening on them another test may have taken one.
+        router = await start_router(data_dir, workers, environment)
+    try:
+        yield router
+    finally:
+        await stopped(router)
+
+
+async def start_router(data_dir: Path, workers: int, environment: dict[str, str]) -> MeteredRouter:
     port = free_port()
     inherited = {
         name: value
@@ -68,20 +84,26 @@ async def running_router(data_dir: Path, workers: int, **environment: str) -> As
     router = MeteredRouter(port, data_dir, process)
     try:
         await answering(router)
-        yield router
-    finally:
-        try:
-            await router.end()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+    except BaseException:
+        await stopped(router)
+        raise
+    return router
+
+
+async def stopped(router: MeteredRouter) -> None:
+    try:
+        await router.end()
+    except TimeoutError:
+        router.process.kill()
+        await router.process.wait()
 
 
 async def answering(router: MeteredRouter) -> None:
     async with ClientSession() as session:
         deadline = time.monotonic() + READY_SECONDS
         while True:
-            assert router.process.returncode is None, "the local run ended at once"
+            if router.process.returncode is not None:
+                raise EndedAtOnce(f"it ended with code {router.process.returncode}")
             try:
                 async with session.get(f"{router.url}/health") as answer:
                     if answer.status == 200:

@@ -129,6 +129,21 @@ def test_the_limit_leaves_out_whole_traces(spans: InMemorySpanExporter, monkeypa
     assert len(spans.get_finished_spans()) == 3
 
 
+def test_a_trace_that_enters_is_limited_and_one_of_ours_is_not(spans: InMemorySpanExporter) -> None:
+    """Everybody may set the sampled flag, and the Functions host sets it on every request."""
+    assert tracing._tracer is not None
+    tracing.start(tracing._tracer, tracing.RateLimit(per_second=0, at_once=0))
+    with tracing.span("UpsertJob", parent_traceparent=REMOTE, entry=True), tracing.span("OfferJob"):
+        left_out = tracing.current_traceparent()
+    assert spans.get_finished_spans() == ()
+    assert left_out is not None
+    assert left_out[3:35] == REMOTE[3:35]  # logs are found by the trace all the same
+    assert int(left_out[-2:], 16) & 1 == 0
+    with tracing.span("OnJobEvent", parent_traceparent=REMOTE), tracing.span("OfferJob"):
+        pass
+    assert [span.name for span in spans.get_finished_spans()] == ["OfferJob", "OnJobEvent"]
+
+
 def test_the_limit_fills_up_again() -> None:
     limit = tracing.RateLimit(per_second=2, at_once=3)
     assert [limit.allows(50.0) for _ in range(4)] == [True, True, True, False]
