@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import logging
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 _log = logging.getLogger(__name__)
@@ -65,29 +64,20 @@ class KeyedLocks:
 
 
 class InHand:
-    """Jobs that this process is offering at the moment, so that others can wait for the outcome."""
+    """Jobs for which this process has reserved a worker and is about to say so."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._over: dict[str, asyncio.Event] = {}
 
-    @asynccontextmanager
-    async def hold(self, job_id: str) -> AsyncIterator[None]:
+    @contextmanager
+    def hold(self, job_id: str) -> Iterator[None]:
         self._counts[job_id] = self._counts.get(job_id, 0) + 1
-        self._over.setdefault(job_id, asyncio.Event())
         try:
             yield
         finally:
             self._counts[job_id] -= 1
             if not self._counts[job_id]:
                 del self._counts[job_id]
-                self._over.pop(job_id).set()
 
-    async def over(self, job_id: str, seconds: float) -> bool:
-        """Waits until nobody here is offering the job; False if nobody was."""
-        event = self._over.get(job_id)
-        if event is None:
-            return False
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(event.wait(), seconds)
-        return True
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._counts

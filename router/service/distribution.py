@@ -45,8 +45,7 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
             return
         try:
             if policy is not None:
-                async with parts.in_hand.hold(job_id):
-                    row = await _offer_in_order(parts, row, view, policy)
+                row = await _offer_in_order(parts, row, view, policy)
             if row.record is None or row.record.status is not JobStatus.CREATED:
                 return
             row = await _queue(parts, row)
@@ -92,11 +91,12 @@ async def _offer_in_order(
 ) -> Row[JobRecord]:
     """The job's row as it stands when it has all its offers, or nobody is left."""
     tried: set[str] = set()
+    new = view is not row.record
     async for candidate in _candidates(parts, view, policy):
         if candidate.worker_id in tried or _knows(view, candidate.worker_id):
             continue
         tried.add(candidate.worker_id)
-        after = await offering.make_offer(parts, row, policy, candidate.worker_id, view=view)
+        after = await offering.make_offer(parts, row, policy, candidate.worker_id, view=view, hasty=new)
         if after is None:
             continue
         row, queue_id = after, view.job.queue_id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 
@@ -23,9 +22,8 @@ _log = logging.getLogger(__name__)
 #: An offer that is not attached this long after it was made is given back: whoever cleans up reservations waits
 #: longer (service/reconcile.py), so the two never meet.
 ATTACH_WITHIN = timedelta(seconds=3)
-#: How often, and after how long, a job that seems to come first is looked at again.
-_LOOKS = 2
-_LOOK_AGAIN_SECONDS = 0.04
+#: How long what this process wrote of a worker is believed without reading it again.
+_RECENT = timedelta(seconds=0.2)
 
 
 class Overtaken(Exception):
@@ -42,27 +40,42 @@ async def make_offer(
     worker_id: str,
     worker: Row[WorkerRecord] | None = None,
     view: JobRecord | None = None,
+    *,
+    hasty: bool = False,
 ) -> Row[JobRecord] | None:
     """Offers the job to the worker if it qualifies. The job's row as it stands afterwards, or None if the worker did
     not qualify. Raises Overtaken when an earlier, more urgent job is to have the worker. `view` is a job that is not
-    queued yet, as it will be: then the commit that attaches the offer queues it too."""
+    queued yet, as it will be: then the commit that attaches the offer queues it too. `hasty` believes what this
+    process wrote of the worker moments ago: the caller looks again before it gives up."""
     view = view or job.record
     assert view is not None
-    reserved = await _reserve(parts, view, policy, worker_id, worker)
-    if reserved is None:
-        return None
-    offer, before, holder = reserved
     queue_id, place = view.job.queue_id, view.routing.backlog_key
     seen = parts.backlog.version(queue_id, place) if queue_id and place else None
-    try:
-        ahead = await _first_ahead(parts, view, before)
+    # One reservation at a time in a queue: jobs that come together do not take workers from each other only to give
+    # them back. Between processes, the look at who comes first keeps the order.
+    async with parts.locks.hold(f"match/{queue_id}"):
+        reserved = await _reserve(parts, view, policy, worker_id, worker, hasty)
+        if reserved is None:
+            return None
+        offer, before, holder = reserved
+        try:
+            ahead = await _first_ahead(parts, view, before)
+        except BaseException:
+            await _give_back(parts, worker_id, offer.offer_id)
+            raise
         if ahead is not None:
+            await _give_back(parts, worker_id, offer.offer_id)
             raise Overtaken(ahead)
+        held = parts.in_hand.hold(job.id)
+        held.__enter__()
+    try:
         row = await _attach(parts, job, offer, holder, policy)
     except BaseException:
         # Also when storage fails: the reservation must not wait for the settle deadline if it can be helped.
         await _give_back(parts, worker_id, offer.offer_id)
         raise
+    finally:
+        held.__exit__(None, None, None)
     if row.record is None or offer.offer_id not in row.record.routing.offers:
         if row.record is None or offer.offer_id not in row.record.routing.accepted_offers.values():
             await _give_back(parts, worker_id, offer.offer_id)
@@ -82,9 +95,13 @@ async def _reserve(
     policy: DistributionPolicy,
     worker_id: str,
     worker: Row[WorkerRecord] | None,
+    hasty: bool,
 ) -> tuple[JobOffer, WorkerRecord, WorkerRecord] | None:
     """The offer, and the worker before and with it."""
     now = parts.clock.now()
+    known = parts.recent_workers.get(worker_id) if hasty else None
+    if known and now - known[1] < _RECENT and matching.disqualified(job, known[0], policy.mode, now):
+        return None
     offer_id = parts.ids.offer_id(worker_id)
     made: list[JobOffer] = []
 
@@ -119,21 +136,11 @@ async def _first_ahead(parts: Parts, job: JobRecord, worker: WorkerRecord) -> st
         return None
     for queue_id in worker.worker.queues:
         async for waiting in parts.backlog.open_jobs(queue_id, before=place):
-            if waiting.job_id != job.id and await _stays_waiting(parts, waiting, worker):
+            if waiting.job_id == job.id or waiting.job_id in parts.in_hand:
+                continue
+            if await qualifies(parts, waiting, worker) is not None:
                 return waiting.job_id
     return None
-
-
-async def _stays_waiting(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> bool:
-    """Whether the job qualifies, and still does when whoever is offering it just now (here, or in another process)
-    has had the time to finish: most jobs that stand before this one are about to get a worker of their own. Only
-    ever waits for jobs that come first, so no two wait for each other."""
-    for _ in range(_LOOKS):
-        if await qualifies(parts, waiting, worker) is None:
-            return False
-        if not await parts.in_hand.over(waiting.job_id, ATTACH_WITHIN.total_seconds() / 2):
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-    return await qualifies(parts, waiting, worker) is not None
 
 
 async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row[JobRecord] | None:

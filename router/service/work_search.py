@@ -30,8 +30,7 @@ async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None 
             return
         policy, job = best
         try:
-            async with parts.in_hand.hold(job.id):
-                after = await offering.make_offer(parts, job, policy, worker_id, row)
+            after = await offering.make_offer(parts, job, policy, worker_id, row)
         except offering.Overtaken as first:
             await distribution.distribute(parts, first.job_id)
             row = None
@@ -63,7 +62,7 @@ async def _first_of(
         return None
     channels = set(open_channels(worker))
     async for waiting in parts.backlog.open_jobs(queue_id):
-        if waiting.channel_id not in channels or waiting.job_id in passed:
+        if waiting.channel_id not in channels or waiting.job_id in passed or waiting.job_id in parts.in_hand:
             continue
         job = await offering.qualifies(parts, waiting, worker)
         if job is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Final
 
 from router.engine import workers
 from router.engine.capacity import open_channels
@@ -15,6 +16,7 @@ from router.storage.aggregates import Row
 from router.storage.availability import Availability
 from router.storage.deadlines import Deadline
 
+_REMEMBERED: Final = 2_000
 Step = Callable[[WorkerRecord], WorkerChange | None]
 
 
@@ -45,9 +47,19 @@ async def change_row(
 
     before, after = await parts.workers.change(worker_id, decide, row)
     if after.version != before.version:
+        _remember(parts, worker_id, after.record)
         await index(parts, before.record, after.record)
         parts.followed.add([after.commit])
     return before, after
+
+
+def _remember(parts: Parts, worker_id: str, record: WorkerRecord | None) -> None:
+    if len(parts.recent_workers) >= _REMEMBERED:
+        parts.recent_workers.clear()
+    if record is None:
+        parts.recent_workers.pop(worker_id, None)
+    else:
+        parts.recent_workers[worker_id] = (record, parts.clock.now())
 
 
 async def index(parts: Parts, before: WorkerRecord | None, after: WorkerRecord | None) -> None:
