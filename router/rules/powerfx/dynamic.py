@@ -157,6 +157,7 @@ __all__ = [
     "field_of_label",
     "to_decimal",
     "to_float",
+    "to_record",
     "to_table",
     "to_text",
 ]

@@ -44,6 +44,8 @@ class Compiled:
             raise PowerFxError(BUDGET_EXCEEDED, str(problem)) from None
         except (RecursionError, MemoryError):
             raise PowerFxError(BUDGET_EXCEEDED, "the expression needs too much memory") from None
+        except Exception as problem:  # a fault of this package must not take more down than one rule
+            raise PowerFxError("Internal", f"the expression failed: {type(problem).__name__}") from problem
         if value.__class__ is PowerFxError:
             raise PowerFxError(value.kind, value.message, value.details)
         return self._result(value, self.type)

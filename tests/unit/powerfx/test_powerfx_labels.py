@@ -78,6 +78,10 @@ VALUES = [
     ("CountRows(tags)", 2),
     ('CountIf(tags, Value = "new")', 1),
     ("{Skill: job.Priority * 2}", {"Skill": 10}),
+    ("Sum(AddColumns(workers, Double, Load * 2), Double)", 16),
+    ("DropColumns(workers, Load)", [{"Id": "w1"}, {"Id": "w2"}]),
+    ("ShowColumns(workers, Load)", [{"Load": 3}, {"Load": 5}]),
+    ("RenameColumns(workers, Load, Jobs, Id, Key)", [{"Jobs": 3, "Key": "w1"}, {"Jobs": 5, "Key": "w2"}]),
     ('IsMatch(job.Region, "[A-Z]{2}")', True),
     ("IfError(job.Region + 1, -1)", -1),
 ]

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
+from router.rules.powerfx.dynamic import to_record, to_table
 from router.rules.powerfx.errors import PowerFxError
 from router.rules.powerfx.functions.rows import column_name
-from router.rules.powerfx.types import Type, row_of
+from router.rules.powerfx.types import ANY, Type, row_of
 
 _Change = Callable[[dict[str, Any], Frame], dict[str, Any]]
 
@@ -17,7 +18,7 @@ _Change = Callable[[dict[str, Any], Frame], dict[str, Any]]
 def _target(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[Expr, Scope]:
     compiler.arity(node, 2, None)
     expr, alias = compiler.rows_and_scope(node.args[0], scope)
-    if expr.type.kind not in ("Record", "Table"):
+    if expr.type.kind not in ("Record", "Table", "Any"):
         raise compiler.error(node.args[0], f"a table or a record is expected, not {expr.type}")
     return expr, Scope(row_of(expr.type), alias, scope)
 
@@ -25,17 +26,22 @@ def _target(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[
 def _changed(node: nodes.Call, expr: Expr, columns: Mapping[str, Type], change: _Change, system: bool) -> Expr:
     run_expr: Run = expr.run
     weight = 2 + sum(arg.size for arg in node.args[1:])
+    is_open = expr.type == ANY
 
     def apply(row: Any, f: Frame) -> Any:
         return change(row, f) if row.__class__ is dict else row
 
     def run(f: Frame) -> Any:
         value = run_expr(f)
+        if is_open:
+            value = to_table(value) if value.__class__ is list else to_record(value)
         if value.__class__ is not list:
             return value if value is None or value.__class__ is PowerFxError else apply(value, f)
         f.budget.spend(len(value) * weight)
         return [apply(row, f) for row in value]
 
+    if is_open:
+        return Expr(ANY, run, node)
     return Expr(Type(expr.type.kind, columns, expr.type.enum if system else ""), run, node)
 
 
@@ -63,9 +69,9 @@ def _add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return _changed(node, expr, columns, change, system=False)
 
 
-def _existing(compiler: Compiler, node: nodes.Node, columns: Mapping[str, Type]) -> str:
+def _existing(compiler: Compiler, node: nodes.Node, expr: Expr, columns: Mapping[str, Type]) -> str:
     name = column_name(compiler, node)
-    if name not in columns:
+    if name not in columns and expr.type != ANY:
         raise compiler.error(node, f"there is no column '{name}'")
     return name
 
@@ -73,15 +79,22 @@ def _existing(compiler: Compiler, node: nodes.Node, columns: Mapping[str, Type])
 def _drop(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     expr, _ = _target(compiler, node, scope)
     columns = dict(expr.type.columns)
+    dropped = set()
     for arg in node.args[1:]:
-        del columns[_existing(compiler, arg, columns)]
-    return _changed(node, expr, columns, lambda row, f: {name: row.get(name) for name in columns}, system=True)
+        name = _existing(compiler, arg, expr, columns)
+        columns.pop(name, None)
+        dropped.add(name)
+
+    def change(row: dict[str, Any], f: Frame) -> dict[str, Any]:
+        return {name: value for name, value in row.items() if name not in dropped}
+
+    return _changed(node, expr, columns, change, system=True)
 
 
 def _show(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     expr, _ = _target(compiler, node, scope)
-    names = [_existing(compiler, arg, expr.type.columns) for arg in node.args[1:]]
-    columns = {name: expr.type.columns[name] for name in names}
+    names = [_existing(compiler, arg, expr, expr.type.columns) for arg in node.args[1:]]
+    columns = {name: expr.type.columns.get(name, ANY) for name in names}
     return _changed(node, expr, columns, lambda row, f: {name: row.get(name) for name in columns}, system=False)
 
 
@@ -91,16 +104,23 @@ def _rename(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         raise compiler.error(node, "'RenameColumns' takes pairs of names")
     if expr.type.enum:
         raise compiler.error(node.args[0], "columns of a system record cannot be renamed")
-    names = {name: name for name in expr.type.columns}  # new name: old name
+    columns = dict(expr.type.columns)
+    renamed: list[tuple[str, str]] = []
     for index in range(1, len(node.args), 2):
-        old, new = column_name(compiler, node.args[index]), column_name(compiler, node.args[index + 1])
-        if old not in names:
-            raise compiler.error(node.args[index], f"there is no column '{old}'")
-        if new in names and new != old:
+        old = _existing(compiler, node.args[index], expr, columns)
+        new = column_name(compiler, node.args[index + 1])
+        if new in columns and new != old:
             raise compiler.error(node.args[index + 1], f"there is a column '{new}' already")
-        names[new] = names.pop(old)
-    columns = {new: expr.type.columns[old] for new, old in names.items()}
-    return _changed(node, expr, columns, lambda row, f: {new: row.get(old) for new, old in names.items()}, system=False)
+        columns[new] = columns.pop(old, ANY)
+        renamed.append((old, new))
+
+    def change(row: dict[str, Any], f: Frame) -> dict[str, Any]:
+        made = dict(row)
+        for old, new in renamed:
+            made[new] = made.pop(old, None)
+        return made
+
+    return _changed(node, expr, columns, change, system=False)
 
 
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
