@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from router.engine import announce, endings, jobs
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve, revoke_all
+from router.engine.selectors import of_policy
 from router.models.events import EventDraft
 from router.models.jobs import (
-    ENDED,
     CancelJobOptions,
     JobRecord,
     JobStatus,
@@ -88,15 +88,15 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
 
 
 def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now: datetime) -> JobChange:
-    """The actions of one triggered rule, in order; each sees what the one before left. A job that has been
-    assigned or has ended in the meantime is left alone."""
+    """The actions of one triggered rule, in order; each sees what the one before left. A job that no longer
+    waits (assigned, suspended, ended) in the meantime is left alone."""
     left = [one for one in record.routing.triggered if one.rule_id != rule_id]
     if len(left) == len(record.routing.triggered):
         return Change(record)
     record = evolve(record, routing={"triggered": left})
     events: list[EventDraft] = []
     for action in actions:
-        if record.status in (JobStatus.ASSIGNED, JobStatus.COMPLETED, *ENDED):
+        if record.status not in (JobStatus.QUEUED, JobStatus.PENDING_CLASSIFICATION):
             break
         change = _act(record, action, now)
         assert change.record is not None
@@ -133,7 +133,10 @@ def _manual(record: JobRecord, action: ManualReclassifyExceptionAction, now: dat
     record, events = revoke_all(record)
     moved = action.queue_id is not None and action.queue_id != record.job.queue_id
     fields: dict[str, object] = {
-        "requested_worker_selectors": [*record.job.requested_worker_selectors, *action.worker_selectors]
+        "requested_worker_selectors": [
+            *record.job.requested_worker_selectors,
+            *(of_policy(selector) for selector in action.worker_selectors),
+        ]
     }
     if action.priority is not None:
         fields["priority"] = action.priority

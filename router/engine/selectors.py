@@ -52,6 +52,17 @@ def all_selectors(job: RouterJob) -> Sequence[RouterWorkerSelector]:
     return (*job.requested_worker_selectors, *job.attached_worker_selectors)
 
 
+def of_policy(selector: PolicyWorkerSelector) -> RouterWorkerSelector:
+    """A policy's selector as a job gets it; its time starts when the job is queued."""
+    return RouterWorkerSelector(
+        key=selector.key,
+        label_operator=selector.label_operator,
+        value=selector.value,
+        expires_after_seconds=selector.expires_after_seconds,
+        expedite=selector.expedite,
+    )
+
+
 def start(selectors: Sequence[RouterWorkerSelector], enqueued_at: datetime) -> list[RouterWorkerSelector]:
     """Selectors with a duration get the moment at which they expire, counted from `enqueued_at`."""
     return [

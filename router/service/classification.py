@@ -9,6 +9,7 @@ from typing import Any
 from router.engine import classification
 from router.engine.change import JobChange
 from router.engine.classification import Classified, QueueChoice, pick_allocation
+from router.engine.selectors import of_policy
 from router.errors import ErrorDetail
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ClassificationPolicy
@@ -22,7 +23,7 @@ from router.models.rules import (
     StaticQueueSelectorAttachment,
     StaticWorkerSelectorAttachment,
 )
-from router.models.selectors import PolicyWorkerSelector, RouterQueueSelector, RouterWorkerSelector
+from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
 from router.models.types import with_id_label
 from router.rules import results
 from router.rules.failure import RuleFailure
@@ -146,19 +147,19 @@ async def _attached(
     for number, attachment in enumerate(policy.worker_selector_attachments):
         match attachment:
             case StaticWorkerSelectorAttachment():
-                found.append(_started(attachment.worker_selector))
+                found.append(of_policy(attachment.worker_selector))
             case ConditionalWorkerSelectorAttachment():
                 if results.as_condition(await parts.rules.value(attachment.condition, labels, context)):
-                    found.extend(_started(one) for one in attachment.worker_selectors)
+                    found.extend(of_policy(one) for one in attachment.worker_selectors)
             case PassThroughWorkerSelectorAttachment():
                 if attachment.key in labels:
                     found.append(_passed(attachment, labels))
             case RuleEngineWorkerSelectorAttachment():
                 value = await parts.rules.value(attachment.rule, labels, context)
-                found.extend(_started(one) for one in results.as_worker_selectors(value))
+                found.extend(of_policy(one) for one in results.as_worker_selectors(value))
             case _:
                 chosen = pick_allocation(attachment.allocations, record.id, policy_id, f"worker/{number}")
-                found.extend(_started(one) for one in chosen.worker_selectors)
+                found.extend(of_policy(one) for one in chosen.worker_selectors)
     return found
 
 
@@ -168,15 +169,4 @@ def _passed(attachment: PassThroughWorkerSelectorAttachment, labels: Mapping[str
         label_operator=attachment.label_operator,
         value=labels[attachment.key],
         expires_after_seconds=attachment.expires_after_seconds,
-    )
-
-
-def _started(selector: PolicyWorkerSelector) -> RouterWorkerSelector:
-    """A policy's selector as the job gets it; its time starts when the job is queued."""
-    return RouterWorkerSelector(
-        key=selector.key,
-        label_operator=selector.label_operator,
-        value=selector.value,
-        expires_after_seconds=selector.expires_after_seconds,
-        expedite=selector.expedite,
     )

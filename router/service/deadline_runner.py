@@ -13,7 +13,7 @@ from typing import Final
 
 from router.service import exceptions, reconcile, settle
 from router.service.parts import Parts
-from router.storage.deadlines import SHARDS, Deadline, backoff
+from router.storage.deadlines import SHARDS, Deadline, put_off_until
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 
@@ -97,7 +97,7 @@ class DeadlineRunner:
 
     async def _put_off(self, deadline: Deadline) -> None:
         try:
-            later = self._parts.clock.now() + backoff(deadline.attempt)
+            later = put_off_until(deadline, self._parts.clock.now())
             await self._parts.deadlines.put_off(deadline, later)
         except Exception:
             _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)

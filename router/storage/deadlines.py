@@ -82,6 +82,13 @@ class DeadlineStore:
         await asyncio.gather(*(self._table.delete(deadline.partition, deadline.row) for deadline in some))
 
 
+def put_off_until(deadline: Deadline, now: datetime) -> datetime:
+    """When to try again what has failed. Counted from when it was due, in whole steps, so that several instances that
+    fail at the same row make the same copy of it, not one each."""
+    step = backoff(deadline.attempt)
+    return deadline.due + step * (max((now - deadline.due) // step, 0) + 1)
+
+
 def backoff(attempt: int) -> timedelta:
     """How long a failing deadline waits: 1 s, 2 s, 4 s ... at most 5 minutes."""
     return timedelta(seconds=min(2.0 ** min(attempt, 9), 300.0))
