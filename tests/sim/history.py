@@ -103,6 +103,8 @@ class History:
         self.jobs[id] = after
         self.past_jobs.setdefault(id, []).append(after)
         self._check_assignments(after)
+        if after.job.status == "queued" and after.job.matching_mode.kind != "queueAndMatch":
+            self.fault(f"job {id} is queued and its matching is suspended")
         self._check_offers(before, after, events)
         self._check_times(before, after, events)
         self._expect(f"job {id}: {before and before.job.status} -> {after.job.status}", names, _job_news(before, after))
@@ -234,14 +236,16 @@ class History:
     def _check_reserved(self, before: WorkerRecord | None, after: WorkerRecord, offer: Any) -> None:
         """Notes which waiting jobs come before this one and would have been served by this worker."""
         job, now = self.jobs.get(offer.job_id), self._world.now()
-        if job is None or job.job.enqueued_at is None or before is None:
+        if job is None or before is None:
+            self.fault(f"worker {after.id} reserves for a job that is not there")
             return
         ahead: dict[str, str] = {}
+        place = reference.order(job, now)
         for other in self.jobs.values():
             policy = self._world.policy_of(other.job.queue_id)
             if other.id == job.id or other.job.status != "queued" or policy is None:
                 continue
-            if not reference.order(other) < reference.order(job) or not reference.wants(other, policy, now):
+            if not reference.order(other, now) < place or not reference.wants(other, policy, now):
                 continue
             if not self._world.in_backlog(other):
                 continue  # it has just come, and its own search will find the worker taken

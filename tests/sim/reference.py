@@ -62,9 +62,10 @@ def expedited(job: JobRecord) -> bool:
     return any(one.expedite and one.status == "active" for one in every)
 
 
-def order(job: JobRecord) -> tuple[Any, ...]:
-    """Sorts as jobs of a queue are served; jobs of equal order may be served either way."""
-    return (0 if expedited(job) else 1, -job.job.priority, job.job.enqueued_at)
+def order(job: JobRecord, now: datetime) -> tuple[Any, ...]:
+    """Sorts as jobs of a queue are served; jobs of equal order may be served either way. A job that is not queued
+    yet stands as if it came now."""
+    return (0 if expedited(job) else 1, -job.job.priority, job.job.enqueued_at or now)
 
 
 def wants(job: JobRecord, policy: DistributionPolicy, now: datetime) -> bool:

@@ -107,7 +107,11 @@ class World:
         """The process is gone at once; another takes its place after a while."""
         process.die()
         wait = self.chance.choice((0.1, 1.0, 5.0, 20.0))
-        self.outside.run(self.loop.call_later, wait, self.start_process)
+        self.outside.run(self.loop.call_later, wait, self._replace_process)
+
+    def _replace_process(self) -> None:
+        if len(self.alive()) < 2:
+            self.start_process()
 
     def fair_weather(self) -> None:
         """From now on nothing fails."""
