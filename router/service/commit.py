@@ -61,9 +61,13 @@ class Commits(Generic[R]):
         id: str,
         step: Callable[[Row[R]], Awaitable[Change[R] | None]],
         row: Row[R] | None = None,
+        *,
+        announce: bool = True,
     ) -> tuple[Row[R], Row[R]]:
         """The row before and after the change; the same twice if there was nothing to do. `row` saves the first
-        load. Raises what `step` raises, Busy (503) after too many conflicts, StorageUnavailable, TooLarge."""
+        load. Without `announce` the caller calls `announce` once it has done what hangs on the row: whom the events
+        wake must find it done. Raises what `step` raises, Busy (503) after too many conflicts, StorageUnavailable,
+        TooLarge."""
         async with self._locks.hold(f"{self.store.kind}/{id}"):
             for attempt in range(_TRIES):
                 before = row if row is not None else await self.store.load(id)
@@ -81,8 +85,14 @@ class Commits(Generic[R]):
                     await asyncio.sleep(self._ids.fraction() * min(0.005 * 2**attempt, 0.25))
                     continue
                 self._outbox.committed(self.store, after)
+                if announce:
+                    self.announce(after)
                 return before, after
         raise Busy
+
+    def announce(self, row: Row[R]) -> None:
+        """Sends the events of a committed row in the background."""
+        self._outbox.announce(self.store, row)
 
     async def _prepared(self, before: Row[R], change: Change[R]) -> Row[R] | None:
         """The row to write; None if it would say what it says already."""

@@ -91,12 +91,13 @@ async def _offer_in_order(
 ) -> Row[JobRecord]:
     """The job's row as it stands when it has all its offers, or nobody is left."""
     tried: set[str] = set()
-    new = view is not row.record
     async for candidate in _candidates(parts, view, policy):
         if candidate.worker_id in tried or _knows(view, candidate.worker_id):
             continue
         tried.add(candidate.worker_id)
-        after = await offering.make_offer(parts, row, policy, candidate.worker_id, view=view, hasty=new)
+        after = await offering.make_offer(
+            parts, row, policy, candidate.worker_id, view=view, seen_version=candidate.version
+        )
         if after is None:
             continue
         row, queue_id = after, view.job.queue_id

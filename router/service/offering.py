@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from datetime import timedelta
 
@@ -22,8 +23,6 @@ _log = logging.getLogger(__name__)
 #: An offer that is not attached this long after it was made is given back: whoever cleans up reservations waits
 #: longer (service/reconcile.py), so the two never meet.
 ATTACH_WITHIN = timedelta(seconds=3)
-#: How long what this process wrote of a worker is believed without reading it again.
-_RECENT = timedelta(seconds=0.2)
 
 
 class Overtaken(Exception):
@@ -41,12 +40,12 @@ async def make_offer(
     worker: Row[WorkerRecord] | None = None,
     view: JobRecord | None = None,
     *,
-    hasty: bool = False,
+    seen_version: int | None = None,
 ) -> Row[JobRecord] | None:
     """Offers the job to the worker if it qualifies. The job's row as it stands afterwards, or None if the worker did
     not qualify. Raises Overtaken when an earlier, more urgent job is to have the worker. `view` is a job that is not
-    queued yet, as it will be: then the commit that attaches the offer queues it too. `hasty` believes what this
-    process wrote of the worker moments ago: the caller looks again before it gives up."""
+    queued yet, as it will be: then the commit that attaches the offer queues it too. `seen_version` is the
+    worker's version in the index: what this process knows of a later one needs no reading."""
     view = view or job.record
     assert view is not None
     queue_id, place = view.job.queue_id, view.routing.backlog_key
@@ -54,22 +53,24 @@ async def make_offer(
     # One reservation at a time in a queue: jobs that come together do not take workers from each other only to give
     # them back. Between processes, the look at who comes first keeps the order.
     async with parts.locks.hold(f"match/{queue_id}"):
-        reserved = await _reserve(parts, view, policy, worker_id, worker, hasty)
+        reserved = await _reserve(parts, view, policy, worker_id, worker, seen_version)
         if reserved is None:
             return None
         offer, before, holder = reserved
         try:
             ahead = await _first_ahead(parts, view, before)
+            if ahead is not None:
+                raise Overtaken(ahead)
         except BaseException:
+            await worker_commits.index(parts, before, holder)
             await _give_back(parts, worker_id, offer.offer_id)
             raise
-        if ahead is not None:
-            await _give_back(parts, worker_id, offer.offer_id)
-            raise Overtaken(ahead)
         held = parts.in_hand.hold(job.id)
         held.__enter__()
     try:
-        row = await _attach(parts, job, offer, holder, policy)
+        row, _ = await asyncio.gather(
+            _attach(parts, job, offer, holder, policy), worker_commits.index(parts, before, holder)
+        )
     except BaseException:
         # Also when storage fails: the reservation must not wait for the settle deadline if it can be helped.
         await _give_back(parts, worker_id, offer.offer_id)
@@ -95,12 +96,18 @@ async def _reserve(
     policy: DistributionPolicy,
     worker_id: str,
     worker: Row[WorkerRecord] | None,
-    hasty: bool,
+    seen_version: int | None,
 ) -> tuple[JobOffer, WorkerRecord, WorkerRecord] | None:
     """The offer, and the worker before and with it."""
     now = parts.clock.now()
-    known = parts.recent_workers.get(worker_id) if hasty else None
-    if known and now - known[1] < _RECENT and matching.disqualified(job, known[0], policy.mode, now):
+    known = parts.recent_workers.get(worker_id)
+    if (
+        known is not None
+        and seen_version is not None
+        and seen_version <= known.routing.version
+        and matching.disqualified(job, known, policy.mode, now)
+    ):
+        # Whoever frees the worker after that writes a newer index row and looks for jobs, this one among them.
         return None
     offer_id = parts.ids.offer_id(worker_id)
     made: list[JobOffer] = []
@@ -122,7 +129,7 @@ async def _reserve(
         made.append(offer)
         return workers.reserve(record, offer, job.id, job.job.channel_id, job.job.queue_id)
 
-    before, after = await worker_commits.change(parts, worker_id, step, worker)
+    before, after = await worker_commits.change(parts, worker_id, step, worker, index_later=True)
     if after.version == before.version or not made or before.record is None or after.record is None:
         return None
     return made[0], before.record, after.record

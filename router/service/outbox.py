@@ -70,12 +70,16 @@ class Outbox:
         return tuple(event for event in events if event.id not in self._out)
 
     def committed(self, store: AggregateStore[Any], row: Row[Any]) -> None:
-        """A row has been written: send what its outbox holds, then clear it."""
+        """A row has been written: whoever clears an earlier one must not clear this."""
         name = f"{store.kind}/{row.id}"
         self._latest[name] = row.version
         self._latest.move_to_end(name)
         while len(self._latest) > _REMEMBERED:
             self._latest.popitem(last=False)
+
+    def announce(self, store: AggregateStore[Any], row: Row[Any]) -> None:
+        """Sends what the outbox of a written row holds, then clears it."""
+        name = f"{store.kind}/{row.id}"
         if row.outbox or row.overflow or row.record is None:
             self._background.start(self._send_and_clear(store, row, name), f"publish {name}")
 

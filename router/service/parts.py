@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
 from router.clock import Clock
@@ -59,8 +58,8 @@ class Parts:
     in_hand: InHand = field(default_factory=InHand)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: Remembered = field(default_factory=Remembered)
-    #: Workers as this process wrote them, and when.
-    recent_workers: dict[str, tuple[WorkerRecord, datetime]] = field(default_factory=dict)
+    #: Workers as this process last wrote them.
+    recent_workers: dict[str, WorkerRecord] = field(default_factory=dict)
     #: Versions of rows after which this process has done all that hangs on them.
     followed: Remembered = field(default_factory=Remembered)
     outbox: Outbox = field(init=False)

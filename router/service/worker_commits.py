@@ -21,14 +21,20 @@ Step = Callable[[WorkerRecord], WorkerChange | None]
 
 
 async def change(
-    parts: Parts, worker_id: str, step: Step, row: Row[WorkerRecord] | None = None
+    parts: Parts,
+    worker_id: str,
+    step: Step,
+    row: Row[WorkerRecord] | None = None,
+    *,
+    index_later: bool = False,
 ) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
-    """The rows before and after; without a record if there is no such worker."""
+    """The rows before and after; without a record if there is no such worker. With `index_later` the caller moves the
+    availability rows itself."""
 
     async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
         return None if found.record is None else step(found.record)
 
-    return await change_row(parts, worker_id, decide, row)
+    return await change_row(parts, worker_id, decide, row, index_later=index_later)
 
 
 async def change_row(
@@ -36,6 +42,8 @@ async def change_row(
     worker_id: str,
     step: Callable[[Row[WorkerRecord]], Awaitable[WorkerChange | None]],
     row: Row[WorkerRecord] | None = None,
+    *,
+    index_later: bool = False,
 ) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
     """Like `change`, for steps that may also create."""
 
@@ -48,8 +56,9 @@ async def change_row(
     before, after = await parts.workers.change(worker_id, decide, row)
     if after.version != before.version:
         _remember(parts, worker_id, after.record)
-        await index(parts, before.record, after.record)
-        parts.followed.add([after.commit])
+        if not index_later:
+            await index(parts, before.record, after.record)
+            parts.followed.add([after.commit])
     return before, after
 
 
@@ -59,7 +68,7 @@ def _remember(parts: Parts, worker_id: str, record: WorkerRecord | None) -> None
     if record is None:
         parts.recent_workers.pop(worker_id, None)
     else:
-        parts.recent_workers[worker_id] = (record, parts.clock.now())
+        parts.recent_workers[worker_id] = record
 
 
 async def index(parts: Parts, before: WorkerRecord | None, after: WorkerRecord | None) -> None:

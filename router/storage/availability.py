@@ -56,6 +56,11 @@ class Candidate:
     row: str
     labels: dict[str, Any] | None = None
 
+    @property
+    def version(self) -> int:
+        """The version of the worker that wrote this row."""
+        return int(self.row.rpartition("~")[2])
+
 
 class AvailabilityStore:
     def __init__(self, table: Table) -> None:
