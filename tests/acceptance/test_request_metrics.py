@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, TCPConnector
 from metered_router import (
     GA,
     KEY,
@@ -94,7 +94,8 @@ async def one_round(client: Client, name: str) -> None:
 
 
 async def send_a_thousand(router: MeteredRouter) -> Counter[Series]:
-    async with ClientSession() as session:
+    # A connection for each request: so all processes on the port get their share, and no request is sent twice.
+    async with ClientSession(connector=TCPConnector(force_close=True)) as session:
         client = Client(session, router.url)
         rounds = 0
         while client.sent.total() < 1000:
