@@ -77,8 +77,8 @@ DIMENSION_OUTCOME: Final = "router.outcome"
 DIMENSION_AGGREGATE: Final = "router.aggregate"
 DIMENSION_QUEUE: Final = "router.queue.id"
 DIMENSION_ROUTER_OPERATION: Final = "router.operation"
-QUEUE_OTHER: Final = "other"
-"""Queues past the first few share this value, so that the number of series is bounded."""
+OTHER: Final = "other"
+"""What is counted together, so that the number of series is bounded: queues past the first hundred, unknown values."""
 
 OfferOutcome = Literal["issued", "accepted", "declined", "expired", "revoked"]
 Aggregate = Literal["job", "worker", "queue", "policy"]

@@ -33,6 +33,10 @@ _RECONCILED: Final[dict[tuple[str, str], dict[str, str]]] = {
     for aggregate in _AGGREGATES
     for outcome in ("changed", "unchanged", "failed")
 }
+# A value that is none of these is counted as `other`: telemetry neither fails its caller nor grows by mistake.
+_OTHER_OUTCOME: Final = {names.DIMENSION_OUTCOME: names.OTHER}
+_OTHER_AGGREGATE: Final = {names.DIMENSION_AGGREGATE: names.OTHER}
+_OTHER_RECONCILED: Final = {**_OTHER_AGGREGATE, **_OTHER_OUTCOME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def record_offer(outcome: names.OfferOutcome, count: int = 1) -> None:
     """Count offers by what became of them."""
     if _on is not None:
         for _ in range(count):  # one by one: each call is one in the portal's Count
-            _on.offers.add(1, _OFFERS[outcome])
+            _on.offers.add(1, _OFFERS.get(outcome, _OTHER_OUTCOME))
 
 
 def record_time_to_offer(seconds: float) -> None:
@@ -86,19 +90,19 @@ def record_assignment(seconds_since_created: float, seconds_in_queue: float) -> 
 def record_reconciliation(aggregate: names.Aggregate, outcome: names.ReconcileOutcome) -> None:
     """Count one run of a reconcile procedure."""
     if _on is not None:
-        _on.reconciliations.add(1, _RECONCILED[aggregate, outcome])
+        _on.reconciliations.add(1, _RECONCILED.get((aggregate, outcome), _OTHER_RECONCILED))
 
 
 def record_conflict(aggregate: names.Aggregate) -> None:
     """Count one write that another writer's ETag refused."""
     if _on is not None:
-        _on.conflicts.add(1, _AGGREGATES[aggregate])
+        _on.conflicts.add(1, _AGGREGATES.get(aggregate, _OTHER_AGGREGATE))
 
 
 def record_retry(aggregate: names.Aggregate) -> None:
     """Count one decision taken again after a conflict."""
     if _on is not None:
-        _on.retries.add(1, _AGGREGATES[aggregate])
+        _on.retries.add(1, _AGGREGATES.get(aggregate, _OTHER_AGGREGATE))
 
 
 def record_outbox_age(seconds: float) -> None:
@@ -181,7 +185,7 @@ def _queue_series() -> list[tuple[int, float, dict[str, str]]]:
             (
                 sum(figure.length for figure in rest),
                 max(figure.longest_wait_seconds for figure in rest),
-                {names.DIMENSION_QUEUE: names.QUEUE_OTHER},
+                {names.DIMENSION_QUEUE: names.OTHER},
             )
         )
     return series

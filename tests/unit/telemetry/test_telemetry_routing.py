@@ -37,6 +37,15 @@ def test_counters(recorded: Recorded) -> None:
     assert counted(names.RETRIES, aggregate="worker") == 1
 
 
+def test_unknown_values_are_counted_together_and_fail_nobody(recorded: Recorded) -> None:
+    routing.record_offer("nonsense")  # type: ignore[arg-type]
+    routing.record_conflict("outbox")  # type: ignore[arg-type]
+    routing.record_retry("outbox")  # type: ignore[arg-type]
+    routing.record_reconciliation("outbox", "nonsense")  # type: ignore[arg-type]
+    for metric, by_dimensions in recorded.points().items():
+        assert [set(dict(key).values()) for key in by_dimensions] == [{"other"}], metric
+
+
 def test_times(recorded: Recorded) -> None:
     routing.record_time_to_offer(0.5)
     routing.record_time_to_offer(-0.1)  # clocks of two instances may differ
