@@ -20,7 +20,7 @@ class Limits:
     text_length: int = 100_000
     table_rows: int = 50_000
     json_length: int = 100_000
-    json_depth: int = 32
+    json_depth: int = 64
     seconds: float = 0.15
     clock: Callable[[], float] | None = None
 

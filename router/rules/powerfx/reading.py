@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Final
 
 EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - all values here are UTC without a zone
-_SIGNED_PERCENT = re.compile(r"([+-]?)\s*(%?)\s*(.*?)\s*(%?)", re.DOTALL)
 _NUMBER = re.compile(
     r"(?P<lead>[\s$(+-]*)(?P<digits>\d[\d,]*\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d{1,6})?(?P<trail>[\s$)+-]*)"
 )
@@ -37,26 +36,64 @@ EXACT: Final = Context(prec=300, Emin=-9_999_999, Emax=9_999_999, traps=[])
 
 
 def number(text: str) -> Decimal | None:
-    """The exact value of a text such as ` -1,234.5e3 `, `$ 12`, `(12)` or `%10`; None if it is no number."""
+    """The exact value of a text such as ` -1,234.5e3 `, `$ 12`, `(12)` or `%10`; None if it is no number.
+
+    A sign may stand before or after the one percent sign, which is at an end; what is left is a number
+    with an optional sign, currency sign or parentheses of its own.
+    """
     if len(text) > _MAX_TEXT:
         return None
-    split = _SIGNED_PERCENT.fullmatch(text.strip())
-    if split is None:
+    body, negative, percent = text.strip(), False, False
+    for _ in range(2):
+        if body and not percent and (body[0] == "%") != (body[-1] == "%"):
+            body, percent = (body[1:] if body[0] == "%" else body[:-1]).strip(), True
+            if body[:1] == "%" or body[-1:] == "%":
+                return None
+        elif body and body[0] in "+-":
+            negative, body = body[0] == "-", body[1:].strip()
+            if body[:1] in ("+", "-"):
+                return None
+    value = _styled_number(body)
+    if value is None:
         return None
-    sign, percent_before, body, percent_after = split.groups()
-    match = _NUMBER.fullmatch(body)
-    if match is None or (percent_before and percent_after):
+    if negative:
+        value = value.copy_negate()
+    return EXACT.scaleb(value, -2) if percent else value
+
+
+def _styled_number(text: str) -> Decimal | None:
+    match = _NUMBER.fullmatch(text)
+    if match is None or text[0] in "+-":
         return None
-    lead, trail = "".join(match["lead"].split()), "".join(match["trail"].split())
-    signs = sign + "".join(c for c in lead + trail if c in "+-(")
-    if len(signs) > 1 or (lead + trail).count("$") > 1 or lead.count("(") != trail.count(")"):
-        return None
-    if "(" in trail or ")" in lead:
+    sign, currency, open_parenthesis = "", False, False
+    for char in match["lead"]:
+        if char in "+-(":
+            if sign:
+                return None
+            sign, open_parenthesis = char, char == "("
+        elif char == "$":
+            if currency:
+                return None
+            currency = True
+        elif sign and not currency:
+            return None
+    for char in match["trail"]:
+        if char in "+-":
+            if sign:
+                return None
+            sign = char
+        elif char == ")":
+            if not open_parenthesis:
+                return None
+            open_parenthesis = False
+        elif char == "$":
+            if currency:
+                return None
+            currency = True
+    if open_parenthesis:
         return None
     value = Decimal(match["digits"].replace(",", "") + (match["exponent"] or ""))
-    if signs in ("-", "("):
-        value = value.copy_negate()
-    return EXACT.scaleb(value, -2) if percent_before or percent_after else value
+    return value.copy_negate() if sign and sign in "-(" else value
 
 
 def _clock(text: str) -> tuple[timedelta, timedelta | None] | None:

@@ -22,7 +22,7 @@ def render(value: Any) -> str:
     if isinstance(value, (int, float)):
         return f"{value:.12g}"
     if isinstance(value, str):
-        return '"' + value.replace('"', '""') + '"'
+        return '"' + value.replace('"', '""').replace("\n", "\\n") + '"'
     if isinstance(value, datetime):
         return f"DateTime {value.isoformat(sep=' ')}"
     if isinstance(value, date):

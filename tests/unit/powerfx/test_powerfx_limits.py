@@ -51,7 +51,6 @@ def test_a_thousand_hostile_expressions_end_in_time() -> None:
         'Substitute(Concat(Sequence(20000), "a"), "a", "bbbbbbbbbbbbbbbbbbbb")',
         'ForAll(Sequence(5000), Concat(Sequence(1000), "abcdefgh"))',
         'CountIf(Sequence(10000), IsMatch(Concat(Sequence(5000), "a"), "(a+)+$"))',
-        'ParseJSON("' + "[" * 40 + "]" * 40 + '")',
     ],
 )
 def test_a_budget_ends_what_is_too_much(expression: str) -> None:

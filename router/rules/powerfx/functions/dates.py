@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from router.rules.powerfx import coercion, nodes
-from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.scalar import decimal, scalar
@@ -70,11 +70,16 @@ def _time(hour: Any, minute: Any, second: Any, millisecond: Any = 0) -> Any:
 # ---------------------------------------------------------------- parts
 
 
-def _part(part: Callable[[datetime], int], of_blank: int) -> FunctionCompiler:
+def _part(part: Callable[[datetime], int], of_blank: int, unit: int = 0) -> FunctionCompiler:
+    """`unit`: how many seconds a part of a time has, where the part is one of a time."""
+
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 1)
-        moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
+        arg = compiler.compile(node.args[0], scope)
         blank = Decimal(of_blank)
+        if arg.type == TIME and unit:
+            return Expr(DECIMAL, _part_of_time(arg.run, unit, blank), node)
+        moment = _moment(compiler, arg).run
 
         def run(f: Frame) -> Any:
             value = moment(f)
@@ -85,6 +90,22 @@ def _part(part: Callable[[datetime], int], of_blank: int) -> FunctionCompiler:
         return Expr(DECIMAL, run, node)
 
     return compile_call
+
+
+def _part_of_time(run_time: Run, unit: int, blank: Decimal) -> Run:
+    """A time of less than nothing has parts of less than nothing."""
+    modulus = 24 if unit == 3600 else 60
+
+    def run(f: Frame) -> Any:
+        value = run_time(f)
+        if value is None:
+            return blank
+        if value.__class__ is PowerFxError:
+            return value
+        number = abs(value) // timedelta(seconds=unit) % modulus
+        return Decimal(-number if value < timedelta() else number)
+
+    return run
 
 
 def _moment(compiler: Compiler, expr: Expr) -> Expr:
@@ -142,8 +163,9 @@ def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
     compiler.arity(node, 2, 3)
     given = compiler.compile(node.args[0], scope)
     moment = _moment(compiler, given).run
-    number = compiler.compile_as(node.args[1], scope, DECIMAL).run
-    unit = _unit(compiler, node, scope)
+    distance = compiler.compile(node.args[1], scope)
+    number = compiler.coerce(distance, DECIMAL).run
+    unit = _unit(compiler, node, scope) if distance.type != TIME else None  # a time is of its own length
     is_date = given.type == DATE
 
     def run(f: Frame) -> Any:
@@ -241,9 +263,9 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Day": _part(_clock("day"), 0),
     "Month": _part(_clock("month"), 1),
     "Year": _part(_clock("year"), 1900),
-    "Hour": _part(_clock("hour"), 0),
-    "Minute": _part(_clock("minute"), 0),
-    "Second": _part(_clock("second"), 0),
+    "Hour": _part(_clock("hour"), 0, 3600),
+    "Minute": _part(_clock("minute"), 0, 60),
+    "Second": _part(_clock("second"), 0, 1),
     "Weekday": _weekday,
     "DateAdd": _date_add,
     "DateDiff": _date_diff,

@@ -10,17 +10,19 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from router.rules.powerfx import decimals, nodes
+from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.enums import EnumValue
-from router.rules.powerfx.errors import PowerFxError
-from router.rules.powerfx.types import DYNAMIC, TEXT, Type, enum
+from router.rules.powerfx.errors import BudgetError, PowerFxError, join_errors
+from router.rules.powerfx.types import DYNAMIC, TEXT, enum
 from router.rules.powerfx.values import JsonNumber, float_text, from_context, invalid, time_as_moment
 
 _FORMAT: Final = enum("JSONFormat")
 _DEEPEST: Final = 20
+_DEEPEST_READ: Final = 64
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{}\]]')
 _SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
-_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u2028\u2029\ud800-\udfff]')
+_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff]')
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -86,7 +88,7 @@ def _scalar(value: Any) -> str:
     if cls is bool:
         return "true" if value else "false"
     if cls is Decimal:
-        return decimals.to_text(value) if value.adjusted() < 40 else str(value)
+        return format(value, "f") if abs(value.adjusted()) < 40 else str(value)
     if cls is float:
         return str(float_text(value))
     if cls is EnumValue:
@@ -102,22 +104,19 @@ def _scalar(value: Any) -> str:
     return '"' + _ESCAPED.sub(_escape, str(value)) + '"'
 
 
-def _find_error(value: Any) -> PowerFxError | None:
-    """The first error within a record or a table, without recursion."""
+def _errors(value: Any) -> list[PowerFxError]:
+    """The errors within a record or a table, in the order of writing."""
+    found: list[PowerFxError] = []
     open_values = [value]
     while open_values:
         current = open_values.pop()
         if current.__class__ is PowerFxError:
-            return current
-        if current.__class__ is dict:
-            open_values.extend(reversed(list(current.values())))
+            found.append(current)
+        elif current.__class__ is dict:
+            open_values.extend(current[name] for name in sorted(current, reverse=True))
         elif current.__class__ is list:
             open_values.extend(reversed(current))
-    return None
-
-
-def _contains(type: Type, kinds: frozenset[str]) -> bool:
-    return type.kind in kinds or any(_contains(column, kinds) for column in type.columns.values())
+    return found
 
 
 def _json(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -135,11 +134,9 @@ def _json(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
 
     def run(f: Frame) -> Any:
         value = run_value(f)
-        if value is None or value.__class__ is PowerFxError:
-            return value
-        error = _find_error(value)
-        if error is not None:
-            return error
+        errors = _errors(value)
+        if errors:
+            return join_errors(errors)
         try:
             text = _Writer("4" in style, "_" in style, f).write(value, 0)
         except _TooDeep:
@@ -164,9 +161,14 @@ _DECODER: Final = json.JSONDecoder(parse_float=_number, parse_int=_number, parse
 def read_json(text: str, f: Frame) -> Any:
     """The value of a JSON text; numbers are exact, whatever their size."""
     limits = f.budget.limits
-    if len(text) > limits.json_length or _depth(text) > limits.json_depth:
-        f.budget.text(limits.text_length + 1)
+    if len(text) > limits.json_length:
+        raise BudgetError("the JSON is too long")
     f.budget.spend(60 + len(text))
+    depth = _depth(text)
+    if depth > _DEEPEST_READ:
+        return PowerFxError("InvalidJSON", "the JSON is nested too deeply")
+    if depth > limits.json_depth:
+        raise BudgetError("the JSON is nested too deeply")
     try:
         return _DECODER.decode(text)
     except (ValueError, ArithmeticError, RecursionError):
@@ -174,13 +176,13 @@ def read_json(text: str, f: Frame) -> Any:
 
 
 def _depth(text: str) -> int:
-    """An upper bound of the nesting, brackets within texts included."""
+    """How deep the brackets outside of texts are nested."""
     deepest = depth = 0
-    for char in re.findall(r"[\[{}\]]", text):
-        if char in "[{":
+    for char in _BRACKETS.findall(text):
+        if char in ("[", "{"):
             depth += 1
             deepest = max(deepest, depth)
-        else:
+        elif char in ("]", "}"):
             depth -= 1
     return deepest
 
