@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_QUEUE_SERIES: Final = 100
 """So many queues have a series of their own; those seen later share one named `other`."""
 
-FIGURES_LIVE_SECONDS: Final = 15.0
+FIGURES_LIVE_SECONDS: Final = 60.0
 """Figures older than this are not reported: another instance's timer has taken over, or the app is idle."""
 
 _OFFERS: Final[dict[str, dict[str, str]]] = {

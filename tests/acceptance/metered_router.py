@@ -132,12 +132,15 @@ class Client:
         version: str | None = GA,
         signed: bool = True,
         content_type: str = "application/merge-patch+json",
+        traceparent: str | None = None,
         expect: int | None = None,
     ) -> int:
         query = urlencode({"api-version": version}) if version is not None else ""
         target = f"/routing/{path}" + (f"?{query}" if query else "")
         url = URL(f"{self.base}{target}", encoded=True)
         headers = {"Content-Type": content_type} if method == "PATCH" or body else {}
+        if traceparent is not None:
+            headers["traceparent"] = traceparent
         if signed:
             headers |= signature(method, target, f"{url.host}:{url.port}", body)
         async with self.session.request(method, url, data=body or None, headers=headers) as answer:

@@ -169,6 +169,48 @@ async def test_the_local_page_shows_the_sum_of_all_processes(tmp_path: Path) -> 
             assert "<title>Metrics" in await answer.text()
 
 
+async def test_one_trace_from_the_request_through_the_event_to_the_offer(tmp_path: Path) -> None:
+    trace_id = "0af7651916cd43dd8448eb211c80319c"
+    with sink() as received:
+        settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": received.connection_string}
+        async with running_router(tmp_path, workers=1, **settings) as router, ClientSession() as session:
+            client = Client(session, router.url)
+            await client.call("UpsertDistributionPolicy", "PATCH", "distributionPolicies/d", DISTRIBUTION, expect=201)
+            await client.call("UpsertQueue", "PATCH", "queues/q", b'{"distributionPolicyId": "d"}', expect=201)
+            worker = b'{"capacity": 1, "queues": ["q"], "channels": [{"channelId": "voice", "capacityCostPerJob": 1}]}'
+            await client.call("UpsertWorker", "PATCH", "workers/w", worker, expect=201)
+            await client.call("UpsertWorker", "PATCH", "workers/w", b'{"availableForOffers": true}', expect=200)
+            job = b'{"channelId": "voice", "queueId": "q"}'
+            parent = f"00-{trace_id}-b7ad6b7169203331-01"
+            await client.call("UpsertJob", "PATCH", "jobs/j", job, traceparent=parent, expect=201)
+            await eventually(lambda: in_trace(received, trace_id, "event"))
+            await router.end()
+        spans = {
+            envelope["data"]["baseData"]["name"]
+            for envelope in received.of_type("RemoteDependencyData")
+            if envelope["tags"]["ai.operation.id"] == trace_id
+        }
+        assert "UpsertJob" in spans
+        assert any("event" in name.lower() for name in spans)
+        # Storage's calls within the trace are dependencies of it.
+        targets = [
+            envelope["data"]["baseData"]
+            for envelope in received.of_type("RemoteDependencyData")
+            if envelope["tags"]["ai.operation.id"] == trace_id and envelope["data"]["baseData"].get("type") != "InProc"
+        ]
+        assert targets != []
+        offered = {point["dimensions"]["router.outcome"]: point["value"] for point in received.metrics("router.offers")}
+        assert offered == {"issued": 1}
+        assert received.of_type("RequestData") == []
+
+
+async def in_trace(received: Sink, trace_id: str, word: str) -> bool:
+    return any(
+        word in envelope["data"]["baseData"]["name"].lower() and envelope["tags"]["ai.operation.id"] == trace_id
+        for envelope in received.of_type("RemoteDependencyData")
+    )
+
+
 async def test_telemetry_costs_less_than_a_tenth_of_a_request(tmp_path: Path) -> None:
     """Two hosts of the same app on the same storage, one with metrics and traces on and one with both off, in turns.
 
