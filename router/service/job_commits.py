@@ -66,10 +66,15 @@ async def change_row(
         await _prepare(parts, found, record)
         return Change(record, decided.events)
 
-    before, after = await parts.jobs.change(job_id, decide, row)
+    before, after = await parts.jobs.change(job_id, decide, row, announce=False)
     if after.version != before.version:
-        await _follow(parts, before.record, after)
-        parts.followed.add([after.commit])
+        try:
+            await _follow(parts, before.record, after)
+            parts.followed.add([after.commit])
+        except Exception:
+            parts.jobs.announce(after)
+            raise
+        parts.jobs.announce(after)
     return after
 
 

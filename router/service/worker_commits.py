@@ -53,12 +53,17 @@ async def change_row(
             await _arm_idle(parts, found.record, decided.record)
         return decided
 
-    before, after = await parts.workers.change(worker_id, decide, row)
+    before, after = await parts.workers.change(worker_id, decide, row, announce=False)
     if after.version != before.version:
         _remember(parts, worker_id, after.record)
-        if not index_later:
-            await index(parts, before.record, after.record)
-            parts.followed.add([after.commit])
+        try:
+            if not index_later:
+                await index(parts, before.record, after.record)
+                parts.followed.add([after.commit])
+        except Exception:
+            parts.workers.announce(after)
+            raise
+        parts.workers.announce(after)
     return before, after
 
 
