@@ -9,7 +9,7 @@ from typing import Any, Final
 Document = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of resource: its name, its path, and the lists that together hold what is to be moved."""
 

@@ -32,8 +32,8 @@ def left_lines(plan: Plan) -> Iterator[str]:
     for reason, ids in sorted(plan.notes.items()):
         yield f"- {len(ids)} x {reason}: {_some(ids)}"
     if plan.missing_secrets:
-        yield f"- {len(plan.missing_secrets)} secrets of rules cannot be read from the source. Supply them with --secrets"
-        yield '  FILE ({"place": "secret"}; an empty one says that there is none), or set them later by a PATCH:'
+        yield f"- {len(plan.missing_secrets)} secrets of rules cannot be read from the source. Supply them with"
+        yield '  --secrets FILE ({"place": "secret"}; an empty one: there is none), or set them later by a PATCH:'
         yield from (f"    {place}" for place in sorted(plan.missing_secrets))
 
 
