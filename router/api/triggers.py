@@ -41,6 +41,8 @@ def triggers(app: App) -> func.Blueprint:
         if found is None:
             return  # of another origin
         target = found.worker_id if of_worker else found.job_id
+        if target is None and of_worker:
+            target, waker = found.job_id, wake.on_ended_job_event
         if target is None:
             return
         parts = await app.parts()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from router.service import exceptions, reconcile
 from router.service.parts import Parts
 
@@ -16,6 +18,14 @@ async def on_worker_event(parts: Parts, event_id: str, worker_id: str) -> None:
     """The worker may be able to take something."""
     parts.outbox.seen(event_id)
     await reconcile.drive_worker(parts, worker_id)
+
+
+async def on_ended_job_event(parts: Parts, event_id: str, job_id: str) -> None:
+    """A job has ended in a way whose event names no worker: whoever had it may be able to take something."""
+    parts.outbox.seen(event_id)
+    row = await parts.jobs.store.load(job_id)
+    held = {one.worker_id for one in row.record.job.assignments.values()} if row.record else set()
+    await asyncio.gather(*(reconcile.drive_worker(parts, worker_id) for worker_id in held))
 
 
 async def on_exception_event(parts: Parts, event_id: str, job_id: str) -> None:

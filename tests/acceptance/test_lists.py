@@ -84,7 +84,7 @@ def test_a_page_of_a_wrong_size_is_refused(desk: Desk) -> None:
 
 
 def test_the_last_page_has_no_link(five: tuple[Desk, str, list[str]]) -> None:
-    desk, queue, jobs = five
+    desk, queue, _ = five
     body = send(desk.client, "GET", "routing/jobs", params={"queueId": queue, "maxpagesize": "1000"}).json()
     while "nextLink" in body:
         path, _, query = body["nextLink"].partition("?")
