@@ -107,7 +107,11 @@ class History:
             self.fault(f"job {id} is queued and its matching is suspended")
         self._check_offers(before, after, events)
         self._check_times(before, after, events)
-        self._expect(f"job {id}: {before and before.job.status} -> {after.job.status}", names, _job_news(before, after))
+        what = f"job {id}: {before and before.job.status} -> {after.job.status}"
+        # An exception's actions may queue a job again and again, and cancel it in the end.
+        if not names.pop("JobQueued", 0) and _must_be_queued(before, after):
+            self.fault(f"{what} without RouterJobQueued")
+        self._expect(what, names, _job_news(before, after))
 
     def _check_assignments(self, job: JobRecord) -> None:
         unclosed = [one for one in job.job.assignments.values() if one.closed_at is None]
@@ -299,18 +303,19 @@ def _job_news(before: JobRecord | None, after: JobRecord) -> Counter[str]:
     if before is not None:
         news["JobUnassigned"] += after.routing.unassignment_count - before.routing.unassignment_count
         news["JobClassified"] += old == "pendingClassification" and status == "queued"
-    if status == "queued" and (old != "queued" or _requeued(before, after)):
-        news["JobQueued"] += 1
     if before is not None and status == old and status in ("queued", "pendingClassification"):
         news["JobWorkerSelectorsExpired"] += _expired(after) > _expired(before)
     return +news
 
 
-def _requeued(before: JobRecord | None, after: JobRecord) -> bool:
-    """A change of labels, queue, channel or selectors queues a waiting job again."""
-    assert before is not None
+def _must_be_queued(before: JobRecord | None, after: JobRecord) -> bool:
+    """A job that comes to wait is queued; a change of labels, queue, channel or selectors queues it again."""
+    if after.job.status != "queued":
+        return False
+    if before is None or before.job.status != "queued":
+        return True
     one, other = before.job, after.job
-    return (
+    return not before.routing.triggered and (
         (one.labels, one.queue_id, one.channel_id) != (other.labels, other.queue_id, other.channel_id)
         or [(s.key, s.value, s.label_operator) for s in one.requested_worker_selectors]
         != [(s.key, s.value, s.label_operator) for s in other.requested_worker_selectors]

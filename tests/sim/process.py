@@ -123,9 +123,7 @@ class Process:
         while True:
             now = loop.time()
             await asyncio.sleep(int(now) + 1 - now)
-            if self.runner.busy if hasattr(self.runner, "busy") else self.runner._running or self.runner._done:
-                await self.runner.tick()
-            elif self.world.something_due(1.0):
+            if (self.runner.busy if hasattr(self.runner, "busy") else self.runner._running or self.runner._done) or self.world.something_due(1.0):
                 await self.runner.tick()
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Final
 
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.service import job_commits, worker_commits
-from router.storage.keys import key, time_key
 from router.storage.backlog import order_key
+from router.storage.keys import key, time_key
 from tests.sim import reference
 from tests.sim.workload import Acknowledged
 from tests.sim.world import World
@@ -134,7 +135,7 @@ def _check_indexes(world: World) -> None:
     rows = {(entity.partition, entity.row): entity for entity in world.rows("backlog").all()}
     for place in waiting.keys() - rows.keys():
         fault(f"job {waiting[place].id} waits and is not in the backlog")
-    for place in sorted(rows.keys() - waiting.keys()):
+    for place in sorted(rows.keys() - waiting.keys()) if world.was_calm else ():
         fault(f"a row of the backlog is left over: {place}")
     for place in waiting.keys() & rows.keys():
         job = waiting[place]
@@ -149,7 +150,7 @@ def _check_indexes(world: World) -> None:
     there = {(one.partition, one.row) for one in world.rows("availability").all() if one.row != "cursor"}
     for place in sorted(available - there):
         fault(f"a worker is available and not in the index: {place}")
-    for place in sorted(there - available):
+    for place in sorted(there - available) if world.was_calm else ():
         fault(f"a row of the availability index is left over: {place}")
     members = {
         (f"{owner[0]}~{key(owner[1])}", key(job.id)) for job in jobs.values() for owner in job_commits.owners(job)
@@ -157,7 +158,7 @@ def _check_indexes(world: World) -> None:
     known = {(one.partition, one.row) for one in world.rows("members").all()}
     for place in sorted(members - known):
         fault(f"an active job is not among the members: {place}")
-    for place in sorted(known - members):
+    for place in sorted(known - members) if world.was_calm else ():
         fault(f"a member is left over: {place}")
     limit = time_key(world.now())
     for entity in world.rows("deadlines").all():
@@ -185,7 +186,7 @@ def _check_acknowledged(world: World, acknowledged: list[Acknowledged]) -> None:
             case "close":
                 holds = any(one is not None and (one.closed_at or job.routing.close_at) for one, job in zip(seen, lives, strict=True))
             case "unassign":
-                holds = any(before is not None and after is None for before, after in zip(seen, seen[1:], strict=False))
+                holds = any(before is not None and after is None for before, after in itertools.pairwise(seen))
             case "cancel":
                 holds = any(job.job.status == "cancelled" for job in lives)
             case _:

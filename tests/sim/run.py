@@ -51,10 +51,11 @@ def run(seed: int, trace: bool = False) -> Outcome:
     except Stuck:
         world.history.fault("the run is stuck")
     finally:
+        failures = list(world.loop.faults)
         world.end()
         logger.removeHandler(handler)
         logger.propagate = propagate
-    faults = [*world.history.faults, *(f"{one.get('message')}: {one.get('exception')!r}" for one in world.loop.faults)]
+    faults = [*world.history.faults, *(f"{one.get('message')}: {one.get('exception')!r}" for one in failures)]
     return Outcome(
         seed, tuple(dict.fromkeys(faults)), world.digest, world.calls, len(workload.jobs), tuple(world.trace or ())
     )

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from router.models.jobs import (
     CancelJobOptions,
@@ -20,7 +20,6 @@ from router.models.policies import DistributionPolicy
 from router.models.workers import RouterWorkerInput, WorkerRecord
 from router.service import job_api, resource_api, waiting_api, worker_api
 from tests.sim.world import World
-
 
 
 def anything(*_: Any) -> None:

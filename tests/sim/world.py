@@ -30,7 +30,9 @@ class World:
     def __init__(self, seed: int, weather: Weather, trace: bool = False) -> None:
         self.chance = random.Random(seed)
         self.weather = weather
+        #: So far nothing has failed, so nothing may be late.
         self.always_calm = weather.calm
+        self.was_calm = weather.calm
         self.loop = VirtualLoop()
         self.outside = contextvars.copy_context()
         self.history = History(self)
