@@ -10,10 +10,7 @@ from typing import Any, Final
 from router.rules.powerfx import decimals, reading, values
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
-from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.values import Convert, JsonNumber, invalid
-
-MIDNIGHT: Final = timedelta()
 
 
 def _wide(value: Decimal) -> Any:
@@ -146,18 +143,3 @@ def comparable(left: Any, right: Any) -> bool:
             a, b = convert(left), convert(right)
             return a.__class__ is not PowerFxError and b.__class__ is not PowerFxError and bool(a == b)
     return bool(left == right)
-
-
-__all__ = [
-    "EPOCH",
-    "MIDNIGHT",
-    "comparable",
-    "converter",
-    "field_of_json",
-    "field_of_label",
-    "to_decimal",
-    "to_float",
-    "to_record",
-    "to_table",
-    "to_text",
-]

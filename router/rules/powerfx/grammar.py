@@ -52,8 +52,6 @@ GRAMMAR: Final = r"""
     %declare NUMBER TEXT TRUE FALSE LBRACE RBRACE COLON LSQB RSQB ISTART IEND ITEXT IOPEN ICLOSE
 """
 
-_LOGICAL = {"&&": "And", "||": "Or"}
-
 
 def _deeper(*children: nodes.Node) -> dict[str, int]:
     depth = size = 0

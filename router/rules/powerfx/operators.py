@@ -42,7 +42,7 @@ def compile_operator(compiler: Compiler, node: nodes.Node, scope: Scope | None) 
             return negation(compiler, node, operand)
         return _minus(compiler, node, operand) if node.operator == "-" else _percent(compiler, node, operand)
     assert isinstance(node, nodes.Binary)
-    left, right = _spine(compiler, node, scope)
+    left, right = compiler.compile(node.left, scope), compiler.compile(node.right, scope)
     operator = node.operator
     if operator in ("=", "<>"):
         return compile_equality(compiler, node, operator, left, right)
@@ -53,10 +53,6 @@ def compile_operator(compiler: Compiler, node: nodes.Node, scope: Scope | None) 
     if operator in "+-" and (left.type.kind in TEMPORAL or right.type.kind in TEMPORAL):
         return _dates(compiler, node, operator, left, right)
     return _arithmetic(compiler, node, operator, left, right)
-
-
-def _spine(compiler: Compiler, node: nodes.Binary, scope: Scope | None) -> tuple[Expr, Expr]:
-    return compiler.compile(node.left, scope), compiler.compile(node.right, scope)
 
 
 # ---------------------------------------------------------------- text

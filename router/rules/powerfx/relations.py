@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import operator as op
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 from router.rules.powerfx import decimals, dynamic, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, Run
 from router.rules.powerfx.errors import PowerFxError, join_errors
+from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.types import (
     AGGREGATE,
     ANY,
@@ -116,7 +117,7 @@ def compile_order(compiler: Compiler, node: nodes.Binary, operator: str, left: E
     a, b = compiler.coerce(left, type).run, compiler.coerce(right, type).run
     zero: Any = decimals.ZERO
     if type.kind in TEMPORAL:
-        zero = {"Date": dynamic.EPOCH.date(), "DateTime": dynamic.EPOCH, "Time": dynamic.MIDNIGHT}[type.kind]
+        zero = {"Date": EPOCH.date(), "DateTime": EPOCH, "Time": timedelta()}[type.kind]
 
     def run(f: Frame) -> Any:
         one, other = a(f), b(f)
@@ -134,7 +135,7 @@ def _label_order(a: Run, b: Run, compare: Callable[[Any, Any], bool]) -> Run:
         one, other = a(f), b(f)
         if isinstance(one, (date, datetime)) or isinstance(other, (date, datetime)):
             one, other = to_datetime(one), to_datetime(other)
-            zero: Any = dynamic.EPOCH
+            zero: Any = EPOCH
         else:
             one, other = dynamic.to_decimal(one), dynamic.to_decimal(other)
             zero = decimals.ZERO

@@ -9,6 +9,7 @@ from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError
+from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget
 from router.rules.powerfx.patterns import Pattern, PatternError, compile_pattern
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, Type, enum, one_column, record
 
@@ -21,8 +22,6 @@ def _constant_text(compiler: Compiler, node: nodes.Node, scope: Scope | None) ->
         return "".join(_constant_text(compiler, operand, scope) for operand in node.operands)
     if isinstance(node, nodes.Call) and node.name in ("Char", "UniChar", "Concatenate"):
         if all(compiler.compile(arg, scope).is_constant for arg in node.args):
-            from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget
-
             value = compiler.compile(node, scope).run(Frame(None, None, {}, Budget(DEFAULT_LIMITS)))
             if value.__class__ is str:
                 return str(value)

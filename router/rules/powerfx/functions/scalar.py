@@ -14,7 +14,7 @@ from typing import Any, Final
 from router.rules.powerfx import coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
-from router.rules.powerfx.types import BOOLEAN, DECIMAL, FLOAT, TEXT, Type, one_column
+from router.rules.powerfx.types import DECIMAL, FLOAT, TEXT, Type, one_column
 
 KEEP: Final = object()  # a blank argument stays blank
 BLANK_RESULT: Final = object()  # a blank argument makes the result blank
@@ -42,10 +42,6 @@ def floating(blank: Any = 0.0) -> Parameter:
 
 def text(blank: Any = "") -> Parameter:
     return Parameter(TEXT, blank)
-
-
-def boolean(blank: Any = False) -> Parameter:
-    return Parameter(BOOLEAN, blank)
 
 
 def _numeric_type(args: Sequence[Expr], parameters: Sequence[Parameter]) -> Type:
