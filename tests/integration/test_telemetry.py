@@ -151,6 +151,31 @@ def test_a_trace_continues_and_logs_are_correlated(received: Sink) -> None:
     assert "Ada" not in str(message)
 
 
+def test_an_exported_record_goes_no_further(received: Sink) -> None:
+    """The Functions worker hands the root logger's records to the host, which would send them a second time."""
+    output = run(
+        "import logging\n"
+        "logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))\n"
+        "logging.getLogger('router.service').warning('ours')\n"
+        "logging.getLogger('another').warning('theirs')\n",
+        received.connection_string,
+    )
+    assert output == "theirs\n"
+    assert [envelope["data"]["baseData"]["message"] for envelope in received.of_type("MessageData")] == ["ours"]
+
+
+def test_logs_stay_with_the_process_when_they_are_not_exported(received: Sink) -> None:
+    output = run(
+        "import logging\n"
+        "logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))\n"
+        "logging.getLogger('router.service').warning('ours')\n",
+        received.connection_string,
+        OTEL_LOGS_EXPORTER="none",
+    )
+    assert output == "ours\n"
+    assert received.of_type("MessageData") == []
+
+
 def test_azure_sdk_calls_are_dependencies(received: Sink) -> None:
     """Storage's and Event Grid's clients make spans of their own, children of ours."""
     run(
