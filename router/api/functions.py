@@ -7,13 +7,11 @@ from typing import Protocol
 
 import azure.functions as func
 
-from router.api.call import Reply
+from router.api.call import Reply, parse_ids
 from router.api.gate import Gate, refusal
 from router.api.wire.documents import json_bytes
 from router.errors import NotFound, RouterError
 from router.models.operations import OPERATIONS, Operation
-
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 
 
 class App(Protocol):
@@ -31,15 +29,18 @@ def http_functions(app: App) -> func.Blueprint:
         _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
     _register(blueprint, "Health", "health", ("GET",), _health(app))
     _register(blueprint, "OpenApi", "openapi.json", ("GET",), _openapi(app))
-    # The host tries routes in the alphabetical order of function names: this one must come last.
-    _register(blueprint, "ZUnknownRoute", "{*path}", _METHODS, _fallback(app))
+    # The host tries routes in the alphabetical order of function names: this one must come last. It takes every
+    # method, also those that nobody has heard of.
+    _register(blueprint, "ZUnknownRoute", "{*path}", None, _fallback(app))
     return blueprint
 
 
 Endpoint = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
-def _register(blueprint: func.Blueprint, name: str, route: str, methods: tuple[str, ...], endpoint: Endpoint) -> None:
+def _register(
+    blueprint: func.Blueprint, name: str, route: str, methods: tuple[str, ...] | None, endpoint: Endpoint
+) -> None:
     endpoint.__name__ = name  # the worker indexes functions by name
     trigger = blueprint.route(route=route, methods=methods, auth_level=func.AuthLevel.ANONYMOUS)
     blueprint.function_name(name)(trigger(endpoint))
@@ -91,15 +92,24 @@ def _fallback(app: App) -> Endpoint:
 
 
 def _unknown(method: str, path: str) -> RouterError:
-    allowed = sorted({operation.method for operation in OPERATIONS if _matches(operation, path)})
-    if allowed:
+    matching = [operation for operation in OPERATIONS if _matches(operation, path)]
+    allowed = sorted({operation.method for operation in matching})
+    same = next((operation for operation in matching if operation.method == method), None)
+    if same is not None:
+        # The platform did not take it there: an id that it reads as a path, such as `..`, is told as what it is.
+        try:
+            parse_ids(same, path)
+        except RouterError as error:
+            return error
+    elif allowed:
         message = f"{method} is not allowed here; allowed: {', '.join(allowed)}."
         return RouterError("MethodNotAllowed", message, 405, headers={"Allow": ", ".join(allowed)})
     return NotFound("Route", path)
 
 
 def _matches(operation: Operation, path: str) -> bool:
-    segments, template = path.strip("/").split("/"), operation.route.split("/")
+    # One slash at the end is nothing to the host.
+    segments, template = path.removeprefix("/").removesuffix("/").split("/"), operation.route.split("/")
     if len(segments) != len(template):
         return False
     for given, wanted in zip(segments, template, strict=True):
