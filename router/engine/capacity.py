@@ -27,6 +27,11 @@ def takes_offers(record: WorkerRecord) -> bool:
     return bool(worker.available_for_offers) and worker.state is WorkerState.ACTIVE and not record.routing.deleting
 
 
+def holds(worker: RouterWorker, job_id: str) -> bool:
+    """Whether it has the job already, offered or assigned: two of one job could not be told apart."""
+    return any(held.job_id == job_id for held in (*worker.offers, *worker.assigned_jobs))
+
+
 def has_offer_room(worker: RouterWorker) -> bool:
     return worker.max_concurrent_offers is None or len(worker.offers) < worker.max_concurrent_offers
 

@@ -13,7 +13,7 @@ from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve, move
 from router.engine.selectors import holds
 from router.errors import ErrorDetail
-from router.models.jobs import JobRecord, JobStatus
+from router.models.jobs import JobRecord, JobStatus, QueueAndMatchMode
 from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
 
 
@@ -62,7 +62,8 @@ def pick_allocation(allocations: Sequence[W], job_id: str, policy_id: str, place
 
 
 def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
-    """The job goes to its queue, with its priority and the selectors that the policy attached."""
+    """The job goes to its queue, with its priority and the selectors that the policy attached. One whose matching is
+    suspended is classified and goes on being suspended."""
     if record.status is not JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
     moved = result.queue.id != record.job.queue_id
@@ -76,8 +77,11 @@ def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
         routing={"failure": None},
     )
     classified = announce.job_classified(record.job, result.queue.id, result.queue.name, result.queue.labels)
-    queued = jobs.enqueue(record, now, new_stay=moved or record.job.enqueued_at is None)
-    return Change(queued.record, (classified, *queued.events))
+    if isinstance(record.job.matching_mode, QueueAndMatchMode):
+        after = jobs.enqueue(record, now, new_stay=moved or record.job.enqueued_at is None)
+    else:
+        after = jobs.suspend(record, now)
+    return Change(after.record, (classified, *after.events))
 
 
 def fail(record: JobRecord, policy_id: str, errors: Sequence[ErrorDetail]) -> JobChange:

@@ -109,6 +109,15 @@ def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True) -> JobCh
     return Change(record, (announce.job_queued(record.job),))
 
 
+def suspend(record: JobRecord, now: datetime) -> JobChange:
+    """The job waits for its activation, or for its scheduled time if that is still to come."""
+    mode = record.job.matching_mode
+    if isinstance(mode, ScheduleAndSuspendMode) and mode.schedule_at > now:
+        return Change(move(record, _S.PENDING_SCHEDULE))
+    record = move(record, _S.WAITING_FOR_ACTIVATION)
+    return Change(record, (announce.job_waiting_for_activation(record.job),))
+
+
 def expire_selectors(record: JobRecord, now: datetime) -> JobChange:
     """Selectors whose time has come no longer count; the job is to be matched again."""
     if record.status not in (_S.QUEUED, _S.PENDING_CLASSIFICATION):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from router.engine.capacity import has_offer_room, in_use, jobs_on
+from router.engine.capacity import has_offer_room, holds, in_use, jobs_on
 from router.engine.selectors import all_selectors, describe, first_failing
 from router.models.jobs import Decline, JobRecord, JobStatus
 from router.models.policies import BestWorkerMode, LongestIdleMode, RoundRobinMode
@@ -40,9 +40,7 @@ def disqualified(job: JobRecord, worker: WorkerRecord, mode: Mode, now: datetime
     channel = who.channel(channel_id)
     if channel is None:
         return Reason("otherChannel", f"The worker does not serve channel '{channel_id}'.")
-    if any(offer.worker_id == who.id for offer in job.routing.offers.values()) or any(
-        offer.job_id == job.id for offer in who.offers
-    ):
+    if any(offer.worker_id == who.id for offer in job.routing.offers.values()) or holds(who, job.id):
         return Reason("hasOffer", "The worker holds an offer of this job.")
     used = in_use(who)
     if used + channel.capacity_cost_per_job > who.capacity:

@@ -92,12 +92,13 @@ def revoke(record: JobRecord, offer_ids: Iterable[str]) -> JobChange:
 
 
 def queue_and_attach(
-    record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, now: datetime
+    record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, enqueued_at: datetime, now: datetime
 ) -> JobChange | None:
-    """Like `attach`, for a job that may not have been queued yet: one commit does both."""
+    """Like `attach`, for a job that may not have been queued yet: one commit does both, with the place in the queue
+    that it was given when the worker was looked for."""
     events: tuple[EventDraft, ...] = ()
     if record.status is JobStatus.CREATED:
-        queued = jobs.enqueue(record, now)
+        queued = jobs.enqueue(record, enqueued_at)
         assert queued.record is not None
         record, events = queued.record, queued.events
     attached = attach(record, offer, worker, most, now)

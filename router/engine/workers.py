@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from router.engine import announce
-from router.engine.capacity import can_take, has_offer_room, load_ratio, open_channels, takes_offers
+from router.engine.capacity import can_take, has_offer_room, holds, load_ratio, open_channels, takes_offers
 from router.engine.change import Change, WorkerChange
 from router.models.event_catalogue import QueueBrief
 from router.models.events import EventDraft
@@ -72,7 +72,7 @@ def reserve(record: WorkerRecord, offer: JobOffer, job_id: str, channel_id: str,
         or not takes_offers(record)
         or not has_offer_room(worker)
         or not can_take(record, channel)
-        or any(held.job_id == job_id for held in worker.offers)
+        or holds(worker, job_id)
     ):
         return None
     held = RouterJobOffer(
@@ -98,6 +98,7 @@ def drop_offers(record: WorkerRecord, offer_ids: frozenset[str], now: datetime, 
     worker = record.worker
     offers = [offer for offer in worker.offers if offer.offer_id not in offer_ids]
     gone = {offer.job_id for offer in worker.offers if offer.offer_id in offer_ids}
+    gone -= {held.job_id for held in worker.assigned_jobs}
     state, available = worker.state, worker.available_for_offers
     if deregister and available:
         available = False

@@ -171,15 +171,26 @@ async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row
 
 
 async def _attach(
-    parts: Parts, job: Row[JobRecord], offer: JobOffer, worker: WorkerRecord, policy: DistributionPolicy
+    parts: Parts,
+    job: Row[JobRecord],
+    view: JobRecord,
+    offer: JobOffer,
+    worker: WorkerRecord,
+    policy: DistributionPolicy,
 ) -> Row[JobRecord]:
+    """The job's row decides: it takes the offer if it is still what the worker has reserved for. One that is queued
+    by this gets the place with which it was looked whether somebody comes first."""
+
     def step(found: Row[JobRecord]) -> JobChange | None:
         now = parts.clock.now()
         if found.record is None or now - offer.offered_at > ATTACH_WITHIN:
             return None
+        if (found.record.job.channel_id, found.record.job.queue_id) != (view.job.channel_id, view.job.queue_id):
+            return None
         if matching.disqualified(found.record, _without(worker, offer.offer_id), policy.mode, now) is not None:
             return None
-        return offers.queue_and_attach(found.record, offer, worker.worker, policy.mode.max_concurrent_offers, now)
+        most, place = policy.mode.max_concurrent_offers, view.job.enqueued_at or now
+        return offers.queue_and_attach(found.record, offer, worker.worker, most, place, now)
 
     return await job_commits.change_row(parts, job.id, step, job)
 
