@@ -46,6 +46,9 @@ class History:
         self._fired: set[tuple[str, int, str]] = set()
         self._reservations: dict[str, Reservation] = {}
         self._offers: dict[str, Any] = {}
+        #: When a job was first seen waiting with this selector.
+        self._selectors: dict[tuple[str, str, datetime], datetime] = {}
+        self.deleted: set[str] = set()
         #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
         self.closed_by_hand: set[str] = set()
 
@@ -98,6 +101,7 @@ class History:
         names = Counter(event.type.removeprefix("Router") for event in events)
         if after is None:
             self.jobs.pop(id, None)
+            self.deleted.add(id)
             self._expect(f"job {id} is gone", names, Counter({"JobDeleted": 1}))
             return
         self.jobs[id] = after
@@ -111,6 +115,12 @@ class History:
         # An exception's actions may queue a job again and again, and cancel it in the end.
         if not names.pop("JobQueued", 0) and _must_be_queued(before, after):
             self.fault(f"{what} without RouterJobQueued")
+        classified = names.pop("JobClassified", 0)
+        if bool(classified) != bool(before and before.job.status == "pendingClassification" and after.job.status == "queued"):
+            # It may also have got its queue from a client, or be suspended again once it is classified.
+            suspended = after.job.status in ("waitingForActivation", "pendingSchedule")
+            if (classified and not suspended) or (not classified and after.job.classification_policy_id):
+                self.fault(f"{what}: {classified} times RouterJobClassified")
         self._expect(what, names, _job_news(before, after))
 
     def _check_assignments(self, job: JobRecord) -> None:
@@ -152,13 +162,17 @@ class History:
 
     def _check_times(self, before: JobRecord | None, after: JobRecord, events: Sequence[PendingEvent]) -> None:
         now, job = self._world.now(), after.job
+        for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
+            if one.expires_at is not None and job.status == "queued":
+                self._selectors.setdefault((after.id, one.key, one.expires_at), now)
         if before is not None:
             old = {one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)}
             for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
                 was = old.get(one.key)
                 expired_now = one.status == "expired" and was is not None and was.status == "active"
                 if expired_now and one.expires_at is not None and was is not None and was.expires_at == one.expires_at:
-                    self._timed(f"selector {one.key} of {after.id}", one.expires_at)
+                    since = self._selectors.get((after.id, one.key, one.expires_at), now)
+                    self._timed(f"selector {one.key} of {after.id}", one.expires_at, since)
             if job.scheduled_at and not before.job.scheduled_at:
                 self._timed(f"schedule of {after.id}", job.scheduled_at)
             if before.routing.close_at and job.status == "closed" and after.id not in self.closed_by_hand:
@@ -179,12 +193,13 @@ class History:
                     continue  # it comes back with its old enqueuedAt: the time has passed already
                 self._timed(f"rule {rule_id} of {after.id}", due)
 
-    def _timed(self, what: str, due: datetime) -> None:
-        """It happens now: not before its time, and in calm weather within two seconds."""
+    def _timed(self, what: str, due: datetime, known: datetime | None = None) -> None:
+        """It happens now: not before its time, and in calm weather within two seconds of it, or of the moment when
+        it became known."""
         now = self._world.now()
         if now < due:
             self.fault(f"{what} came {(due - now).total_seconds():.3f} s early")
-        if self._world.always_calm and (now - due).total_seconds() > 2.0:
+        if self._world.always_calm and (now - max(due, known or due)).total_seconds() > 2.0:
             self.fault(f"{what} came {(now - due).total_seconds():.3f} s late")
 
     # Workers.
@@ -241,8 +256,8 @@ class History:
         """Notes which waiting jobs come before this one and would have been served by this worker."""
         job, now = self.jobs.get(offer.job_id), self._world.now()
         if job is None or before is None:
-            self.fault(f"worker {after.id} reserves for a job that is not there")
-            return
+            self._reservations[offer.offer_id] = Reservation(offer.job_id)
+            return  # the job has just been deleted: the offer will not be attached
         ahead: dict[str, str] = {}
         place = reference.order(job, now)
         for other in self.jobs.values():
@@ -302,7 +317,6 @@ def _job_news(before: JobRecord | None, after: JobRecord) -> Counter[str]:
     news["JobWaitingForActivation"] += status == "waitingForActivation" and old != "waitingForActivation"
     if before is not None:
         news["JobUnassigned"] += after.routing.unassignment_count - before.routing.unassignment_count
-        news["JobClassified"] += old == "pendingClassification" and status == "queued"
     if before is not None and status == old and status in ("queued", "pendingClassification"):
         news["JobWorkerSelectorsExpired"] += _expired(after) > _expired(before)
     return +news

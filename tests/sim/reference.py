@@ -90,7 +90,7 @@ def qualifies(
         return False
     if any(one.worker_id == who.id for one in job.routing.offers.values()):
         return False
-    if any(one.job_id == job.id for one in who.offers):
+    if any(one.job_id == job.id for one in (*who.offers, *who.assigned_jobs)):
         return False
     if in_use(worker) + channel.capacity_cost_per_job > who.capacity:
         return False

@@ -44,7 +44,7 @@ def check_rest(world: World, acknowledged: list[Acknowledged]) -> None:
         _check_job(world, job, workers)
     for worker in workers.values():
         _check_worker(world, worker, jobs)
-    check_unmatched(world)
+    check_unmatched(world, still_for=2.0)
     _check_events(world)
     _check_indexes(world)
     _check_acknowledged(world, acknowledged)
@@ -190,7 +190,7 @@ def _check_acknowledged(world: World, acknowledged: list[Acknowledged]) -> None:
             case "cancel":
                 holds = any(job.job.status == "cancelled" for job in lives)
             case _:
-                holds = said.job_id not in world.history.jobs
+                holds = said.job_id in world.history.deleted
         if not holds:
             fault(f"acknowledged and not there: {said}")
     for offer_id, assignments in accepted.items():

@@ -75,8 +75,8 @@ async def _story(world: World, workload: Workload) -> None:
     world.always_calm = True
     await asyncio.gather(*(workload.register(worker_id) for worker_id in workload.workers))
     await workload.create_job("late-job")
-    await asyncio.sleep(2.0)
-    check_unmatched(world)
+    await asyncio.sleep(2.2)
+    check_unmatched(world, still_for=2.0)
     if watch is not None:
         watch.cancel()
 
