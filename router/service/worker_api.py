@@ -207,7 +207,10 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
         return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
 
     if assignment.closed_at is None:
-        await worker_commits.change(parts, row.id, step, row)
+        _, after = await worker_commits.change(parts, row.id, step, row)
+        if after.record is not None and after.record.worker.max_concurrent_offers is not None:
+            # An offer less: there may be room for another. No event of ours wakes for that.
+            parts.background.start(reconcile.drive_worker(parts, row.id), f"drive worker/{row.id}")
 
 
 def _measure(parts: Parts, job: JobRecord, now: datetime) -> None:
