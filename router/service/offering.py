@@ -69,7 +69,7 @@ async def make_offer(
         held.__enter__()
     try:
         row, _ = await asyncio.gather(
-            _attach(parts, job, offer, holder, policy), worker_commits.index(parts, before, holder)
+            _attach(parts, job, view, offer, holder, policy), worker_commits.index(parts, before, holder)
         )
     except BaseException:
         # Also when storage fails: the reservation must not wait for the settle deadline if it can be helped.
