@@ -29,7 +29,9 @@ def takes_offers(record: WorkerRecord) -> bool:
 
 def holds(worker: RouterWorker, job_id: str) -> bool:
     """Whether it has the job already, offered or assigned: two of one job could not be told apart."""
-    return any(held.job_id == job_id for held in (*worker.offers, *worker.assigned_jobs))
+    return any(offer.job_id == job_id for offer in worker.offers) or any(
+        assignment.job_id == job_id for assignment in worker.assigned_jobs
+    )
 
 
 def has_offer_room(worker: RouterWorker) -> bool:
