@@ -13,7 +13,7 @@ from typing import Final
 
 from local.certificate import Certificate
 from local.commands import host_command
-from local.network import wait_until_it_answers
+from local.network import answer_text, wait_until_it_answers
 from local.options import ROOT, LocalError
 from local.parts import Parts
 from local.processes import Part, start_part
@@ -68,7 +68,8 @@ class AppHosts:
             if not ready.done():
                 raise LocalError(f"The app {self._last_words} before it was ready; its messages are above.")
             if not ready.result():
-                raise LocalError(f"The app is not ready after {READY_SECONDS:.0f} s: {url} does not answer 200.")
+                answer = await answer_text(url)
+                raise LocalError(f"The app is not ready after {READY_SECONDS:.0f} s: {url} answers {answer}")
         finally:
             ready.cancel()
             down.cancel()

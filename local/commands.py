@@ -82,6 +82,7 @@ def host_command(
         *("--port", str(parts.port), "--https-port", str(parts.https_port)),
         *("--certificate", str(certificate.certificate), "--key", str(certificate.key)),
         *(argument for mount in mounts for argument in ("--mount", mount)),
+        *("--wait-for", parts.azurite_url, "--wait-for", f"{parts.topic_endpoint}/health"),
         *(("--share-ports",) if share_ports else ()),
         *(() if timers else ("--no-timers",)),
     ]

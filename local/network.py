@@ -47,6 +47,15 @@ async def answers(url: str, *, status: int | None = None) -> bool:
         return False
 
 
+async def answer_text(url: str) -> str:
+    """What a GET is answered with, for a message to the developer."""
+    try:
+        async with ClientSession(timeout=ClientTimeout(total=2)) as session, session.get(url) as response:
+            return f"{response.status} {await response.text()}"
+    except (ClientError, TimeoutError, OSError) as error:
+        return f"nothing ({type(error).__name__})"
+
+
 async def wait_until_it_answers(url: str, *, status: int | None = None, seconds: float) -> bool:
     try:
         async with asyncio.timeout(seconds):

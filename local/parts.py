@@ -42,6 +42,10 @@ class Parts:
         )
 
     @property
+    def azurite_url(self) -> str:
+        return f"http://127.0.0.1:{self.azurite_port}/"
+
+    @property
     def topic_endpoint(self) -> str:
         return f"http://127.0.0.1:{self.topic_port}"
 

@@ -28,6 +28,8 @@ from local.network import answers, choose_port, port_is_free, wait_until_it_answ
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
 from local.processes import Part, refuse_second_run, start_part
+from router.settings import SettingsError
+from router.settings import load as load_settings
 
 _PART_SECONDS: Final = 30.0
 _APP_END_SECONDS: Final = 3.5
@@ -47,6 +49,7 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
     refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(options)])
     _refuse_busy_ports(options)
     parts = make_parts(options, load_parts(data_dir))
+    _check_settings(app_settings(parts, options))
     certificate = ensure_certificate(data_dir)
     async with contextlib.AsyncExitStack() as ending:
         blob_ports = await ending.enter_async_context(_stores(parts, options, app_dir, core_tools=core_tools))
@@ -60,8 +63,9 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
             return
         hosts = _app_hosts(parts, certificate, options, app_dir, settings)
         ending.push_async_callback(hosts.end, _APP_END_SECONDS)
+        # The app loads while the others start, and serves when they answer.
         await hosts.start()
-        if not await _unless_stopped(hosts.wait_until_ready(), stop):
+        if not await _unless_stopped(_all_ready(parts, options, hosts), stop):
             return
         tell(greeting(parts, options, certificate))
         while not stop.is_set():
@@ -80,7 +84,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
     stop = _stop_on_signals()
     parts = load_parts(options.data_dir)
     if parts is None or not (
-        await answers(f"http://127.0.0.1:{parts.azurite_port}/")
+        await answers(parts.azurite_url)
         and await answers(f"{parts.topic_endpoint}/health", status=200)
     ):
         raise LocalError(f"The other parts do not run in {options.data_dir}; `make start` starts everything.")
@@ -88,6 +92,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
     for port in (parts.port, parts.https_port):
         _refuse_busy_port(port, "")
     certificate = ensure_certificate(options.data_dir)
+    _check_settings(app_settings(parts, options))
     hosts = _app_hosts(parts, certificate, options, app_dir, app_settings(parts, options))
     try:
         await hosts.start()
@@ -104,7 +109,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
 async def _stores(
     parts: Parts, options: Options, app_dir: Path, *, core_tools: bool
 ) -> AsyncIterator[tuple[int, int] | None]:
-    """Azurite and the topic, ready; their unforeseen end ends the run."""
+    """Azurite and the topic, starting; their unforeseen end ends the run."""
     data_dir = options.data_dir
     blob_ports = None
     command = azurite_command(parts, data_dir)
@@ -139,13 +144,6 @@ async def _stores(
                 part = await start_part(name, line, data_dir / f"{name}.pid", cwd=ROOT, output=log, gently=gently)
             running.append(part)
             watchers.append(asyncio.create_task(watch(part)))
-        azurite, topic = await asyncio.gather(
-            wait_until_it_answers(f"http://127.0.0.1:{parts.azurite_port}/", seconds=_PART_SECONDS),
-            wait_until_it_answers(f"{parts.topic_endpoint}/health", status=200, seconds=_PART_SECONDS),
-        )
-        if not (azurite and topic):
-            name = "eventgrid" if azurite else "azurite"
-            raise LocalError(f"{name} is not ready after {_PART_SECONDS:.0f} s; see {data_dir}/logs/{name}.log.")
         yield blob_ports
     except asyncio.CancelledError:
         if not unforeseen:
@@ -157,6 +155,25 @@ async def _stores(
             watcher.cancel()
         await asyncio.gather(*watchers, return_exceptions=True)
         await asyncio.gather(*(part.end(_PART_END_SECONDS) for part in running))
+
+
+async def _stores_ready(parts: Parts, options: Options) -> None:
+    azurite, topic = await asyncio.gather(
+        wait_until_it_answers(parts.azurite_url, seconds=_PART_SECONDS),
+        wait_until_it_answers(f"{parts.topic_endpoint}/health", status=200, seconds=_PART_SECONDS),
+    )
+    if not (azurite and topic):
+        name = "eventgrid" if azurite else "azurite"
+        raise LocalError(f"{name} is not ready after {_PART_SECONDS:.0f} s; see {options.data_dir}/logs/{name}.log.")
+
+
+async def _all_ready(parts: Parts, options: Options, hosts: AppHosts) -> None:
+    try:
+        async with asyncio.TaskGroup() as waiting:
+            waiting.create_task(_stores_ready(parts, options))
+            waiting.create_task(hosts.wait_until_ready())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
 
 
 async def _serve_core_tools(
@@ -174,6 +191,7 @@ async def _serve_core_tools(
     storage = f"{account}BlobEndpoint={base.format(blob_ports[0])};QueueEndpoint={base.format(blob_ports[1])};"
     settings = {"AzureWebJobsStorage": storage, **settings}
     write_local_settings(app_dir, settings)
+    await _stores_ready(parts, options)
     environment = {**os.environ, **settings, "FUNCTIONS_WORKER_RUNTIME": "python"}
     func = await start_part("func", command, options.data_dir / "app.pid", cwd=app_dir, environment=environment)
     try:
@@ -209,6 +227,14 @@ def _app_hosts(
         mounts=[f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}"],
         tell=tell,
     )
+
+
+def _check_settings(settings: Mapping[str, str]) -> None:
+    """The app's own check of its settings, before anything is started: it would say the same with each request."""
+    try:
+        load_settings({**os.environ, **settings})
+    except SettingsError as error:
+        raise LocalError(str(error)) from None
 
 
 def _app_names(options: Options) -> list[str]:

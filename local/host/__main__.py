@@ -28,6 +28,7 @@ def main() -> int:
     parser.add_argument("--key", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--share-ports", action="store_true", help="other host processes use the same ports")
     parser.add_argument("--no-timers", action="store_true", help="another host process runs the timers")
+    parser.add_argument("--wait-for", action="append", default=[], help="URL that must answer before serving begins")
     parser.add_argument("--mount", action="append", default=[], help="a further page: module:function=argument")
     options = parser.parse_args()
     set_up_logging(options.app_dir)
@@ -45,6 +46,7 @@ def main() -> int:
                     system_key=os.environ.get("LOCAL_HOST_SYSTEM_KEY", ""),
                     share_ports=options.share_ports,
                     timers=not options.no_timers,
+                    wait_for=options.wait_for,
                     mounts=[load_mount(mount) for mount in options.mount],
                 ),
             )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aiohttp import web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
@@ -40,6 +40,7 @@ class HostOptions:
     system_key: str = ""
     share_ports: bool = False
     timers: bool = True
+    wait_for: Sequence[str] = field(default_factory=tuple)
     mounts: Sequence[Callable[[web.Application], None]] = field(default_factory=tuple)
 
 
@@ -58,7 +59,7 @@ class Host:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         for mount in self._options.mounts:
             mount(app)
-        app.router.add_route("*", "/{path:.*}", self._serve)
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)  # an encoded line break is part of a path too
         # Bodies reach the app as they were sent: no decompression, as on the platform.
         self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -133,9 +134,31 @@ async def serve_until_signalled(functions: Sequence[HostedFunction], options: Ho
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     host = Host(functions, options)
+    if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
+        return
     await host.start()
     log.info("serving %d functions on port %d", len(functions), options.port)
     await ended.wait()
     await host.stop()
     # Clients that the app keeps open for its whole life are not worth a message at the end.
     loop.set_exception_handler(lambda _, context: None)
+
+
+async def _wait_for(url: str) -> None:
+    """Until somebody answers there, whatever the answer."""
+    async with ClientSession(timeout=ClientTimeout(total=2)) as session:
+        while True:
+            try:
+                async with session.get(url):
+                    return
+            except (ClientError, TimeoutError):
+                await asyncio.sleep(0.03)
+
+
+async def _unless(ended: asyncio.Event, wait: asyncio.Future[list[None]]) -> bool:
+    """Waits, and says whether that came to its end before the signal."""
+    signalled = asyncio.create_task(ended.wait())
+    await asyncio.wait((wait, signalled), return_when=asyncio.FIRST_COMPLETED)
+    for task in (wait, signalled):
+        task.cancel()
+    return not ended.is_set()

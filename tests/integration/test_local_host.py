@@ -388,6 +388,24 @@ def test_messages_instead_of_a_start(run: Callable[..., Run], tmp_path: Path) ->
     assert whole.said("`make start` starts everything")
 
 
+def test_an_app_that_cannot_be_loaded_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "function_app.py").write_text("raise RuntimeError('broken on purpose')")
+    broken = Run(tmp_path / "data", "--app-dir", str(tmp_path / "app"))
+    assert broken.process.wait(30) == 1
+    assert broken.said("broken on purpose")
+    assert broken.said("The app ended with code 1 before it was ready; its messages are above.")
+    assert not broken.said("ExceptionGroup")
+    assert not list(broken.data_dir.glob("*.pid"))
+
+
+def test_a_wrong_setting_of_the_app_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROUTER_RATE_LIMIT", "many")
+    refused = Run(tmp_path / "data")
+    assert refused.process.wait(20) == 1
+    assert re.fullmatch(r"Wrong settings: ROUTER_RATE_LIMIT .*\n", refused.output.read_text())
+
+
 def test_the_end_of_azurite_ends_the_run(run: Callable[..., Run]) -> None:
     whole = run()
     os.kill(whole.pid("azurite"), signal.SIGKILL)
