@@ -26,7 +26,7 @@ from local.options import ROOT
 from tests.eventually import eventually_async
 from tests.local_router import LocalRouter
 
-pytestmark = [pytest.mark.ours, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.ours, pytest.mark.timeout(3600)]
 
 FULL = os.environ.get("ROUTER_MIGRATE_FULL") == "1"
 SECRET = "a-function-key-that-nobody-may-see"
@@ -259,7 +259,7 @@ async def _fill(router: LocalRouter) -> None:
             moving += [job.id async for job in client.list_jobs(status="pendingSchedule")]
             return not moving
 
-        await eventually_async(settled, "all jobs of the source wait", seconds=60, pause=0.3)
+        await eventually_async(settled, "all jobs of the source wait", seconds=300, pause=0.3)
 
 
 def _policies(administration: JobRouterAdministrationClient) -> Iterator[Awaitable[Any]]:
@@ -401,7 +401,7 @@ async def _kill_when(pair: Pair, condition: Callable[[], Awaitable[bool]]) -> No
     try:
         while not await condition():
             assert process.returncode is None, "the move ended before it was to be killed"
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(2 if FULL else 0.02)
     finally:
         if process.returncode is None:
             process.kill()
