@@ -2,6 +2,7 @@
 
 Worker 0 runs the timers, as on the platform one instance does. A worker that ends while others serve is started again,
 as the platform replaces an instance; when the last one ends, the app is down until somebody starts it.
+Pid files: app.pid for worker 0, app.1.pid, app.2.pid and so on for the others.
 """
 
 from __future__ import annotations

@@ -388,6 +388,17 @@ def test_messages_instead_of_a_start(run: Callable[..., Run], tmp_path: Path) ->
     assert whole.said("`make start` starts everything")
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_parts_do_not_outlive_a_starter_that_is_killed(run: Callable[..., Run]) -> None:
+    whole = run()
+    parts = [psutil.Process(whole.pid(name)) for name in ("azurite", "eventgrid", "app")]
+    whole.process.kill()
+    _, alive = psutil.wait_procs(parts, timeout=10)
+    assert not alive
+    again = run()
+    assert again.end() < 5
+
+
 def test_an_app_that_cannot_be_loaded_ends_the_run(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "function_app.py").write_text("raise RuntimeError('broken on purpose')")
