@@ -99,7 +99,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         rate_limit=reader.count("ROUTER_RATE_LIMIT"),
         applicationinsights_connection_string=reader.text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
         client_id=reader.text("AZURE_CLIENT_ID"),
-        on_app_service=reader.text("WEBSITE_INSTANCE_ID") is not None,
+        on_app_service=reader.text("WEBSITE_SITE_NAME") is not None,
     )
     if not settings.tables_connection_string and not settings.tables_endpoint:
         reader.wrong("ROUTER_TABLES_CONNECTION_STRING", "is missing (or set ROUTER_TABLES_ENDPOINT)")
@@ -115,7 +115,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 class _Reader:
-    """Reads values and collects what is wrong with them."""
+    """Reads values and collects what is wrong with them. No message quotes a value: one may be a secret that was put
+    into the wrong setting, and /health tells the messages to everybody."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -135,7 +136,7 @@ class _Reader:
     def url(self, name: str) -> str | None:
         value = self.text(name)
         if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
-            self.wrong(name, f"must be an http(s) URL, not '{value}'")
+            self.wrong(name, "must be an http(s) URL")
         return value
 
     def connection_string(self, name: str) -> str | None:
@@ -168,20 +169,20 @@ class _Reader:
     def flag(self, name: str) -> bool:
         value = (self.text(name) or "false").lower()
         if value not in ("true", "false", "1", "0"):
-            self.wrong(name, f"must be true or false, not '{value}'")
+            self.wrong(name, "must be true or false")
         return value in ("true", "1")
 
     def one_of(self, name: str, values: tuple[str, ...]) -> str:
         value = self.text(name) or values[0]
         found = next((one for one in values if one.lower() == value.lower()), None)
         if found is None:
-            self.wrong(name, f"must be one of {', '.join(values)}, not '{value}'")
+            self.wrong(name, f"must be one of {', '.join(values)}")
         return found or values[0]
 
     def count(self, name: str) -> int:
         value = self.text(name) or "0"
         if not (value.isascii() and value.isdigit() and len(value) < 10):
-            self.wrong(name, f"must be a whole number, not '{value}'")
+            self.wrong(name, "must be a whole number")
             return 0
         return int(value)
 

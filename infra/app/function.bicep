@@ -92,8 +92,6 @@ var platformSettings = {
   AzureWebJobsStorage__clientId: identityClientId
   APPLICATIONINSIGHTS_CONNECTION_STRING: applicationInsightsConnectionString
   APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identityClientId};Authorization=AAD'
-  // The app exports its own telemetry; without this the host would send the worker's logs a second time.
-  PYTHON_ENABLE_OPENTELEMETRY: 'true'
   // The root tells nobody what runs here.
   AzureWebJobsDisableHomepage: 'true'
 }

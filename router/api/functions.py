@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import azure.functions as func
 
 from router.api.call import Reply, parse_ids
-from router.api.gate import Gate, refusal
+from router.api.gate import SAFE_HEADERS, Gate, refusal
 from router.api.wire.documents import json_bytes
-from router.errors import NotFound, RouterError
+from router.errors import Busy, NotFound, RouterError
 from router.models.operations import OPERATIONS, Operation
+from router.telemetry.requests import count_request
+
+_log = logging.getLogger(__name__)
 
 
 class App(Protocol):
@@ -35,7 +39,7 @@ def http_functions(app: App) -> func.Blueprint:
     return blueprint
 
 
-Endpoint = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+Endpoint = Callable[..., Awaitable[func.HttpResponse]]
 
 
 def _register(
@@ -47,9 +51,13 @@ def _register(
 
 
 def _operation(app: App, operation: Operation) -> Endpoint:
-    async def serve(req: func.HttpRequest) -> func.HttpResponse:
-        gate = await app.gate()
-        return await gate.serve(operation, req)
+    async def serve(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        try:
+            gate = await app.gate()
+        except Exception as error:
+            count_request(operation.name, None, 503)
+            return unavailable(error)
+        return await gate.serve(operation, req, context.trace_context.trace_parent)
 
     return serve
 
@@ -58,16 +66,31 @@ def _health(app: App) -> Endpoint:
     async def health(req: func.HttpRequest) -> func.HttpResponse:
         ready, message = await app.health()
         body = json_bytes({"status": "ready" if ready else "unavailable", "message": message})
-        return func.HttpResponse(body, status_code=200 if ready else 503, mimetype="application/json")
+        return func.HttpResponse(
+            body, status_code=200 if ready else 503, headers=SAFE_HEADERS, mimetype="application/json"
+        )
 
     return health
+
+
+def unavailable(error: Exception) -> func.HttpResponse:
+    """The answer while the app cannot be put together: settings are wrong, or storage does not answer."""
+    _log.error("The router is not ready: %s", error)
+    refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
+    headers = {**SAFE_HEADERS, **refused.headers, "x-ms-error-code": refused.code}
+    return func.HttpResponse(
+        json_bytes(refused.to_wire()), status_code=refused.status, headers=headers, mimetype="application/json"
+    )
 
 
 def _openapi(app: App) -> Endpoint:
     async def openapi(req: func.HttpRequest) -> func.HttpResponse:
         from router.api.openapi import openapi_document
 
-        gate = await app.gate()
+        try:
+            gate = await app.gate()
+        except Exception as error:
+            return unavailable(error)
         try:
             _, headers, _ = await gate.admit(req)
             return gate.render(Reply(body=openapi_document()), headers)
@@ -79,8 +102,11 @@ def _openapi(app: App) -> Endpoint:
 
 def _fallback(app: App) -> Endpoint:
     async def fallback(req: func.HttpRequest) -> func.HttpResponse:
-        gate = await app.gate()
         headers: dict[str, str] = {}
+        try:
+            gate = await app.gate()
+        except Exception as error:
+            return unavailable(error)
         try:
             _, seen, target = await gate.admit(req)
             headers = dict(seen)

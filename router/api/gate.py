@@ -22,13 +22,13 @@ from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
 from router.service.parts import Parts
 from router.storage.port import StorageUnavailable
-from router.telemetry import tracing
+from router.telemetry import names, tracing
 from router.telemetry.requests import count_request
 
 _log = logging.getLogger(__name__)
 
 _JSON: Final = "application/json"
-_SAFE_HEADERS: Final = {
+SAFE_HEADERS: Final = {
     "api-supported-versions": SUPPORTED_VERSIONS_HEADER,
     "x-content-type-options": "nosniff",
     "strict-transport-security": "max-age=31536000; includeSubDomains",
@@ -47,22 +47,30 @@ class Gate:
     token_keys: tuple[str, ...]
     secrets: Any
 
-    async def serve(self, operation: Operation, request: func.HttpRequest) -> func.HttpResponse:
-        """Answers one request of an operation and counts it, whatever the outcome."""
+    async def serve(
+        self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
+    ) -> func.HttpResponse:
+        """Answers one request of an operation and counts it, whatever the outcome. `traceparent` is the host's own
+        span, which is nearer than what the client sent."""
         started = time.perf_counter()
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        target = self.targets.read(request.url, headers)
-        query = parse_query(target.query)
         status = 500
+        asked: str | None = None
+        request_id = self.parts.ids.guid()
         try:
-            with tracing.span(operation.name, parent_traceparent=headers.get("traceparent")) as span:
-                reply = await self._reply(operation, request, headers, target, query)
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            target = self.targets.read(request.url, headers)
+            query = parse_query(target.query)
+            asked = next((value for name, value in query.items() if name.lower() == "api-version"), None)
+            attributes = {names.ATTRIBUTE_REQUEST_ID: request_id, names.ATTRIBUTE_OPERATION: operation.name}
+            parent = traceparent or headers.get("traceparent")
+            with tracing.span(operation.name, attributes, parent, entry=True) as span:
+                reply = await self._reply(operation, request, headers, target, query, span, request_id)
                 status = reply.status
+                span.set(names.ATTRIBUTE_STATUS_CODE, status)
                 if status >= 500:
                     span.fail(f"answered {status}")
-                return self.render(reply, headers)
+                return self.render(reply, headers, request_id)
         finally:
-            asked = next((value for name, value in query.items() if name.lower() == "api-version"), None)
             count_request(operation.name, asked, status, time.perf_counter() - started)
 
     async def admit(self, request: func.HttpRequest) -> tuple[Caller, Mapping[str, str], RequestTarget]:
@@ -72,8 +80,8 @@ class Gate:
         caller = await self._authenticate(request, headers, target)
         return caller, headers, target
 
-    def render(self, reply: Reply, headers: Mapping[str, str]) -> func.HttpResponse:
-        answered = {**_SAFE_HEADERS, "x-ms-request-id": self.parts.ids.guid(), **reply.headers}
+    def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
+        answered = {**SAFE_HEADERS, "x-ms-request-id": request_id or self.parts.ids.guid(), **reply.headers}
         if "x-ms-client-request-id" in headers:
             answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
         if reply.body is None:
@@ -89,9 +97,12 @@ class Gate:
         headers: Mapping[str, str],
         target: RequestTarget,
         query: Mapping[str, str],
+        span: tracing.ActiveSpan,
+        request_id: str,
     ) -> Reply:
         try:
-            await self._authenticate(request, headers, target)
+            caller = await self._authenticate(request, headers, target)
+            span.set(names.ATTRIBUTE_CALLER, caller.id)
             call = Call(
                 operation=operation,
                 parts=self.parts,
@@ -103,9 +114,13 @@ class Gate:
                 token_keys=self.token_keys,
                 secrets=self.secrets,
             )
+            if operation.resource == "Job":
+                span.set(names.ATTRIBUTE_JOB, call.id)
+            elif operation.resource == "Worker":
+                span.set(names.ATTRIBUTE_WORKER, call.id)
             return await HANDLERS[operation.name](call)
         except Exception as error:
-            return refusal(error, operation.name)
+            return refusal(error, operation.name, request_id)
 
     async def _authenticate(
         self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
@@ -121,13 +136,14 @@ class Gate:
         return caller
 
 
-def refusal(error: Exception, what: str) -> Reply:
-    """The answer to a failed request. What is not one of the router's errors is a plain 500, told in the log."""
+def refusal(error: Exception, what: str, request_id: str = "") -> Reply:
+    """The answer to a failed request. What is not one of the router's errors is a plain 500, told in the log under
+    the request's id."""
     if isinstance(error, StorageUnavailable):
-        _log.warning("Storage did not answer: %s", error, extra={"operation": what})
+        _log.warning("Storage did not answer: %s", error, extra={"operation": what, "request_id": request_id})
         error = Busy("Storage did not answer. Try again.")
     if not isinstance(error, RouterError):
-        _log.error("Unhandled error", exc_info=error, extra={"operation": what})
+        _log.error("Unhandled error", exc_info=error, extra={"operation": what, "request_id": request_id})
         error = RouterError("InternalServerError", "The router failed. The log tells why.", 500)
     headers = {**error.headers, "x-ms-error-code": error.code}
     return Reply(error.status, error.to_wire(), headers)

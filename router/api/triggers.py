@@ -13,7 +13,7 @@ from router.events.receive import read_event
 from router.service import wake
 from router.service.deadline_runner import DeadlineRunner
 from router.service.parts import Parts
-from router.telemetry import tracing
+from router.telemetry import names, tracing
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,13 @@ def triggers(app: App) -> func.Blueprint:
             return
         parts = await app.parts()
         async with slots:
-            with tracing.span(f"event {found.name}", parent_traceparent=found.traceparent):
+            attributes = {
+                names.ATTRIBUTE_EVENT_TYPE: str(found.name),
+                names.ATTRIBUTE_EVENT_ID: found.event_id,
+                names.ATTRIBUTE_JOB: found.job_id,
+                names.ATTRIBUTE_WORKER: found.worker_id,
+            }
+            with tracing.span(f"event {found.name}", attributes, found.traceparent):
                 await waker(parts, found.event_id, target)
 
     @blueprint.function_name("OnJobEvent")

@@ -92,10 +92,14 @@ async def _queue(
         reason = "The policy has no queue selectors and no fallback queue, and the job names no queue."
     else:
         selectors = await _queue_selectors(parts, record, policy, policy_id)
-        labels = {
-            queue.id: with_id_label(queue.model.labels, queue.id) for queue in await parts.resources.every("Queue")
-        }
-        queue_id = classification.pick_queue(selectors, labels) or policy.fallback_queue_id
+        if selectors:
+            labels = {
+                queue.id: with_id_label(queue.model.labels, queue.id) for queue in await parts.resources.every("Queue")
+            }
+            queue_id = classification.pick_queue(selectors, labels) or policy.fallback_queue_id
+        else:
+            # No attachment had anything to say of this job: that is no queue, not any queue.
+            queue_id = policy.fallback_queue_id or record.job.queue_id
         reason = "No queue satisfies the policy's queue selectors, and it has no fallback queue."
     if queue_id is None:
         return ErrorDetail("QueueNotFound", reason)

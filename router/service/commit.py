@@ -55,6 +55,8 @@ class Commits(Generic[R]):
         self._locks = locks
         self._clock = clock
         self._ids = ids
+        #: Rows whose next write is watched over already: the version that was read, and until when.
+        self._early: dict[str, tuple[str, datetime]] = {}
 
     async def change(
         self,
@@ -115,12 +117,22 @@ class Commits(Generic[R]):
             before,
             record=record,
             outbox=(*self._outbox.unsent(before.outbox), *events),
-            settle_at=await self._watched(before, now),
+            settle_at=await self._watched(before),
         )
 
-    async def _watched(self, row: Row[R], now: datetime) -> datetime:
+    async def watch(self, row: Row[R]) -> None:
+        """For steps that write other rows anyway: puts the settle deadline there meanwhile."""
+        self._early[row.id] = (row.version, await self._arm(row))
+
+    async def _watched(self, row: Row[R]) -> datetime:
         """Until when a settle deadline watches over the row; it is in storage before this returns."""
-        settle_at, renewed = watched_until(row.settle_at, now)
+        early = self._early.pop(row.id, None)
+        if early is not None and early[0] == row.version and early[1] - self._clock.now() > SETTLE_MARGIN:
+            return early[1]
+        return await self._arm(row)
+
+    async def _arm(self, row: Row[R]) -> datetime:
+        settle_at, renewed = watched_until(row.settle_at, self._clock.now())
         if renewed:
             await self._deadlines.arm(Deadline(f"settle-{self.store.kind}", row.id, settle_at))
         return settle_at

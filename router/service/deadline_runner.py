@@ -13,6 +13,7 @@ from typing import Final
 
 from router.service import exceptions, reconcile, settle
 from router.service.parts import Parts
+from router.service.queue_figures import QueueFigures
 from router.storage.deadlines import SHARDS, Deadline, put_off_until
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
@@ -48,6 +49,7 @@ class DeadlineRunner:
         self._slots = asyncio.Semaphore(concurrent)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._done: list[Deadline] = []
+        self._figures = QueueFigures(parts)
 
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or after about a
@@ -63,6 +65,7 @@ class DeadlineRunner:
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=_AHEAD.total_seconds())
         await self._sweep()
+        await self._figures.refresh()
 
     async def drain(self) -> None:
         """Waits for everything that has been started."""

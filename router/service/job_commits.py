@@ -25,6 +25,7 @@ from router.storage.aggregates import Row
 from router.storage.backlog import order_key
 from router.storage.deadlines import Deadline
 from router.storage.members import Owner
+from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord) -> None:
     work = [parts.deadlines.arm(deadline) for deadline in due]
     work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
     if work:
-        await asyncio.gather(*work)
+        await asyncio.gather(parts.jobs.watch(row), *work)
 
 
 async def later_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
@@ -248,6 +249,9 @@ def _releases(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[
     for offer_id, offer in before.routing.offers.items():
         if offer_id not in after.routing.offers and offer_id not in accepted:
             ended.setdefault(offer.worker_id, set()).add(offer_id)
+    for offer_id, over in after.routing.ended_offers.items():
+        if offer_id in before.routing.offers and over.outcome in ("expired", "revoked"):
+            metrics.record_offer(over.outcome)  # type: ignore[arg-type]
     for worker_id, offer_ids in ended.items():
         expired = any(
             after.routing.ended_offers.get(id) and after.routing.ended_offers[id].outcome == "expired"

@@ -14,11 +14,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
+from router.clock import Clock
 from router.errors import RouterError
 from router.models.events import PendingEvent
 from router.service.background import Background
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
+from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +56,11 @@ class Remembered:
 class Outbox:
     """Sends what commits leave behind."""
 
-    def __init__(self, publisher: Publisher, background: Background, clear_after: float = CLEAR_AFTER_SECONDS) -> None:
+    def __init__(
+        self, publisher: Publisher, background: Background, clock: Clock, clear_after: float = CLEAR_AFTER_SECONDS
+    ) -> None:
         self._publisher = publisher
+        self._clock = clock
         self._background = background
         self._clear_after = clear_after
         self._out = Remembered()
@@ -88,7 +93,10 @@ class Outbox:
         Raises what the publisher raises."""
         unsent = self.unsent(events)
         if unsent:
-            await self._publisher.publish(unsent, key=key)
+            try:
+                await self._publisher.publish(unsent, key=key)
+            finally:
+                metrics.record_outbox_age((self._clock.now() - unsent[0].time).total_seconds())
             self._out.add(event.id for event in unsent)
 
     async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:

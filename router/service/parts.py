@@ -74,7 +74,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         table = self.tables.table
-        self.outbox = Outbox(self.publisher, self.background)
+        self.outbox = Outbox(self.publisher, self.background, self.clock)
         self.deadlines = DeadlineStore(table("deadlines"))
         self.jobs = Commits(job_store(table("jobs")), self.deadlines, self.outbox, self.locks, self.clock, self.ids)
         self.workers = Commits(

@@ -18,7 +18,6 @@ from router.service.parts import Parts
 from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
 from router.storage.port import RowChanged
-from router.telemetry import routing as metrics
 
 #: Younger events may be on their way from another process: looked at again later.
 _MOST_ARMED: Final = 60
@@ -60,7 +59,6 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
         if row.overflow:
             await parts.outbox.send(f"{store.kind}/{id}", await store.overflow(row))
         if unsent:
-            metrics.record_outbox_age((now - unsent[0].time).total_seconds())
             await parts.outbox.send(f"{store.kind}/{id}", unsent)
         if row.record is None:
             try:

@@ -38,7 +38,6 @@ PLATFORM_SETTINGS: Final = {
     "AzureWebJobsStorage__clientId": True,
     "APPLICATIONINSIGHTS_CONNECTION_STRING": True,
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": True,
-    "PYTHON_ENABLE_OPENTELEMETRY": True,
     "AzureWebJobsDisableHomepage": True,
     "AzureWebJobsStorage__accountName": False,
     "AzureWebJobsStorage__queueServiceUri": False,

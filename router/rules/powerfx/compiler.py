@@ -81,6 +81,7 @@ class Compiler:
         self.names = names
         self.functions = functions
         self.work = 0
+        self.pattern_size = 0
 
     def error(self, node: nodes.Node, message: str) -> PowerFxSyntaxError:
         return PowerFxSyntaxError(message, node.start, self.text)

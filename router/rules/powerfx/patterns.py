@@ -2,6 +2,9 @@
 
 RE2 runs in time linear in the text. What it cannot do - look-around, back references, atomic
 groups - is refused when the expression is compiled.
+
+The letters of all alphabets make large programs. Most texts are plain ASCII, and for them a pattern has
+a second, small program, in which `\\w` is `[0-9A-Za-z_]`; the large one is made with the first other text.
 """
 
 from __future__ import annotations
@@ -11,33 +14,50 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+from router.rules.powerfx.limits import Budget
+
 _LONGEST: Final = 1_000
 _MEMORY: Final = 1 << 20
-_WORD: Final = r"\p{L}\p{Mn}\p{Nd}\p{Pc}"
-_SPACE: Final = r"\t\n\v\f\r\x{85}\p{Z}"
+_MEMORY_FOR_ALL_LETTERS: Final = 1 << 22
+_STEPS_TO_COMPILE: Final = 100_000
 _ANY: Final = r"[^\n\r\v\f\x{85}\x{2028}\x{2029}]"
-_CLASSES: Final = {
-    "d": r"\p{Nd}", "D": r"\P{Nd}", "w": f"[{_WORD}]", "W": f"[^{_WORD}]", "s": f"[{_SPACE}]", "S": f"[^{_SPACE}]",
-}  # fmt: skip
-_INSIDE: Final = {"d": r"\p{Nd}", "D": r"\P{Nd}", "w": _WORD, "s": _SPACE}
+_ALL: Final = {"d": r"\p{Nd}", "w": r"\p{L}\p{Mn}\p{Nd}\p{Pc}", "s": r"\t\n\v\f\r\x{85}\p{Z}"}
+_ASCII: Final = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\v\f\r "}
+_ASCII_CATEGORIES: Final = {"L": "A-Za-z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9"}
 _QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})\??")
 _GROUP = re.compile(r"\(\?(?:(?P<plain>:)|P?<(?P<name>[^\W\d]\w*)>|(?P<flags>[imsxn]*(?:-[imsxn]+)?)(?P<end>[:)]))")
 _HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
-_CATEGORY = re.compile(r"[pP]\{\w+\}")
+_CATEGORY = re.compile(r"([pP])\{(\w+)\}")
 
 
 class PatternError(ValueError):
     """The pattern is not valid, or RE2 cannot do what it asks for."""
 
 
-@dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern and its named groups."""
+    """A compiled pattern and its groups."""
 
-    regex: Any
-    names: tuple[str, ...]
-    numbered: int
-    cost: int
+    def __init__(self, source: str, options: str) -> None:
+        self.source = source
+        self.options = options
+        translator = _Translator(source, options, ascii_only=True)
+        self.plain = _compiled(translator, options, _MEMORY)
+        self.names = tuple(translator.names)
+        self.numbered = translator.count
+        self.cost = int(self.plain.programsize)
+        self.full: Any = None
+
+    def search(self, text: str, budget: Budget) -> Any:
+        """The first match or None, paid for by the length of the text and of the program."""
+        regex = self.plain
+        if not text.isascii():
+            regex = self.full
+            if regex is None:
+                budget.spend(_STEPS_TO_COMPILE)
+                translator = _Translator(self.source, self.options, ascii_only=False)
+                regex = self.full = _compiled(translator, self.options, _MEMORY_FOR_ALL_LETTERS)
+        budget.spend(1 + ((len(text) * int(regex.programsize)) >> 7))
+        return regex.search(text)
 
 
 @dataclass(slots=True)
@@ -50,8 +70,10 @@ class _Group:
 class _Translator:
     """Walks through a pattern once."""
 
-    def __init__(self, pattern: str, options: str) -> None:
+    def __init__(self, pattern: str, options: str, *, ascii_only: bool) -> None:
         self.source = pattern
+        self.ascii_only = ascii_only
+        self.classes = _ASCII if ascii_only else _ALL
         self.dot_all = "s" in options
         self.free = "x" in options
         self.numbered = "N" in options
@@ -181,16 +203,15 @@ class _Translator:
             out.append(f"\\x{{{code[1] or code[2] or code[3]}}}")
             return code.end()
         if char in "pP":
-            category = _CATEGORY.match(self.source, i)
-            if category is None:
-                raise PatternError("a category is written as \\p{L}")
-            out.append("\\" + category.group())
-            return category.end()
-        if char in _CLASSES:
+            return self.category(i, out, members is not None)
+        if char in "dDwWsS":
+            members_of = self.classes[char.lower()]
             if members is None:
-                out.append(_CLASSES[char])
-            elif char in _INSIDE:
-                out.append(_INSIDE[char])
+                out.append(f"[{'^' if char.isupper() else ''}{members_of}]")
+            elif char.islower():
+                out.append(members_of)
+            elif char == "D":
+                out.append(r"\x{0}-/:-\x{10ffff}" if self.ascii_only else r"\P{Nd}")
             else:
                 raise PatternError(f"\\{char} is not supported within [...]")
             return i + 1
@@ -204,6 +225,19 @@ class _Translator:
             raise PatternError(f"\\{char} is not supported")
         out.append("\\" + char if char.isascii() and not char.isspace() and char != "_" else char)
         return i + 1
+
+    def category(self, i: int, out: list[str], inside: bool) -> int:
+        match = _CATEGORY.match(self.source, i)
+        if match is None:
+            raise PatternError("a category is written as \\p{L}")
+        letters = _ASCII_CATEGORIES.get(match[2]) if self.ascii_only else None
+        if letters is None or (inside and match[1] == "P"):
+            out.append("\\" + match.group())
+        elif inside:
+            out.append(letters)
+        else:
+            out.append(f"[{'^' if match[1] == 'P' else ''}{letters}]")
+        return match.end()
 
     def char_class(self, i: int) -> int:
         self.closed = None
@@ -235,26 +269,29 @@ def _anchored(pattern: str, options: str) -> str:
     return ("^" if begins else "") + f"(?:{pattern})" + ("$" if ends else "")
 
 
-@lru_cache(maxsize=256)
-def compile_pattern(pattern: str, options: str) -> Pattern:
-    """`options` are those of MatchOptions, joined: `^c$`, `c`, `i`, `m`, `s`, `x`, `N`."""
+def _compiled(translator: _Translator, options: str, memory: int) -> Any:
     import re2
 
-    if len(pattern) > _LONGEST:
-        raise PatternError("the pattern is too long")
-    translator = _Translator(pattern, options)
     body = translator.translate()
     if translator.numbered and translator.names:
         raise PatternError("named groups do not mix with MatchOptions.NumberedSubMatches")
     settings = re2.Options()
-    settings.max_mem = _MEMORY
+    settings.max_mem = memory
     settings.log_errors = False
     flags = ("i" if "i" in options else "") + ("m" if "m" in options else "") + ("s" if translator.dot_all else "")
     leading = re.match(r"\(\?[im]+\)", body)
     inline = leading.group() if leading else ""
     text = inline + (f"(?{flags})" if flags else "") + _anchored(body[len(inline) :], options)
     try:
-        regex = re2.compile(text, settings)
+        return re2.compile(text, settings)
     except re2.error as problem:
-        raise PatternError(str(problem)) from None
-    return Pattern(regex, tuple(translator.names), translator.count, int(regex.programsize))
+        reason = problem.args[0] if problem.args else problem
+        raise PatternError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None
+
+
+@lru_cache(maxsize=256)
+def compile_pattern(pattern: str, options: str) -> Pattern:
+    """`options` are those of MatchOptions, joined: `^c$`, `c`, `i`, `m`, `s`, `x`, `N`."""
+    if len(pattern) > _LONGEST:
+        raise PatternError("the pattern is too long")
+    return Pattern(pattern, options)

@@ -31,7 +31,7 @@ def test_the_deployment_fits_together() -> None:
         ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT:", "ROUTER_TABLE_ENDPOINT:",
          "nothing reads the setting ROUTER_TABLE_ENDPOINT"),
         ("infra/app/function.bicep", "ROUTER_ACCESS_KEYS:", "ROUTER_RATE_LIMIT:", "the setting ROUTER_ACCESS_KEYS is required"),
-        ("infra/app/function.bicep", "PYTHON_ENABLE_OPENTELEMETRY:", "FUNCTIONS_WORKER_RUNTIME:", "is retired on Flex"),
+        ("infra/app/function.bicep", "AzureWebJobsDisableHomepage:", "FUNCTIONS_WORKER_RUNTIME:", "is retired on Flex"),
         ("infra/app/function.bicep", "  AzureWebJobsStorage__credential: 'managedidentity'\n", "", "__credential is required"),
         ("infra/app/function.bicep", "ROUTER_SECRETS_KEY: policyKeyReference", "ROUTER_SECRETS_KEY: name", "must be a Key Vault reference"),
         ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT: tablesEndpoint\n", "", "the setting ROUTER_TABLES_ENDPOINT is required"),

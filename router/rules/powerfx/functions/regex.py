@@ -14,6 +14,7 @@ from router.rules.powerfx.patterns import Pattern, PatternError, compile_pattern
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, Type, enum, one_column, record
 
 _OPTIONS: Final = enum("MatchOptions")
+_LARGEST: Final = 40_000  # instructions of all patterns in one expression
 
 
 def _constant_text(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> str:
@@ -47,25 +48,32 @@ def _prepare(compiler: Compiler, node: nodes.Call, scope: Scope | None, default:
     if "c" not in options:
         options += default
     try:
-        return text, compile_pattern(source, options), options
+        pattern = compile_pattern(source, options)
     except PatternError as problem:
         raise compiler.error(node.args[1], f"the regular expression is not valid: {problem}") from None
+    compiler.pattern_size += pattern.cost
+    if compiler.pattern_size > _LARGEST:
+        raise compiler.error(node.args[1], "the regular expressions are too large")
+    return text, pattern, options
 
 
-def _spend(f: Frame, text: str, pattern: Pattern) -> None:
-    f.budget.spend(1 + ((len(text) * pattern.cost) >> 10))
+def _search(f: Frame, pattern: Pattern, text: str) -> Any:
+    try:
+        return pattern.search(text, f.budget)
+    except PatternError as problem:
+        return PowerFxError("NotSupported", f"the regular expression cannot be used on this text: {problem}")
 
 
 def _is_match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     arg, pattern, _ = _prepare(compiler, node, scope, "^c$")
-    run_text, search = arg.run, pattern.regex.search
+    run_text = arg.run
 
     def run(f: Frame) -> Any:
         text = run_text(f)
         if text.__class__ is PowerFxError:
             return text
-        _spend(f, text or "", pattern)
-        return search(text or "") is not None
+        found = _search(f, pattern, text or "")
+        return found if found.__class__ is PowerFxError else found is not None
 
     return Expr(BOOLEAN, run, node)
 
@@ -77,16 +85,15 @@ def _match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     if numbered:
         columns["SubMatches"] = one_column(TEXT)
     columns.update(dict.fromkeys(pattern.names, TEXT))
-    run_text, search = arg.run, pattern.regex.search
+    run_text = arg.run
 
     def run(f: Frame) -> Any:
         text = run_text(f)
         if text is None or text.__class__ is PowerFxError:
             return text
-        _spend(f, text, pattern)
-        found = search(text)
-        if found is None:
-            return None
+        found = _search(f, pattern, text)
+        if found is None or found.__class__ is PowerFxError:
+            return found
         row: dict[str, Any] = {"FullMatch": found.group(), "StartMatch": Decimal(found.start() + 1)}
         if numbered:
             row["SubMatches"] = [{"Value": found.group(index + 1)} for index in range(pattern.numbered)]

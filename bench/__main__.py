@@ -1,0 +1,26 @@
+"""`python -m bench [section ...]`: measures and prints Markdown. Without sections, all but the long loads."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import os
+import platform
+import sys
+
+SECTIONS = ("imports", "requests", "events", "matching", "deadlines", "expressions", "telemetry")
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in SECTIONS]
+    if unknown:
+        print(f"Unknown: {', '.join(unknown)}. There are: {', '.join(SECTIONS)}.", file=sys.stderr)
+        return 2
+    print(f"# Measured with Python {platform.python_version()} on {os.cpu_count()} cores")
+    for name in names or SECTIONS:
+        asyncio.run(importlib.import_module(f"bench.{name}").run())
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

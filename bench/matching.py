@@ -1,0 +1,167 @@
+"""Distribution as teams and queues grow: the services in this process, on Azurite."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.figures import Figure, heading, table
+from bench.stage import stage
+from router.clock import SystemClock
+from router.engine import workers as worker_engine
+from router.ids import Ids
+from router.models.events import PendingEvent
+from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, RouterJobInput
+from router.models.workers import RouterChannel, RouterWorkerInput
+from router.service import distribution, job_api, job_commits, resource_api, work_search, worker_api, worker_commits
+from router.service.parts import Parts
+from router.storage.aggregates import Row
+from router.storage.azure import AzureTables
+
+_TIMES = 30
+_CHANNEL = RouterChannel(channel_id="voice", capacity_cost_per_job=1)
+
+
+class _NoTopic:
+    """Events are dropped: what they would wake is called by the measurement itself."""
+
+    async def publish(self, events: Sequence[PendingEvent], *, key: str) -> None:
+        return
+
+
+async def run() -> None:
+    async with stage() as scene:
+        tables = AzureTables.from_connection_string(scene.parts.tables_connection_string, f"b{time.time_ns()}")
+        await tables.ready()
+        try:
+            parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None)  # type: ignore[arg-type]
+            await _teams(parts)
+            await _backlogs(parts)
+        finally:
+            await tables.close()
+
+
+async def _teams(parts: Parts) -> None:
+    heading("A job finds a worker among 100 and among 10,000 (wanted: longestIdle and roundRobin at most 2.0 times)")
+    for mode in ("longestIdle", "roundRobin", "bestWorker"):
+        figures = []
+        for size in (100, 1_000) if mode == "bestWorker" else (100, 10_000):
+            queue = f"{mode}{size}"
+            await _queue(parts, queue, mode)
+            await _fill_team(parts, queue, size)
+            figures.append(await _offered(parts, f"{mode}, {size} workers", queue))
+        table(figures, figures[0].p50, "the small team")
+
+
+async def _offered(parts: Parts, name: str, queue: str) -> Figure:
+    taken = []
+    for number in range(_TIMES + 3):
+        job_id = f"{queue}-{number}"
+        await _submit(parts, job_id, queue)
+        row = await parts.jobs.store.load(job_id)
+        started = time.perf_counter()
+        await distribution.distribute(parts, job_id, row)
+        taken.append((time.perf_counter() - started) * 1000)
+        after = await parts.jobs.store.load(job_id)
+        assert after.record is not None
+        assert after.record.routing.offers, f"{name}: not offered"
+    return Figure(name, taken[3:])
+
+
+async def _backlogs(parts: Parts) -> None:
+    new, freed = [], []
+    for size in (0, 10_000):
+        queue = f"backlog{size}"
+        await _queue(parts, queue, "longestIdle")
+        await _fill_backlog(parts, queue, size)
+        new.append(await _arrives(parts, f"{size} jobs ahead, nobody free", queue))
+        freed.append(await _finds(parts, f"{size or 'few'} jobs waiting", queue))
+    heading("A new job comes to a queue (wanted: at most 1.3 times)")
+    table(new, new[0].p50, "empty queue")
+    heading("A worker becomes free and finds its job (wanted: at most 1.5 times)")
+    table(freed, freed[0].p50, "short queue")
+
+
+async def _arrives(parts: Parts, name: str, queue: str) -> Figure:
+    taken = []
+    for number in range(_TIMES + 3):
+        job_id = f"{queue}-new{number}"
+        await _submit(parts, job_id, queue)
+        row = await parts.jobs.store.load(job_id)
+        started = time.perf_counter()
+        await distribution.distribute(parts, job_id, row)
+        taken.append((time.perf_counter() - started) * 1000)
+    return Figure(name, taken[3:])
+
+
+async def _finds(parts: Parts, name: str, queue: str) -> Figure:
+    taken = []
+    for number in range(_TIMES + 3):
+        worker_id = f"{queue}-agent{number}"
+        await worker_api.upsert(parts, worker_id, lambda _: _worker(queue), lambda etag, modified: None)
+        started = time.perf_counter()
+        await work_search.find_work(parts, worker_id)
+        taken.append((time.perf_counter() - started) * 1000)
+        row = await parts.workers.store.load(worker_id)
+        assert row.record is not None
+        assert row.record.worker.offers, f"{name}: no offer"
+    return Figure(name, taken[3:])
+
+
+async def _queue(parts: Parts, queue: str, mode: str) -> None:
+    policy: dict[str, Any] = {"offerExpiresAfterSeconds": 3600, "mode": {"kind": mode}}
+    check = lambda etag, modified: None  # noqa: E731
+    await resource_api.upsert(parts, "DistributionPolicy", queue, lambda _: policy, check)
+    await resource_api.upsert(parts, "Queue", queue, lambda _: {"distributionPolicyId": queue}, check)
+
+
+async def _submit(parts: Parts, job_id: str, queue: str) -> None:
+    wanted = RouterJobInput(channel_id="voice", queue_id=queue, labels={"skill": 5})
+    await job_api.upsert(parts, job_id, lambda _: wanted, lambda etag, modified: None)
+
+
+def _worker(queue: str) -> RouterWorkerInput:
+    labels = {"skill": random.randint(1, 10), "site": "north"}
+    return RouterWorkerInput(queues=[queue], capacity=1, channels=[_CHANNEL], available_for_offers=True, labels=labels)
+
+
+async def _fill_team(parts: Parts, queue: str, size: int) -> None:
+    """Rows of workers as the services write them, without their events."""
+    slots = asyncio.Semaphore(40)
+    since = datetime.now(UTC) - timedelta(hours=1)
+
+    async def one(number: int) -> None:
+        worker_id = f"{queue}-{number:05}"
+        change = worker_engine.create(worker_id, _worker(queue), since + timedelta(milliseconds=number), {})
+        assert change.record is not None
+        async with slots:
+            await parts.workers.store.save(Row(worker_id, change.record.model_copy(update={"etag": "e"})), worker_id)
+            await worker_commits.index(parts, None, change.record)
+
+    await asyncio.gather(*(one(number) for number in range(size)))
+
+
+async def _fill_backlog(parts: Parts, queue: str, size: int) -> None:
+    slots = asyncio.Semaphore(40)
+    since = datetime.now(UTC) - timedelta(hours=5)
+
+    async def one(number: int) -> None:
+        enqueued = since + timedelta(seconds=number)
+        job = RouterJob(
+            id=f"{queue}-w{number:05}",
+            channel_id="voice",
+            queue_id=queue,
+            status=JobStatus.QUEUED,
+            enqueued_at=enqueued,
+        )
+        record = JobRecord(job=job, routing=JobRouting(created_at=enqueued), etag="e", modified=enqueued)
+        record = job_commits.placed(record)
+        async with slots:
+            await parts.jobs.store.save(Row(job.id, record), job.id)
+            await parts.backlog.put(record, queue)
+
+    await asyncio.gather(*(one(number) for number in range(size)))
