@@ -216,7 +216,7 @@ def _fields(wanted: RouterWorkerInput) -> dict[str, Any]:
         "labels": wanted.labels,
         "tags": wanted.tags,
         "channels": wanted.channels,
-        "available_for_offers": bool(wanted.available_for_offers),
+        "available_for_offers": wanted.available_for_offers,
         "max_concurrent_offers": wanted.max_concurrent_offers,
     }
 
