@@ -45,6 +45,7 @@ class Workload:
         self.queues: list[str] = []
         self.workers: list[str] = []
         self.jobs: list[str] = []
+        self._actions = self._chance.choice((10, 25, 45))
         self._most_jobs = self._chance.randint(3, 8)
         self._classification: list[str] = []
 
@@ -189,7 +190,8 @@ class Workload:
         loop, chance = self._world.loop, self._chance
         ends = loop.time() + seconds
         pace = chance.choice((0.05, 0.5, 2.0))
-        while loop.time() < ends:
+        while loop.time() < ends and self._actions > 0:
+            self._actions -= 1
             await self._act()
             await asyncio.sleep(pace * 2 * chance.random())
 
