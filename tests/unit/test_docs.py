@@ -1,0 +1,105 @@
+"""The documents keep their word: settings, commands, links, and the states of a job."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from router.settings import SETTINGS
+from scripts import state_diagram
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
+
+
+def section(page: Path, heading: str) -> str:
+    text = page.read_text(encoding="utf-8")
+    found = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found, f"{page.name} has no section {heading}"
+    return found[1]
+
+
+def anchors(page: Path) -> set[str]:
+    """As GitHub makes them of headings."""
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    found: set[str] = set()
+    for heading in re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        slug = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        number = 0
+        while (name := f"{slug}-{number}" if number else slug) in found:
+            number += 1
+        found.add(name)
+    return found
+
+
+def test_the_readme_has_every_setting_and_no_other() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \|", section(ROOT / "README.md", "Settings"), re.MULTILINE)
+    assert sorted(rows) == sorted(setting.name for setting in SETTINGS)
+
+
+def test_the_readme_names_what_is_required() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", section(ROOT / "README.md", "Settings"), re.MULTILINE))
+    for setting in SETTINGS:
+        if setting.required:
+            assert "required" in rows[setting.name].lower(), setting.name
+
+
+def test_the_sample_has_every_setting() -> None:
+    sample = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
+    assert {setting.name for setting in SETTINGS} <= sample.keys()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    # In code only: prose may make things.
+    code = [match[0] for match in _FENCE.finditer(text)] + re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
+    for command in code:
+        for target in re.findall(r"(?:^|[\s`(])make ([a-z-]+)", command, re.MULTILINE):
+            assert target in targets, f"make {target}"
+        for module in re.findall(r"python[\d.]* -m ((?:router|scripts|local|bench|tests)[\w.]*)", command):
+            path = ROOT.joinpath(*module.split("."))
+            assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in _LINK.findall(text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{page.name} links to {link}"
+        assert target.is_relative_to(ROOT)
+        if anchor and target.suffix == ".md":
+            assert anchor in anchors(target), f"{page.name} links to {link}"
+
+
+def test_the_states_of_a_job_are_those_of_the_code() -> None:
+    page = state_diagram.PAGE.read_text(encoding="utf-8")
+    assert state_diagram.shown(page) == state_diagram.diagram(), "python -m scripts.state_diagram --write"
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {
+        (ROOT / link.partition("#")[0]).resolve() for link in _LINK.findall((ROOT / "README.md").read_text("utf-8"))
+    }
+    missing = [page.name for page in PAGES if page.parent.name == "docs" and page not in linked]
+    assert not missing
+
+
+def test_the_pictures_are_pictures() -> None:
+    from xml.etree import ElementTree
+
+    for picture in (ROOT / "docs" / "images").glob("*.svg"):
+        root = ElementTree.parse(picture).getroot()
+        assert root.tag.endswith("svg")
+        assert root.find("{http://www.w3.org/2000/svg}title") is not None, "a title for those who cannot see it"
