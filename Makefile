@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 RUN := .venv/bin/python
 SEEDS ?= 2000
+FUZZ_REQUESTS ?= 10000
+FUZZ_SEED ?= $(shell date +%s)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -43,10 +45,10 @@ load: setup ## Sustain a mixed load for a minute and print the figures
 	@$(RUN) -m bench.load
 
 simulate: setup ## Run the deterministic simulation over SEEDS seeds
-	@$(RUN) -m tests.simulation --seeds $(SEEDS)
+	@$(RUN) -m tests.sim --seeds $(SEEDS)
 
-fuzz: setup ## Fuzz a running app by its OpenAPI document, for long
-	@$(RUN) -m tests.fuzz
+fuzz: setup ## Send a running app very many bad requests (FUZZ_REQUESTS, FUZZ_SEED)
+	@FUZZ_REQUESTS=$(FUZZ_REQUESTS) FUZZ_SEED=$(FUZZ_SEED) $(RUN) -m pytest -s tests/fuzz
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
