@@ -82,6 +82,7 @@ class Compiler:
         self.functions = functions
         self.work = 0
         self.pattern_size = 0
+        self.loops = False  # does it go through tables?
 
     def error(self, node: nodes.Node, message: str) -> PowerFxSyntaxError:
         return PowerFxSyntaxError(message, node.start, self.text)

@@ -9,7 +9,7 @@ _ATOMS = ["1", '"a"', "true", "Blank()", "job.X", "1/0", "[1,2,3]", "{a:1}", '"x
 _PATTERNS = [
     "(a+)+$", "(a|a)*b", "(a|aa)+$", "(.*)*x", "((a*)*)*b", "a{1000}{1000}", "(a?){500}a{500}", "(x+x+)+y",
     "([a-zA-Z]+)*$", "^(([a-z])+.)+[A-Z]([a-z])+$", "(?=a)b", r"(a)\1", "((((((((a+)+)+)+)+)+)+)+)+", "[a-z]{900}",
-    "(.{1,900}){1,900}", r"\p{L}{800}", "a" * 900, "(" * 400, "[" * 400, "|" * 800,
+    "(.{1,900}){1,900}", r"\p{L}{800}", "a" * 900, "(" * 400, "[" * 400, "|" * 800, "(a|b)*a(a|b){900}", "[ab]*a[ab]{200}c", r"\w{500}", r"[\w.]{1,64}@[\w.]{1,64}",
 ]  # fmt: skip
 
 
@@ -60,7 +60,15 @@ def _numbers(r: random.Random) -> str:
 
 
 def _patterns(r: random.Random) -> str:
-    text = r.choice(['"' + "a" * 4000 + '"', 'Concat(Sequence(8000),"aaaaaaaaaaa")', 'Concat(Sequence(900),"ab!")'])
+    text = r.choice(
+        [
+            '"' + "a" * 4000 + '"',
+            'Concat(Sequence(8000),"aaaaaaaaaaa")',
+            'Concat(Sequence(900),"ab!")',
+            'Concat(Sequence(20000),If(Mod(Value*Value,7)>3,"a","b"))',
+            '"é" & Concat(Sequence(9000),"ab")',
+        ]
+    )
     options = r.choice(["", ",MatchOptions.Contains", ",MatchOptions.Contains & MatchOptions.NumberedSubMatches",
                         ",MatchOptions.IgnoreCase", ",MatchOptions.FreeSpacing"])  # fmt: skip
     call = f'{r.choice(["IsMatch", "Match"])}({text},"{r.choice(_PATTERNS)}"{options})'

@@ -17,6 +17,7 @@ _Change = Callable[[dict[str, Any], Frame], dict[str, Any]]
 
 def _target(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[Expr, Scope]:
     compiler.arity(node, 2, None)
+    compiler.loops = True
     expr, alias = compiler.rows_and_scope(node.args[0], scope)
     if expr.type.kind not in ("Record", "Table", "Any"):
         raise compiler.error(node.args[0], f"a table or a record is expected, not {expr.type}")

@@ -26,6 +26,7 @@ def source(
 
     `json` lets in an array out of ParseJSON, `blank` the type of Blank().
     """
+    compiler.loops = True
     first = node.args[0]
     expr, alias = compiler.rows_and_scope(first, scope)
     kind = expr.type.kind

@@ -133,6 +133,7 @@ def _tabular(
     result: Type | None,
     implementation: Callable[..., Any],
 ) -> Expr:
+    compiler.loops = True
     numeric = _numeric_type(args, parameters)
     runs: list[Run] = []
     converts: list[tuple[str, Callable[[Any], Any]] | None] = []
