@@ -29,9 +29,9 @@ async def _revoke_if_unqualified(parts: Parts, worker: WorkerRecord, offer: Rout
 
         await job_commits.change(parts, offer.job_id, step, row)
         return
+    if row.record is not None and offer.offer_id in row.record.routing.accepted_offers.values():
+        return  # accepted: whoever did that, or the job's settle deadline, turns it into the assignment
     ended = row.record.routing.ended_offers.get(offer.offer_id) if row.record else None
-    if ended is None and row.record is not None and offer.offer_id in row.record.routing.accepted_offers.values():
-        return
     await worker_commits.drop_offers(
         parts, worker.id, frozenset({offer.offer_id}), expired=bool(ended and ended.outcome == "expired")
     )
