@@ -164,7 +164,9 @@ class History:
         now, job = self._world.now(), after.job
         for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
             if one.expires_at is not None and job.status == "queued":
-                self._selectors.setdefault((after.id, one.key, one.expires_at), now)
+                mark = (after.id, one.key, one.expires_at)
+                if mark not in self._selectors or before is None or before.job.status != "queued":
+                    self._selectors[mark] = now
         if before is not None:
             old = {one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)}
             for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
@@ -266,11 +268,17 @@ class History:
                 continue
             if not reference.order(other, now) < place or not reference.wants(other, policy, now):
                 continue
+            if self._reserved_for(other) >= policy.mode.max_concurrent_offers:
+                continue  # workers of its own are reserved for it
             if not self._world.in_backlog(other):
                 continue  # it has just come, and its own search will find the worker taken
             if reference.qualifies(other, before, policy, self.jobs, now):
                 ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
+
+    def _reserved_for(self, job: JobRecord) -> int:
+        held = {one.offer_id for worker in self.workers.values() for one in worker.worker.offers if one.job_id == job.id}
+        return len(held | set(job.routing.offers))
 
     def _check_attached(self, job: JobRecord, offer: Any) -> None:
         """None of those may still be waiting as it was."""
