@@ -1,7 +1,7 @@
 """The states of a job as docs/architecture.md shows them, written from the table of moves that the code obeys.
 
-    python -m scripts.state_diagram            prints them
-    python -m scripts.state_diagram --write    puts them into docs/architecture.md"""
+python -m scripts.state_diagram            prints them
+python -m scripts.state_diagram --write    puts them into docs/architecture.md"""
 
 from __future__ import annotations
 
