@@ -109,11 +109,9 @@ async def drive_worker(parts: Parts, worker_id: str) -> None:
 
 
 async def expire_offers(parts: Parts, job_id: str) -> None:
-    """Offers whose time is over end, their workers are deregistered, and the job goes on."""
+    """Offers whose time is over end and their workers are deregistered; RouterWorkerOfferExpired takes the job on."""
     now = parts.clock.now()
-    after = await job_commits.change(parts, job_id, lambda record: offers.expire(record, now))
-    if after is not None and after.record is not None and after.record.status is _S.QUEUED:
-        await distribution.distribute(parts, job_id, after)
+    await job_commits.change(parts, job_id, lambda record: offers.expire(record, now))
 
 
 async def expire_selectors(parts: Parts, job_id: str) -> None:
