@@ -250,8 +250,8 @@ async def _fill(router: LocalRouter) -> None:
         )
         await _all(_classification(administration))
         await _all(_workers(client))
-        await _all(_jobs(client))
         await _assign_one(client)
+        await _all(_jobs(client))
 
         async def settled() -> bool:
             moving = [job.id async for job in client.list_jobs(status="created")]
@@ -374,7 +374,7 @@ async def _assign_one(client: JobRouterClient) -> None:
                 return worker
         return None
 
-    worker = await eventually_async(offered, "somebody is offered the job")
+    worker = await eventually_async(offered, "somebody is offered the job", seconds=60)
     await client.accept_job_offer(worker.id, worker.offers[0].offer_id)
 
     async def free() -> bool:
