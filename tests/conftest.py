@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from local.options import DEVELOPMENT_KEY
 from tests.local_router import LocalRouter
+
+#: Beside the development key, so that both of two keys can be tried.
+SECONDARY_KEY = base64.b64encode(b"the secondary key of the tests' router").decode()
 
 StartRouter = Callable[..., LocalRouter]
 
@@ -14,7 +19,8 @@ StartRouter = Callable[..., LocalRouter]
 @pytest.fixture(scope="session")
 def local_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRouter]:
     """One router for all tests: take ids of your own, and expect others' resources in lists."""
-    router = LocalRouter(tmp_path_factory.mktemp("router"))
+    keys = f"{DEVELOPMENT_KEY},{SECONDARY_KEY}"
+    router = LocalRouter(tmp_path_factory.mktemp("router"), environment={"ROUTER_ACCESS_KEYS": keys})
     try:
         yield router
     finally:

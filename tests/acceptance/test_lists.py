@@ -77,6 +77,7 @@ def test_nothing_vanishes_or_comes_twice_while_others_come_and_go(five: tuple[De
     assert len(seen) == len(set(seen))
 
 
+@pytest.mark.ours
 def test_a_page_of_a_wrong_size_is_refused(desk: Desk) -> None:
     for size in ("0", "1001", "x"):
         answer = send(desk.client, "GET", "routing/queues", params={"maxpagesize": size})
@@ -147,3 +148,23 @@ def test_workers_by_filter(desk: Desk) -> None:
     assert listed(queue_id=queue, channel_id="chat") == {chat_worker}
     assert listed(queue_id=queue, channel_id="voice", state="active", has_capacity=True) == {free}
     assert listed(queue_id=queue, state="active", has_capacity=True) == {free, chat_worker}
+
+
+def test_what_an_action_did_is_listed_at_once(desk: Desk) -> None:
+    queue = desk.queue()
+    worker, job = desk.worker(queue), desk.job(queue)
+
+    def listed(status: str) -> bool:
+        return job in [one.id for one in desk.client.list_jobs(queue_id=queue, status=status)]
+
+    accepted = desk.accept(worker, job)
+    assert listed("assigned")
+    desk.client.complete_job(job, accepted.assignment_id)
+    assert listed("completed")
+    desk.client.close_job(job, accepted.assignment_id)
+    assert listed("closed")
+    assert not listed("active")
+    desk.client.delete_job(job)
+    assert not listed("all")
+    desk.client.delete_worker(worker)
+    assert worker not in [one.id for one in desk.client.list_workers()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -321,7 +322,8 @@ def test_a_worker_comes_back_as_it_was_sent(desk: Desk) -> None:
 
 def test_a_worker_of_few_words(desk: Desk) -> None:
     worker = send(desk.client, "PATCH", f"routing/workers/{desk.id('worker')}", json={"capacity": 1}).json()
-    assert worker["availableForOffers"] is False
+    assert "availableForOffers" not in worker
+    assert worker["state"] == "inactive"
     assert (worker["queues"], worker["channels"], worker["tags"]) == ([], [], {})
     assert "maxConcurrentOffers" not in worker
 
@@ -348,3 +350,37 @@ def test_merge_patch(desk: Desk) -> None:
     assert (changed.labels, changed.tags) == ({"b": 2, "c": 3}, {"x": "y"})
     assert desk.client.upsert_job(job, {"CHANNELREFERENCE": None, "status": "closed"}).channel_reference is None
     assert [note.message for note in desk.client.upsert_job(job, {"notes": []}).notes] == []
+
+
+def test_collections_are_always_there_and_nothing_is_null(desk: Desk) -> None:
+    policy, queue = desk.policy(), desk.id("queue")
+    for path, body, expected in (
+        (f"classificationPolicies/{desk.id('classification')}", {}, {"queueSelectorAttachments": [], "workerSelectorAttachments": []}),
+        (f"exceptionPolicies/{desk.id('exception')}", {}, {"exceptionRules": []}),
+        (f"queues/{queue}", {"distributionPolicyId": policy}, {"distributionPolicyId": policy, "labels": {"Id": queue}}),
+    ):  # fmt: skip
+        made = send(desk.client, "PATCH", f"routing/{path}", json=body).json()
+        assert {key: made[key] for key in made if key not in ("id", "etag")} == expected
+
+
+WIRE_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?\+00:00")
+
+
+def test_times_on_the_wire(desk: Desk) -> None:
+    queue = desk.queue()
+    worker = desk.worker(queue)
+    given = {
+        "0001-01-01T00:00:00Z": datetime(1, 1, 1, tzinfo=UTC),
+        "2020-01-01T02:00:00.1234567+02:00": datetime(2020, 1, 1, 0, 0, 0, 123456, UTC),
+        "2020-01-01T00:00:01.5Z": datetime(2020, 1, 1, 0, 0, 1, 500000, UTC),
+        "2021-12-31T23:59:59-00:30": datetime(2022, 1, 1, 0, 29, 59, tzinfo=UTC),
+    }
+    job = desk.job(queue, notes=[RouterJobNote({"message": "n", "addedAt": text}) for text in given])
+    desk.accept(worker, job)
+    raw = send(desk.client, "GET", f"routing/jobs/{job}").json()
+    notes = [note["addedAt"] for note in raw["notes"]]
+    assert notes[0] == "0001-01-01T00:00:00+00:00", "no fraction when it is zero"
+    [assignment] = raw["assignments"].values()
+    for text in (*notes, raw["enqueuedAt"], assignment["assignedAt"]):
+        assert WIRE_TIME.fullmatch(text), text
+    assert [note.added_at for note in desk.client.get_job(job).notes] == list(given.values())
