@@ -159,7 +159,7 @@ class AzureTable:
         async with _translated():
             return _version(await self._client.upsert_entity(_columns(entity), mode=UpdateMode.REPLACE))
 
-    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
+    async def delete(self, partition: str, row: str, version: str | None = None) -> None:
         condition: dict[str, Any] = {}
         if version:
             condition = {"etag": version, "match_condition": MatchConditions.IfNotModified}
@@ -167,10 +167,9 @@ class AzureTable:
             async with _translated():
                 await self._client.delete_entity(partition, row, **condition)
         except ResourceNotFoundError:
-            return False
+            return
         except ResourceModifiedError as error:
             raise RowChanged from error
-        return True
 
     async def transact(self, writes: Sequence[Write]) -> None:
         operations: list[Any] = []

@@ -68,8 +68,8 @@ class Table(Protocol):
         """Writes the row whatever was there; returns its version."""
         ...
 
-    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
-        """Deletes the row (if it has `version`); False if it was not there. Raises RowChanged."""
+    async def delete(self, partition: str, row: str, version: str | None = None) -> None:
+        """Deletes the row, if it is there. Raises RowChanged if it has another version than `version`."""
         ...
 
     async def transact(self, writes: Sequence[Write]) -> None:

@@ -58,13 +58,12 @@ class Rows:
         check(entity)
         return self._put(entity)
 
-    def delete(self, partition: str, row: str, version: str | None = None) -> bool:
+    def delete(self, partition: str, row: str, version: str | None = None) -> None:
         if (partition, row) not in self._rows:
-            return False
+            return
         if version:
             self._expect(partition, row, version)
         self._drop(partition, row)
-        return True
 
     def transact(self, writes: Sequence[Write]) -> None:
         places = [(write.entity.partition, write.entity.row) for write in writes]
@@ -159,8 +158,8 @@ class MemoryTable:
     async def upsert(self, entity: Entity) -> str:
         return self._rows.upsert(entity)
 
-    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
-        return self._rows.delete(partition, row, version)
+    async def delete(self, partition: str, row: str, version: str | None = None) -> None:
+        self._rows.delete(partition, row, version)
 
     async def transact(self, writes: Sequence[Write]) -> None:
         self._rows.transact(writes)

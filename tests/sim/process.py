@@ -166,8 +166,8 @@ class _Table:
     async def upsert(self, entity: Entity) -> str:
         return await self._write("upsert", entity, lambda: self._rows.upsert(entity))
 
-    async def delete(self, partition: str, row: str, version: str | None = None) -> bool:
-        return await self._write(
+    async def delete(self, partition: str, row: str, version: str | None = None) -> None:
+        await self._write(
             "delete", Entity(partition, row), lambda: self._rows.delete(partition, row, version)
         )
 
