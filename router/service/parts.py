@@ -84,4 +84,4 @@ class Parts:
         self.backlog = BacklogStore(table("backlog"))
         self.availability = AvailabilityStore(table("availability"))
         self.members = MemberStore(table("members"))
-        self.throughput = ThroughputStore(table("throughput"), self.clock)
+        self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from router.engine import waiting
 from router.errors import NotFound
@@ -37,7 +38,7 @@ async def position(parts: Parts, job_id: str) -> Position:
         raise job_api.not_queued(record)
     ahead = await parts.backlog.count(queue_id, before=place)
     length = await parts.backlog.count(queue_id)
-    rate = waiting.rate(*await _recent(parts, queue_id))
+    rate = await _rate(parts, queue_id, record.job.enqueued_at)
     return Position(job_id, ahead + 1, queue_id, max(length, ahead + 1), waiting.estimate(ahead + 1, rate))
 
 
@@ -45,18 +46,20 @@ async def statistics(parts: Parts, queue_id: str) -> Statistics:
     if await parts.resources.load("Queue", queue_id) is None:
         raise NotFound("Queue", queue_id)
     now = parts.clock.now()
-    length, longest = 0, None
+    length, first = 0, now
     last: dict[int, int] = {}
     async for one in parts.backlog.all(queue_id):
         length += 1
         last[one.priority] = length
-        wait = (now - one.enqueued_at).total_seconds() / 60
-        longest = wait if longest is None else max(longest, wait)
-    rate = waiting.rate(*await _recent(parts, queue_id))
+        first = min(first, one.enqueued_at)
+    if not length:
+        return Statistics(queue_id, 0, {}, None)
+    rate = await _rate(parts, queue_id, first)
+    longest = (now - first).total_seconds() / 60
     estimates = {priority: waiting.estimate(place, rate) for priority, place in last.items()}
     return Statistics(queue_id, length, estimates, longest)
 
 
-async def _recent(parts: Parts, queue_id: str) -> tuple[int, float]:
+async def _rate(parts: Parts, queue_id: str, waiting_since: datetime | None) -> float:
     recent = await parts.throughput.recent(queue_id)
-    return recent.assigned, recent.busy_seconds
+    return waiting.rate(recent.assigned, recent.busy, waiting_since, parts.clock.now())

@@ -160,7 +160,7 @@ async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]
         raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
     await _hold(parts, row, after.record, decided[0], offer_id)
     if decided[0] == assignment_id:
-        _measure(parts, after.record, now)
+        _measure(parts, after.record, held.offered_at if held else now, now)
     return job_id, decided[0]
 
 
@@ -213,12 +213,14 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
             parts.background.start(reconcile.drive_worker(parts, row.id), f"drive worker/{row.id}")
 
 
-def _measure(parts: Parts, job: JobRecord, now: datetime) -> None:
+def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:
     metrics.record_offer("accepted")
     enqueued = job.job.enqueued_at or now
     metrics.record_assignment((now - job.routing.created_at).total_seconds(), (now - enqueued).total_seconds())
-    if job.job.queue_id:
-        parts.throughput.assigned(job.job.queue_id, enqueued, now)
+    # A job that has been unassigned keeps its enqueuedAt: it has not waited all that time.
+    first_time = not job.routing.unassignment_count
+    if job.job.queue_id and first_time and parts.throughput.assigned(job.job.queue_id, enqueued, offered_at, now):
+        parts.background.start(parts.throughput.write(), "write throughput")
 
 
 async def _check_queues(parts: Parts, wanted: RouterWorkerInput, current: WorkerRecord | None) -> None:
