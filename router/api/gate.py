@@ -114,9 +114,9 @@ class Gate:
                 token_keys=self.token_keys,
                 secrets=self.secrets,
             )
-            if operation.resource == "Job":
+            if call.ids and operation.resource == "Job":
                 span.set(names.ATTRIBUTE_JOB, call.id)
-            elif operation.resource == "Worker":
+            elif call.ids and operation.resource == "Worker":
                 span.set(names.ATTRIBUTE_WORKER, call.id)
             return await HANDLERS[operation.name](call)
         except Exception as error:
