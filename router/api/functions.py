@@ -17,6 +17,10 @@ from router.telemetry.requests import count_request
 
 _log = logging.getLogger(__name__)
 
+_HEALTH = "health"
+_DOCUMENT = "openapi.json"
+_OTHERS = (_HEALTH, _DOCUMENT)
+
 
 class App(Protocol):
     """What the functions need of the composition root."""
@@ -31,8 +35,8 @@ def http_functions(app: App) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     for operation in OPERATIONS:
         _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
-    _register(blueprint, "Health", "health", ("GET",), _health(app))
-    _register(blueprint, "OpenApi", "openapi.json", ("GET",), _openapi(app))
+    _register(blueprint, "Health", _HEALTH, ("GET",), _health(app))
+    _register(blueprint, "OpenApi", _DOCUMENT, ("GET",), _openapi(app))
     # The host tries routes in the alphabetical order of function names: this one must come last. It takes every
     # method, also those that nobody has heard of.
     _register(blueprint, "ZUnknownRoute", "{*path}", None, _fallback(app))
@@ -120,6 +124,8 @@ def _fallback(app: App) -> Endpoint:
 def _unknown(method: str, path: str) -> RouterError:
     matching = [operation for operation in OPERATIONS if _matches(operation, path)]
     allowed = sorted({operation.method for operation in matching})
+    if path.strip("/").lower() in _OTHERS:
+        allowed = ["GET"]
     same = next((operation for operation in matching if operation.method == method), None)
     if same is not None:
         # The platform did not take it there: an id that it reads as a path, such as `..`, is told as what it is.

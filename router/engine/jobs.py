@@ -179,7 +179,8 @@ def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datet
     """Changed labels, queue, channel, selectors or policy of a job that is not suspended (contract section 5)."""
     job, status = record.job, before.status
     has_policy = bool(job.classification_policy_id)
-    to_classify = has_policy and bool(changed & {"labels", "classification_policy_id"})
+    # Its queue taken away, a job has only its policy to find another.
+    to_classify = has_policy and (not job.queue_id or bool(changed & {"labels", "classification_policy_id"}))
     if status in (_S.CREATED, _S.PENDING_CLASSIFICATION):
         # Not yet anywhere: whoever is at it finds the row changed and starts again with this.
         wanted = _S.PENDING_CLASSIFICATION if has_policy else _S.CREATED

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.eventually import eventually_async
 from tests.raw_wire import JSON, MERGE_PATCH, RawWire
 
 GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -321,3 +322,17 @@ async def test_a_field_that_is_refused_leaves_the_others_unwritten(wire: RawWire
     answer = await wire.patch(path, {"capacity": 7, "labels": {"a": 1}, "channels": [{"channelId": "v"}]})
     assert [detail["target"] for detail in answer.refused(400, "BadRequest")["details"]] == ["channels[0].capacityCostPerJob"]
     assert (await wire.get(path)).expect(200) == before
+
+
+async def test_a_job_whose_queue_is_taken_away_is_classified_again(wire: RawWire) -> None:
+    queue = await wire.queue()
+    policy = (await wire.make("ClassificationPolicy", {"fallbackQueueId": queue})).rpartition("/")[2]
+    job = await wire.make("Job", {"channelId": "v", "classificationPolicyId": policy})
+
+    async def queued() -> bool:
+        found = (await wire.get(job)).expect(200)
+        return (found["status"], found.get("queueId")) == ("queued", queue)
+
+    await eventually_async(queued, "the job is in the queue of its policy")
+    assert (await wire.patch(job, {"queueId": None})).expect(200)["status"] == "pendingClassification"
+    await eventually_async(queued, "and again")

@@ -34,6 +34,8 @@ async def test_unknown_routes_are_404_in_the_contracts_form(wire: RawWire, path:
     [
         *((f"/routing/{container}/id", {"DELETE", "GET", "PATCH"}) for container in CONTAINERS.values()),
         *((f"/routing/{container}", {"GET"}) for container in CONTAINERS.values()),
+        ("/health", {"GET"}),
+        ("/openapi.json", {"GET"}),
         ("/routing/queues/id/statistics", {"GET"}),
         ("/routing/jobs/id/position", {"GET"}),
         ("/routing/jobs/id/assignments/id:complete", {"POST"}),
