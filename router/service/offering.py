@@ -9,6 +9,7 @@ from datetime import timedelta
 from router.engine import matching, offers, workers
 from router.engine.change import JobChange, WorkerChange
 from router.engine.selectors import first_failing
+from router.errors import RouterError
 from router.models.jobs import JobOffer, JobRecord
 from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
@@ -68,15 +69,23 @@ async def make_offer(
         held = parts.in_hand.hold(job.id)
         held.__enter__()
     try:
-        row, _ = await asyncio.gather(
-            _attach(parts, job, view, offer, holder, policy), worker_commits.index(parts, before, holder)
+        attached, indexed = await asyncio.gather(
+            _attach(parts, job, view, offer, holder, policy),
+            worker_commits.index(parts, before, holder),
+            return_exceptions=True,
         )
-    except BaseException:
-        # Also when storage fails: the reservation must not wait for the settle deadline if it can be helped.
-        await _give_back(parts, worker_id, offer.offer_id)
-        raise
     finally:
         held.__exit__(None, None, None)
+    if isinstance(attached, BaseException):
+        if isinstance(attached, RouterError):
+            await _give_back(parts, worker_id, offer.offer_id)
+        # Else storage did not answer, and the job may have taken the offer, or take it yet: a reservation that is
+        # given back then would leave an offer, and soon an assignment, that its worker does not know. The worker's
+        # settle deadline looks again when the matter is certain.
+        raise attached
+    if isinstance(indexed, BaseException):
+        raise indexed
+    row = attached
     if row.record is None or offer.offer_id not in row.record.routing.offers:
         if row.record is None or offer.offer_id not in row.record.routing.accepted_offers.values():
             await _give_back(parts, worker_id, offer.offer_id)

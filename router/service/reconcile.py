@@ -186,10 +186,12 @@ def _overdue(parts: Parts):  # type: ignore[no-untyped-def]
 async def _check_offer(parts: Parts, job: JobRecord, offer_id: str) -> None:
     """An offer that its worker's row does not hold is none."""
     offer = job.routing.offers[offer_id]
-    if parts.clock.now() - offer.offered_at < ABANDONED_AFTER:
-        return
     row = await parts.workers.store.load(offer.worker_id)
     if row.record is not None and any(held.offer_id == offer_id for held in row.record.worker.offers):
+        return
+    abandoned = offer.offered_at + ABANDONED_AFTER
+    if parts.clock.now() < abandoned:
+        await parts.deadlines.arm(Deadline("settle-job", job.id, abandoned))
         return
     _log.warning("An offer has no reservation and is revoked", extra={"job": job.id, "offer": offer_id})
     await job_commits.change(parts, job.id, lambda record: offers.revoke(record, [offer_id]))
@@ -241,8 +243,11 @@ async def _check_reservation(parts: Parts, worker: WorkerRecord, offer_id: str) 
                 parts, worker.id, frozenset({offer_id}), expired=ended.outcome == "expired"
             )
             return
-    if parts.clock.now() - offer.offered_at >= ABANDONED_AFTER:
+    abandoned = offer.offered_at + ABANDONED_AFTER
+    if parts.clock.now() >= abandoned:
         await worker_commits.drop_offers(parts, worker.id, frozenset({offer_id}), expired=False)
+    else:
+        await parts.deadlines.arm(Deadline("settle-worker", worker.id, abandoned))
 
 
 async def _check_held(parts: Parts, worker: WorkerRecord, assignment_id: str, job_id: str) -> None:
