@@ -14,6 +14,7 @@ from router.models.jobs import (
     CancelJobOptions,
     JobRecord,
     JobStatus,
+    QueueAndMatchMode,
     TriggeredException,
 )
 from router.models.policies import (
@@ -96,7 +97,8 @@ def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now
     record = evolve(record, routing={"triggered": left})
     events: list[EventDraft] = []
     for action in actions:
-        if record.status not in (JobStatus.QUEUED, JobStatus.PENDING_CLASSIFICATION):
+        waits = record.status in (JobStatus.QUEUED, JobStatus.PENDING_CLASSIFICATION)
+        if not waits or not isinstance(record.job.matching_mode, QueueAndMatchMode):
             break
         change = _act(record, action, now)
         assert change.record is not None

@@ -160,9 +160,7 @@ class AzureTable:
             return _version(await self._client.upsert_entity(_columns(entity), mode=UpdateMode.REPLACE))
 
     async def delete(self, partition: str, row: str, version: str | None = None) -> None:
-        condition: dict[str, Any] = {}
-        if version:
-            condition = {"etag": version, "match_condition": MatchConditions.IfNotModified}
+        condition = _if_version(version)
         try:
             async with _translated():
                 await self._client.delete_entity(partition, row, **condition)
@@ -188,7 +186,7 @@ class AzureTable:
                     }
                     operations.append(("update", columns, condition))
                 case "delete":
-                    operations.append(("delete", columns))
+                    operations.append(("delete", columns, _if_version(write.entity.version)))
         try:
             async with _translated():
                 await self._client.submit_transaction(operations)
@@ -242,6 +240,10 @@ def _columns(entity: Entity) -> dict[str, Any]:
 def _entity(found: Any) -> Entity:
     columns: Mapping[str, Any] = {name: value for name, value in found.items() if name not in _KEYS}
     return Entity(found["PartitionKey"], found["RowKey"], columns, found.metadata["etag"])
+
+
+def _if_version(version: str | None) -> dict[str, Any]:
+    return {"etag": version, "match_condition": MatchConditions.IfNotModified} if version else {}
 
 
 def _version(answer: Mapping[str, Any]) -> str:

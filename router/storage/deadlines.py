@@ -6,9 +6,10 @@ Argument, Due, Attempt. A spurious row is harmless: whoever acts on it reads the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,6 +29,8 @@ class Deadline:
     due: datetime
     argument: str = ""
     attempt: int = 0
+    #: Of the row that was read. One that has been armed anew meanwhile is not removed by whoever has done the old one.
+    version: str = field(default="", compare=False)
 
     @property
     def partition(self) -> str:
@@ -55,7 +58,8 @@ class DeadlineStore:
         return [_deadline(entity) for entity in page.entities]
 
     async def remove(self, deadlines: Sequence[Deadline]) -> None:
-        """Removes what was done, in as few transactions as it takes. Missing rows are fine."""
+        """Removes what was done, in as few transactions as it takes. Missing rows are fine; rows that have been armed
+        anew stay."""
         by_shard: dict[str, dict[str, Deadline]] = {}
         for deadline in deadlines:
             by_shard.setdefault(deadline.partition, {})[deadline.row] = deadline
@@ -74,12 +78,19 @@ class DeadlineStore:
         if len(some) > 2:
             try:
                 await self._table.transact(
-                    [Write("delete", Entity(deadline.partition, deadline.row)) for deadline in some]
+                    [
+                        Write("delete", Entity(deadline.partition, deadline.row, version=deadline.version))
+                        for deadline in some
+                    ]
                 )
                 return
             except (RowChanged, RowExists):
                 pass  # another instance was faster with one of them
-        await asyncio.gather(*(self._table.delete(deadline.partition, deadline.row) for deadline in some))
+        await asyncio.gather(*(self._remove_one(deadline) for deadline in some))
+
+    async def _remove_one(self, deadline: Deadline) -> None:
+        with contextlib.suppress(RowChanged):
+            await self._table.delete(deadline.partition, deadline.row, deadline.version)
 
 
 def put_off_until(deadline: Deadline, now: datetime) -> datetime:
@@ -116,4 +127,5 @@ def _deadline(entity: Entity) -> Deadline:
         parse_time(columns["Due"]),
         str(columns.get("Argument") or ""),
         int(columns.get("Attempt") or 0),
+        entity.version,
     )

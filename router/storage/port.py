@@ -33,7 +33,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """One write of a transaction. `delete` of a missing row fails the transaction."""
+    """One write of a transaction. `delete` of a missing row, or of another version than the entity has (none: any),
+    fails the transaction."""
 
     kind: Literal["insert", "upsert", "replace", "delete"]
     entity: Entity

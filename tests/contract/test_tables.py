@@ -135,6 +135,7 @@ async def test_deletes(table: Table) -> None:
 async def test_a_transaction_writes_all(table: Table) -> None:
     version = await table.insert(row("replaced", Text="old"))
     await table.insert(row("deleted"))
+    old = await table.insert(row("deleted as it was"))
     await table.insert(row("there"))
     await table.transact(
         [
@@ -143,6 +144,7 @@ async def test_a_transaction_writes_all(table: Table) -> None:
             Write("upsert", row("upserted")),
             Write("replace", Entity("p", "replaced", {"Text": "new"}, version)),
             Write("delete", row("deleted")),
+            Write("delete", Entity("p", "deleted as it was", {}, old)),
         ]
     )
     assert await names(table) == ["inserted", "replaced", "there", "upserted"]
@@ -158,8 +160,9 @@ async def test_a_transaction_writes_all(table: Table) -> None:
         (Write("replace", Entity("p", "there", {}, 'W/"1"')), RowChanged),
         (Write("replace", Entity("p", "missing", {}, 'W/"1"')), RowChanged),
         (Write("delete", row("missing")), RowChanged),
+        (Write("delete", Entity("p", "there", {}, 'W/"1"')), RowChanged),
     ],
-    ids=["insert", "replace under another version", "replace of nothing", "delete of nothing"],
+    ids=["insert", "replace under another version", "replace of nothing", "delete of nothing", "delete of another"],
 )
 async def test_a_transaction_that_fails_writes_nothing(table: Table, write: Write, error: type[Exception]) -> None:
     await table.upsert(row("there"))

@@ -48,6 +48,7 @@ class History:
         self._offers: dict[str, Any] = {}
         #: When a job was first seen waiting with this selector.
         self._selectors: dict[tuple[str, str, datetime], datetime] = {}
+        self._waits_since: dict[str, datetime] = {}
         self.deleted: set[str] = set()
         #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
         self.closed_by_hand: set[str] = set()
@@ -179,6 +180,8 @@ class History:
                 self._timed(f"schedule of {after.id}", job.scheduled_at)
             if before.routing.close_at and job.status == "closed" and after.id not in self.closed_by_hand:
                 self._timed(f"close of {after.id}", before.routing.close_at)
+        if job.status == "queued" and (before is None or before.job.status != "queued"):
+            self._waits_since[after.id] = now
         for event in events:
             if event.type != "RouterJobExceptionTriggered":
                 continue
@@ -189,11 +192,9 @@ class History:
             self._fired.add(mark)
             threshold = self._world.wait_threshold(job.queue_id, rule_id)
             if threshold is not None and job.enqueued_at is not None:
-                entered = before is None or before.job.status != "queued" or before.job.queue_id != job.queue_id
+                # It may have come back with its old enqueuedAt, when the time had passed already.
                 due = job.enqueued_at + timedelta(seconds=threshold)
-                if entered and now >= due:
-                    continue  # it comes back with its old enqueuedAt: the time has passed already
-                self._timed(f"rule {rule_id} of {after.id}", due)
+                self._timed(f"rule {rule_id} of {after.id}", due, self._waits_since.get(after.id))
 
     def _timed(self, what: str, due: datetime, known: datetime | None = None) -> None:
         """It happens now: not before its time, and in calm weather within two seconds of it, or of the moment when
@@ -272,7 +273,8 @@ class History:
                 continue  # workers of its own are reserved for it
             if not self._world.in_backlog(other):
                 continue  # it has just come, and its own search will find the worker taken
-            if reference.qualifies(other, before, policy, self.jobs, now):
+            moments = (now, now - timedelta(seconds=2))  # a selector may expire two seconds late
+            if all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
                 ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
 

@@ -79,7 +79,7 @@ class Rows:
                 check(write.entity)
             if write.kind == "insert" and there:
                 raise RowExists
-            if write.kind == "replace":
+            if write.kind == "replace" or (write.kind == "delete" and write.entity.version):
                 self._expect(write.entity.partition, write.entity.row, write.entity.version)
             if write.kind == "delete" and not there:
                 raise RowChanged
