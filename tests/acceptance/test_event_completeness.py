@@ -27,7 +27,7 @@ from event_checker import JobHistory, WorkerHistory, complaints
 from local.options import DEVELOPMENT_KEY, ROOT
 from scripts.event_run import Event, EventRun, Subscriber, free_ports, running_router, type_of, wait_for
 
-JOBS = int(os.environ.get("EVENT_JOBS", "120"))
+JOBS = int(os.environ.get("EVENT_JOBS", "60"))
 AT_ONCE = 10
 WORKERS_PER_QUEUE = 5
 FAILING = 0.2
