@@ -163,7 +163,7 @@ def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: d
         classify = record.job.classification_policy_id and (
             not record.job.queue_id or before.status is _S.CLASSIFICATION_FAILED or "labels" in changed
         )
-        return _to_classification(record) if classify else enqueue(record, now)
+        return _to_classification(record) if classify else enqueue(_replaced(record, changed), now)
     record, events = revoke_all(record)
     if isinstance(mode, ScheduleAndSuspendMode):
         _check_schedule(mode, now)
@@ -192,18 +192,20 @@ def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datet
             return _to_classification(record)
         return enqueue(record, now) if not has_policy and job.queue_id else Change(record)
     if status is not _S.QUEUED:
-        return Change(record)
+        return Change(_replaced(record, changed))
     if to_classify:
         priority = before.priority if "priority" in changed else job.priority
         return _to_classification(evolve(record, job={"priority": priority}))
     if not changed & {"labels", "queue_id", "channel_id", "requested_worker_selectors", "classification_policy_id"}:
         return Change(record)
-    moved = "queue_id" in changed
-    if moved:
-        record = evolve(record, job={"enqueued_at": None})
-    record, events = revoke_all(record)
-    queued = enqueue(record, now, new_stay=moved)
+    record, events = revoke_all(_replaced(record, changed))
+    queued = enqueue(record, now, new_stay="queue_id" in changed)
     return Change(queued.record, (*events, *queued.events))
+
+
+def _replaced(record: JobRecord, changed: set[str]) -> JobRecord:
+    """The job without its place if it goes to another queue."""
+    return evolve(record, job={"enqueued_at": None}) if "queue_id" in changed else record
 
 
 def _to_classification(record: JobRecord) -> JobChange:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
 
@@ -27,7 +27,19 @@ class SelectorStatus(StrEnum):
     EXPIRED = "expired"
 
 
-class RouterQueueSelector(Model):
+class _Condition(Model):
+    """A condition on labels. Python holds True == 1; on the wire they are two values, so two conditions."""
+
+    if TYPE_CHECKING:
+        value: Any
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Condition) or isinstance(self.value, bool) is not isinstance(other.value, bool):
+            return False
+        return super().__eq__(other)
+
+
+class RouterQueueSelector(_Condition):
     """A condition on a queue's labels."""
 
     key: Name
@@ -35,7 +47,7 @@ class RouterQueueSelector(Model):
     value: LabelValue | None = None
 
 
-class PolicyWorkerSelector(Model):
+class PolicyWorkerSelector(_Condition):
     """A worker selector as a policy holds it: a duration that has not started, so it never expires."""
 
     key: Name
