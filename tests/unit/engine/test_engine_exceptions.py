@@ -1,0 +1,148 @@
+"""When exception rules fire, and what their actions do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from router.engine import exceptions
+from router.models.jobs import JobRecord, JobStatus
+from router.models.policies import ExceptionPolicy
+from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, selector
+
+
+def policy(*rules: tuple[str, dict[str, Any]], actions: list[dict[str, Any]] | None = None) -> ExceptionPolicy:
+    return ExceptionPolicy.model_validate(
+        {"exceptionRules": [{"id": id, "trigger": trigger, "actions": actions or []} for id, trigger in rules]}
+    )
+
+
+def length(threshold: int) -> dict[str, Any]:
+    return {"kind": "queueLength", "threshold": threshold}
+
+
+def wait(seconds: float) -> dict[str, Any]:
+    return {"kind": "waitTime", "thresholdSeconds": seconds}
+
+
+MIXED = policy(("l2", length(2)), ("w5", wait(5)), ("l10", length(10)), ("w9", wait(9)))
+
+
+class TestWhenTheyFire:
+    @pytest.mark.parametrize(("ahead", "fired"), [(0, []), (1, []), (2, ["l2"]), (9, ["l2"]), (10, ["l2", "l10"]), (99, ["l2", "l10"])])
+    def test_queue_length_counts_the_jobs_ahead(self, ahead: int, fired: list[str]) -> None:
+        """Threshold 10: the eleventh job."""
+        assert [rule.id for rule in exceptions.length_rules(MIXED, ahead)] == fired
+
+    def test_how_many_must_be_counted(self) -> None:
+        assert exceptions.length_threshold(MIXED) == 10
+        assert exceptions.length_threshold(policy(("w", wait(1)))) is None
+
+    def test_wait_time_counts_from_the_enqueueing(self) -> None:
+        assert exceptions.wait_deadlines(MIXED, NOW) == [("w5", later(5)), ("w9", later(9))]
+        assert exceptions.wait_deadlines(policy(("w", wait(0.5))), NOW) == [("w", later(0.5))]
+
+    def test_waits_that_are_over(self) -> None:
+        def due(record: JobRecord, seconds: float) -> list[str]:
+            return [rule.id for rule in exceptions.wait_rules_due(MIXED, record, later(seconds))]
+
+        assert [due(job(), seconds) for seconds in (4.9, 5, 9)] == [[], ["w5"], ["w5", "w9"]]
+        assert due(job(routing={"fired_rules": ["w5"]}), 9) == ["w9"]
+        for status in JobStatus:
+            if status is not JobStatus.QUEUED:
+                assert due(job(status), 9) == []
+
+    def test_once_a_stay(self) -> None:
+        change = exceptions.trigger(job(), "p", MIXED.exception_rules[:2], NOW)
+        assert events(change) == ["JobExceptionTriggered", "JobExceptionTriggered"]
+        assert [event.data["ruleKey"] for event in change.events] == ["l2", "w5"]
+        record = after(change)
+        assert [(one.rule_id, one.policy_id) for one in record.routing.triggered] == [("l2", "p"), ("w5", "p")]
+        again = exceptions.trigger(record, "p", MIXED.exception_rules[:3], NOW)
+        assert [event.data["exceptionRuleId"] for event in again.events] == ["l10"]
+        assert exceptions.trigger(record, "p", MIXED.exception_rules[:1], NOW).record is record
+        assert not exceptions.trigger(job(JobStatus.ASSIGNED), "p", MIXED.exception_rules, NOW).events
+
+
+def run(record: JobRecord, *actions: dict[str, Any], seconds: float = 100) -> Any:
+    """The actions of a rule that has fired."""
+    rules = policy(("r", length(1)), actions=list(actions)).exception_rules
+    fired = after(exceptions.trigger(record, "p", rules, NOW))
+    change = exceptions.run(fired, "r", rules[0].actions, later(seconds))
+    assert not after(change).routing.triggered
+    assert exceptions.run(after(change), "r", rules[0].actions, later(seconds)).record is change.record, "once"
+    return change
+
+
+class TestActions:
+    def test_cancel(self) -> None:
+        change = run(offered(offer()), {"kind": "cancel", "note": "too long", "dispositionCode": "Long"})
+        assert events(change) == ["WorkerOfferRevoked", "JobCancelled"]
+        record = after(change)
+        assert (record.status, record.job.disposition_code) == (JobStatus.CANCELLED, "Long")
+        assert [(note.message, note.added_at) for note in record.job.notes] == [("too long", later(100))]
+        assert after(run(job(), {"kind": "cancel"})).job.disposition_code == "Cancelled"
+
+    def test_reclassify_with_a_policy(self) -> None:
+        action = {"kind": "reclassify", "classificationPolicyId": "p2", "labelsToUpsert": {"a": 2, "c": 3}}
+        change = run(offered(offer(), labels={"a": 1, "b": 1}, classification_policy_id="p"), action)
+        assert events(change) == ["WorkerOfferRevoked"]
+        record = after(change)
+        assert (record.status, record.job.classification_policy_id) == (JobStatus.PENDING_CLASSIFICATION, "p2")
+        assert record.job.labels == {"a": 2, "b": 1, "c": 3}
+        assert record.job.enqueued_at == NOW
+
+    def test_reclassify_with_the_jobs_own(self) -> None:
+        record = after(run(job(classification_policy_id="p"), {"kind": "reclassify"}))
+        assert (record.status, record.job.classification_policy_id) == (JobStatus.PENDING_CLASSIFICATION, "p")
+
+    def test_reclassify_without_any(self) -> None:
+        change = run(job(), {"kind": "reclassify", "labelsToUpsert": {"a": 1}})
+        assert (after(change).status, after(change).job.labels, events(change)) == (JobStatus.QUEUED, {"a": 1}, [])
+
+    def test_by_hand(self) -> None:
+        action = {
+            "kind": "manualReclassify",
+            "priority": 7,
+            "workerSelectors": [{"key": "b", "labelOperator": "equal", "value": 2, "expiresAfterSeconds": 150}],
+        }
+        change = run(offered(offer(), requested_worker_selectors=[selector("a", "equal", 1)]), action)
+        assert events(change) == ["WorkerOfferRevoked", "JobQueued"]
+        record = after(change).job
+        assert (record.queue_id, record.priority, record.enqueued_at) == ("q", 7, NOW)
+        assert [(one.key, one.expires_at) for one in record.requested_worker_selectors] == [("a", None), ("b", later(150))]
+
+    def test_by_hand_to_another_queue(self) -> None:
+        change = run(job(), {"kind": "manualReclassify", "queueId": "other"})
+        record = after(change)
+        assert (record.job.queue_id, record.job.enqueued_at, record.job.priority) == ("other", later(100), 1)
+        assert record.routing.fired_rules == [], "another stay: its rules are new"
+        same = after(run(job(), {"kind": "manualReclassify", "queueId": "q"}))
+        assert (same.job.enqueued_at, same.routing.fired_rules) == (NOW, ["r"])
+
+    def test_in_order_each_sees_what_the_one_before_left(self) -> None:
+        actions = [
+            {"kind": "manualReclassify", "priority": 3},
+            {"kind": "reclassify", "classificationPolicyId": "p2"},
+            {"kind": "cancel", "dispositionCode": "Gone"},
+            {"kind": "manualReclassify", "priority": 9},
+        ]
+        change = run(job(), *actions)
+        assert events(change) == ["JobQueued", "JobCancelled"]
+        record = after(change).job
+        assert (record.status, record.priority, record.disposition_code) == (JobStatus.CANCELLED, 3, "Gone")
+
+    @pytest.mark.parametrize("status", [JobStatus.ASSIGNED, JobStatus.CANCELLED, JobStatus.WAITING_FOR_ACTIVATION])
+    def test_a_job_that_no_longer_waits_is_left_alone(self, status: JobStatus) -> None:
+        rules = policy(("r", length(1)), actions=[{"kind": "cancel"}, {"kind": "manualReclassify", "priority": 3}])
+        fired = after(exceptions.trigger(job(), "p", rules.exception_rules, NOW)).routing.triggered
+        change = exceptions.run(job(status, routing={"triggered": fired}), "r", rules.exception_rules[0].actions, NOW)
+        assert (after(change).status, events(change)) == (status, [])
+        assert after(change).job == job(status).job
+
+    def test_a_rule_that_is_gone_does_nothing(self) -> None:
+        rules = policy(("r", length(1))).exception_rules
+        fired = after(exceptions.trigger(job(), "p", rules, NOW))
+        change = exceptions.run(fired, "r", [], NOW)
+        assert (after(change).job, after(change).routing.triggered, events(change)) == (job().job, [], [])
