@@ -1,0 +1,154 @@
+"""The running app against its own OpenAPI document: generated requests get only what the document announces."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.config import SchemathesisConfig
+from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
+from schemathesis.generation.meta import CoveragePhaseData
+
+from local.options import ROOT
+from tests.fuzz.signing import AccessKeyAuth
+from tests.fuzz.world import World, build
+from tests.local_router import LocalRouter
+from tests.raw_wire import RawWire
+
+#: `make fuzz` asks for more, and for other seeds.
+LONG = "FUZZ_EXAMPLES" in os.environ
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "10"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+#: How many of the thousands of boundary cases a short run sends; most are of PATCH.
+SHARES = {"patch": 0.12}
+OTHER_SHARE = 0.5
+
+DOCUMENT = ROOT / "docs" / "openapi.json"
+LABELS = [
+    f"{method.upper()} {path}" for path, methods in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items() for method in methods
+]
+
+
+@dataclass
+class Fuzzed:
+    router: LocalRouter
+    world: World
+    session: requests.Session
+    #: Every second request is for something that is there.
+    turn: Iterator[int] = field(default_factory=itertools.count)
+    chance: random.Random = field(default_factory=lambda: random.Random(SEED))
+
+    def leaves_out(self, case: schemathesis.Case) -> bool:
+        if LONG or case.meta is None or not isinstance(case.meta.phase.data, CoveragePhaseData):
+            return False
+        return self.chance.random() >= SHARES.get(case.operation.method.lower(), OTHER_SHARE)
+
+    @property
+    def queue(self) -> str:
+        return self._id("Queue")
+
+    def _id(self, kind: str) -> str:
+        return self.world.paths[kind][0].rpartition("/")[2]
+
+    def direct(self, case: schemathesis.Case) -> None:
+        """Makes it a request for something that is there."""
+        known = self.known(case.path)
+        case.path_parameters.update({name: id for name, id in known.items() if name in case.path_parameters})
+        if isinstance(case.body, dict):
+            case.body = self.resolve(case.body)
+
+    def known(self, path: str) -> dict[str, str]:
+        """Ids of what is there, by the names of path parameters."""
+        kind = next((name for name, paths in self.world.paths.items() if paths[0].startswith(path.partition("/{")[0])), None)
+        if kind is None:
+            return {}
+        job = self.world.assigned_job.rpartition("/")[2]
+        if "assignments" in path:
+            return {"jobId": job, "assignmentId": self.world.assignment}
+        name = {"Job": "jobId", "Worker": "workerId", "Queue": "queueId"}.get(kind, "policyId")
+        return {name: self._id(kind)}
+
+    def resolve(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The body with references to what is there, so that it may be accepted."""
+        known = {"queueId": self.queue, "distributionPolicyId": self._id("DistributionPolicy"), "fallbackQueueId": self.queue}
+        found = {name: known[name] if name in known and isinstance(value, str) else value for name, value in body.items()}
+        for name in ("exceptionPolicyId", "classificationPolicyId"):
+            found.pop(name, None)
+        return {**found, "queues": [self.queue]} if isinstance(body.get("queues"), list) else found
+
+
+@pytest.fixture(scope="module")
+def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+    """A router of its own: what is made here would be in the way of other tests."""
+    router = LocalRouter(tmp_path_factory.mktemp("fuzzed"))
+
+    async def prepare() -> World:
+        async with RawWire(router.port, router.key) as wire:
+            return await build(wire)
+
+    try:
+        with requests.Session() as session:
+            session.auth = AccessKeyAuth(router.key)
+            yield Fuzzed(router, asyncio.run(prepare()), session)
+    finally:
+        router.end()
+    assert "Traceback" not in router.output()
+
+
+@pytest.fixture(scope="module")
+def announced() -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_path(
+        DOCUMENT,
+        config=SchemathesisConfig.from_dict(
+            {
+                "checks": {
+                    # The contract ignores unknown fields, matches names without regard to case, and asks for fields on
+                    # creation alone: what is wrong by the document may be accepted, and what fits it refused.
+                    "positive_data_acceptance": {"enabled": False},
+                    "negative_data_rejection": {"enabled": False},
+                    # Requests here are signed after they are made: see tests/integration/test_wire_auth.py instead.
+                    "ignored_auth": {"enabled": False},
+                    # A path such as jobs/x:cancel is also that of a job whose id ends so: it has the methods of both.
+                    "allow_header_conformance": {"enabled": False},
+                },
+            }
+        ),
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120 + EXAMPLES * 10)
+@pytest.mark.parametrize("label", LABELS)
+def test_only_what_the_document_announces(label: str, announced: schemathesis.BaseSchema, fuzzed: Fuzzed) -> None:
+    def send(case: schemathesis.Case) -> None:
+        if fuzzed.leaves_out(case):
+            return
+        if next(fuzzed.turn) % 2:
+            fuzzed.direct(case)
+        case.call_and_validate(base_url=fuzzed.router.endpoint, session=fuzzed.session, timeout=20)
+
+    method, path = label.split()
+    # What `announced.parametrize()` does, but when the test runs: thousands of cases would slow down every collection.
+    generated = create_test(
+        operation=announced[path][method],
+        test_func=send,
+        config=HypothesisTestConfig(
+            project=announced.config,
+            modes=[HypothesisTestMode.COVERAGE, HypothesisTestMode.FUZZING],
+            settings=settings(
+                max_examples=EXAMPLES, database=None, deadline=None, print_blob=False, suppress_health_check=list(HealthCheck)
+            ),
+            seed=SEED,
+        ),
+    )
+    generated()
