@@ -97,16 +97,22 @@ def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True) -> JobCh
     its exception rules anew; `enqueued_at` is kept if the job has one."""
     assert record.job.queue_id is not None
     enqueued_at = record.job.enqueued_at or now
+    # A job that comes back to its old place may bring selectors whose time is over by now.
+    requested, gone_requested = expire(start(record.job.requested_worker_selectors, enqueued_at), now)
+    attached, gone_attached = expire(start(record.job.attached_worker_selectors, enqueued_at), now)
     record = evolve(
         move(record, _S.QUEUED),
         job={
             "enqueued_at": enqueued_at,
-            "requested_worker_selectors": start(record.job.requested_worker_selectors, enqueued_at),
-            "attached_worker_selectors": start(record.job.attached_worker_selectors, enqueued_at),
+            "requested_worker_selectors": requested,
+            "attached_worker_selectors": attached,
         },
         routing={"stay": record.routing.stay + 1, "fired_rules": []} if new_stay else None,
     )
-    return Change(record, (announce.job_queued(record.job),))
+    events = [announce.job_queued(record.job)]
+    if gone_requested or gone_attached:
+        events.append(announce.selectors_expired(record.job, gone_requested, gone_attached))
+    return Change(record, tuple(events))
 
 
 def suspend(record: JobRecord, now: datetime) -> JobChange:

@@ -328,10 +328,12 @@ class TestQueueing:
         record = job(S.CREATED, requested_worker_selectors=[selector("a", "equal", 1, expires_after_seconds=30)])
         record = after(jobs.enqueue(record, later(5)))
         fired = record.model_copy(update={"routing": record.routing.model_copy(update={"fired_rules": ["r"]})})
-        again = after(jobs.enqueue(fired, later(50), new_stay=False))
+        again = after(jobs.enqueue(fired, later(34), new_stay=False))
         assert again.job == fired.job
         assert again.routing.fired_rules == ["r"]
-        assert after(jobs.enqueue(fired, later(50))).routing.fired_rules == [], "a new stay, new rules"
+        assert after(jobs.enqueue(fired, later(34))).routing.fired_rules == [], "a new stay, new rules"
+        too_late = jobs.enqueue(fired, later(35), new_stay=False)
+        assert told(too_late) == ("queued", ["JobQueued", "JobWorkerSelectorsExpired"]), "its clock ran on"
 
     def test_selectors_expire(self) -> None:
         timed = {"expires_after_seconds": 10.0, "expires_at": later(10)}
