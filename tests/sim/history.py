@@ -116,6 +116,11 @@ class History:
         # An exception's actions may queue a job again and again, and cancel it in the end.
         if not names.pop("JobQueued", 0) and _must_be_queued(before, after):
             self.fault(f"{what} without RouterJobQueued")
+        expired = names.pop("JobWorkerSelectorsExpired", 0)
+        if _has_expired(before, after) and not expired:
+            self.fault(f"{what}: selectors expire without a word")
+        if expired and not _expired(after):
+            self.fault(f"{what}: {expired} times RouterJobWorkerSelectorsExpired")
         classified = names.pop("JobClassified", 0)
         if bool(classified) != bool(before and before.job.status == "pendingClassification" and after.job.status == "queued"):
             # It may also have got its queue from a client, or be suspended again once it is classified.
@@ -327,8 +332,6 @@ def _job_news(before: JobRecord | None, after: JobRecord) -> Counter[str]:
     news["JobWaitingForActivation"] += status == "waitingForActivation" and old != "waitingForActivation"
     if before is not None:
         news["JobUnassigned"] += after.routing.unassignment_count - before.routing.unassignment_count
-    if before is not None and status == old and status in ("queued", "pendingClassification"):
-        news["JobWorkerSelectorsExpired"] += _expired(after) > _expired(before)
     return +news
 
 
@@ -349,6 +352,16 @@ def _must_be_queued(before: JobRecord | None, after: JobRecord) -> bool:
 def _expired(job: JobRecord) -> int:
     every = (*job.job.requested_worker_selectors, *job.job.attached_worker_selectors)
     return sum(one.status == "expired" for one in every)
+
+
+def _has_expired(before: JobRecord | None, after: JobRecord) -> bool:
+    """Whether a selector that was active is expired now."""
+    if before is None or before.job.status != after.job.status:
+        return False
+    was = [(one.key, one.value, one.expires_at) for one in reference.every_selector(before) if one.status == "active"]
+    return any(
+        one.status == "expired" and (one.key, one.value, one.expires_at) in was for one in reference.every_selector(after)
+    )
 
 
 def _worker_news(before: WorkerRecord | None, after: WorkerRecord) -> Counter[str]:

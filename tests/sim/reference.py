@@ -48,6 +48,10 @@ def on_channel(worker: WorkerRecord, channel_id: str, jobs: dict[str, JobRecord]
     return sum(1 for job_id in held if job_id in jobs and jobs[job_id].job.channel_id == channel_id)
 
 
+def every_selector(job: JobRecord) -> list[Any]:
+    return [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
+
+
 def selectors(job: JobRecord, now: datetime) -> list[Any]:
     every = [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
     return [

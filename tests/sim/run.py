@@ -52,8 +52,8 @@ def run(seed: int, trace: bool = False) -> Outcome:
         world.history.fault("the run is stuck")
     finally:
         failures = list(world.loop.faults)
-        world.end()
         logger.removeHandler(handler)
+        world.end()
         logger.propagate = propagate
     faults = [*world.history.faults, *(f"{one.get('message')}: {one.get('exception')!r}" for one in failures)]
     return Outcome(
