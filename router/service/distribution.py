@@ -23,18 +23,17 @@ from router.storage.availability import Candidate
 
 _log = logging.getLogger(__name__)
 
-#: How often a job lets a more urgent one pass before it leaves the rest to that one's own search.
-_MOST_OVERTAKEN: Final = 20
+#: How many jobs that come first one search serves with one worker.
+_MOST_SERVED: Final = 50
 
 
 async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
     """Offers the job to as many workers as its policy wants, if there are any that qualify. Only looks for workers for
-    this job (and for those that it finds standing before it). A new job is queued on the way: together with its first
-    offer if there is a worker at once, else first, so that workers find it, and then it looks again."""
-    overtaken = 0
+    this job (and gives them to those that it finds standing before it). A new job is queued on the way: together with
+    its first offer if there is a worker at once, else first, so that workers find it, and then it looks again."""
     while True:
         row = row if row is not None else await parts.jobs.store.load(job_id)
-        view = _as_queued(parts, row.record)
+        view = offering.as_queued(parts, row.record)
         if row.record is None or view is None:
             return
         if view.routing.retry_at and view.routing.retry_at > parts.clock.now():
@@ -49,29 +48,12 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
             if row.record is None or row.record.status is not JobStatus.CREATED:
                 return
             row = await _queue(parts, row)
-        except offering.Overtaken as first:
-            overtaken += 1
-            if overtaken > _MOST_OVERTAKEN:
-                return
-            await distribute(parts, first.job_id)
-            row = await _queue(parts, row) if new else None
         except RuleFailure as error:
             _log.error("Scoring failed: %s", error, extra={"job": job_id})
             if new:
                 await _queue(parts, row)
             await _try_later(parts, job_id)
             return
-
-
-def _as_queued(parts: Parts, record: JobRecord | None) -> JobRecord | None:
-    """The job as it waits, or as it will when it is queued now; None if it does neither."""
-    if record is None or record.status is JobStatus.QUEUED:
-        return record
-    if record.status is not JobStatus.CREATED:
-        return None
-    queued = jobs.enqueue(record, parts.clock.now()).record
-    assert queued is not None
-    return job_commits.placed(queued)
 
 
 async def _queue(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
@@ -95,18 +77,29 @@ async def _offer_in_order(
         if candidate.worker_id in tried or _knows(view, candidate.worker_id):
             continue
         tried.add(candidate.worker_id)
-        after = await offering.make_offer(
-            parts, row, policy, candidate.worker_id, view=view, seen_version=candidate.version
-        )
+        after = await _offer_to(parts, row, view, policy, candidate)
         if after is None:
             continue
-        row, queue_id = after, view.job.queue_id
-        if isinstance(policy.mode, RoundRobinMode) and queue_id:
-            await parts.availability.move_cursor(queue_id, candidate.worker_id)
+        row = after
         if row.record is None or not matching.wants_offers(row.record, policy.mode):
             break
         view = row.record
     return row
+
+
+async def _offer_to(
+    parts: Parts, row: Row[JobRecord], view: JobRecord, policy: DistributionPolicy, candidate: Candidate
+) -> Row[JobRecord] | None:
+    """The job's row if the worker got it; None if it could not take it. Jobs that come first get the worker first."""
+    for _ in range(_MOST_SERVED):
+        offered = await offering.make_offer(
+            parts, row, policy, candidate.worker_id, view=view, seen_version=candidate.version
+        )
+        if offered is None:
+            return None
+        if offered.job_id == row.id:
+            return offered.row
+    return None
 
 
 def _knows(record: JobRecord, worker_id: str) -> bool:

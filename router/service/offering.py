@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from router.engine import matching, offers, workers
+from router.engine import jobs, matching, offers, workers
 from router.engine.change import JobChange, WorkerChange
 from router.engine.selectors import first_failing
 from router.errors import RouterError
-from router.models.jobs import JobOffer, JobRecord
-from router.models.policies import DistributionPolicy
+from router.models.jobs import JobOffer, JobRecord, JobStatus
+from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
 from router.service import distribution_policy, job_commits, worker_commits
 from router.service.parts import Parts
@@ -26,11 +29,30 @@ _log = logging.getLogger(__name__)
 ATTACH_WITHIN = timedelta(seconds=3)
 
 
-class Overtaken(Exception):
-    """A job that comes first would take this worker."""
+#: How often a reservation is passed on to a job that comes first, before it is given back instead.
+_MOST_PASSES = 20
 
-    def __init__(self, job_id: str) -> None:
-        self.job_id = job_id
+
+@dataclass(frozen=True)
+class Offered:
+    """A job that was to get an offer, as it stands now: not always the one that was asked for."""
+
+    job_id: str
+    row: Row[JobRecord]
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """A worker's capacity reserved for a job: the offer, and the worker without and with it. `moves` are the changes
+    of its availability rows that are still to be made."""
+
+    job: Row[JobRecord]
+    view: JobRecord
+    policy: DistributionPolicy
+    offer: JobOffer
+    before: WorkerRecord
+    holder: WorkerRecord
+    moves: tuple[tuple[WorkerRecord | None, WorkerRecord | None], ...]
 
 
 async def make_offer(
@@ -42,79 +64,207 @@ async def make_offer(
     view: JobRecord | None = None,
     *,
     seen_version: int | None = None,
-) -> Row[JobRecord] | None:
-    """Offers the job to the worker if it qualifies. The job's row as it stands afterwards, or None if the worker did
-    not qualify. Raises Overtaken when an earlier, more urgent job is to have the worker. `view` is a job that is not
-    queued yet, as it will be: then the commit that attaches the offer queues it too. `seen_version` is the
-    worker's version in the index: what this process knows of a later one needs no reading."""
+) -> Offered | None:
+    """Offers the job to the worker if it qualifies; None if it does not. When an earlier, more urgent job waits that
+    the worker qualifies for, that one gets the offer. `view` is a job that is not queued yet, as it will be: then the
+    commit that attaches the offer queues it too. `seen_version` is the worker's version in the index: what this
+    process knows of a later one needs no reading."""
+    async with turn(parts, [(view or job.record).job.queue_id]):  # type: ignore[union-attr]
+        reserved = await reserve(parts, job, policy, worker_id, worker, view, seen_version)
+    return await issue(parts, reserved) if isinstance(reserved, Reserved) else reserved
+
+
+@asynccontextmanager
+async def turn(parts: Parts, queue_ids: Iterable[str | None]) -> AsyncIterator[None]:
+    """One reservation at a time in a queue: jobs and workers that come together do not get in each other's way.
+    Between processes, the look at who comes first keeps the order."""
+    async with AsyncExitStack() as stack:
+        for queue_id in sorted({str(queue_id) for queue_id in queue_ids}):
+            await stack.enter_async_context(parts.locks.hold(f"match/{queue_id}"))
+        yield
+
+
+async def reserve(
+    parts: Parts,
+    job: Row[JobRecord],
+    policy: DistributionPolicy,
+    worker_id: str,
+    worker: Row[WorkerRecord] | None = None,
+    view: JobRecord | None = None,
+    seen_version: int | None = None,
+) -> Reserved | Offered | None:
+    """The first half of `make_offer`, in the queue's turn. What it reserves must be issued."""
     view = view or job.record
     assert view is not None
-    queue_id, place = view.job.queue_id, view.routing.backlog_key
-    seen = parts.backlog.version(queue_id, place) if queue_id and place else None
-    # One reservation at a time in a queue: jobs that come together do not take workers from each other only to give
-    # them back. Between processes, the look at who comes first keeps the order.
-    async with parts.locks.hold(f"match/{queue_id}"):
-        reserved = await _reserve(parts, view, policy, worker_id, worker, seen_version)
-        if reserved is None:
-            return None
-        offer, before, holder = reserved
-        try:
-            ahead = await _first_ahead(parts, view, before)
-            if ahead is not None:
-                raise Overtaken(ahead)
-        except BaseException:
-            await worker_commits.index(parts, before, holder)
-            await _give_back(parts, worker_id, offer.offer_id)
-            raise
-        held = parts.in_hand.hold(job.id)
-        held.__enter__()
+    if parts.recent_jobs.get(job.id, job.version) != job.version:
+        # While we waited for our turn the job has changed: often it has got what it wanted.
+        job = await parts.jobs.store.load(job.id)
+        now_view = as_queued(parts, job.record)
+        if now_view is None or not matching.wants_offers(now_view, policy.mode):
+            return Offered(job.id, job)
+        view = now_view
+    mine = await _reserve(parts, job, view, policy, worker_id, worker, seen_version)
+    reserved = await _for_the_first(parts, mine) if mine is not None else None
+    if reserved is not None:
+        parts.in_hand.take(reserved.job.id)
+    return reserved
+
+
+async def issue(parts: Parts, reserved: Reserved) -> Offered:
+    """The second half: the job takes the offer, or the worker gets its capacity back."""
+    wants_more = True
     try:
-        attached, indexed = await asyncio.gather(
-            _attach(parts, job, view, offer, holder, policy),
-            worker_commits.index(parts, before, holder),
-            return_exceptions=True,
-        )
+        row = await _issue(parts, reserved)
+        wants_more = row.record is not None and bool(matching.wants_offers(row.record, reserved.policy.mode))
     finally:
-        held.__exit__(None, None, None)
-    if isinstance(attached, BaseException):
-        if isinstance(attached, RouterError):
-            await _give_back(parts, worker_id, offer.offer_id)
+        parts.in_hand.leave(reserved.job.id)
+        if parts.in_hand.was_passed_over(reserved.job.id) and wants_more:
+            _look_again(parts, reserved.job.id)
+    return Offered(reserved.job.id, row)
+
+
+def as_queued(parts: Parts, record: JobRecord | None) -> JobRecord | None:
+    """The job as it waits, or as it will when it is queued now; None if it does neither."""
+    if record is None or record.status is JobStatus.QUEUED:
+        return record
+    if record.status is not JobStatus.CREATED:
+        return None
+    queued = jobs.enqueue(record, parts.clock.now()).record
+    assert queued is not None
+    return job_commits.placed(queued)
+
+
+async def _for_the_first(parts: Parts, reserved: Reserved) -> Reserved | None:
+    """The reservation, passed on to the job that stands first of those that the worker qualifies for. None: it was
+    given back, for the worker has changed meanwhile."""
+    try:
+        for _ in range(_MOST_PASSES):
+            first = await _first_ahead(parts, reserved.view, reserved.before)
+            if first is None:
+                return reserved
+            passed = await _pass_on(parts, reserved, *first)
+            if passed is None:
+                break
+            reserved = passed
+    except BaseException:
+        await _undo(parts, reserved)
+        raise
+    await _undo(parts, reserved)
+    return None
+
+
+async def _pass_on(
+    parts: Parts, reserved: Reserved, job: Row[JobRecord], policy: DistributionPolicy
+) -> Reserved | None:
+    """One commit takes the reservation from one job and gives it to another."""
+    record, old = job.record, reserved.offer
+    assert record is not None
+    now = parts.clock.now()
+    offer_id = parts.ids.offer_id(old.worker_id)
+    made: list[tuple[JobOffer, WorkerRecord]] = []
+
+    def step(found: WorkerRecord) -> WorkerChange | None:
+        made.clear()
+        without = workers.drop_offers(found, frozenset({old.offer_id}), now, deregister=False).record
+        assert without is not None
+        if matching.disqualified(record, without, policy.mode, now) is not None:
+            return None
+        offer = _new_offer(record, without, policy, offer_id, now)
+        made.append((offer, without))
+        return _reserving(record, without, offer)
+
+    before, after = await worker_commits.change(parts, old.worker_id, step, index_later=True)
+    if after.version == before.version or not made or before.record is None or after.record is None:
+        return None
+    last, holder = reserved.moves[-1], reserved.holder
+    if before.record.routing.version == holder.routing.version:
+        moves = (*reserved.moves[:-1], (last[0], after.record))
+    else:  # somebody else has changed the worker meanwhile and put its own rows
+        moves = (*reserved.moves[:-1], (last[0], None), (before.record, after.record))
+    return Reserved(job, record, policy, made[0][0], made[0][1], after.record, moves)
+
+
+async def _issue(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
+    """Attaches the offer to its job, or gives the reservation back. The job's row as it stands then."""
+    offer, policy = reserved.offer, reserved.policy
+    queue_id, place = reserved.view.job.queue_id, reserved.view.routing.backlog_key
+    seen = parts.backlog.version(queue_id, place) if queue_id and place else None
+    row, indexed = await asyncio.gather(_attach(parts, reserved), _index(parts, reserved), return_exceptions=True)
+    if isinstance(row, BaseException):
+        if isinstance(row, RouterError):
+            await _give_back(parts, offer.worker_id, offer.offer_id)
         # Else storage did not answer, and the job may have taken the offer, or take it yet: a reservation that is
         # given back then would leave an offer, and soon an assignment, that its worker does not know. The worker's
         # settle deadline looks again when the matter is certain.
-        raise attached
+        raise row
     if isinstance(indexed, BaseException):
         raise indexed
-    row = attached
     if row.record is None or offer.offer_id not in row.record.routing.offers:
         if row.record is None or offer.offer_id not in row.record.routing.accepted_offers.values():
-            await _give_back(parts, worker_id, offer.offer_id)
+            await _give_back(parts, offer.worker_id, offer.offer_id)
         return row
     parts.attached.add([offer.offer_id])
     metrics.record_offer("issued")
     if row.record.job.enqueued_at:
         metrics.record_time_to_offer((offer.offered_at - row.record.job.enqueued_at).total_seconds())
+    if isinstance(policy.mode, RoundRobinMode) and queue_id:
+        await parts.availability.move_cursor(queue_id, offer.worker_id)
     if seen and queue_id and not matching.wants_offers(row.record, policy.mode):
         await parts.backlog.close(row.record, queue_id, seen)
     return row
 
 
+async def _index(parts: Parts, reserved: Reserved) -> None:
+    for old, new in reserved.moves:
+        await worker_commits.index(parts, old, new)
+
+
+async def _undo(parts: Parts, reserved: Reserved) -> None:
+    await _index(parts, reserved)
+    await _give_back(parts, reserved.offer.worker_id, reserved.offer.offer_id)
+
+
+def _look_again(parts: Parts, job_id: str) -> None:
+    from router.service import distribution
+
+    parts.background.start(distribution.distribute(parts, job_id), f"offer job/{job_id}")
+
+
+def _new_offer(
+    job: JobRecord, worker: WorkerRecord, policy: DistributionPolicy, offer_id: str, now: datetime
+) -> JobOffer:
+    channel = worker.worker.channel(job.job.channel_id)
+    assert channel is not None
+    return JobOffer(
+        offer_id=offer_id,
+        worker_id=worker.id,
+        capacity_cost=channel.capacity_cost_per_job,
+        offered_at=now,
+        expires_at=now + timedelta(seconds=policy.offer_expires_after_seconds),
+    )
+
+
+def _reserving(job: JobRecord, worker: WorkerRecord, offer: JobOffer) -> WorkerChange | None:
+    assert job.job.queue_id is not None
+    return workers.reserve(worker, offer, job.id, job.job.channel_id, job.job.queue_id)
+
+
 async def _reserve(
     parts: Parts,
-    job: JobRecord,
+    job: Row[JobRecord],
+    view: JobRecord,
     policy: DistributionPolicy,
     worker_id: str,
     worker: Row[WorkerRecord] | None,
     seen_version: int | None,
-) -> tuple[JobOffer, WorkerRecord, WorkerRecord] | None:
-    """The offer, and the worker before and with it."""
+) -> Reserved | None:
     now = parts.clock.now()
     known = parts.recent_workers.get(worker_id)
     if (
         known is not None
         and seen_version is not None
         and seen_version <= known.routing.version
-        and matching.disqualified(job, known, policy.mode, now)
+        and matching.disqualified(view, known, policy.mode, now)
     ):
         # Whoever frees the worker after that writes a newer index row and looks for jobs, this one among them.
         return None
@@ -123,40 +273,40 @@ async def _reserve(
 
     def step(record: WorkerRecord) -> WorkerChange | None:
         made.clear()
-        if matching.disqualified(job, record, policy.mode, now) is not None:
+        if matching.disqualified(view, record, policy.mode, now) is not None:
             return None
-        channel = record.worker.channel(job.job.channel_id)
-        assert channel is not None
-        assert job.job.queue_id is not None
-        offer = JobOffer(
-            offer_id=offer_id,
-            worker_id=worker_id,
-            capacity_cost=channel.capacity_cost_per_job,
-            offered_at=now,
-            expires_at=now + timedelta(seconds=policy.offer_expires_after_seconds),
-        )
-        made.append(offer)
-        return workers.reserve(record, offer, job.id, job.job.channel_id, job.job.queue_id)
+        made.append(_new_offer(view, record, policy, offer_id, now))
+        return _reserving(view, record, made[0])
 
     before, after = await worker_commits.change(parts, worker_id, step, worker, index_later=True)
     if after.version == before.version or not made or before.record is None or after.record is None:
         return None
-    return made[0], before.record, after.record
+    moves = ((before.record, after.record),)
+    return Reserved(job, view, policy, made[0], before.record, after.record, moves)
 
 
-async def _first_ahead(parts: Parts, job: JobRecord, worker: WorkerRecord) -> str | None:
+async def _first_ahead(
+    parts: Parts, job: JobRecord, worker: WorkerRecord
+) -> tuple[Row[JobRecord], DistributionPolicy] | None:
     """A waiting job that stands before this one, in any of the worker's queues, and for which the worker, without
-    the reservation just made, qualifies."""
+    the reservation just made, qualifies; and its queue's policy."""
     place = job.routing.backlog_key
     if place is None:
         return None
+    found: list[tuple[str, Row[JobRecord], DistributionPolicy]] = []
     for queue_id in worker.worker.queues:
         async for waiting in parts.backlog.open_jobs(queue_id, before=place):
-            if waiting.job_id == job.id or waiting.job_id in parts.in_hand:
+            if waiting.job_id == job.id or parts.in_hand.passes_over(waiting.job_id):
                 continue
-            if await qualifies(parts, waiting, worker) is not None:
-                return waiting.job_id
-    return None
+            row = await qualifies(parts, waiting, worker)
+            policy = await distribution_policy.of_queue(parts, queue_id)
+            if row is not None and policy is not None:
+                found.append((waiting.row, row, policy))
+                break
+    if not found:
+        return None
+    _, row, policy = min(found, key=lambda one: one[0])
+    return row, policy
 
 
 async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row[JobRecord] | None:
@@ -179,16 +329,10 @@ async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row
     return row if matching.disqualified(row.record, worker, policy.mode, now) is None else None
 
 
-async def _attach(
-    parts: Parts,
-    job: Row[JobRecord],
-    view: JobRecord,
-    offer: JobOffer,
-    worker: WorkerRecord,
-    policy: DistributionPolicy,
-) -> Row[JobRecord]:
+async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
     """The job's row decides: it takes the offer if it is still what the worker has reserved for. One that is queued
     by this gets the place with which it was looked whether somebody comes first."""
+    view, offer, policy = reserved.view, reserved.offer, reserved.policy
 
     def step(found: Row[JobRecord]) -> JobChange | None:
         now = parts.clock.now()
@@ -196,25 +340,12 @@ async def _attach(
             return None
         if (found.record.job.channel_id, found.record.job.queue_id) != (view.job.channel_id, view.job.queue_id):
             return None
-        if matching.disqualified(found.record, _without(worker, offer.offer_id), policy.mode, now) is not None:
+        if matching.disqualified(found.record, reserved.before, policy.mode, now) is not None:
             return None
         most, place = policy.mode.max_concurrent_offers, view.job.enqueued_at or now
-        return offers.queue_and_attach(found.record, offer, worker.worker, most, place, now)
+        return offers.queue_and_attach(found.record, offer, reserved.holder.worker, most, place, now)
 
-    return await job_commits.change_row(parts, job.id, step, job)
-
-
-def _without(worker: WorkerRecord, offer_id: str) -> WorkerRecord:
-    """The worker as it was before it held the offer."""
-    kept = [offer for offer in worker.worker.offers if offer.offer_id != offer_id]
-    gone = {offer.job_id for offer in worker.worker.offers if offer.offer_id == offer_id}
-    channels = {job: channel for job, channel in worker.routing.job_channels.items() if job not in gone}
-    return worker.model_copy(
-        update={
-            "worker": worker.worker.model_copy(update={"offers": kept}),
-            "routing": worker.routing.model_copy(update={"job_channels": channels}),
-        }
-    )
+    return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)
 
 
 async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:
@@ -222,3 +353,14 @@ async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:
         await worker_commits.drop_offers(parts, worker_id, frozenset({offer_id}), expired=False)
     except Exception:
         _log.exception("A reservation could not be given back; its settle deadline will", extra={"worker": worker_id})
+        return
+    parts.background.start(_find_other_work(parts, worker_id), f"work for worker/{worker_id}")
+
+
+async def _find_other_work(parts: Parts, worker_id: str) -> None:
+    """Whoever looked for this worker while it was reserved found it taken: somebody must look again. A little later,
+    so that searches which take the worker from each other come to an end."""
+    from router.service import work_search
+
+    await asyncio.sleep(0.05 + 0.1 * parts.ids.fraction())
+    await work_search.find_work(parts, worker_id)

@@ -7,9 +7,9 @@ from typing import Final
 
 from router.engine.capacity import open_channels
 from router.models.jobs import JobRecord
-from router.models.policies import DistributionPolicy, RoundRobinMode
+from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
-from router.service import distribution, distribution_policy, offering
+from router.service import distribution_policy, offering
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 
@@ -20,26 +20,32 @@ _MOST_TRIES: Final = 200
 async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None = None) -> None:
     """Offers the worker the first job that it qualifies for, and the next, while it can take more."""
     passed: set[str] = set()
+    row = row if row is not None else await parts.workers.store.load(worker_id)
     for _ in range(_MOST_TRIES):
-        row = row if row is not None else await parts.workers.store.load(worker_id)
-        record = row.record
-        if record is None or not open_channels(record):
+        if row.record is None or not open_channels(row.record):
             return
-        best = await _first_job(parts, record, passed)
-        if best is None:
-            return
-        policy, job = best
-        try:
-            after = await offering.make_offer(parts, job, policy, worker_id, row)
-        except offering.Overtaken as first:
-            await distribution.distribute(parts, first.job_id)
-            row = None
-            continue
-        row = None
-        if after is None or after.record is None or not _offered(after.record, worker_id):
+        # The job is chosen in the queues' turn: workers that become free together do not all run for the same one.
+        async with offering.turn(parts, row.record.worker.queues):
+            row = await _current(parts, row)
+            if row.record is None or not open_channels(row.record):
+                return
+            best = await _first_job(parts, row.record, passed)
+            if best is None:
+                return
+            policy, job = best
+            reserved = await offering.reserve(parts, job, policy, worker_id, row)
+        offered = await offering.issue(parts, reserved) if isinstance(reserved, offering.Reserved) else reserved
+        if offered is None or (offered.job_id == job.id and not _offered(offered.row, worker_id)):
             passed.add(job.id)
-        elif isinstance(policy.mode, RoundRobinMode) and after.record.job.queue_id:
-            await parts.availability.move_cursor(after.record.job.queue_id, worker_id)
+        row = await parts.workers.store.load(worker_id)
+
+
+async def _current(parts: Parts, row: Row[WorkerRecord]) -> Row[WorkerRecord]:
+    """The worker's row, read again if this process has written it while we waited for our turn."""
+    known = parts.recent_workers.get(row.id)
+    if known is None or row.record is None or known.etag == row.record.etag:
+        return row
+    return await parts.workers.store.load(row.id)
 
 
 async def _first_job(
@@ -62,7 +68,9 @@ async def _first_of(
         return None
     channels = set(open_channels(worker))
     async for waiting in parts.backlog.open_jobs(queue_id):
-        if waiting.channel_id not in channels or waiting.job_id in passed or waiting.job_id in parts.in_hand:
+        if waiting.channel_id not in channels or waiting.job_id in passed:
+            continue
+        if parts.in_hand.passes_over(waiting.job_id):
             continue
         job = await offering.qualifies(parts, waiting, worker)
         if job is not None:
@@ -70,5 +78,5 @@ async def _first_of(
     return None
 
 
-def _offered(job: JobRecord, worker_id: str) -> bool:
-    return any(offer.worker_id == worker_id for offer in job.routing.offers.values())
+def _offered(job: Row[JobRecord], worker_id: str) -> bool:
+    return job.record is not None and any(one.worker_id == worker_id for one in job.record.routing.offers.values())
