@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 
 import aiohttp
 import pytest
+from multidict import CIMultiDict
 
-from tests.raw_wire import CONTAINERS, RawWire
+from tests.raw_wire import CONTAINERS, GA, MERGE_PATCH, Answer, RawWire, sign
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 
@@ -142,6 +144,29 @@ async def test_a_function_is_not_called_by_the_platforms_own_doors(wire: RawWire
         for method in ("GET", "POST"):
             answer = await wire.send(method, path, {} if method == "POST" else None)
             assert answer.status in (401, 403, 404), f"{method} {path}: {answer.status}"
+
+
+@pytest.mark.parametrize(
+    ("header", "status"), [("If-Match", 412), ("Content-Type", 415), ("x-ms-client-request-id", 201), ("traceparent", 201)]
+)
+async def test_headers_whose_bytes_are_no_utf_8(wire: RawWire, header: str, status: int) -> None:
+    target = f"/routing/workers/{wire.id()}?api-version={GA}"
+    body = b'{"capacity": 1}'
+    headers = {"Content-Type": MERGE_PATCH, **sign(wire.key, "PATCH", target, wire.host, body), header: "\xaa\xc3\x28\xff"}
+
+    def send() -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", wire.port, timeout=20)  # sends headers as Latin-1
+        try:
+            connection.request("PATCH", target, body, headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.reason, CIMultiDict(answer.getheaders()), answer.read())
+        finally:
+            connection.close()
+
+    answer = await asyncio.to_thread(send)
+    assert answer.status == status, answer.content
+    if status >= 400:
+        assert "?" in answer.error["message"]
 
 
 async def test_requests_at_once_are_answered_each(wire: RawWire) -> None:

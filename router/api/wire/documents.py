@@ -5,12 +5,13 @@ engine reads back with `Model.model_validate`; an answer adds `id` and `etag` an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from router.models.jobs import JobRecord, RouterJobInput
 from router.models.operations import GA
@@ -79,4 +80,8 @@ def page_body(items: Sequence[dict[str, Any]], next_link: str | None) -> dict[st
 
 def json_bytes(body: Any) -> bytes:
     """An answer's body."""
-    return to_json(body)
+    try:
+        return to_json(body)
+    except PydanticSerializationError:
+        # A message may quote a header whose bytes are no UTF-8.
+        return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
