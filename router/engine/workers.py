@@ -172,11 +172,14 @@ def assign(
     )
 
 
-def release(record: WorkerRecord, assignment_id: str, now: datetime) -> WorkerChange:
-    """Frees an assignment's capacity; from now on the worker counts as waiting for work."""
+def release(record: WorkerRecord, assignment_id: str, now: datetime, offer_id: str = "") -> WorkerChange:
+    """Frees an assignment's capacity; from now on the worker counts as waiting for work. A worker that still holds the
+    offer `offer_id` that was accepted (its row had not followed yet) is freed of that."""
     worker = record.worker
     gone = {held.job_id for held in worker.assigned_jobs if held.assignment_id == assignment_id}
     if not gone:
+        if any(offer.offer_id == offer_id for offer in worker.offers):
+            return drop_offers(record, frozenset({offer_id}), now, deregister=False)
         return Change(record)
     kept = [held for held in worker.assigned_jobs if held.assignment_id != assignment_id]
     still_held = {held.job_id for held in kept} | {offer.job_id for offer in worker.offers}

@@ -208,10 +208,10 @@ async def _release_ended(parts: Parts, job: JobRecord, offer_id: str) -> None:
 async def _check_assignment(parts: Parts, job: JobRecord, assignment_id: str) -> None:
     """The worker's row holds the assignment while it is open, and not afterwards."""
     assignment = job.job.assignments[assignment_id]
-    if assignment.closed_at is not None:
-        await worker_commits.release(parts, assignment.worker_id, assignment_id)
-        return
     offer_id = job.routing.accepted_offers.get(assignment_id, "")
+    if assignment.closed_at is not None:
+        await worker_commits.release(parts, assignment.worker_id, assignment_id, offer_id)
+        return
     now = parts.clock.now()
 
     def step(record: WorkerRecord) -> WorkerChange | None:

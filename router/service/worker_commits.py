@@ -128,10 +128,11 @@ async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *
         await revocation.revoke_unqualified(parts, after.record)
 
 
-async def release(parts: Parts, worker_id: str, assignment_id: str) -> None:
-    """Frees what an ended assignment used. A worker that was deleted has nothing to free."""
+async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: str = "") -> None:
+    """Frees what an ended assignment used, or still reserved as the offer `offer_id`. A worker that was deleted has
+    nothing to free."""
     now = parts.clock.now()
-    await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now))
+    await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now, offer_id))
 
 
 async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:
