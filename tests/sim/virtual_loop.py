@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import heapq
+import sys
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -114,8 +115,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def bury(self) -> None:
         """Ends what is left of all tasks, without a word. To be called when every process is dead."""
-        before = events._get_running_loop()
+        before, hook = events._get_running_loop(), sys.unraisablehook
         events._set_running_loop(self)
+        sys.unraisablehook = lambda _: None  # handlers that wait once more on their way out
         try:
             for task in self._tasks:
                 if not task.done():
@@ -123,7 +125,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                     _close(task.get_coro())
                 elif not task.cancelled():
                     task.exception()
+            self._tasks.clear()
         finally:
+            sys.unraisablehook = hook
             events._set_running_loop(before)
         self._tasks.clear()
         self._ready.clear()
