@@ -269,5 +269,6 @@ def _releases(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[
     for assignment_id, assignment in before.job.assignments.items():
         now = after.job.assignments.get(assignment_id)
         if assignment.closed_at is None and (now is None or now.closed_at is not None):
-            work.append(worker_commits.release(parts, assignment.worker_id, assignment_id))
+            offer_id = before.routing.accepted_offers.get(assignment_id, "")
+            work.append(worker_commits.release(parts, assignment.worker_id, assignment_id, offer_id))
     return work
