@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -235,15 +236,20 @@ def test_exception_rules(desk: Desk) -> None:
     assert ids.isdisjoint(action.id for rule in renamed.exception_rules for action in rule.actions)
 
 
-@pytest.mark.parametrize("operator", OPERATORS)
-@pytest.mark.parametrize("value", ["text", 5, 2.5, True], ids=str)
-def test_selectors_of_a_job(desk: Desk, operator: str, value: Any) -> None:
-    sent = RouterWorkerSelector(key="k", label_operator=operator, value=value, expires_after_seconds=90, expedite=True)
-    job = desk.client.get_job(desk.job(desk.queue(), requested_worker_selectors=[sent]))
-    [found] = job.requested_worker_selectors
-    assert contains(found.as_dict(), sent.as_dict())
-    assert type(found.value) is type(value)
-    assert found.status == "active"
+def test_selectors_of_a_job(desk: Desk) -> None:
+    """Every operator with every type of value."""
+    pairs = itertools.product(OPERATORS, ["text", 5, 2.5, True])
+    sent = [
+        RouterWorkerSelector(
+            key=f"k{number}", label_operator=operator, value=value, expires_after_seconds=90, expedite=True
+        )
+        for number, (operator, value) in enumerate(pairs)
+    ]
+    job = desk.client.get_job(desk.job(desk.queue(), requested_worker_selectors=sent))
+    found = job.requested_worker_selectors
+    assert contains([one.as_dict() for one in found], [one.as_dict() for one in sent])
+    assert [type(one.value) for one in found] == [type(one.value) for one in sent]
+    assert {one.status for one in found} == {"active"}
 
 
 def test_a_job_comes_back_as_it_was_sent(desk: Desk) -> None:
