@@ -81,7 +81,7 @@ async def _run(options: argparse.Namespace) -> int:
             return _DONE if verdict.holds else _INCOMPLETE
 
         def planned() -> plan.Plan:
-            return plan.make(here, there, secrets, journal.done, now, overwrite=options.overwrite)
+            return plan.make(here, there, secrets, journal.done, now, left=journal.left, overwrite=options.overwrite)
 
         wanted = planned()
         if wanted.missing_secrets and not options.no_input and not options.dry_run and sys.stdin.isatty():

@@ -100,6 +100,12 @@ def order_of_service(document: Mapping[str, Any]) -> tuple[int, int, datetime, s
     return (0 if expedited else 1, -int(document.get("priority") or 1), entered, str(document["id"]))
 
 
+def lane(document: Mapping[str, Any]) -> str:
+    """Jobs of one lane are ranked by time alone; between lanes of a queue it does not matter who comes in first."""
+    expedited, priority, *_ = order_of_service(document)
+    return f"{document['queueId']} {expedited} {priority}"
+
+
 def entered_at(document: Mapping[str, Any]) -> tuple[datetime, str]:
     """When the job entered its queue: jobs are queued on the other side in this order."""
     return parse_time(document.get("enqueuedAt") or "9999-12-31T00:00:00Z"), str(document["id"])

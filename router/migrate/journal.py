@@ -1,6 +1,6 @@
-"""The state file: which jobs have been moved and which workers made available, a line each. A job that has meanwhile
-been served and deleted on the other side is not moved a second time, and a worker that has left is not called back.
-Everything else is seen by comparing the two sides."""
+"""The state file: which jobs have been written, which moved and which workers made available, a line each. A job that
+has meanwhile been served and deleted on the other side is not moved a second time, and a worker that has left is not
+called back. Everything else is seen by comparing the two sides."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ class Journal:
         self._file: IO[str] | None = None
         lines = self._read()
         self.done = frozenset(str(line["job"]) for line in lines if "job" in line)
+        #: Written, suspended, and not yet queued when the run ended.
+        self.left = frozenset(str(line["written"]) for line in lines if "written" in line) - self.done
         self.activated = frozenset(str(line["worker"]) for line in lines if "worker" in line)
 
     @staticmethod
@@ -28,7 +30,7 @@ class Journal:
         digest = hashlib.sha256(f"{source}\n{target}".encode()).hexdigest()[:12]
         return Path(f".migrate-{digest}.jsonl")
 
-    def add(self, what: Literal["job", "worker"], id: str) -> None:
+    def add(self, what: Literal["written", "job", "worker"], id: str) -> None:
         if self._file is None:
             new = not self._path.exists() or not self._path.stat().st_size
             self._file = self._path.open("a", encoding="utf-8")

@@ -72,11 +72,11 @@ class Move:
         if not await self._upsert(step, body, new=step.kind is JOB):
             return
         self.outcome.written[step.kind] += 1
-        if step.kind is JOB and step.lane is None:
-            self._journal.add("job", step.id)
+        if step.kind is JOB:
+            self._journal.add("job" if step.lane is None else "written", step.id)
 
     async def _queue_all(self, steps: list[Step]) -> None:
-        """One after the other in each queue, the queues beside each other: the order is that of the answers."""
+        """One after the other in each lane, the lanes beside each other: the order is that of the answers."""
         lanes: dict[str, list[Step]] = defaultdict(list)
         for step in steps:
             if f"{JOB.name} {step.id}" not in self.outcome.refused:

@@ -39,7 +39,7 @@ class Step:
     body: Document = field(repr=False)
     #: Where it differs on the other side.
     differs: tuple[str, ...] = ()
-    #: A job's queue, for those that are to be queued in order; None for others.
+    #: What a job is to be queued in order with: the jobs of its queue that only time ranks. None for other steps.
     lane: str | None = None
 
 
@@ -66,9 +66,11 @@ def make(
     done: frozenset[str],
     now: datetime,
     *,
+    left: frozenset[str] = frozenset(),
     overwrite: bool = False,
 ) -> Plan:
-    """The plan. `done` are the jobs that an earlier run has moved: they have their own life there by now."""
+    """The plan. `done` are the jobs that an earlier run has moved: they have their own life there by now. `left` are
+    those that it wrote and did not come to queueing."""
     plan = Plan()
     queues = frozenset({*source[QUEUE], *target[QUEUE]})
     for kind in ORDER:
@@ -90,6 +92,10 @@ def make(
                     plan.missing_secrets += missing
                 steps.append(_step(plan, kind, id, body, there, secrets, overwrite))
         plan.steps[kind] = steps
+    for id in sorted(left):
+        status = source[JOB].get(id, {}).get("status")
+        if status not in documents.WAITING and target[JOB].get(id, {}).get("status") == "waitingForActivation":
+            plan.note("was written by an earlier run and waits on the source no more: cancel it on the target", JOB, id)
     _note_workers(plan, source)
     _note_length_rules(plan, source)
     return plan
@@ -133,7 +139,7 @@ def _jobs(plan: Plan, source: Snapshot, target: Snapshot, done: frozenset[str], 
         for note in moved.notes:
             plan.note(note, JOB, id)
         queued = moved.body["matchingMode"]["kind"] == "queueAndMatch"
-        lane = str(document["queueId"]) if queued and not documents.needs_classification(document) else None
+        lane = documents.lane(document) if queued and not documents.needs_classification(document) else None
         steps.append(_job_step(plan, id, moved.body, target[JOB].get(id), done, lane))
     return steps
 
@@ -169,7 +175,7 @@ def _note_length_rules(plan: Plan, source: Snapshot) -> None:
     waiting: dict[str, int] = defaultdict(int)
     for step in plan.steps[JOB]:
         if step.lane is not None and step.action in (Action.CREATE, Action.QUEUE):
-            waiting[step.lane] += 1
+            waiting[str(step.body["queueId"])] += 1
     for id, queue in source[QUEUE].items():
         policy = source[EXCEPTION].get(str(queue.get("exceptionPolicyId")), {})
         triggers = [rule.get("trigger") or {} for rule in policy.get("exceptionRules") or []]

@@ -143,7 +143,8 @@ def test_jobs_wait_in_the_same_order(pair: Pair) -> None:
     async def places(router: LocalRouter) -> dict[str, int]:
         async with _client(router) as client:
             waiting = [job.id async for job in client.list_jobs(queue_id="queue-0", status="queued")]
-            found = await asyncio.gather(*(client.get_queue_position(id) for id in waiting))
+            some = waiting[:: len(waiting) // 30 + 1]
+            found = await asyncio.gather(*(client.get_queue_position(id) for id in some))
             return {place.job_id: place.position for place in found}
 
     assert asyncio.run(places(pair.source)) == asyncio.run(places(pair.target))

@@ -80,7 +80,7 @@ def test_jobs_that_do_not_wait_stay_and_waiting_ones_go_in_order() -> None:
     )
     found = made(source, side())
     lanes = [(step.id, step.lane) for step in found.steps[JOB]]
-    assert lanes == [("first", "q"), ("second", "q"), ("raw", None)]
+    assert lanes == [("first", "q 1 -1"), ("second", "q 1 -1"), ("raw", None)]
     assert [reason for reason in found.notes if "assigned" in reason or "classificationFailed" in reason]
 
 
@@ -100,6 +100,14 @@ def test_a_job_that_a_killed_run_left_suspended_is_queued_and_a_moved_one_never_
         "changed": Action.LEAVE,
         "served": Action.SAME,
     }
+
+
+def test_a_job_that_was_left_suspended_and_is_served_on_the_source_meanwhile_is_told() -> None:
+    target = side(jobs=[waiting(id, status="waitingForActivation", matchingMode={"kind": "suspend"}) for id in "abc"])
+    source = side(jobs=[waiting("a"), waiting("b", status="assigned")])
+    found = made(source, target, left=frozenset("abc"))
+    (told,) = [ids for reason, ids in found.notes.items() if "cancel it" in reason]
+    assert told == ["Job b", "Job c"]
 
 
 def test_a_queue_length_rule_that_will_fire_is_told() -> None:
@@ -176,9 +184,12 @@ def test_the_state_file_remembers_and_survives_a_cut_line(tmp_path: Path) -> Non
         file.write('{"job": "tw')
     second = Journal(path, "a", "b")
     assert (second.done, second.activated) == ({"one"}, {"w"})
+    for id in ("three", "four"):
+        second.add("written", id)
     second.add("job", "three")
     second.close()
-    assert Journal(path, "a", "b").done == {"one", "three"}
+    third = Journal(path, "a", "b")
+    assert (third.done, third.left) == ({"one", "three"}, {"four"})
     with pytest.raises(MigrationError, match="another move"):
         Journal(path, "a", "c")
 
