@@ -23,6 +23,8 @@ from router.storage.availability import Candidate
 
 _log = logging.getLogger(__name__)
 
+#: After this long a worker's change has moved its index rows, or never will.
+_MOVED_BY: Final = timedelta(seconds=10)
 #: How many jobs that come first one search serves with one worker.
 _MOST_SERVED: Final = 50
 
@@ -72,11 +74,15 @@ async def _offer_in_order(
     parts: Parts, row: Row[JobRecord], view: JobRecord, policy: DistributionPolicy
 ) -> Row[JobRecord]:
     """The job's row as it stands when it has all its offers, or nobody is left."""
-    tried: set[str] = set()
+    tried: dict[str, int] = {}
     async for candidate in _candidates(parts, view, policy):
-        if candidate.worker_id in tried or _knows(view, candidate.worker_id):
+        # A row that a late write has left behind says nothing about a newer one of the same worker.
+        if tried.get(candidate.worker_id, -1) >= candidate.version or _knows(view, candidate.worker_id):
             continue
-        tried.add(candidate.worker_id)
+        if view.job.queue_id and _left_behind(parts, candidate):
+            await parts.availability.remove(view.job.queue_id, [candidate.row])
+            continue
+        tried[candidate.worker_id] = candidate.version
         after = await _offer_to(parts, row, view, policy, candidate)
         if after is None:
             continue
@@ -100,6 +106,16 @@ async def _offer_to(
         if offered.job_id == row.id:
             return offered.row
     return None
+
+
+def _left_behind(parts: Parts, candidate: Candidate) -> bool:
+    """Whether the row belongs to a version that the worker has left long since: nobody moves it away any more."""
+    known = parts.recent_workers.get(candidate.worker_id)
+    return (
+        known is not None
+        and candidate.version < known.routing.version
+        and parts.clock.now() - known.modified > _MOVED_BY
+    )
 
 
 def _knows(record: JobRecord, worker_id: str) -> bool:
@@ -139,7 +155,8 @@ async def _by_score(parts: Parts, record: JobRecord, mode: BestWorkerMode, queue
         page=1000,
         with_labels=True,
     ):
-        found.setdefault(one.worker_id, one)
+        if one.worker_id not in found or found[one.worker_id].version < one.version:
+            found[one.worker_id] = one
     candidates = list(found.values())
     labels = [one.labels if one.labels is not None else await _labels(parts, one.worker_id) for one in candidates]
     options = mode.scoring_rule_options or ScoringRuleOptions()
