@@ -92,6 +92,8 @@ class EventGrid:
         found = read_event(_Event(wire))
         assert found is not None
         target = found.worker_id if of_worker else found.job_id
+        if target is None and of_worker:
+            target, handler = found.job_id, wake.on_ended_job_event
         if target is None:
             return
         process = self._world.some_process()
