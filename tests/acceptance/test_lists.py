@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from azure.communication.jobrouter.models import RouterChannel, ScheduleAndSuspendMode
@@ -13,11 +15,13 @@ from tests.acceptance.service import Service, send
 
 
 @pytest.fixture(scope="module")
-def five(service: Service, administration: object, client: object) -> tuple[Desk, str, list[str]]:
+def five(service: Service, administration: Any, client: Any) -> Iterator[tuple[Desk, str, list[str]]]:
     """A queue with five jobs."""
-    desk = Desk(administration, client)  # type: ignore[arg-type]
+    desk = Desk(administration, client)
     queue = desk.queue()
-    return desk, queue, [desk.job(queue) for _ in range(5)]
+    yield desk, queue, [desk.job(queue) for _ in range(5)]
+    if not service.ours:
+        desk.clear()
 
 
 def test_pages(five: tuple[Desk, str, list[str]]) -> None:
