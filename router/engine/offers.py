@@ -11,7 +11,9 @@ from router.engine.evolve import end_offers, evolve, move
 from router.errors import Conflict, NotFound
 from router.models.events import EventDraft
 from router.models.jobs import (
+    MAX_ENDED_OFFERS,
     Decline,
+    EndedOffer,
     JobOffer,
     JobRecord,
     JobStatus,
@@ -89,6 +91,17 @@ def expire(record: JobRecord, now: datetime) -> JobChange:
 def revoke(record: JobRecord, offer_ids: Iterable[str]) -> JobChange:
     record, events = end_offers(record, offer_ids, OfferOutcome.REVOKED)
     return Change(record, tuple(events))
+
+
+def revoke_or_refuse(record: JobRecord, offer_id: str, worker_id: str) -> JobChange:
+    """Revokes the offer; one that has not been attached yet never will be: its worker may free what it reserved."""
+    if offer_id in record.routing.offers:
+        return revoke(record, [offer_id])
+    if offer_id in record.routing.ended_offers or offer_id in record.routing.accepted_offers.values():
+        return Change(record)
+    ended = EndedOffer(worker_id=worker_id, outcome=OfferOutcome.REVOKED)
+    remembered = {**record.routing.ended_offers, offer_id: ended}
+    return Change(evolve(record, routing={"ended_offers": dict(list(remembered.items())[-MAX_ENDED_OFFERS:])}))
 
 
 def queue_and_attach(

@@ -80,9 +80,9 @@ class InHand:
         if not self._counts[job_id]:
             del self._counts[job_id]
 
-    def passes_over(self, job_id: str) -> bool:
-        """Whether a worker that looks for a job is to leave this one."""
-        if job_id not in self._counts:
+    def passes_over(self, job_id: str, wanted: int) -> bool:
+        """Whether a worker that looks for a job is to leave this one: all the offers that it wants are on their way."""
+        if not 0 < wanted <= self._counts.get(job_id, 0):
             return False
         self._passed_over.add(job_id)
         return True

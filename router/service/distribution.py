@@ -89,6 +89,8 @@ async def _offer_in_order(
         row = after
         if row.record is None or not matching.wants_offers(row.record, policy.mode):
             break
+        if row.record.job.queue_id != view.job.queue_id:
+            break  # it has moved: another policy, and whoever moved it looks there
         view = row.record
     return row
 

@@ -296,17 +296,23 @@ async def _first_ahead(
     found: list[tuple[str, Row[JobRecord], DistributionPolicy]] = []
     for queue_id in worker.worker.queues:
         async for waiting in parts.backlog.open_jobs(queue_id, before=place):
-            if waiting.job_id == job.id or parts.in_hand.passes_over(waiting.job_id):
+            policy = await distribution_policy.of_queue(parts, queue_id)
+            if policy is None or waiting.job_id == job.id or is_served(parts, waiting.job_id, policy):
                 continue
             row = await qualifies(parts, waiting, worker)
-            policy = await distribution_policy.of_queue(parts, queue_id)
-            if row is not None and policy is not None:
+            if row is not None and not is_served(parts, waiting.job_id, policy, row.record):
                 found.append((waiting.row, row, policy))
                 break
     if not found:
         return None
     _, row, policy = min(found, key=lambda one: one[0])
     return row, policy
+
+
+def is_served(parts: Parts, job_id: str, policy: DistributionPolicy, job: JobRecord | None = None) -> bool:
+    """Whether all the offers that the job takes are on their way from here; what it has already is in its row."""
+    wanted = matching.wants_offers(job, policy.mode) if job else policy.mode.max_concurrent_offers
+    return parts.in_hand.passes_over(job_id, wanted)
 
 
 async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row[JobRecord] | None:

@@ -20,21 +20,24 @@ async def revoke_unqualified(parts: Parts, worker: WorkerRecord) -> None:
 
 async def _revoke_if_unqualified(parts: Parts, worker: WorkerRecord, offer: RouterJobOffer) -> None:
     row = await parts.jobs.store.load(offer.job_id)
-    if row.record is not None and offer.offer_id in row.record.routing.offers:
+    if row.record is not None and not _is_over(row.record, offer.offer_id):
         if await _still_fits(parts, worker, offer, row.record):
             return
 
         def step(record: JobRecord) -> JobChange:
-            return offers.revoke(record, [offer.offer_id])
+            return offers.revoke_or_refuse(record, offer.offer_id, worker.id)
 
-        await job_commits.change(parts, offer.job_id, step, row)
-        return
+        row = await job_commits.change(parts, offer.job_id, step, row) or row
     if row.record is not None and offer.offer_id in row.record.routing.accepted_offers.values():
         return  # accepted: whoever did that, or the job's settle deadline, turns it into the assignment
     ended = row.record.routing.ended_offers.get(offer.offer_id) if row.record else None
     await worker_commits.drop_offers(
         parts, worker.id, frozenset({offer.offer_id}), expired=bool(ended and ended.outcome == "expired")
     )
+
+
+def _is_over(job: JobRecord, offer_id: str) -> bool:
+    return offer_id in job.routing.ended_offers or offer_id in job.routing.accepted_offers.values()
 
 
 async def _still_fits(parts: Parts, worker: WorkerRecord, offer: RouterJobOffer, job: JobRecord) -> bool:

@@ -70,10 +70,10 @@ async def _first_of(
     async for waiting in parts.backlog.open_jobs(queue_id):
         if waiting.channel_id not in channels or waiting.job_id in passed:
             continue
-        if parts.in_hand.passes_over(waiting.job_id):
+        if offering.is_served(parts, waiting.job_id, policy):
             continue
         job = await offering.qualifies(parts, waiting, worker)
-        if job is not None:
+        if job is not None and not offering.is_served(parts, waiting.job_id, policy, job.record):
             return waiting.row, policy, job
     return None
 
