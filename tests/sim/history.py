@@ -125,7 +125,10 @@ class History:
         if bool(classified) != bool(before and before.job.status == "pendingClassification" and after.job.status == "queued"):
             # It may also have got its queue from a client, or be suspended again once it is classified.
             suspended = after.job.status in ("waitingForActivation", "pendingSchedule")
-            if (classified and not suspended) or (not classified and after.job.classification_policy_id):
+            by_hand = before is not None and before.routing.triggered and not after.routing.triggered
+            if (classified and not suspended) or (
+                not classified and after.job.classification_policy_id and not by_hand
+            ):
                 self.fault(f"{what}: {classified} times RouterJobClassified")
         self._expect(what, names, _job_news(before, after))
 
