@@ -164,8 +164,7 @@ async def test_a_new_worker_in_full(wire: RawWire) -> None:
         "offers": [],
         "assignedJobs": [],
         "loadRatio": 0.0,
-        "availableForOffers": False,
-    }
+    }  # availableForOffers was not set
 
 
 async def test_a_new_job_in_full(wire: RawWire) -> None:
