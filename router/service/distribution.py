@@ -47,9 +47,11 @@ async def distribute(parts: Parts, job_id: str, row: Row[JobRecord] | None = Non
         try:
             if policy is not None:
                 row = await _offer_in_order(parts, row, view, policy)
-            if row.record is None or row.record.status is not JobStatus.CREATED:
+            if not new or row.record is None:
                 return
-            row = await _queue(parts, row)
+            # Who became free before the job stood in its backlog did not see it, and was not seen either: look again.
+            if row.record.status is JobStatus.CREATED:
+                row = await _queue(parts, row)
         except RuleFailure as error:
             _log.error("Scoring failed: %s", error, extra={"job": job_id})
             if new:
