@@ -53,7 +53,9 @@ def run(seed: int, trace: bool = False) -> Outcome:
     finally:
         failures = list(world.loop.faults)
         logger.removeHandler(handler)
+        logging.disable()  # what dead code says on its way out is nobody's concern
         world.end()
+        logging.disable(logging.NOTSET)
         logger.propagate = propagate
     faults = [*world.history.faults, *(f"{one.get('message')}: {one.get('exception')!r}" for one in failures)]
     return Outcome(
