@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from router.engine import endings, exceptions, matching
 from router.engine.matching import Reason
@@ -13,6 +14,9 @@ from router.models.jobs import ENDED, JobRecord, JobStatus, ScheduleAndSuspendMo
 from router.service import distribution_policy, job_api, job_commits
 from router.service.parts import Parts
 from router.storage.aggregates import Position
+
+#: Workers of other queues are passed over: so many reads a page at most, and then it is a short one.
+_LIST_CALLS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,16 @@ async def explain(parts: Parts, job_id: str, size: int, after: Position | None) 
         policy = await distribution_policy.of_queue(parts, record.job.queue_id)
     if policy is not None:
         now = parts.clock.now()
-        page = await parts.workers.store.page([], size, after)
-        after = page.next
-        judged = [
-            Judged(worker.id, matching.disqualified(record, worker, policy.mode, now))
-            for worker in page.records
-            if record.job.queue_id in worker.worker.queues and not worker.routing.deleting
-        ]
+        for _ in range(_LIST_CALLS):
+            page = await parts.workers.store.page([], size - len(judged), after)
+            after = page.next
+            judged += [
+                Judged(worker.id, matching.disqualified(record, worker, policy.mode, now))
+                for worker in page.records
+                if record.job.queue_id in worker.worker.queues and not worker.routing.deleting
+            ]
+            if after is None or len(judged) >= size:
+                break
     else:
         after = None
     return Explanation(

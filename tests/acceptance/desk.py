@@ -161,11 +161,18 @@ class Desk:
         self.client.close_job(accepted.job_id, accepted.assignment_id)
 
     def explain(self, job_id: str) -> dict[str, Any]:
-        """Only of this router: why the job is where it is."""
-        response = send(self.client, "GET", f"routing/jobs/{job_id}/explain")
-        response.raise_for_status()
-        body: dict[str, Any] = response.json()
-        return body
+        """Only of this router: why the job is where it is, with all the workers of its queue."""
+        path, params = f"routing/jobs/{job_id}/explain", {"maxpagesize": "1000"}
+        workers: list[Any] = []
+        while True:
+            response = send(self.client, "GET", path, params=params)
+            response.raise_for_status()
+            body: dict[str, Any] = response.json()
+            workers += body["workers"]
+            if "nextLink" not in body:
+                return {**body, "workers": workers}
+            path, _, query = body["nextLink"].lstrip("/").partition("?")
+            params = dict([query.split("=", 1)])
 
     def clear(self) -> None:
         """Removes what the test made from a resource that lives on."""
