@@ -40,7 +40,7 @@ class TestCreate:
         change = workers.create("w", wanted(available_for_offers=available), NOW, {})
         record = after(change)
         assert record.worker.state is (ACTIVE if available else INACTIVE)
-        assert record.worker.available_for_offers is bool(available)
+        assert record.worker.available_for_offers is available  # what was never said is not told
         assert events(change) == (["WorkerRegistered"] if available else [])
         assert record.routing.registered_at == (NOW if available else None)
         assert record.worker.load_ratio == 0

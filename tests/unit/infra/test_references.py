@@ -38,7 +38,7 @@ def test_the_deployment_fits_together() -> None:
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"', "wakes OnJob, which does not exist"),
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnDeadlines"', "OnDeadlines has no Event Grid trigger"),
         ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnJobEvent"', "nothing wakes OnExceptionEvent"),
-        ("infra/event-subscriptions.json", "RouterJobQueued", "RouterJobQueue", "is never published"),
+        ("infra/event-subscriptions.json", "RouterJobUnassigned", "RouterJobUnassign", "is never published"),
         ("infra/event-subscriptions.json", '"router-worker"', '"router-job"', "names repeat"),
         ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnTimer'", "function OnTimer does not exist"),
         ("infra/app/cosmos.bicep", "  'members'\n", "", "table members is in only one"),
