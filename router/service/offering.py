@@ -100,7 +100,8 @@ async def reserve(
         # While we waited for our turn the job has changed: often it has got what it wanted.
         job = await parts.jobs.store.load(job.id)
         now_view = as_queued(parts, job.record)
-        if now_view is None or not matching.wants_offers(now_view, policy.mode):
+        moved = now_view is not None and now_view.job.queue_id != view.job.queue_id  # to another policy
+        if now_view is None or moved or not matching.wants_offers(now_view, policy.mode):
             return Offered(job.id, job)
         view = now_view
     mine = await _reserve(parts, job, view, policy, worker_id, worker, seen_version)
@@ -324,7 +325,8 @@ async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row
     if not policy.mode.bypass_selectors and first_failing(waiting.selectors, worker.worker.matching_labels):
         return None
     row = await parts.jobs.store.load(waiting.job_id)
-    if row.record is None or row.record.routing.backlog_key != waiting.row:
+    place = (row.record.routing.backlog_queue, row.record.routing.backlog_key) if row.record else None
+    if row.record is None or place != (waiting.queue_id, waiting.row):
         await parts.backlog.remove(waiting.queue_id, waiting.row)
         return None
     now = parts.clock.now()
