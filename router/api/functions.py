@@ -12,6 +12,7 @@ from router.api.call import Reply, parse_ids
 from router.api.gate import SAFE_HEADERS, Gate, refusal
 from router.api.wire.documents import json_bytes
 from router.errors import Busy, NotFound, RouterError
+from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
 from router.telemetry.requests import count_request
 
@@ -71,17 +72,22 @@ def _health(app: App) -> Endpoint:
         ready, message = await app.health()
         body = json_bytes({"status": "ready" if ready else "unavailable", "message": message})
         return func.HttpResponse(
-            body, status_code=200 if ready else 503, headers=SAFE_HEADERS, mimetype="application/json"
+            body, status_code=200 if ready else 503, headers={**SAFE_HEADERS, **_named()}, mimetype="application/json"
         )
 
     return health
+
+
+def _named() -> dict[str, str]:
+    """The id that every answer has, where no gate gives it."""
+    return {"x-ms-request-id": Ids().guid()}
 
 
 def unavailable(error: Exception) -> func.HttpResponse:
     """The answer while the app cannot be put together: settings are wrong, or storage does not answer."""
     _log.error("The router is not ready: %s", error)
     refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
-    headers = {**SAFE_HEADERS, **refused.headers, "x-ms-error-code": refused.code}
+    headers = {**SAFE_HEADERS, **_named(), **refused.headers, "x-ms-error-code": refused.code}
     return func.HttpResponse(
         json_bytes(refused.to_wire()), status_code=refused.status, headers=headers, mimetype="application/json"
     )
