@@ -103,6 +103,7 @@ class History:
         if after is None:
             self.jobs.pop(id, None)
             self.deleted.add(id)
+            self._fired = {mark for mark in self._fired if mark[0] != id}
             self._expect(f"job {id} is gone", names, Counter({"JobDeleted": 1}))
             return
         self.jobs[id] = after
