@@ -11,6 +11,7 @@ from router.engine.evolve import end_offers, evolve, move
 from router.errors import Conflict, NotFound
 from router.models.events import EventDraft
 from router.models.jobs import (
+    MAX_DECLINES,
     MAX_ENDED_OFFERS,
     Decline,
     EndedOffer,
@@ -78,7 +79,8 @@ def decline(record: JobRecord, offer_id: str, worker_id: str, retry_at: datetime
         raise NotFound("Offer", offer_id)
     record, events = end_offers(record, [offer_id], OfferOutcome.DECLINED)
     declined = {**record.routing.declined, worker_id: Decline(declined_at=now, retry_at=retry_at)}
-    return Change(evolve(record, routing={"declined": declined}), tuple(events))
+    remembered = dict(list(declined.items())[-MAX_DECLINES:])
+    return Change(evolve(record, routing={"declined": remembered}), tuple(events))
 
 
 def expire(record: JobRecord, now: datetime) -> JobChange:

@@ -13,8 +13,10 @@ from router.models.types import Flag, Id, Int32, Labels, Model, Name, Text, Time
 MAX_NOTES: Final = 1000
 MAX_UNASSIGNMENTS: Final = 3
 JOB_LIFE_DAYS: Final = 90
-#: Ended offers and declines that a job remembers.
+#: Ended offers that a job remembers.
 MAX_ENDED_OFFERS: Final = 50
+#: Workers that declined, as a job remembers them: so many that its row stays far from its limit.
+MAX_DECLINES: Final = 1000
 
 
 class JobStatus(StrEnum):
