@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 
+import hypothesis
 import pytest
 
 from local.options import DEVELOPMENT_KEY
@@ -12,6 +13,10 @@ from tests.local_router import LocalRouter
 
 #: Beside the development key, so that both of two keys can be tried.
 SECONDARY_KEY = base64.b64encode(b"the secondary key of the tests' router").decode()
+
+# The same examples in every run; `--hypothesis-profile=default` looks for new ones.
+hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("repeatable")
 
 StartRouter = Callable[..., LocalRouter]
 

@@ -50,10 +50,11 @@ def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, 
 def accept(
     record: JobRecord, offer_id: str, worker: RouterWorker, assignment_id: str, now: datetime
 ) -> tuple[JobChange, str]:
-    """The change and the assignment's id: the same again when this offer has been accepted before. The job's other
+    """The change and the assignment's id: the same again while the assignment that this offer became is open. The job's other
     offers are revoked. Raises Conflict (409)."""
     for held_id, accepted in record.routing.accepted_offers.items():
-        if accepted == offer_id and held_id in record.job.assignments:
+        held = record.job.assignments.get(held_id)
+        if accepted == offer_id and held is not None and held.closed_at is None:
             return Change(record), held_id
     offer = record.routing.offers.get(offer_id)
     if offer is None or record.status is not JobStatus.QUEUED:
