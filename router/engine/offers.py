@@ -50,8 +50,8 @@ def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, 
 def accept(
     record: JobRecord, offer_id: str, worker: RouterWorker, assignment_id: str, now: datetime
 ) -> tuple[JobChange, str]:
-    """The change and the assignment's id: the same again while the assignment that this offer became is open. The job's other
-    offers are revoked. Raises Conflict (409)."""
+    """The change and the assignment's id: the same again while the assignment that this offer became is open. The job's
+    other offers are revoked. Raises Conflict (409)."""
     for held_id, accepted in record.routing.accepted_offers.items():
         held = record.job.assignments.get(held_id)
         if accepted == offer_id and held is not None and held.closed_at is None:

@@ -349,10 +349,21 @@ class Workload:
         if kind == "accept":
             job_id, assignment_id = answer
             said = Acknowledged(kind, job_id, args[0], assignment_id, which)
+            self._check_visible(said)
         elif kind == "worker":
             said = Acknowledged(kind, worker_id=args[0])
         else:
             said = Acknowledged(kind, args[0], assignment_id=which)
         self.acknowledged.append(said)
 
-
+    def _check_visible(self, said: Acknowledged) -> None:
+        """An accepted job is in its worker's row when the answer comes, unless it has left it already."""
+        jobs, workers = self._world.truth()
+        job, worker = jobs.get(said.job_id), workers.get(said.worker_id)
+        one = job.job.assignments.get(said.assignment_id) if job else None
+        if one is None or one.closed_at is not None or worker is None:
+            return
+        held = [held.assignment_id for held in worker.worker.assigned_jobs]
+        made_again = self._world.history.lives(worker.id)[0].modified > one.assigned_at
+        if said.assignment_id not in held and not made_again:
+            self._world.history.fault(f"worker {worker.id} accepted job {said.job_id} and does not have it")
