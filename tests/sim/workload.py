@@ -204,6 +204,8 @@ class Workload:
             await self.create_job(f"job{len(self.jobs)}")
         elif dice < 0.5 and offers:
             worker_id, offer_id = chance.choice(offers)
+            if chance.random() < 0.2:
+                await self._until_it_expires(workers[worker_id], offer_id)
             await self._call(worker_api.accept, worker_id, offer_id, told=("accept", offer_id))
         elif dice < 0.55 and offers:
             await self._rush(offers)
@@ -217,6 +219,13 @@ class Workload:
             await self._worker_action(chance.choice(self.workers))
         else:
             await self._look()
+
+    async def _until_it_expires(self, worker: WorkerRecord, offer_id: str) -> None:
+        """Waits until just before an offer expires, or just after, if that is soon."""
+        offer = next(one for one in worker.worker.offers if one.offer_id == offer_id)
+        wait = (offer.expires_at - self._world.now()).total_seconds() + self._chance.uniform(-0.03, 0.02)
+        if 0 < wait < 9:
+            await asyncio.sleep(wait)
 
     async def create_job(self, job_id: str) -> None:
         self.jobs.append(job_id)
