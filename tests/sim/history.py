@@ -299,7 +299,11 @@ class History:
             return
         for other_id, version in reservation.ahead.items():
             other = self.jobs.get(other_id)
-            if other is not None and self._version(other) == version:
+            if other is None or self._version(other) != version:
+                continue
+            # The place that the job got with its offer may be an earlier one than that of its reservation's moment.
+            now = self._world.now()
+            if reference.order(other, now) < reference.order(job, now):
                 self.fault(f"job {job.id} got {offer.worker_id} before job {other_id}, which comes first")
 
     @staticmethod
