@@ -84,7 +84,7 @@ async def change_row(
 def _remember(parts: Parts, row: Row[JobRecord]) -> None:
     if len(parts.recent_jobs) >= _REMEMBERED:
         parts.recent_jobs.clear()
-    parts.recent_jobs[row.id] = row.version
+    parts.recent_jobs[row.id] = row.commit
 
 
 def placed(record: JobRecord) -> JobRecord:

@@ -69,7 +69,11 @@ async def make_offer(
     the worker qualifies for, that one gets the offer. `view` is a job that is not queued yet, as it will be: then the
     commit that attaches the offer queues it too. `seen_version` is the worker's version in the index: what this
     process knows of a later one needs no reading."""
-    async with turn(parts, [(view or job.record).job.queue_id]):  # type: ignore[union-attr]
+    looked_at = view or job.record
+    assert looked_at is not None
+    if _known_not_to_fit(parts, looked_at, policy, worker_id, seen_version):
+        return None  # not worth a turn
+    async with turn(parts, [looked_at.job.queue_id]):
         reserved = await reserve(parts, job, policy, worker_id, worker, view, seen_version)
     return await issue(parts, reserved) if isinstance(reserved, Reserved) else reserved
 
@@ -96,7 +100,7 @@ async def reserve(
     """The first half of `make_offer`, in the queue's turn. What it reserves must be issued."""
     view = view or job.record
     assert view is not None
-    if parts.recent_jobs.get(job.id, job.version) != job.version:
+    if parts.recent_jobs.get(job.id, job.commit) != job.commit:
         # While we waited for our turn the job has changed: often it has got what it wanted.
         job = await parts.jobs.store.load(job.id)
         now_view = as_queued(parts, job.record)
@@ -260,14 +264,7 @@ async def _reserve(
     seen_version: int | None,
 ) -> Reserved | None:
     now = parts.clock.now()
-    known = parts.recent_workers.get(worker_id)
-    if (
-        known is not None
-        and seen_version is not None
-        and seen_version <= known.routing.version
-        and matching.disqualified(view, known, policy.mode, now)
-    ):
-        # Whoever frees the worker after that writes a newer index row and looks for jobs, this one among them.
+    if _known_not_to_fit(parts, view, policy, worker_id, seen_version):
         return None
     offer_id = parts.ids.offer_id(worker_id)
     made: list[JobOffer] = []
@@ -284,6 +281,20 @@ async def _reserve(
         return None
     moves = ((before.record, after.record),)
     return Reserved(job, view, policy, made[0], before.record, after.record, moves)
+
+
+def _known_not_to_fit(
+    parts: Parts, job: JobRecord, policy: DistributionPolicy, worker_id: str, seen_version: int | None
+) -> bool:
+    """Whether this process has written the worker, as of the index row that was seen or later, and knows that it does
+    not qualify. Whoever frees the worker after that writes a newer row and looks for jobs, this one among them."""
+    known = parts.recent_workers.get(worker_id)
+    return (
+        known is not None
+        and seen_version is not None
+        and seen_version <= known.routing.version
+        and matching.disqualified(job, known, policy.mode, parts.clock.now()) is not None
+    )
 
 
 async def _first_ahead(

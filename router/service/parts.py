@@ -60,7 +60,7 @@ class Parts:
     attached: Remembered = field(default_factory=Remembered)
     #: Workers as this process last wrote them.
     recent_workers: dict[str, WorkerRecord] = field(default_factory=dict)
-    #: Versions of jobs' rows as this process last wrote them.
+    #: The last commit of each job's row that this process made.
     recent_jobs: dict[str, str] = field(default_factory=dict)
     #: Versions of rows after which this process has done all that hangs on them.
     followed: Remembered = field(default_factory=Remembered)
