@@ -83,6 +83,8 @@ class Commits(Generic[R]):
                     after = await self.store.save(after, self._ids.guid())
                 except RowChanged:
                     metrics.record_conflict(self.store.kind)  # type: ignore[arg-type]
+                    if attempt + 1 < _TRIES:
+                        metrics.record_retry(self.store.kind)  # type: ignore[arg-type]
                     row = None
                     await asyncio.sleep(self._ids.fraction() * min(0.005 * 2**attempt, 0.25))
                     continue

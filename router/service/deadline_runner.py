@@ -92,6 +92,8 @@ class DeadlineRunner:
                     await handler(self._parts, deadline)
             self._done.append(deadline)
         except Exception:
+            if deadline.kind.startswith("settle-"):
+                metrics.record_reconciliation(deadline.kind.removeprefix("settle-"), "failed")  # type: ignore[arg-type]
             _log.exception(
                 "A deadline failed and is tried again",
                 extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
