@@ -6,9 +6,11 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from azure.communication.jobrouter.models import CloseJobOptions
+from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import local_service
@@ -124,7 +126,18 @@ def test_one_of_two_workers_is_killed(start_router: Callable[..., LocalRouter]) 
         for number in range(6):
             if number == 2:
                 os.kill(int((router.data_dir / "app.1.pid").read_text()), signal.SIGKILL)
-            job = desk.job(queue, tags={"run": uuid.uuid4().hex})
-            desk.until_job(job, lambda one: one.status == "queued", "is queued", 40)
-        statistics = eventually(lambda: client.get_queue_statistics(queue))
-        assert statistics.length == 6
+            job = _again_if_cut(lambda: desk.job(queue, tags={"run": uuid.uuid4().hex}))
+            _again_if_cut(lambda job=job: desk.until_job(job, lambda one: one.status == "queued", "is queued", 40))
+        statistics = eventually(lambda: _again_if_cut(lambda: client.get_queue_statistics(queue)))
+        # A request that was cut off may have made its job before it was sent again.
+        assert statistics.length >= 6
+
+
+def _again_if_cut(call: Callable[[], Any]) -> Any:
+    """A connection to the process that was killed is reset; the client comes again, as applications do."""
+    for _ in range(3):
+        try:
+            return call()
+        except (ServiceResponseError, ServiceRequestError):
+            continue
+    return call()
