@@ -283,7 +283,7 @@ async def test_a_hundred_megabytes_are_cut_off(client: RuleHttpClient, endpoint:
     error = await failure(client, endpoint.uri())
     assert error.code == "RuleAnswerTooLong"
     assert "more than 1048576 bytes" in error.reason
-    assert time.monotonic() - started < QUICK.attempt
+    assert time.monotonic() - started < QUICK.total
     assert sent < 50
     assert len(endpoint.requests) == 1
 
