@@ -93,7 +93,3 @@ class Busy(RouterError):
 
     def __init__(self, message: str = "The resource is busy. Try again.", *, retry_after: int = 1) -> None:
         super().__init__("ServiceUnavailable", message, 503, headers={"Retry-After": str(retry_after)})
-
-
-class Stale(Exception):
-    """A conditional write lost: the row has changed since it was read. Never leaves the router."""
