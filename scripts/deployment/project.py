@@ -18,6 +18,9 @@ _SUBSTITUTION: Final = re.compile(r"\$\{(\w+)(=[^}]*)?\}")
 _SH_VARIABLE: Final = re.compile(r"\$\{?([A-Z][A-Z0-9_]+)")
 _PWSH_VARIABLE: Final = re.compile(r"\$env:([A-Z][A-Z0-9_]+)")
 _SET: Final = re.compile(r"azd env set ['\"]?([A-Z][A-Z0-9_]+)")
+_TEMPLATE: Final = re.compile(r"[\w-]+\.bicep\b")
+_HOOK_RUN: Final = re.compile(r"azd hooks run ([a-z]+)")
+_VERSIONS: Final = re.compile(r"(>=|>|<=|<|=|~|\^)? ?\d+\.\d+(\.\d+)?")
 _PASSED: Final = re.compile(r"^ {4,}(\w+)=[\"$]", re.MULTILINE)
 #: What azd itself puts into an environment.
 _AZD_VARIABLES: Final = {"AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_SUBSCRIPTION_ID", "AZURE_PRINCIPAL_ID"}
@@ -29,20 +32,28 @@ def problems(root: Path) -> Iterator[str]:
     try:
         config = yaml.safe_load((root / "azure.yaml").read_text())
     except (OSError, yaml.YAMLError) as error:
-        yield f"azure.yaml: {error}"
+        yield f"azure.yaml: {' '.join(str(error).split())}"
+        return
+    if not isinstance(config, dict):
+        yield "azure.yaml: is no mapping"
         return
     main = BicepFile(root / "infra/main.bicep")
-    known = set(_substituted(root)) | main.outputs | _AZD_VARIABLES | _SHELL_VARIABLES
     yield from (f"azure.yaml: {problem}" for problem in _azure_yaml(root, config))
     yield from _parameters(root, main)
-    yield from _hooks(root, known)
+    # Not what main.parameters.json reads: that has defaults there, and none in a hook.
+    yield from _hooks(root, main.outputs | _AZD_VARIABLES | _SHELL_VARIABLES, set(config.get("hooks") or {}))
     yield from _host(root)
 
 
 def _azure_yaml(root: Path, config: dict[str, Any]) -> Iterator[str]:
     """What the published schema says, for the parts that the project uses."""
     yield from (f"{key} is no key of the schema" for key in sorted(set(config) - tables.AZURE_YAML_KEYS))
-    name = config.get("name", "")
+    for place, keys in tables.AZURE_YAML_OBJECT_KEYS.items():
+        yield from (f"{place}.{key} is no key of the schema" for key in sorted(set(config.get(place, {})) - keys))
+    version = str(config.get("requiredVersions", {}).get("azd", "1.0"))
+    if not _VERSIONS.fullmatch(version):
+        yield f"requiredVersions.azd {version!r} is no range of versions"
+    name = str(config.get("name", ""))
     if len(name) < 2 or not _NAME.match(name):
         yield f"name {name!r} is not lowercase letters, digits and hyphens"
     infra = config.get("infra", {})
@@ -54,7 +65,9 @@ def _azure_yaml(root: Path, config: dict[str, Any]) -> Iterator[str]:
     services = config.get("services") or {}
     if not services:
         yield "no services"
-    tagged = "".join(path.read_text() for path in (root / "infra").rglob("*.bicep"))
+    tagged = "\n".join(path.read_text() for path in (root / "infra").rglob("*.bicep"))
+    if "'azd-env-name':" not in tagged:
+        yield "no resource group is tagged azd-env-name, by which azd finds it"
     for service, options in services.items():
         yield from (f"services.{service}: {problem}" for problem in _service(root, options))
         if f"'azd-service-name': '{service}'" not in tagged:
@@ -63,6 +76,9 @@ def _azure_yaml(root: Path, config: dict[str, Any]) -> Iterator[str]:
         if hook not in tables.AZURE_YAML_HOOKS:
             yield f"hooks.{hook} is no hook of the schema"
         yield from (f"hooks.{hook}{problem}" for problem in _hook(root, options))
+    hooks = {path.stem for path in (root / "scripts/hooks").iterdir() if path.suffix in {".sh", ".ps1"}}
+    for hook in sorted(hooks - set(config.get("hooks") or {})):
+        yield f"nothing runs scripts/hooks/{hook}"
 
 
 def _service(root: Path, options: dict[str, Any]) -> Iterator[str]:
@@ -94,8 +110,8 @@ def _hook(root: Path, options: dict[str, Any], place: str = "") -> Iterator[str]
         yield f"{place}.run {options.get('run')} does not exist"
 
 
-def _substituted(root: Path) -> dict[str, str]:
-    """The variables that main.parameters.json takes from the azd environment."""
+def substituted(root: Path) -> dict[str, str]:
+    """The variables that main.parameters.json takes from the azd environment, with their defaults."""
     return dict(_SUBSTITUTION.findall((root / "infra/main.parameters.json").read_text()))
 
 
@@ -110,13 +126,33 @@ def _parameters(root: Path, main: BicepFile) -> Iterator[str]:
             yield f"{where}: {name} is missing"
         if parameter.secure and value and not _SUBSTITUTION.fullmatch(value):
             yield f"{where}: {name} is a secret and must come from the azd environment"
+    page = (root / "docs/deployment.md").read_text()
+    for variable, default in substituted(root).items():
+        if not default and variable not in _AZD_VARIABLES:
+            yield f"{where}: azd does not set {variable}, and it has no default"
+        elif variable not in _AZD_VARIABLES | assigned(root) and f"`{variable}`" not in page:
+            yield f"{where}: docs/deployment.md does not tell of {variable}"
 
 
-def _hooks(root: Path, known: set[str]) -> Iterator[str]:
+def assigned(root: Path) -> set[str]:
+    """The variables that the hooks set in the azd environment."""
+    return {name for path in (root / "scripts/hooks").iterdir() if path.suffix in {".sh", ".ps1"}
+            for name in _SET.findall(path.read_text())}  # fmt: skip
+
+
+def _hooks(root: Path, known: set[str], declared: set[str]) -> Iterator[str]:
     """Both shells of a hook set and read the same variables, which exist, and pass parameters that exist."""
     folder = root / "scripts/hooks"
     scripts = {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.suffix in {".sh", ".ps1"}}
-    assigned = {name for source in scripts.values() for name in _SET.findall(source)}
+    kept = assigned(root)
+    for name, source in scripts.items():
+        for file in sorted(set(_TEMPLATE.findall(source))):
+            if not (root / "infra" / file).is_file():
+                yield f"scripts/hooks/{name}: infra/{file} does not exist"
+    for page in [*sorted(folder.iterdir()), *sorted((root / "docs").glob("*.md"))]:
+        if page.is_file():
+            for hook in sorted(set(_HOOK_RUN.findall(page.read_text())) - declared):
+                yield f"{page.relative_to(root)}: azure.yaml has no hook {hook}"
     template = set(BicepFile(root / "infra/event-subscriptions.bicep").parameters)
     for name in sorted({Path(name).stem for name in scripts}):
         posix, windows = scripts.get(f"{name}.sh"), scripts.get(f"{name}.ps1")
@@ -126,13 +162,15 @@ def _hooks(root: Path, known: set[str]) -> Iterator[str]:
         if set(_SET.findall(posix)) != set(_SET.findall(windows)):
             yield f"scripts/hooks/{name}: .sh and .ps1 set different variables"
         read = set(_SH_VARIABLE.findall(posix)) | set(_PWSH_VARIABLE.findall(windows))
-        for variable in sorted(read - known - assigned):
+        for variable in sorted(read - known - kept):
             yield f"scripts/hooks/{name}: nothing sets {variable}"
         for parameter in sorted(set(_PASSED.findall(posix)) ^ set(_PASSED.findall(windows))):
             yield f"scripts/hooks/{name}: only one of .sh and .ps1 passes {parameter}"
         for parameter in sorted(set(_PASSED.findall(posix)) - template):
             yield f"scripts/hooks/{name}: event-subscriptions.bicep has no parameter {parameter}"
-    for variable in sorted(assigned - known - set(_PWSH_VARIABLE.findall("".join(scripts.values())))):
+    for variable in sorted(
+        kept - known - set(substituted(root)) - set(_PWSH_VARIABLE.findall("".join(scripts.values())))
+    ):
         yield f"scripts/hooks: nothing reads {variable}"
 
 

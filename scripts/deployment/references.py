@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from scripts.deployment.app import App
 from scripts.deployment.bicep import BicepFile, every_property, text, walk
-from scripts.deployment.tables import HARMLESS_SECRETS, IDENTITY_SETTINGS, PLATFORM_SETTINGS, RETIRED_SETTINGS
+from scripts.deployment.project import assigned, substituted
+from scripts.deployment.tables import (
+    ALERT_OPERATORS,
+    ASSIGNMENTS,
+    DEVELOPMENT_VARIABLES,
+    HARMLESS_SECRETS,
+    IDENTITY_SETTINGS,
+    PLATFORM_SETTINGS,
+    RETIRED_SETTINGS,
+)
 
 SUBSCRIPTIONS: Final = "infra/event-subscriptions.json"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
@@ -18,6 +27,14 @@ _METRIC: Final = re.compile(r"(?:\bname|\bName|metric_name_s)\s*(?:==|=~)\s*['\"
 _METRICS: Final = re.compile(r"(?:\bname|\bName)\s*(?:in~?|has_any)\s*\(([^)]*)\)")
 _DIMENSION: Final = re.compile(r"customDimensions(?:\.(\w+)|\[['\"]([^'\"]+)['\"]\])")
 _QUOTED: Final = re.compile(r"['\"]([^'\"]+)['\"]")
+#: A parameter of the workbook, in a query.
+_PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+_KUSTO: Final = re.compile(r"^```kusto$(.*?)^```$", re.MULTILINE | re.DOTALL)
+_TELEMETRY_NAME: Final = re.compile(r"`(router(?:\.[a-z_]+)+)`")
+_OUTPUT: Final = re.compile(r"azd env get-value ([A-Z_]+)")
+_VAULT_SECRET: Final = re.compile(r"az keyvault secret \w+ --vault-name (?:\([^)]*\)|\S+) --name ([\w-]+)")
+_VARIABLE: Final = re.compile(r"\bROUTER_[A-Z_]+[A-Z]\b")
+_ROLE_ROW: Final = re.compile(r"^\| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
 _ALWAYS_READY: Final = re.compile(r"\bfunction:(\w+)")
 
 
@@ -26,8 +43,9 @@ def problems(root: Path, app: App) -> Iterator[str]:
     yield from _subscriptions(root, app)
     yield from _tables(root, app)
     for name in ("infra/workbook.json", "infra/alerts.json"):
-        yield from (f"{name}: {problem}" for problem in _queries(root / name, app))
+        yield from (f"{name}: {problem}" for problem in _dashboard(root / name, app))
     yield from _documents(root, app)
+    yield from _sample(root, app)
 
 
 def _settings(root: Path, app: App) -> Iterator[str]:
@@ -50,7 +68,17 @@ def _settings(root: Path, app: App) -> Iterator[str]:
 
 
 def _subscriptions(root: Path, app: App) -> Iterator[str]:
-    subscriptions: list[dict[str, Any]] = json.loads((root / SUBSCRIPTIONS).read_text())
+    try:
+        subscriptions: list[dict[str, Any]] = json.loads((root / SUBSCRIPTIONS).read_text())
+    except (OSError, ValueError) as error:
+        yield f"{SUBSCRIPTIONS}: {error}"
+        return
+    missing = [
+        key for key in ("name", "function", "includedEventTypes") if not all(key in one for one in subscriptions)
+    ]
+    if missing:
+        yield f"{SUBSCRIPTIONS}: a subscription has no {', '.join(missing)}"
+        return
     names = [subscription["name"] for subscription in subscriptions]
     if len(set(names)) != len(names):
         yield f"{SUBSCRIPTIONS}: names repeat"
@@ -83,8 +111,8 @@ def _tables(root: Path, app: App) -> Iterator[str]:
         yield f"{where}: table {name} is in only one of tableNames and router/storage"
 
 
-def _queries(path: Path, app: App) -> Iterator[str]:
-    """Metrics and spans that a query filters by name, and the dimensions that it reads."""
+def _dashboard(path: Path, app: App) -> Iterator[str]:
+    """The workbook or the alert rules."""
     if not path.is_file():
         yield "does not exist"
         return
@@ -93,7 +121,51 @@ def _queries(path: Path, app: App) -> Iterator[str]:
     except ValueError as error:
         yield f"is no JSON: {error}"
         return
-    for query in strings(content):
+    yield from _workbook(content) if isinstance(content, dict) else _alerts(content)
+    yield from _queries(strings(content), app)
+
+
+def _workbook(content: dict[str, Any]) -> Iterator[str]:
+    """What Azure Monitor takes for granted of a workbook, and the parameters that its queries read."""
+    if content.get("version") != "Notebook/1.0":
+        yield f"version {content.get('version')!r} is not Notebook/1.0"
+    items = list(_items(content))
+    if not items:
+        yield "shows nothing"
+    parameters = {parameter["name"] for item in items for parameter in item.get("content", {}).get("parameters", ())}
+    for item in items:
+        name, query = item.get("name", "without a name"), item.get("content", {}).get("query")
+        if item.get("type") == 3 and not query:
+            yield f"{name}: has no query"
+        for words in strings(item):
+            for parameter in sorted(set(_PARAMETER.findall(words)) - parameters):
+                yield f"{name}: no parameter is called {parameter}"
+        time = item.get("content", {}).get("timeContextFromParameter")
+        if time is not None and time not in parameters:
+            yield f"{name}: no parameter is called {time}"
+
+
+def _items(content: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The items of a workbook, also those in groups."""
+    for item in content.get("items", ()):
+        if item.get("type") == 12:
+            yield from _items(item.get("content", {}))
+        else:
+            yield item
+
+
+def _alerts(content: list[dict[str, Any]]) -> Iterator[str]:
+    for alert in content:
+        name, column = alert.get("name"), alert.get("metricMeasureColumn")
+        if alert.get("operator") not in ALERT_OPERATORS:
+            yield f"{name}: operator {alert.get('operator')} is unknown"
+        if column is not None and not re.search(rf"\b{column} = ", alert.get("query", "")):
+            yield f"{name}: the query has no column {column}"
+
+
+def _queries(texts: Iterable[str], app: App) -> Iterator[str]:
+    """Metrics and spans that a query filters by name, and the dimensions that it reads."""
+    for query in texts:
         found = set(_METRIC.findall(query))
         for names in _METRICS.findall(query):
             found |= set(_QUOTED.findall(names))
@@ -116,7 +188,18 @@ def strings(content: Any) -> Iterator[str]:
 
 
 def _documents(root: Path, app: App) -> Iterator[str]:
-    """The deployment page tells every setting and every parameter."""
+    """The deployment page tells every setting and every parameter; no page tells of what there is not."""
+    for path in sorted([*root.glob("README.md"), *(root / "docs").glob("*.md")]):
+        yield from (f"{path.relative_to(root)}: {problem}" for problem in _page(root, path.read_text(), app))
+    for path in (root / "docs/metrics.md", root / "docs/operations.md"):
+        for name in sorted(set(_TELEMETRY_NAME.findall(path.read_text())) - app.metrics - app.dimensions):
+            if not any(root.glob(f"{'/'.join(name.split('.')[:2])}*")):  # modules are written alike
+                yield f"{path.relative_to(root)}: no metric, dimension or attribute is called {name}"
+    security = root / "docs/security.md"
+    if security.is_file():
+        rows = security.read_text().partition("### Roles")[2].partition("\n## ")[0]
+        for role in sorted(set(ASSIGNMENTS.values()) ^ (set(_ROLE_ROW.findall(rows)) - {"role", "---"})):
+            yield f"docs/security.md: the role {role} is in only one of the page and the templates"
     where = "docs/deployment.md"
     if not (root / where).is_file():
         yield f"{where} does not exist"
@@ -128,8 +211,28 @@ def _documents(root: Path, app: App) -> Iterator[str]:
     for name in sorted(BicepFile(root / "infra/main.bicep").parameters):
         if f"`{name}`" not in page:
             yield f"{where}: the parameter {name} is not described"
-    for name in sorted(set(re.findall(r"`(ROUTER_[A-Z_]+)`", page)) - set(app.settings)):
-        if f"${{{name}" not in (root / "infra/main.parameters.json").read_text() and not name.startswith(
-            ("ROUTER_NEW_", "ROUTER_KEYS_")
-        ):
-            yield f"{where}: {name} is no setting"
+
+
+def _page(root: Path, page: str, app: App) -> Iterator[str]:
+    """The names on one page: variables, outputs, secrets of the vault, metrics and dimensions."""
+    main = BicepFile(root / "infra/main.bicep")
+    variables = set(substituted(root)) | assigned(root)
+    known = set(app.settings) | main.outputs | variables | DEVELOPMENT_VARIABLES
+    for name in sorted(set(_VARIABLE.findall(page)) - known):
+        yield f"{name} is no setting, output or variable"
+    for name in sorted(set(_OUTPUT.findall(page)) - main.outputs - variables):
+        yield f"main.bicep has no output {name}"
+    vault = (root / "infra/app/vault.bicep").read_text()
+    for name in sorted(set(_VAULT_SECRET.findall(page))):
+        if f"'{name}'" not in vault:
+            yield f"the vault has no secret {name}"
+    yield from _queries(_KUSTO.findall(page), app)
+
+
+def _sample(root: Path, app: App) -> Iterator[str]:
+    """The settings for Azure Functions Core Tools."""
+    where = "local.settings.sample.json"
+    if (root / where).is_file():
+        values = json.loads((root / where).read_text())["Values"]
+        for name in sorted(set(values) - set(app.settings) - {"AzureWebJobsStorage", "FUNCTIONS_WORKER_RUNTIME"}):
+            yield f"{where}: nothing reads {name}"

@@ -20,6 +20,16 @@ DATA_PLANE_ROLES: Final = {
     "00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor",
 }
 
+#: What an alert rule may compare with.
+ALERT_OPERATORS: Final = {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"}
+
+#: Variables that only development knows: of the local start, and of tests.
+DEVELOPMENT_VARIABLES: Final = {
+    "ROUTER_EVENT_SUBSCRIBERS",
+    "ROUTER_MIGRATE_FULL",
+    "ROUTER_ACCEPTANCE_CONNECTION_STRING",
+}
+
 #: What each role is given for, as `resource symbol in roles.bicep: role`. One line here is one reviewed decision.
 ASSIGNMENTS: Final = {
     "appOnHostStorage": "Storage Blob Data Owner",
@@ -101,6 +111,12 @@ AZURE_YAML_KEYS: Final = {
     "name", "resourceGroup", "metadata", "infra", "services", "resources", "pipeline", "hooks",
     "requiredVersions", "state", "platform", "workflows", "cloud",
 }  # fmt: skip
+#: Keys of its objects. The schema lets others pass unread; here that would be a misspelt one.
+AZURE_YAML_OBJECT_KEYS: Final = {
+    "metadata": {"template"},
+    "infra": {"provider", "path", "module", "layers"},
+    "requiredVersions": {"azd", "extensions"},
+}
 AZURE_YAML_HOSTS: Final = {"appservice", "containerapp", "function", "springapp", "staticwebapp", "aks"}
 AZURE_YAML_SERVICE_KEYS: Final = {
     "resourceGroup", "resourceName", "project", "host", "language", "module", "dist", "remoteBuild",

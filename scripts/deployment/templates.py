@@ -11,6 +11,7 @@ from scripts.deployment.bicep import BicepFile, Resource, properties, text, walk
 from scripts.deployment.tables import ASSIGNMENTS, DATA_PLANE_ROLES, ROLES, SAFE_DEFAULTS
 
 _GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DATA_PLANE_ROLE = re.compile(r"[rR]oleDefinitions/([^'/$]+)'")
 _LOOKS_SECRET = re.compile(r"password|secret(?!s?Name)|accountkey|accesskeys$", re.IGNORECASE)
 
 
@@ -59,7 +60,7 @@ def _between_files(file: BicepFile, files: dict[Path, BicepFile]) -> Iterator[st
             yield f"{loaded} does not exist"
     for loaded, name in sorted(set(file.item_properties)):
         path = file.path.parent / loaded
-        if path.is_file() and not all(name in item for item in json.loads(path.read_text())):
+        if path.is_file() and not all(name in item for item in _items(path)):
             yield f"an item of {loaded} has no {name}"
     for module in file.modules.values():
         target = files.get((file.path.parent / module.path).resolve())
@@ -77,6 +78,14 @@ def _between_files(file: BicepFile, files: dict[Path, BicepFile]) -> Iterator[st
                 yield f"module {module.symbol}: {module.path} has no output {output}"
 
 
+def _items(path: Path) -> list[dict[str, object]]:
+    """The items of a JSON file; none where it is no JSON, which scripts/deployment/references.py tells."""
+    try:
+        return list(json.loads(path.read_text()))
+    except ValueError:
+        return []
+
+
 def _api_versions(root: Path, files: Iterable[BicepFile]) -> Iterator[str]:
     """One version for each type: a second one is a drift that nobody decided."""
     seen: dict[str, set[str]] = {}
@@ -92,7 +101,8 @@ def _api_versions(root: Path, files: Iterable[BicepFile]) -> Iterator[str]:
 def _roles(root: Path) -> Iterator[str]:
     known = {**ROLES, **DATA_PLANE_ROLES}
     for path in sorted((root / "infra").rglob("*.bicep")):
-        for guid in sorted(set(_GUID.findall(path.read_text()))):
+        source = path.read_text()
+        for guid in sorted({*_GUID.findall(source), *_DATA_PLANE_ROLE.findall(source)}):
             if guid not in known:
                 yield f"{path.relative_to(root)}: {guid} is not a role in scripts/deployment/tables.py"
     path = root / "infra/app/roles.bicep"

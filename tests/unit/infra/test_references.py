@@ -45,7 +45,24 @@ def test_the_deployment_fits_together() -> None:
         ("infra/workbook.json", '\\"ApiRequestRouter\\"', '\\"ApiRequests\\"', "no metric or span is called ApiRequests"),
         ("infra/workbook.json", "customDimensions.StatusSubClass", "customDimensions.Status", "no dimension is called Status"),
         ("infra/workbook.json", '"version": "Notebook', '"version" "Notebook', "is no JSON"),
+        ("infra/event-subscriptions.json", '"function"', '"handler"', "a subscription has no function"),
+        ("infra/event-subscriptions.json", '"name": ', '"name" ', "Expecting ':' delimiter"),
+        ("infra/workbook.json", "Notebook/1.0", "Notebook/9.9", "is not Notebook/1.0"),
+        ("infra/workbook.json", '"items"', '"elements"', "shows nothing"),
+        ("infra/workbook.json", '"query": "customMetrics', '"kql": "customMetrics', "has no query"),
+        ("infra/workbook.json", "{Operation}", "{Operations}", "no parameter is called Operations"),
+        ("infra/workbook.json", '"name": "TimeRange"', '"name": "Time"', "no parameter is called TimeRange"),
         ("infra/alerts.json", "router.outbox.age", "router.outbox.lag", "router.outbox.lag"),
+        ("infra/alerts.json", '"metricMeasureColumn": "Share"', '"metricMeasureColumn": "Part"', "has no column Part"),
+        ("infra/alerts.json", '"GreaterThan"', '"MoreThan"', "operator MoreThan is unknown"),
+        ("infra/alerts.json", '"name": ', '"name" ', "is no JSON"),
+        ("infra/main.bicep", "output AZURE_DATA_ACCOUNT_NAME", "output DATA", "has no output AZURE_DATA_ACCOUNT_NAME"),
+        ("infra/app/vault.bicep", "'router-access-keys'", "'keys'", "the vault has no secret router-access-keys"),
+        ("docs/operations.md", "router.reconciliations", "router.runs", "no metric or span is called router.runs"),
+        ("docs/operations.md", "customDimensions.StatusCode", "customDimensions.Code", "no dimension is called Code"),
+        ("docs/metrics.md", "`router.outbox.age`", "`router.outbox.lag`", "docs/metrics.md: no metric, dimension"),
+        ("docs/security.md", "| Key Vault Secrets User |", "| Key Vault Reader |", "Key Vault Secrets User is in only one"),
+        ("docs/security.md", "`ROUTER_RATE_LIMIT`", "`ROUTER_RATES`", "ROUTER_RATES is no setting"),
         ("docs/deployment.md", "`ROUTER_RATE_LIMIT`", "the limit", "the setting ROUTER_RATE_LIMIT is not described"),
         ("docs/deployment.md", "`zoneRedundant`", "zones", "the parameter zoneRedundant is not described"),
         ("docs/deployment.md", "`ROUTER_TABLES_PREFIX`", "`ROUTER_TABLES_PREFIXES`", "ROUTER_TABLES_PREFIXES is no setting"),
@@ -64,6 +81,9 @@ def test_a_name_changed_in_the_deployment_is_seen(
     [
         ("router/telemetry/names.py", '"router.outbox.age"', '"router.outbox.wait"', "no metric or span is called router.outbox.age"),
         ("router/telemetry/names.py", '"StatusSubClass"', '"StatusClass"', "no dimension is called StatusSubClass"),
+        ("router/api/triggers.py", '"OnWorkerEvent"', '"OnWorker"', "wakes OnWorkerEvent, which does not exist"),
+        ("router/api/triggers.py", '"OnDeadlines"', '"OnTimer"', "function OnDeadlines does not exist"),
+        ("router/settings.py", "ROUTER_RATE_LIMIT", "ROUTER_LIMIT", "nothing reads the setting ROUTER_RATE_LIMIT"),
         ("router/models/event_catalogue.py", '"RouterWorkerRegistered"', '"RouterWorkerArrived"', "RouterWorkerRegistered, which is never"),
         ("router/storage/azure.py", '"throughput"', '"rates"', "table rates is in only one"),
     ],
@@ -104,6 +124,13 @@ def test_the_app_accepts_the_values_that_the_templates_set() -> None:
     assert loaded.eventgrid_key is None
     assert (len(loaded.access_keys), loaded.rate_limit, loaded.tables_prefix) == (2, 1000, "one")
     assert loaded.client_id == environment["AzureWebJobsStorage__clientId"]
+
+
+def test_a_setting_of_the_sample_that_nothing_reads_is_seen(project: Path, the_app: app.App) -> None:
+    (project / "local.settings.sample.json").write_text('{"Values": {"ROUTER_RATE_LIMITS": "0"}}')
+    assert list(references.problems(project, the_app)) == [
+        "local.settings.sample.json: nothing reads ROUTER_RATE_LIMITS"
+    ]
 
 
 def test_an_app_that_cannot_be_imported_is_a_problem_and_not_a_crash(project: Path) -> None:

@@ -47,6 +47,7 @@ def test_the_templates_hold_together() -> None:
         ("infra/app/roles.bicep", "d5a91429-5739", "d5a91429-5730", "is not a role"),
         ("infra/app/roles.bicep", "'0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'", "'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'",
          "appOnDataStorage assigns Storage Blob Data Owner"),
+        ("infra/app/cosmos.bicep", "00000000-0000-0000-0000-000000000002", "00000000-0000-0000-0000-2", "-0000-2 is not a role"),
         ("infra/app/roles.bicep", "resource appOnVault", "resource appOnSafe", "appOnVault assigns nothing"),
     ],
 )  # fmt: skip
