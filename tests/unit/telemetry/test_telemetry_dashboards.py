@@ -70,11 +70,12 @@ def test_the_workbook_shows_every_metric() -> None:
     assert shown == names.METRICS
 
 
-def test_the_alerts_watch_errors_outbox_and_deadlines() -> None:
+def test_the_alerts_watch_errors_outbox_deadlines_and_the_timer() -> None:
     assert {alert["name"]: metrics_of(alert["query"]) for alert in ALERTS} == {
         "server-errors": {names.API_REQUESTS},
         "outbox-age": {names.OUTBOX_AGE},
         "deadline-lag": {names.DEADLINE_LAG},
+        "timer-stopped": {names.OUTBOX_AGE, names.DEADLINE_LAG},
     }
     for alert in ALERTS:
         assert alert["metricMeasureColumn"] in alert["query"]
