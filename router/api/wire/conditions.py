@@ -11,7 +11,7 @@ from typing import Final
 
 from router.errors import ConditionNotMet
 
-_ETAG: Final = re.compile(r'\s*(?:(W/)?"([^"]*)"|([^\s,"]+))\s*(?:,|$)')
+_ETAG: Final = re.compile(r'(?:^|,)\s*(?:(W/)?"([^"]*)"|([^\s,"]+))\s*(?=,|$)')
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _CLOCK: Final = r"(?P<hour>\d{2}):(?P<minute>\d{2}):(?P<second>\d{2})"
@@ -88,12 +88,13 @@ def parse_http_date(text: str) -> datetime | None:
 
 def _matches(header: str, etag: str | None, *, strong: bool) -> bool:
     """Whether the resource is among those named. A weak ETag never matches strongly. Clients may send the body's
-    `etag` as it is, without quotes."""
+    `etag` as it is, without quotes. `*` holds in a list too: a header sent twice arrives as one."""
     if etag is None:
         return False
-    if header.strip() == "*":
-        return True
-    return any((quoted or bare) == etag and not (weak and strong) for weak, quoted, bare in _ETAG.findall(header))
+    return any(
+        bare == "*" or ((quoted or bare) == etag and not (weak and strong))
+        for weak, quoted, bare in _ETAG.findall(header)
+    )
 
 
 def _says(name: str, header: str, etag: str | None) -> str:

@@ -43,6 +43,11 @@ def test_what_does_not_hold_is_412() -> None:
         ('W/"abc", "abc"', True, False),
         ('"a,abc"', False, False),
         ('""', False, False),
+        ('"x", *', True, False),
+        ('"*"', False, False),
+        ('"abc', False, False),
+        ('"abc"x', False, False),
+        (",", False, False),
     ],
 )
 def test_if_match(header: str, exists: bool, missing: bool) -> None:
@@ -51,7 +56,16 @@ def test_if_match(header: str, exists: bool, missing: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "exists"), [("*", False), ('"abc"', False), ('W/"abc"', False), ('"x"', True), ('"x", "abc"', False)]
+    ("header", "exists"),
+    [
+        ("*", False),
+        ("*,*", False),  # as a header that was sent twice arrives
+        ('"x", *', False),
+        ('"abc"', False),
+        ('W/"abc"', False),
+        ('"x"', True),
+        ('"x", "abc"', False),
+    ],
 )
 def test_if_none_match(header: str, exists: bool) -> None:
     assert _holds(Conditions(if_none_match=header)) is exists
