@@ -30,7 +30,7 @@ MAX_SECONDS: Final = 10 * 365 * 24 * 3600.0
 LabelScalar = str | int | float | bool
 
 _TIME = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?\s*(Z|z|[+-]\d{2}:?\d{2})?$", re.ASCII
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}(?::\d{2})?)(?:\.(\d+))? *(Z|z|[+-]([01]\d|2[0-3]):?[0-5]\d)?", re.ASCII
 )
 
 
@@ -47,9 +47,9 @@ def parse_time(value: Any) -> datetime:
     years from 0001. Digits beyond the microsecond are cut. Raises ValueError."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
-    if not isinstance(value, str) or not (match := _TIME.match(value)):
+    if not isinstance(value, str) or not (match := _TIME.fullmatch(value)):
         raise ValueError("must be an RFC 3339 time such as 2024-01-31T12:00:00Z")
-    day, time, fraction, zone = match.groups()
+    day, time, fraction, zone, _ = match.groups()
     zone = "+00:00" if zone in (None, "Z", "z") else zone
     text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{zone}"
     if len(time) == 5:

@@ -85,7 +85,7 @@ def _detail(error: ErrorDetails, shape: ObjectShape) -> ErrorDetail:
         accepted = context.get("expected_tags", "")
         return ErrorDetail(
             "InvalidValue",
-            f"'{target}' is not supported: {shown(context.get('tag'))}. Accepted are {accepted}.",
+            f"'{target}' is not supported: {shown(_kind_of(error.get('input')))}. Accepted are {accepted}.",
             target,
         )
     if kind == "missing":
@@ -100,6 +100,11 @@ def _detail(error: ErrorDetails, shape: ObjectShape) -> ErrorDetail:
     else:
         given = f", not {shown(value)}"
     return ErrorDetail("InvalidValue", f"'{target}' {reason}{given}.", target)
+
+
+def _kind_of(given: Any) -> Any:
+    """As the client wrote it: pydantic tells a kind that is no string as Python does."""
+    return given.get("kind") if isinstance(given, dict) else given
 
 
 def _kinds(location: Sequence[int | str], shape: Shape) -> str:

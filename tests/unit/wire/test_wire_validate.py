@@ -73,12 +73,19 @@ SELECTOR = {"key": "k", "labelOperator": "equal"}
         ("notes", ["x"], "notes[0]", "an object"),
         ("notes", [{"message": "m", "addedAt": "soon"}], "notes[0].addedAt", "RFC 3339"),
         ("notes", [{"message": "m", "addedAt": "2023-02-30T00:00:00Z"}], "notes[0].addedAt", "not a time"),
+        ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56Z\n"}], "notes[0].addedAt", "RFC 3339"),
+        ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56+24:00"}], "notes[0].addedAt", "RFC 3339"),
+        ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56+01:60"}], "notes[0].addedAt", "RFC 3339"),
         ("notes", {}, "notes", "an array"),
         ("matchingMode", {}, "matchingMode.kind", "'queueAndMatch', 'scheduleAndSuspend', 'suspend'"),
         ("matchingMode", {"kind": "Suspend"}, "matchingMode.kind", "'suspend'"),
-        ("matchingMode", {"kind": 1}, "matchingMode.kind", "'suspend'"),
+        ("matchingMode", {"kind": 1}, "matchingMode.kind", "not supported: 1. Accepted are 'queueAndMatch'"),
+        ("matchingMode", {"kind": {"a": None}}, "matchingMode.kind", 'not supported: {"a":null}.'),
+        ("matchingMode", {"kind": [True]}, "matchingMode.kind", "not supported: [true]."),
         ("matchingMode", "suspend", "matchingMode", "an object"),
         ("matchingMode", {"kind": "scheduleAndSuspend"}, "matchingMode.scheduleAt", "required"),
+        ("tags", {str(n): n for n in range(101)}, "tags", "at most 100 entries, not 101"),
+        ("notes", [{"message": "m"}] * 1001, "notes", "at most 1000 entries, not 1001"),
         ("requestedWorkerSelectors", [SELECTOR] * 101, "requestedWorkerSelectors", "at most 100 entries, not 101"),
         (
             "requestedWorkerSelectors",
@@ -134,6 +141,48 @@ def test_fields_of_a_worker() -> None:
         "maxConcurrentOffers",
     }
     assert set(refused(RouterWorkerInput, {"capacity": 0, "channels": [channel, channel]})) == {"capacity", "channels"}
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "target", "most"),
+    [
+        (RouterWorkerInput, {"capacity": 1, "queues": [f"q{n}" for n in range(201)]}, "queues", 200),
+        (
+            RouterWorkerInput,
+            {"capacity": 1, "channels": [{"channelId": f"c{n}", "capacityCostPerJob": 1} for n in range(101)]},
+            "channels",
+            100,
+        ),
+        (
+            ClassificationPolicy,
+            {"queueSelectorAttachments": [{"kind": "passThrough", "key": "k", "labelOperator": "equal"}] * 101},
+            "queueSelectorAttachments",
+            100,
+        ),
+        (
+            ClassificationPolicy,
+            {"workerSelectorAttachments": [{"kind": "passThrough", "key": "k", "labelOperator": "equal"}] * 101},
+            "workerSelectorAttachments",
+            100,
+        ),
+        (
+            ExceptionPolicy,
+            {
+                "exceptionRules": [
+                    {"id": f"r{n}", "trigger": {"kind": "queueLength", "threshold": 1}, "actions": []}
+                    for n in range(101)
+                ]
+            },
+            "exceptionRules",
+            100,
+        ),
+    ],
+)
+def test_how_many_there_may_be(model: Any, document: dict[str, Any], target: str, most: int) -> None:
+    [(found, message)] = refused(model, document).items()
+    assert found == target
+    assert f"at most {most} entries, not {most + 1}" in message
+    model.model_validate({**document, target: document[target][:most]})
 
 
 def test_fields_of_a_distribution_policy() -> None:
