@@ -55,8 +55,8 @@ class Call:
 
 
 def parse_query(text: str) -> dict[str, str]:
-    """Query parameters, decoded; of a repeated one the last counts."""
-    return dict(parse_qsl(text, keep_blank_values=True, errors="replace"))
+    """Query parameters, decoded, under lower-case names; of a repeated one the last counts."""
+    return {name.lower(): value for name, value in parse_qsl(text, keep_blank_values=True, errors="replace")}
 
 
 def parse_ids(operation: Operation, path: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Gate:
             headers = {name.lower(): value for name, value in request.headers.items()}
             target = self.targets.read(request.url, headers)
             query = parse_query(target.query)
-            asked = next((value for name, value in query.items() if name.lower() == "api-version"), None)
+            asked = query.get("api-version")
             attributes = {names.ATTRIBUTE_REQUEST_ID: request_id, names.ATTRIBUTE_OPERATION: operation.name}
             parent = traceparent or headers.get("traceparent")
             with tracing.span(operation.name, attributes, parent, entry=True) as span:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.api.call import parse_query
 from router.api.wire.paging import PageToken, open_token, seal_token
 from router.api.wire.query import parse_api_version, parse_id, read_job_list, read_list, read_worker_list
 from router.errors import RouterError
@@ -56,6 +57,10 @@ def test_wrong_api_versions(query: dict[str, str], code: str) -> None:
         parse_api_version(query)
     assert (caught.value.status, caught.value.code) == (400, code)
     assert "2023-11-01, 2024-01-18-preview" in caught.value.message
+
+
+def test_of_a_repeated_parameter_the_last_counts() -> None:
+    assert parse_query("a=1&A=2&b&api-version=x&API-Version=y&a=3;c") == {"a": "3;c", "b": "", "api-version": "y"}
 
 
 def test_no_parameters_mean_everything() -> None:
