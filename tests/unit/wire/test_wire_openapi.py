@@ -86,6 +86,29 @@ def test_models_have_the_contracts_names() -> None:
     assert named - bases - inline - set(SCHEMAS) == set()
 
 
+#: What a schema has beyond the official GA model (contract section 4).
+BEYOND = {"RouterWorker": {"maxConcurrentOffers"}, "RouterWorkerUpdate": {"maxConcurrentOffers"}}
+
+
+def test_models_have_the_official_fields() -> None:
+    """Every field of every official model is in its answer, and in its request unless clients cannot write it."""
+    seen = set()
+    for name in set(sdk.__all__) & {name.removesuffix("Update") for name in SCHEMAS}:
+        model = getattr(sdk, name)
+        if not hasattr(model, "_attr_to_rest_field"):
+            continue  # an enumeration
+        model()  # fields are known once the first one is made
+        fields = {field._rest_name: field._visibility == ["read"] for field in model._attr_to_rest_field.values()}
+        if name.endswith("ExceptionAction"):
+            fields["id"] = True  # writable there, and replaced on each write
+        writable = {field for field, read_only in fields.items() if not read_only}
+        for schema, expected in ((name, set(fields)), (f"{name}Update", writable)):
+            if schema in SCHEMAS:
+                seen.add(schema)
+                assert set(SCHEMAS[schema]["properties"]) == expected | BEYOND.get(schema, set()), schema
+    assert len(seen) > 70
+
+
 def test_which_fields_are_read_only() -> None:
     """As the official models say it."""
     for name, schema in SCHEMAS.items():
