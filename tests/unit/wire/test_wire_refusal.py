@@ -1,0 +1,38 @@
+"""What a failed request is answered: the router's own errors as they are, everything else without a word of its inside."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from router.api.gate import refusal
+from router.errors import BadRequest, ErrorDetail
+from router.storage.port import StorageUnavailable
+
+
+def test_an_error_of_the_router_is_told_as_it_is() -> None:
+    error = BadRequest("m", target="t", details=[ErrorDetail("c", "n", "u"), ErrorDetail("d", "o")])
+    reply = refusal(error, "GetJob")
+    details = [{"code": "c", "message": "n", "target": "u"}, {"code": "d", "message": "o"}]
+    assert reply.status == 400
+    assert reply.body == {"error": {"code": "BadRequest", "message": "m", "target": "t", "details": details}}
+    assert reply.headers == {"x-ms-error-code": "BadRequest"}
+
+
+def test_a_500_never_carries_internals(caplog: pytest.LogCaptureFixture) -> None:
+    reply = refusal(RuntimeError("the inside"), "GetJob", "request-1")
+    assert (reply.status, reply.body["error"]["code"]) == (500, "InternalServerError")
+    assert reply.headers["x-ms-error-code"] == "InternalServerError"
+    assert "inside" not in str(reply)
+    [record] = caplog.records
+    assert record.exc_info is not None, "the log tells why"
+    assert (record.levelno, record.request_id) == (logging.ERROR, "request-1")  # type: ignore[attr-defined]
+
+
+def test_storage_that_does_not_answer_is_503_and_no_fault_of_the_router(caplog: pytest.LogCaptureFixture) -> None:
+    reply = refusal(StorageUnavailable("table jobs at https://account"), "GetJob")
+    assert (reply.status, reply.body["error"]["code"]) == (503, "ServiceUnavailable")
+    assert int(reply.headers["Retry-After"]) >= 1
+    assert "account" not in str(reply)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
