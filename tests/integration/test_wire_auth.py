@@ -5,9 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import jwt
 import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from wire_operations import REQUESTS
 
 from tests.conftest import StartRouter
@@ -175,3 +183,78 @@ async def test_two_keys_are_valid_at_a_time(start_router: StartRouter) -> None:
         # A link that was answered to one key is followed with the other.
         link = (await wire.get("/routing/workers", query={"maxpagesize": 1})).expect(200)["nextLink"]
         (await wire.get(link, key=second)).expect(200)
+
+
+TENANT, AUDIENCE = "72f988bf-86f1-41af-91ab-2d7cd011db47", "https://router.example.com"
+ISSUERS_KEY, ANOTHERS_KEY = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+
+
+@asynccontextmanager
+async def issuer() -> AsyncIterator[str]:
+    """The authority of a tenant that shows its signing key as Microsoft Entra ID does."""
+    shown = jwt.algorithms.RSAAlgorithm.to_jwk(ISSUERS_KEY.public_key(), as_dict=True)
+
+    async def keys(request: web.Request) -> web.Response:
+        return web.json_response({"keys": [{**shown, "kid": "one", "use": "sig"}]})
+
+    app = web.Application()
+    app.router.add_get(f"/{TENANT}/discovery/v2.0/keys", keys)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.slow
+async def test_tokens_of_the_tenant_and_no_others(start_router: StartRouter) -> None:
+    async with issuer() as authority:
+        environment = {
+            "ROUTER_ENTRA_TENANT_ID": TENANT,
+            "ROUTER_ENTRA_AUDIENCE": AUDIENCE,
+            "ROUTER_ENTRA_AUTHORITY": authority,
+            "ROUTER_RATE_LIMIT": "30",
+        }
+        router = await asyncio.to_thread(start_router, environment=environment)
+        now = datetime.now(UTC).timestamp()
+        claims = {"iss": f"{authority}/{TENANT}/v2.0", "aud": AUDIENCE, "exp": now + 600, "nbf": now - 60, "oid": "who"}
+
+        def token(key: Any = ISSUERS_KEY, algorithm: str = "RS256", kid: str = "one", **changes: Any) -> str:
+            return jwt.encode({**claims, **changes}, key, algorithm=algorithm, headers={"kid": kid})
+
+        public_key = ISSUERS_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        signing = jwt.encode(claims, "x" * 32, algorithm="HS256", headers={"kid": "one"}).rpartition(".")[0]
+        mac = base64.urlsafe_b64encode(hmac.digest(public_key, signing.encode(), "sha256")).decode().rstrip("=")
+        async with RawWire(router.port, router.key) as wire:
+
+            async def asked(bearer: str) -> Answer:
+                headers = {"Authorization": f"Bearer {bearer}"}
+                return await wire.send("GET", "/routing/workers", signed=False, headers=headers)
+
+            assert (await asked(token())).expect(200) == {"value": []}
+            assert (await asked(token(aud=[f"{AUDIENCE}/"]))).status == 200
+            for bearer, reason in (
+                (token(aud="https://storage.azure.com"), "InvalidTokenAudience"),
+                (token(iss=f"{authority}/another-tenant/v2.0"), "InvalidTokenIssuer"),
+                (token(exp=now - 400), "TokenExpired"),
+                (token(nbf=now + 400), "TokenNotYetValid"),
+                (token(key=ANOTHERS_KEY), "InvalidTokenSignature"),
+                (token(kid="two"), "UnknownSigningKey"),
+                (token(key=None, algorithm="none"), "InvalidTokenAlgorithm"),
+                (f"{signing}.{mac}", "InvalidTokenAlgorithm"),
+                ("nonsense", "InvalidToken"),
+            ):
+                answer = await asked(bearer)
+                assert unauthorized(answer) == reason
+                assert "Bearer" in answer.headers["WWW-Authenticate"]
+                assert bearer not in str(answer.body)
+            # Keys go on beside tokens, and each caller has a limit of its own.
+            answers = await asyncio.gather(*(wire.get("/routing/workers/none") for _ in range(60)))
+            refused = [answer for answer in answers if answer.status != 404]
+            assert 0 < len(refused) < 60
+            for answer in refused:
+                answer.refused(429, "TooManyRequests")
+                assert int(answer.headers["Retry-After"]) >= 1
+            (await asked(token())).expect(200)

@@ -15,7 +15,13 @@ GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 @pytest.mark.parametrize(
     "content_type",
-    [MERGE_PATCH, JSON, "Application/JSON", "application/json; charset=utf-8", 'application/merge-patch+json;charset="UTF-8"'],
+    [
+        MERGE_PATCH,
+        JSON,
+        "Application/JSON",
+        "application/json; charset=utf-8",
+        'application/merge-patch+json;charset="UTF-8"',
+    ],
 )
 async def test_a_patch_takes_two_content_types(wire: RawWire, content_type: str) -> None:
     path = f"/routing/workers/{wire.id()}"
@@ -24,7 +30,14 @@ async def test_a_patch_takes_two_content_types(wire: RawWire, content_type: str)
 
 @pytest.mark.parametrize(
     "content_type",
-    ["", "text/plain", "application/json-patch+json", "application/x-www-form-urlencoded", "application/json;charset=utf-16", "x"],
+    [
+        "",
+        "text/plain",
+        "application/json-patch+json",
+        "application/x-www-form-urlencoded",
+        "application/json;charset=utf-16",
+        "x",
+    ],
 )
 async def test_any_other_content_type_is_415(wire: RawWire, content_type: str) -> None:
     path = f"/routing/workers/{wire.id()}"
@@ -86,7 +99,13 @@ async def test_another_kind_replaces_the_whole_object(wire: RawWire) -> None:
 
 
 async def test_another_kind_of_a_rule_inside_leaves_nothing_of_the_old_one(wire: RawWire) -> None:
-    body = {"prioritizationRule": {"kind": "function", "functionUri": "https://example.com/f", "credential": {"clientId": "c"}}}
+    body = {
+        "prioritizationRule": {
+            "kind": "function",
+            "functionUri": "https://example.com/f",
+            "credential": {"clientId": "c"},
+        }
+    }
     path = await wire.make("ClassificationPolicy", body)
     changed = (await wire.patch(path, {"prioritizationRule": {"kind": "static", "value": 3}})).expect(200)
     assert changed["prioritizationRule"] == {"kind": "static", "value": 3}
@@ -216,7 +235,11 @@ async def test_a_policys_selectors_start_no_clock(wire: RawWire) -> None:
     body = {
         "workerSelectorAttachments": [
             {"kind": "static", "workerSelector": selector},
-            {"kind": "conditional", "condition": {"kind": "expression", "expression": "true"}, "workerSelectors": [selector]},
+            {
+                "kind": "conditional",
+                "condition": {"kind": "expression", "expression": "true"},
+                "workerSelectors": [selector],
+            },
         ],
         "queueSelectorAttachments": [
             {"kind": "static", "queueSelector": {"key": "Id", "labelOperator": "equal", "value": "q"}}
@@ -235,7 +258,11 @@ async def test_exception_actions_get_an_id_that_is_new_on_each_write(wire: RawWi
     rule = {
         "id": "r",
         "trigger": {"kind": "waitTime", "thresholdSeconds": 10},
-        "actions": [{"kind": "manualReclassify", "queueId": "q"}, {"kind": "cancel", "id": "mine"}, {"kind": "reclassify"}],
+        "actions": [
+            {"kind": "manualReclassify", "queueId": "q"},
+            {"kind": "cancel", "id": "mine"},
+            {"kind": "reclassify"},
+        ],
     }
     path = await wire.make("ExceptionPolicy", {"exceptionRules": [rule]})
 
@@ -254,7 +281,12 @@ async def test_exception_actions_get_an_id_that_is_new_on_each_write(wire: RawWi
 
 
 async def test_the_value_of_a_static_rule_is_untouched(wire: RawWire) -> None:
-    value = {"CamelCase": {"Kind": None, "kind": "?", "list": [1, None, {"X": 1.0}]}, "": -0.5, "ünï": "\u2028", "big": 2**53}
+    value = {
+        "CamelCase": {"Kind": None, "kind": "?", "list": [1, None, {"X": 1.0}]},
+        "": -0.5,
+        "ünï": "\u2028",
+        "big": 2**53,
+    }
     rule = {"kind": "static", "value": [value]}
     path = await wire.make("ClassificationPolicy", {"prioritizationRule": rule})
     assert (await wire.get(path)).expect(200)["prioritizationRule"] == rule
@@ -289,14 +321,25 @@ async def test_a_get_and_a_delete_may_have_the_content_type_of_a_body(wire: RawW
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"nonsense", b'{"a":1}x', b'{"a":NaN}', b'{"a":1e999}', b'{"capacity":01}', b"\xff\xfe{}", b'"\\ud800"', b"[" * 200_000],
-)
+    [
+        b"", b"{", b"nonsense", b'{"a":1}x', b'{"a":NaN}', b'{"a":1e999}', b'{"a":' + b"9" * 5000 + b"}", b'{"capacity":01}',
+        b"\xff\xfe{}", b'\xef\xbb\xbf{"capacity":2}', b'{"capacity":2,"unknown":"\xc3"}', b'"\\ud800"', b"[" * 200_000,
+        b'{"capacity":2,"unknown":' + b"[" * 150 + b"]" * 150 + b"}", b'{"capacity":2,}', b'{"capacity":2}/**/', b"{'capacity':2}",
+    ],
+)  # fmt: skip
 async def test_a_body_that_is_not_json(wire: RawWire, body: bytes) -> None:
     path = await wire.make("Worker", {"capacity": 1})
     before = (await wire.get(path)).expect(200)
     answer = await wire.patch(path, body, headers={"Content-Type": MERGE_PATCH})
     answer.refused(400, "InvalidJson")
     assert (await wire.get(path)).expect(200) == before
+
+
+async def test_of_a_repeated_name_the_last_counts(wire: RawWire) -> None:
+    path = await wire.make("Worker", {"capacity": 1})
+    body = b'{"capacity": 2, "labels": {"a": 1, "a": 2}, "tags": {"t": 1}, "Capacity": 3, "TAGS": null}'
+    changed = (await wire.patch(path, body, headers={"Content-Type": MERGE_PATCH})).expect(200)
+    assert (changed["capacity"], changed["labels"]["a"], changed["tags"]) == (3, 2, {})
 
 
 @pytest.mark.parametrize("body", [[], [{"capacity": 2}], 5, "text", True, b"null"])
@@ -319,7 +362,9 @@ async def test_a_field_that_is_refused_leaves_the_others_unwritten(wire: RawWire
     path = await wire.make("Worker", {"capacity": 1})
     before = (await wire.get(path)).expect(200)
     answer = await wire.patch(path, {"capacity": 7, "labels": {"a": 1}, "channels": [{"channelId": "v"}]})
-    assert [detail["target"] for detail in answer.refused(400, "BadRequest")["details"]] == ["channels[0].capacityCostPerJob"]
+    assert [detail["target"] for detail in answer.refused(400, "BadRequest")["details"]] == [
+        "channels[0].capacityCostPerJob"
+    ]
     assert (await wire.get(path)).expect(200) == before
 
 

@@ -208,7 +208,9 @@ async def test_filters_of_workers(wire: RawWire) -> None:
     channels = [{"channelId": channel, "capacityCostPerJob": 1}]
     able = (await wire.worker(queue, channels=channels, availableForOffers=True)).rpartition("/")[2]
     idle = (await wire.worker(queue, channels=channels)).rpartition("/")[2]
-    full = (await wire.worker(queue, channels=[{**channels[0], "capacityCostPerJob": 2}], availableForOffers=True)).rpartition("/")[2]
+    full = (
+        await wire.worker(queue, channels=[{**channels[0], "capacityCostPerJob": 2}], availableForOffers=True)
+    ).rpartition("/")[2]
 
     async def found(**query: str) -> set[str]:
         names = {able: "a", idle: "i", full: "f"}
@@ -228,16 +230,34 @@ async def test_filters_of_workers(wire: RawWire) -> None:
     [
         ("jobs", {"status": "waiting"}, ["status"]),
         ("jobs", {"status": ""}, ["status"]),
-        ("jobs", {"scheduledBefore": "soon", "scheduledAfter": "1", "maxpagesize": "x"}, ["maxpagesize", "scheduledAfter", "scheduledBefore"]),
+        (
+            "jobs",
+            {"scheduledBefore": "soon", "scheduledAfter": "1", "maxpagesize": "x"},
+            ["maxpagesize", "scheduledAfter", "scheduledBefore"],
+        ),
         ("jobs", {"queueId": "", "channelId": "x" * 257}, ["channelId", "queueId"]),
         ("jobs", {"queueId": "a\nb"}, ["queueId"]),
+        ("jobs", {"scheduledBefore": "2099-05-05T10:00:00Z\n"}, ["scheduledBefore"]),
         ("workers", {"state": "idle"}, ["state"]),
         ("workers", {"hasCapacity": "1"}, ["hasCapacity"]),
     ],
 )
-async def test_every_bad_parameter_is_named(wire: RawWire, path: str, query: dict[str, str], targets: list[str]) -> None:
+async def test_every_bad_parameter_is_named(
+    wire: RawWire, path: str, query: dict[str, str], targets: list[str]
+) -> None:
     error = (await wire.get(f"/routing/{path}", query=query)).refused(400, "BadRequest")
     assert sorted(detail["target"] for detail in error["details"]) == targets
+
+
+async def test_of_a_repeated_parameter_the_last_counts(wire: RawWire) -> None:
+    queue = await wire.queue()
+    await suspended(wire, queue, 2)
+    query = f"maxpagesize=x&queueId=another&queueId={queue}&MaxPageSize=1"
+    found = (await wire.get("/routing/jobs", query=query)).expect(200)
+    assert len(found["value"]) <= 1
+    assert await ids(wire, found["nextLink"])
+    error = (await wire.get("/routing/jobs", query="maxpagesize=1&maxpagesize=0")).refused(400, "BadRequest")
+    assert [detail["target"] for detail in error["details"]] == ["maxpagesize"]
 
 
 async def test_parameters_that_no_list_knows_are_ignored(wire: RawWire) -> None:

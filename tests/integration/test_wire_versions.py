@@ -21,7 +21,9 @@ async def test_every_operation_asks_for_a_version(wire: RawWire) -> None:
 
 
 async def test_every_operation_refuses_a_version_that_is_not_served(wire: RawWire) -> None:
-    answers = await asyncio.gather(*(wire.send(method, path, version="2022-07-18-preview") for _, method, path in REQUESTS))
+    answers = await asyncio.gather(
+        *(wire.send(method, path, version="2022-07-18-preview") for _, method, path in REQUESTS)
+    )
     for answer in answers:
         message = answer.refused(400, "UnsupportedApiVersionValue")["message"]
         assert BOTH in message
@@ -36,6 +38,10 @@ async def test_a_version_is_one_of_the_two_to_the_letter(wire: RawWire, query: s
 
 async def test_the_name_of_the_parameter_has_no_case(wire: RawWire) -> None:
     (await wire.get("/routing/jobs", query=f"API-Version={GA}&MaxPageSize=1", version=None)).expect(200)
+    # Of a repeated one the last counts, however it is written.
+    (await wire.get("/routing/jobs", query=f"API-Version=2020-01-01&api-version={GA}", version=None)).expect(200)
+    answer = await wire.get("/routing/jobs", query=f"api-version={GA}&API-Version=2020-01-01", version=None)
+    answer.refused(400, "UnsupportedApiVersionValue")
 
 
 @pytest.mark.parametrize("version", [GA, PREVIEW])
@@ -69,7 +75,9 @@ async def test_max_concurrent_offers_is_of_the_preview_alone(wire: RawWire) -> N
     changed = await wire.patch(path, {"maxConcurrentOffers": 2}, version=PREVIEW)
     assert changed.expect(200)["maxConcurrentOffers"] == 2
     # A client of the older version neither sees it nor takes it away.
-    assert "maxConcurrentOffers" not in (await wire.patch(path, {"capacity": 5, "maxConcurrentOffers": None})).expect(200)
+    assert "maxConcurrentOffers" not in (await wire.patch(path, {"capacity": 5, "maxConcurrentOffers": None})).expect(
+        200
+    )
     assert (await wire.get(path, version=PREVIEW)).expect(200)["maxConcurrentOffers"] == 2
     listed = (await wire.get("/routing/workers", query={"maxpagesize": 1000})).expect(200)["value"]
     assert all("maxConcurrentOffers" not in one for one in listed)
