@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from azure.communication.jobrouter import JobRouterAdministrationClient, JobRouterClient
+from azure.communication.jobrouter import JobRouterAdministrationClient, JobRouterClient, aio
 from azure.communication.jobrouter.models import (
     ClassificationPolicy,
     DistributionPolicy,
@@ -18,11 +18,13 @@ from azure.communication.jobrouter.models import (
     RouterJob,
     RouterWorker,
 )
+from azure.core import MatchConditions
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import (
     ClientAuthenticationError,
     HttpResponseError,
     ResourceExistsError,
+    ResourceModifiedError,
     ResourceNotFoundError,
 )
 
@@ -248,6 +250,44 @@ def test_a_job_that_is_not_queued_has_no_position(desk: Desk) -> None:
     error = refused(lambda: desk.client.get_queue_position(job))
     assert isinstance(error, ResourceExistsError)
     assert (error.status_code, error.error.code) == (409, "Conflict")
+
+
+@pytest.mark.ours
+async def test_the_asynchronous_client_raises_the_same(service: Service, desk: Desk) -> None:
+    queue = desk.queue()
+    job, worker, policy = desk.queued(queue), desk.worker(queue, available_for_offers=False), desk.policy()
+    stale = {"etag": "stale", "match_condition": MatchConditions.IfNotModified}
+    missing = {"match_condition": MatchConditions.IfMissing}
+    wrong = AzureKeyCredential(base64.b64encode(b"not the key").decode())
+    stranger = aio.JobRouterClient(service.endpoint, wrong)
+    async with service.administration_aio() as administration, service.client_aio() as client, stranger:
+        calls: list[tuple[Awaitable[Any], type[HttpResponseError], int, str]] = [
+            (administration.get_distribution_policy(NOBODY), ResourceNotFoundError, 404, "NotFound"),
+            (administration.get_queue(NOBODY), ResourceNotFoundError, 404, "NotFound"),
+            (client.get_job(NOBODY), ResourceNotFoundError, 404, "NotFound"),
+            (client.accept_job_offer(NOBODY, "x"), ResourceNotFoundError, 404, "NotFound"),
+            (client.complete_job(job, "none such"), ResourceNotFoundError, 404, "NotFound"),
+            (client.delete_job(job), ResourceExistsError, 409, "Conflict"),
+            (administration.delete_queue(queue), ResourceExistsError, 409, "Conflict"),
+            (client.upsert_worker(worker, {"capacity": 2}, **stale), ResourceModifiedError, 412, "ConditionNotMet"),
+            (client.upsert_worker(worker, {"capacity": 2}, **missing), ResourceExistsError, 412, "ConditionNotMet"),
+            (
+                administration.upsert_distribution_policy(policy, {"name": "n"}, **stale),
+                ResourceModifiedError,
+                412,
+                "ConditionNotMet",
+            ),
+            (client.upsert_worker(worker, {"capacity": 0}), HttpResponseError, 400, "BadRequest"),
+            (client.upsert_job(NOBODY, {"channelId": "v", "queueId": NOBODY}), HttpResponseError, 400, "BadRequest"),
+            (stranger.get_job(job), ClientAuthenticationError, 401, "Unauthorized"),
+        ]
+        for call, kind, status, code in calls:
+            with pytest.raises(HttpResponseError) as caught:
+                await call
+            assert type(caught.value) is kind
+            assert (caught.value.status_code, caught.value.error.code) == (status, code)
+            assert caught.value.response.headers["x-ms-error-code"] == code
+        assert (await client.get_worker(worker)).capacity == 1
 
 
 class TestInUse:
