@@ -358,6 +358,22 @@ async def test_a_body_of_more_than_a_mebibyte_is_413(wire: RawWire) -> None:
     (await wire.post("/routing/jobs/none:cancel", fits + b" ")).refused(413, "RequestEntityTooLarge")
 
 
+async def test_a_resource_too_large_to_be_stored_is_413_and_stays_as_it_was(wire: RawWire) -> None:
+    path = await wire.make("Worker", {"capacity": 1})
+    tags = [{f"t{number}": "x" * 16_000} for number in range(12)]
+    statuses = [(await wire.patch(path, {"tags": one})).status for one in tags]
+    assert set(statuses) == {200, 413}
+    kept = statuses.index(413)
+    assert statuses == [200] * kept + [413] * (12 - kept)
+    (await wire.patch(path, {"tags": tags[-1]})).refused(413, "ResourceTooLarge")
+    assert set((await wire.get(path)).expect(200)["tags"]) == {f"t{number}" for number in range(kept)}
+    # It is not stuck: what makes it smaller is taken.
+    assert (await wire.patch(path, {"tags": None, "capacity": 2})).expect(200)["tags"] == {}
+    new = await wire.patch(f"{path}-new", {"capacity": 1, "tags": {name: tag[name] for tag in tags for name in tag}})
+    new.refused(413, "ResourceTooLarge")
+    (await wire.get(f"{path}-new")).refused(404, "NotFound")
+
+
 async def test_a_field_that_is_refused_leaves_the_others_unwritten(wire: RawWire) -> None:
     path = await wire.make("Worker", {"capacity": 1})
     before = (await wire.get(path)).expect(200)

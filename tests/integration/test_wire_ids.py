@@ -57,7 +57,9 @@ async def test_an_id_is_decoded_once(wire: RawWire) -> None:
 
 async def test_encodings_of_one_id_are_one_id(wire: RawWire) -> None:
     path = await wire.make("Worker", {"capacity": 1}, f"{wire.run}a:b~!")
-    same = {f"/routing/workers/{wire.run}{tail}" for tail in ("a:b~!", "a%3Ab%7E%21", "a%3ab%7e%21", "%61:%62~!")} | {path}
+    same = {f"/routing/workers/{wire.run}{tail}" for tail in ("a:b~!", "a%3Ab%7E%21", "a%3ab%7e%21", "%61:%62~!")} | {
+        path
+    }
     for one in same:
         (await wire.get(one)).expect(200)
 
@@ -193,4 +195,24 @@ async def test_every_invalid_field_is_named(wire: RawWire, kind: str, body: dict
 async def test_a_schedule_must_lie_in_the_future(wire: RawWire) -> None:
     body = {"channelId": "v", "queueId": await wire.queue()}
     mode = {"kind": "scheduleAndSuspend", "scheduleAt": "2020-01-01T00:00:00Z"}
-    (await wire.patch(f"/routing/jobs/{wire.id()}", {**body, "matchingMode": mode})).refused(400, "BadRequest")
+    error = (await wire.patch(f"/routing/jobs/{wire.id()}", {**body, "matchingMode": mode})).refused(400, "BadRequest")
+    assert [detail["target"] for detail in error["details"]] == ["matchingMode.scheduleAt"]
+    assert "2020-01-01" in error["message"]
+
+
+async def test_every_expression_that_does_not_compile_is_named(wire: RawWire) -> None:
+    bad, good = {"kind": "expression", "expression": "If(job.Vip = , 1"}, {"kind": "expression", "expression": "true"}
+    attachments = [
+        {"kind": "conditional", "condition": good, "queueSelectors": []},
+        {"kind": "conditional", "condition": bad, "queueSelectors": []},
+        {"kind": "ruleEngine", "rule": {"kind": "static", "value": bad}},
+    ]
+    path = f"/routing/classificationPolicies/{wire.id()}"
+    error = (await wire.patch(path, {"prioritizationRule": bad, "queueSelectorAttachments": attachments})).refused(
+        400, "BadRequest"
+    )
+    assert {(detail["code"], detail["target"]) for detail in error["details"]} == {
+        ("InvalidExpression", "prioritizationRule.expression"),
+        ("InvalidExpression", "queueSelectorAttachments[1].condition.expression"),
+    }
+    (await wire.get(path)).refused(404, "NotFound")
