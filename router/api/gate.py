@@ -16,7 +16,7 @@ from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
 from router.api.handlers import HANDLERS
 from router.api.wire.documents import json_bytes
-from router.api.wire.parse import MAX_BODY_BYTES
+from router.api.wire.parse import MAX_BODY_BYTES, check_encoding
 from router.api.wire.query import parse_api_version
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
@@ -118,6 +118,8 @@ class Gate:
                 span.set(names.ATTRIBUTE_JOB, call.id)
             elif call.ids and operation.resource == "Worker":
                 span.set(names.ATTRIBUTE_WORKER, call.id)
+            if operation.method in ("PATCH", "POST"):
+                check_encoding(call.body, headers.get("content-encoding"))
             return await HANDLERS[operation.name](call)
         except Exception as error:
             return refusal(error, operation.name, request_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from typing import Any
 
@@ -47,6 +48,21 @@ async def test_any_other_content_type_is_415(wire: RawWire, content_type: str) -
     (await wire.get(path)).refused(404, "NotFound")
     action = await wire.post("/routing/jobs/none:cancel", {"note": "n"}, headers={"Content-Type": content_type})
     action.refused(415, "UnsupportedMediaType")
+
+
+async def test_a_body_in_a_content_coding_is_415(wire: RawWire) -> None:
+    path, body = f"/routing/workers/{wire.id()}", b'{"capacity": 1}'
+    for coding, content in (("gzip", gzip.compress(body)), ("br", body), ("identity, gzip", body)):
+        headers = {"Content-Type": MERGE_PATCH, "Content-Encoding": coding}
+        error = (await wire.patch(path, content, headers=headers)).refused(415, "UnsupportedMediaType")
+        assert error["target"] == "Content-Encoding"
+        (await wire.post("/routing/jobs/none:cancel", content, headers={**headers, "Content-Type": JSON})).refused(
+            415, "UnsupportedMediaType"
+        )
+    (await wire.get(path, headers={"Content-Encoding": "gzip"})).refused(
+        404, "NotFound"
+    )  # without a body it says nothing
+    (await wire.patch(path, body, headers={"Content-Type": MERGE_PATCH, "Content-Encoding": "Identity"})).expect(201)
 
 
 async def test_a_merge_goes_key_by_key_and_null_removes(wire: RawWire) -> None:

@@ -36,6 +36,18 @@ class UnsupportedMediaType(RouterError):
         )
 
 
+def check_encoding(body: bytes, encoding: str | None) -> None:
+    """A body comes as it is: no content coding is undone here, so 415 (RFC 9110 section 15.5.16)."""
+    if body and encoding and encoding.strip().lower() != "identity":
+        raise RouterError(
+            "UnsupportedMediaType",
+            f"The content coding is '{encoding[:100]}'. Bodies are accepted without one.",
+            415,
+            target="Content-Encoding",
+            headers={"Accept-Encoding": "identity"},
+        )
+
+
 def parse_json(body: bytes) -> Any:
     """The value of a JSON text. NaN and infinite numbers, lone surrogates and very deep nesting are refused."""
     try:
