@@ -41,6 +41,7 @@ async def run() -> None:
             parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None)  # type: ignore[arg-type]
             await _teams(parts)
             await _backlogs(parts)
+            await parts.background.drain(30)
         finally:
             await tables.close()
 

@@ -11,15 +11,13 @@ from datetime import datetime, timedelta
 
 from router.engine import jobs, matching, offers, workers
 from router.engine.change import JobChange, WorkerChange
-from router.engine.selectors import first_failing
 from router.errors import RouterError
 from router.models.jobs import JobOffer, JobRecord, JobStatus
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
-from router.service import distribution_policy, job_commits, worker_commits
+from router.service import job_commits, waiting_line, worker_commits
 from router.service.parts import Parts
 from router.storage.aggregates import Row
-from router.storage.backlog import Waiting
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
@@ -144,10 +142,13 @@ async def _for_the_first(parts: Parts, reserved: Reserved) -> Reserved | None:
     given back, for the worker has changed meanwhile."""
     try:
         for _ in range(_MOST_PASSES):
-            first = await _first_ahead(parts, reserved.view, reserved.before)
+            place = reserved.view.routing.backlog_key
+            if place is None:
+                return reserved
+            first = await waiting_line.first_job(parts, reserved.before, without=[reserved.job.id], before=place)
             if first is None:
                 return reserved
-            passed = await _pass_on(parts, reserved, *first)
+            passed = await _pass_on(parts, reserved, first.job, first.policy)
             if passed is None:
                 break
             reserved = passed
@@ -295,57 +296,6 @@ def _known_not_to_fit(
         and seen_version <= known.routing.version
         and matching.disqualified(job, known, policy.mode, parts.clock.now()) is not None
     )
-
-
-async def _first_ahead(
-    parts: Parts, job: JobRecord, worker: WorkerRecord
-) -> tuple[Row[JobRecord], DistributionPolicy] | None:
-    """A waiting job that stands before this one, in any of the worker's queues, and for which the worker, without
-    the reservation just made, qualifies; and its queue's policy."""
-    place = job.routing.backlog_key
-    if place is None:
-        return None
-    found: list[tuple[str, Row[JobRecord], DistributionPolicy]] = []
-    for queue_id in worker.worker.queues:
-        async for waiting in parts.backlog.open_jobs(queue_id, before=place):
-            policy = await distribution_policy.of_queue(parts, queue_id)
-            if policy is None or waiting.job_id == job.id or is_served(parts, waiting.job_id, policy):
-                continue
-            row = await qualifies(parts, waiting, worker)
-            if row is not None and not is_served(parts, waiting.job_id, policy, row.record):
-                found.append((waiting.row, row, policy))
-                break
-    if not found:
-        return None
-    _, row, policy = min(found, key=lambda one: one[0])
-    return row, policy
-
-
-def is_served(parts: Parts, job_id: str, policy: DistributionPolicy, job: JobRecord | None = None) -> bool:
-    """Whether all the offers that the job takes are on their way from here; what it has already is in its row."""
-    wanted = matching.wants_offers(job, policy.mode) if job else policy.mode.max_concurrent_offers
-    return parts.in_hand.passes_over(job_id, wanted)
-
-
-async def qualifies(parts: Parts, waiting: Waiting, worker: WorkerRecord) -> Row[JobRecord] | None:
-    """The waiting job's row if the worker qualifies for it: first by the index, then by the truth. An index row that
-    the truth no longer knows is removed."""
-    policy = await distribution_policy.of_queue(parts, waiting.queue_id)
-    if policy is None or worker.worker.channel(waiting.channel_id) is None:
-        return None
-    if not policy.mode.bypass_selectors and first_failing(waiting.selectors, worker.worker.matching_labels):
-        return None
-    row = await parts.jobs.store.load(waiting.job_id)
-    place = (row.record.routing.backlog_queue, row.record.routing.backlog_key) if row.record else None
-    if row.record is None or place != (waiting.queue_id, waiting.row):
-        await parts.backlog.remove(waiting.queue_id, waiting.row)
-        return None
-    now = parts.clock.now()
-    if not matching.wants_offers(row.record, policy.mode):
-        return None
-    if row.record.routing.retry_at and row.record.routing.retry_at > now:
-        return None
-    return row if matching.disqualified(row.record, worker, policy.mode, now) is None else None
 
 
 async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:

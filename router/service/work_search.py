@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from router.engine.capacity import open_channels
 from router.models.jobs import JobRecord
-from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
-from router.service import distribution_policy, offering
+from router.service import offering, waiting_line
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 
@@ -29,11 +27,11 @@ async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None 
             row = await _current(parts, row)
             if row.record is None or not open_channels(row.record):
                 return
-            best = await _first_job(parts, row.record, passed)
-            if best is None:
+            head = await waiting_line.first_job(parts, row.record, without=passed)
+            if head is None:
                 return
-            policy, job = best
-            reserved = await offering.reserve(parts, job, policy, worker_id, row)
+            job = head.job
+            reserved = await offering.reserve(parts, job, head.policy, worker_id, row)
         offered = await offering.issue(parts, reserved) if isinstance(reserved, offering.Reserved) else reserved
         if offered is None or (offered.job_id == job.id and not _offered(offered.row, worker_id)):
             passed.add(job.id)
@@ -46,36 +44,6 @@ async def _current(parts: Parts, row: Row[WorkerRecord]) -> Row[WorkerRecord]:
     if known is None or row.record is None or known.etag == row.record.etag:
         return row
     return await parts.workers.store.load(row.id)
-
-
-async def _first_job(
-    parts: Parts, worker: WorkerRecord, passed: set[str]
-) -> tuple[DistributionPolicy, Row[JobRecord]] | None:
-    """The first waiting job of all the worker's queues that it qualifies for."""
-    found = await asyncio.gather(*(_first_of(parts, worker, queue_id, passed) for queue_id in worker.worker.queues))
-    heads = [head for head in found if head is not None]
-    if not heads:
-        return None
-    _, policy, job = min(heads, key=lambda head: head[0])
-    return policy, job
-
-
-async def _first_of(
-    parts: Parts, worker: WorkerRecord, queue_id: str, passed: set[str]
-) -> tuple[str, DistributionPolicy, Row[JobRecord]] | None:
-    policy = await distribution_policy.of_queue(parts, queue_id)
-    if policy is None:
-        return None
-    channels = set(open_channels(worker))
-    async for waiting in parts.backlog.open_jobs(queue_id):
-        if waiting.channel_id not in channels or waiting.job_id in passed:
-            continue
-        if offering.is_served(parts, waiting.job_id, policy):
-            continue
-        job = await offering.qualifies(parts, waiting, worker)
-        if job is not None and not offering.is_served(parts, waiting.job_id, policy, job.record):
-            return waiting.row, policy, job
-    return None
 
 
 def _offered(job: Row[JobRecord], worker_id: str) -> bool:

@@ -19,6 +19,7 @@ from pydantic_core import from_json, to_json
 from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.storage.keys import ascending_ratio, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+from router.storage.windows import Bound, KeyWindows
 
 #: 100 labels and `Id`; with as many channels still fewer columns than an entity may have.
 _MOST_COLUMNS: Final = 101
@@ -65,6 +66,7 @@ class Candidate:
 class AvailabilityStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._windows = KeyWindows(table)
 
     async def move(self, old: Availability | None, new: Availability | None) -> None:
         """Takes the rows of `old` away and puts those of `new`, one transaction a queue."""
@@ -94,24 +96,18 @@ class AvailabilityStore:
     ) -> AsyncIterator[Candidate]:
         """Workers of the queue that may take a job of the channel and fit the selectors, in order; with `after`
         those whose row key comes later, with `until` those up to that key."""
-        where: list[Condition] = [
+        filters: list[Condition] = [
             ("PartitionKey", "eq", key(queue_id)),
-            ("RowKey", "gt", after if after is not None else f"{order}~"),
-            ("RowKey", "le" if until is not None else "lt", until if until is not None else f"{order}~~"),
             (_channel_column(channel_id), "eq", True),
             *_conditions(selectors),
         ]
-        position: tuple[str, str] | None = None
-        while True:
-            columns = ["WorkerId", "Labels"] if with_labels else ["WorkerId"]
-            found = await self._table.query(where, limit=page, after=position, columns=columns)
-            for entity in found.entities:
+        start: Bound = ("gt", after if after is not None else f"{order}~")
+        end: Bound = ("le", until) if until is not None else ("lt", f"{order}~~")
+        columns = ["WorkerId", "Labels"] if with_labels else ["WorkerId"]
+        async for entities in self._windows.read(filters, start, end, page=page, columns=columns):
+            for entity in entities:
                 labels = entity.columns.get("Labels")
                 yield Candidate(str(entity.columns["WorkerId"]), entity.row, from_json(labels) if labels else None)
-            position = found.next
-            if position is None:
-                return
-            page = min(page * 5, 1000)
 
     async def _replace(self, partition: str, gone: Sequence[str], come: Sequence[Entity]) -> None:
         writes = [

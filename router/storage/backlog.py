@@ -6,6 +6,7 @@ fewer offers than it may have), Selectors (the active ones, JSON), Bypass. A hin
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import dataclasses
 from collections import OrderedDict
@@ -21,9 +22,15 @@ from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
+from router.storage.windows import Bound, KeyWindows
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _REMEMBERED: Final = 20_000
+_REMEMBERED_LINES: Final = 2_000
+_LONGEST_HEAD: Final = 50
+#: Row keys start with `0` (expedited) or `1`.
+_BEFORE_ALL: Final = "0"
+_AFTER_ALL: Final = "2"
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,14 @@ def order_key(record: JobRecord) -> str:
 class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._windows = KeyWindows(table)
+        self._heads = _Heads()
         self._versions: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def put(self, record: JobRecord, queue_id: str) -> None:
         """Writes the job's row, open, under the key that its state gives it."""
         waiting = _waiting(record, queue_id)
+        self._heads.add(waiting)
         self._remember(queue_id, waiting.row, await self._table.upsert(_entity(waiting)))
 
     async def put_closed(self, record: JobRecord, queue_id: str) -> None:
@@ -77,28 +87,38 @@ class BacklogStore:
         before the job got its last offer: saying "open" must always win, for a row that wrongly says "closed"
         would keep a job from its worker."""
         closed = dataclasses.replace(_waiting(record, queue_id), open=False, version=version)
+        self._heads.drop(queue_id, closed.row)
         with contextlib.suppress(RowChanged):
             await self._table.replace(_entity(closed))
 
     async def remove(self, queue_id: str, row: str) -> None:
         self._versions.pop((queue_id, row), None)
+        self._heads.drop(queue_id, row)
         await self._table.delete(key(queue_id), row)
+
+    def remembered(self, queue_id: str) -> Sequence[Waiting]:
+        """What this process has read of the head of the queue's line, without those that it knows to be gone. There
+        may be others before and between them."""
+        return self._heads.get(queue_id)
+
+    def forget(self, queue_id: str, row: str) -> None:
+        """The job takes no offers now."""
+        self._heads.drop(queue_id, row)
 
     async def open_jobs(self, queue_id: str, *, before: str | None = None, page: int = 20) -> AsyncIterator[Waiting]:
         """Jobs that may take an offer, first one first, up to the key `before`."""
-        where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
-        if before is not None:
-            where.append(("RowKey", "lt", before))
-        after: tuple[str, str] | None = None
-        while True:
-            found = await self._table.query(where, limit=page, after=after)
-            for entity in found.entities:
-                self._remember(queue_id, entity.row, entity.version)
-                yield _parse(queue_id, entity)
-            after = found.next
-            if after is None:
-                return
-            page = min(page * 5, 1000)
+        filters: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
+        end: Bound = ("lt", before if before is not None else _AFTER_ALL)
+        is_head = before is None
+        async for entities in self._windows.read(filters, ("ge", _BEFORE_ALL), end, page=page):
+            line = [_parse(queue_id, entity) for entity in entities]
+            for waiting in line:
+                self._remember(queue_id, waiting.row, waiting.version)
+            if is_head:
+                self._heads.set(queue_id, line)
+                is_head = False
+            for waiting in line:
+                yield waiting
 
     async def count(self, queue_id: str, *, before: str | None = None, most: int | None = None) -> int:
         """How many jobs wait, or wait before the key `before`; counting stops at `most`."""
@@ -131,6 +151,35 @@ class BacklogStore:
         self._versions.move_to_end((queue_id, row))
         while len(self._versions) > _REMEMBERED:
             self._versions.popitem(last=False)
+
+
+class _Heads:
+    """The first jobs of each queue's line, as last seen from here."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, list[Waiting]] = OrderedDict()
+
+    def get(self, queue_id: str) -> Sequence[Waiting]:
+        return tuple(self._lines.get(queue_id, ()))
+
+    def set(self, queue_id: str, line: Sequence[Waiting]) -> None:
+        self._lines[queue_id] = list(line)
+        self._lines.move_to_end(queue_id)
+        while len(self._lines) > _REMEMBERED_LINES:
+            self._lines.popitem(last=False)
+
+    def add(self, waiting: Waiting) -> None:
+        """Puts the job in its place, if that is not behind all that is known."""
+        line = self._lines.get(waiting.queue_id)
+        if line and waiting.row <= line[-1].row:
+            line[:] = [one for one in line if one.row != waiting.row]
+            bisect.insort(line, waiting, key=lambda one: one.row)
+            del line[_LONGEST_HEAD:]
+
+    def drop(self, queue_id: str, row: str) -> None:
+        line = self._lines.get(queue_id)
+        if line:
+            line[:] = [one for one in line if one.row != row]
 
 
 def _waiting(record: JobRecord, queue_id: str) -> Waiting:

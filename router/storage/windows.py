@@ -1,0 +1,66 @@
+"""Reading the first rows of a long key range again and again, at the cost of a short one.
+
+Azure's tables stop at a query's limit; Azurite first sorts all that match. So each query is bounded by where an
+earlier one of its kind ended, and goes beyond that bound only when nothing is left before it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Literal
+
+from router.storage.port import Condition, Entity, Table
+
+#: One end of a range of row keys.
+Bound = tuple[Literal["gt", "ge", "lt", "le"], str]
+_REMEMBERED: Final = 5_000
+_LARGEST_PAGE: Final = 1000
+#: How much larger each further page is: who has not found what it looks for in the first rows may need many.
+_GROWTH: Final = 5
+
+
+class KeyWindows:
+    """How far queries of each kind (partition and filter) have read. Only ever saves work."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._reach: OrderedDict[tuple[Condition, ...], str] = OrderedDict()
+
+    async def read(
+        self,
+        filters: Sequence[Condition],
+        start: Bound,
+        end: Bound,
+        *,
+        page: int,
+        columns: Sequence[str] | None = None,
+    ) -> AsyncIterator[Sequence[Entity]]:
+        """Pages of the rows that fulfil `filters` (the partition first) between two bounds, in key order."""
+        kind = tuple(filters)
+        reach = self._reach.get(kind)
+        if reach is not None and start[1] < reach < end[1]:
+            async for rows in self._pages(kind, start, ("lt", reach), page, columns):
+                yield rows
+            start = ("ge", reach)
+        async for rows in self._pages(kind, start, end, page, columns):
+            yield rows
+
+    async def _pages(
+        self, kind: tuple[Condition, ...], start: Bound, end: Bound, page: int, columns: Sequence[str] | None
+    ) -> AsyncIterator[Sequence[Entity]]:
+        """Page by page. The first one, if more follows, is as far as the next query of this kind looks at once."""
+        where: list[Condition] = [kind[0], ("RowKey", *start), ("RowKey", *end), *kind[1:]]
+        found = await self._table.query(where, limit=page, columns=columns)
+        if found.next is not None and found.entities:
+            self._remember(kind, found.entities[-1].row)
+        yield found.entities
+        while found.next is not None:
+            page = min(page * _GROWTH, _LARGEST_PAGE)
+            found = await self._table.query(where, limit=page, after=found.next, columns=columns)
+            yield found.entities
+
+    def _remember(self, kind: tuple[Condition, ...], row: str) -> None:
+        self._reach[kind] = row
+        self._reach.move_to_end(kind)
+        while len(self._reach) > _REMEMBERED:
+            self._reach.popitem(last=False)
