@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from azure.data.tables import EdmType, EntityProperty, TableServiceClient
 
 from router.storage.azure import TABLES
 from router.storage.deadlines import SHARDS
 from scripts import backup
-
-ROOT = Path(__file__).resolve().parents[2]
-ACCOUNT = "devstoreaccount1"
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+from tests.azurite import running_azurite
 
 
 @pytest.fixture(scope="module")
 def connection_string(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    program = ROOT / "node_modules/.bin/azurite-table"
-    if not program.exists() or shutil.which("node") is None:
-        pytest.skip("Azurite is not installed: run make start once")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tmp_path_factory.mktemp("azurite")
-    log = (folder / "log").open("w")
-    process = subprocess.Popen(
-        [program, "--silent", "--skipApiVersionCheck", "--tableHost", "127.0.0.1", "--tablePort", str(port), "--location", folder],
-        stdout=log, stderr=log,
-    )  # fmt: skip
-    text = (
-        f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
-        f"TableEndpoint=http://127.0.0.1:{port}/{ACCOUNT};"
-    )
-    try:
-        until = time.monotonic() + 30
-        while True:
-            try:
-                with TableServiceClient.from_connection_string(text, retry_total=0) as service:
-                    list(service.list_tables())
-                break
-            except (ServiceRequestError, HttpResponseError):
-                assert time.monotonic() < until, (folder / "log").read_text()
-                time.sleep(0.1)
+    with running_azurite(tmp_path_factory.mktemp("azurite")) as text:
         yield text
-    finally:
-        process.terminate()
-        process.wait(10)
-        log.close()
 
 
 def rows(service: TableServiceClient, table: str) -> dict[tuple[str, str], dict[str, Any]]:
