@@ -52,8 +52,8 @@ param tablesPrefix string = ''
 @allowed(['EventGrid', 'CloudEvents'])
 param eventSchema string = 'EventGrid'
 
-@description('Python version of the app. azure-functions 1.x, which the app uses, supports 3.10 to 3.12.')
-@allowed(['3.11', '3.12'])
+@description('Python version of the app.')
+@allowed(['3.11', '3.12', '3.13'])
 param pythonVersion string = '3.12'
 
 @description('Memory of an instance in MB; CPU grows with it. 512 is the cheapest, 2048 the platform\'s default.')
