@@ -9,7 +9,7 @@ from typing import Protocol
 import azure.functions as func
 
 from router.api.call import Reply, parse_ids
-from router.api.gate import SAFE_HEADERS, Gate, refusal
+from router.api.gate import Gate, every_answer, headers_of, refusal
 from router.api.wire.documents import json_bytes
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
@@ -61,7 +61,7 @@ def _operation(app: App, operation: Operation) -> Endpoint:
             gate = await app.gate()
         except Exception as error:
             count_request(operation.name, None, 503)
-            return unavailable(error)
+            return unavailable(error, req)
         return await gate.serve(operation, req, context.trace_context.trace_parent)
 
     return serve
@@ -72,22 +72,20 @@ def _health(app: App) -> Endpoint:
         ready, message = await app.health()
         body = json_bytes({"status": "ready" if ready else "unavailable", "message": message})
         return func.HttpResponse(
-            body, status_code=200 if ready else 503, headers={**SAFE_HEADERS, **_named()}, mimetype="application/json"
+            body,
+            status_code=200 if ready else 503,
+            headers=every_answer(headers_of(req), Ids().guid()),
+            mimetype="application/json",
         )
 
     return health
 
 
-def _named() -> dict[str, str]:
-    """The id that every answer has, where no gate gives it."""
-    return {"x-ms-request-id": Ids().guid()}
-
-
-def unavailable(error: Exception) -> func.HttpResponse:
+def unavailable(error: Exception, req: func.HttpRequest) -> func.HttpResponse:
     """The answer while the app cannot be put together: settings are wrong, or storage does not answer."""
     _log.error("The router is not ready: %s", error)
     refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
-    headers = {**SAFE_HEADERS, **_named(), **refused.headers, "x-ms-error-code": refused.code}
+    headers = {**every_answer(headers_of(req), Ids().guid()), **refused.headers, "x-ms-error-code": refused.code}
     return func.HttpResponse(
         json_bytes(refused.to_wire()), status_code=refused.status, headers=headers, mimetype="application/json"
     )
@@ -100,29 +98,29 @@ def _openapi(app: App) -> Endpoint:
         try:
             gate = await app.gate()
         except Exception as error:
-            return unavailable(error)
+            return unavailable(error, req)
         try:
-            _, headers, _ = await gate.admit(req)
-            return gate.render(Reply(body=openapi_document()), headers)
+            await gate.admit(req)
+            reply = Reply(body=openapi_document())
         except Exception as error:
-            return gate.render(refusal(error, "OpenApi"), {})
+            reply = refusal(error, "OpenApi")
+        return gate.render(reply, headers_of(req))
 
     return openapi
 
 
 def _fallback(app: App) -> Endpoint:
     async def fallback(req: func.HttpRequest) -> func.HttpResponse:
-        headers: dict[str, str] = {}
         try:
             gate = await app.gate()
         except Exception as error:
-            return unavailable(error)
+            return unavailable(error, req)
         try:
-            _, seen, target = await gate.admit(req)
-            headers = dict(seen)
-            raise _unknown(req.method or "", target.path)
+            target = await gate.admit(req)
+            reply = refusal(_unknown(req.method or "", target.path), "ZUnknownRoute")
         except Exception as error:
-            return gate.render(refusal(error, "ZUnknownRoute"), headers)
+            reply = refusal(error, "ZUnknownRoute")
+        return gate.render(reply, headers_of(req))
 
     return fallback
 

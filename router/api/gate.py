@@ -57,7 +57,7 @@ class Gate:
         asked: str | None = None
         request_id = self.parts.ids.guid()
         try:
-            headers = {name.lower(): value for name, value in request.headers.items()}
+            headers = headers_of(request)
             target = self.targets.read(request.url, headers)
             query = parse_query(target.query)
             asked = query.get("api-version")
@@ -73,17 +73,15 @@ class Gate:
         finally:
             count_request(operation.name, asked, status, time.perf_counter() - started)
 
-    async def admit(self, request: func.HttpRequest) -> tuple[Caller, Mapping[str, str], RequestTarget]:
+    async def admit(self, request: func.HttpRequest) -> RequestTarget:
         """Only authentication and the rate limit: for what is not an operation. Raises RouterError."""
-        headers = {name.lower(): value for name, value in request.headers.items()}
+        headers = headers_of(request)
         target = self.targets.read(request.url, headers)
-        caller = await self._authenticate(request, headers, target)
-        return caller, headers, target
+        await self._authenticate(request, headers, target)
+        return target
 
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
-        answered = {**SAFE_HEADERS, "x-ms-request-id": request_id or self.parts.ids.guid(), **reply.headers}
-        if "x-ms-client-request-id" in headers:
-            answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
+        answered = {**every_answer(headers, request_id or self.parts.ids.guid()), **reply.headers}
         if reply.body is None:
             return func.HttpResponse(status_code=reply.status, headers=answered)
         return func.HttpResponse(
@@ -136,6 +134,19 @@ class Gate:
         )
         self.limiter.check(caller.id, now)
         return caller
+
+
+def headers_of(request: func.HttpRequest) -> dict[str, str]:
+    """By lower-case name."""
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+def every_answer(headers: Mapping[str, str], request_id: str) -> dict[str, str]:
+    """The headers of every answer to a request with these headers."""
+    answered = {**SAFE_HEADERS, "x-ms-request-id": request_id}
+    if "x-ms-client-request-id" in headers:
+        answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
+    return answered
 
 
 def refusal(error: Exception, what: str, request_id: str = "") -> Reply:

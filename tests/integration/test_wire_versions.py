@@ -91,6 +91,11 @@ async def test_a_client_request_id_comes_back(wire: RawWire) -> None:
         await wire.delete("/routing/jobs/none", headers=sent),
         await wire.get("/routing/nothing", headers=sent),
         await wire.get("/routing/jobs", headers=sent, signed=False),
+        await wire.get("/routing/nothing", headers=sent, signed=False),
+        await wire.send("PUT", "/routing/jobs/none", headers=sent),
+        await wire.get("/openapi.json", headers=sent),
+        await wire.get("/openapi.json", headers=sent, signed=False),
+        await wire.get("/health", headers=sent, signed=False),
     ):
         assert answer.headers["x-ms-client-request-id"] == "from-the client/1"
     assert "x-ms-client-request-id" not in (await wire.get("/routing/jobs/none")).headers
