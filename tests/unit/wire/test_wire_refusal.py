@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
+import azure.functions as func
 import pytest
 
+from router.api.functions import unavailable
 from router.api.gate import refusal
 from router.errors import BadRequest, ErrorDetail
 from router.storage.port import StorageUnavailable
@@ -36,3 +39,16 @@ def test_storage_that_does_not_answer_is_503_and_no_fault_of_the_router(caplog: 
     assert int(reply.headers["Retry-After"]) >= 1
     assert "account" not in str(reply)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_an_app_that_is_not_ready_says_so_in_the_contracts_form() -> None:
+    request = func.HttpRequest("GET", "/routing/jobs", headers={"X-MS-Client-Request-Id": "mine"}, body=b"")
+    answer = unavailable(RuntimeError("the setting X is abc"), request)
+    error = json.loads(answer.get_body())["error"]
+    assert (answer.status_code, error["code"]) == (503, "ServiceUnavailable")
+    assert "abc" not in str(error)
+    assert answer.headers["x-ms-error-code"] == "ServiceUnavailable"
+    assert answer.headers["x-ms-client-request-id"] == "mine"
+    assert answer.headers["x-ms-request-id"]
+    assert answer.headers["api-supported-versions"] == "2023-11-01, 2024-01-18-preview"
+    assert int(answer.headers["Retry-After"]) >= 1
