@@ -76,9 +76,7 @@ class SuspendMode(Model):
     kind: Literal["suspend"]
 
 
-JobMatchingMode = Annotated[
-    QueueAndMatchMode | ScheduleAndSuspendMode | SuspendMode, Field(discriminator="kind")
-]
+JobMatchingMode = Annotated[QueueAndMatchMode | ScheduleAndSuspendMode | SuspendMode, Field(discriminator="kind")]
 
 
 class RouterJobNote(Model):

@@ -46,9 +46,7 @@ class RoundRobinMode(_Mode):
     kind: Literal["roundRobin"]
 
 
-DistributionMode = Annotated[
-    BestWorkerMode | LongestIdleMode | RoundRobinMode, Field(discriminator="kind")
-]
+DistributionMode = Annotated[BestWorkerMode | LongestIdleMode | RoundRobinMode, Field(discriminator="kind")]
 
 
 class DistributionPolicy(Model):
@@ -68,13 +66,9 @@ class ClassificationPolicy(Model):
 
     name: Name | None = None
     fallback_queue_id: Id | None = None
-    queue_selector_attachments: Annotated[
-        list[QueueSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)
-    ] = []
+    queue_selector_attachments: Annotated[list[QueueSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)] = []
     prioritization_rule: RouterRule | None = None
-    worker_selector_attachments: Annotated[
-        list[WorkerSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)
-    ] = []
+    worker_selector_attachments: Annotated[list[WorkerSelectorAttachment], Field(max_length=MAX_ATTACHMENTS)] = []
 
 
 class CancelExceptionAction(Model):
@@ -115,9 +109,7 @@ class WaitTimeExceptionTrigger(Model):
     threshold_seconds: Seconds
 
 
-ExceptionTrigger = Annotated[
-    QueueLengthExceptionTrigger | WaitTimeExceptionTrigger, Field(discriminator="kind")
-]
+ExceptionTrigger = Annotated[QueueLengthExceptionTrigger | WaitTimeExceptionTrigger, Field(discriminator="kind")]
 
 
 class ExceptionRule(Model):

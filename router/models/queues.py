@@ -16,4 +16,3 @@ class RouterQueue(Model):
     distribution_policy_id: Id
     labels: Labels = {}
     exception_policy_id: Id | None = None
-

@@ -66,4 +66,3 @@ class RouterWorkerSelector(PolicyWorkerSelector):
     @property
     def active(self) -> bool:
         return self.status is SelectorStatus.ACTIVE
-

@@ -22,8 +22,7 @@ FIGURES_LIVE_SECONDS: Final = 60.0
 """Figures older than this are not reported: another instance's timer has taken over, or the app is idle."""
 
 _OFFERS: Final[dict[str, dict[str, str]]] = {
-    outcome: {names.DIMENSION_OUTCOME: outcome}
-    for outcome in ("issued", "accepted", "declined", "expired", "revoked")
+    outcome: {names.DIMENSION_OUTCOME: outcome} for outcome in ("issued", "accepted", "declined", "expired", "revoked")
 }
 _AGGREGATES: Final[dict[str, dict[str, str]]] = {
     aggregate: {names.DIMENSION_AGGREGATE: aggregate} for aggregate in ("job", "worker", "queue", "policy")
@@ -146,9 +145,7 @@ def start(meter: Meter, observation: Callable[[float, dict[str, str]], Observati
         return [observation(wait, series) for _, wait, series in _queue_series()]
 
     meter.create_observable_gauge(names.QUEUE_LENGTH, [length], *names.GAUGES[names.QUEUE_LENGTH])
-    meter.create_observable_gauge(
-        names.QUEUE_LONGEST_WAIT, [longest_wait], *names.GAUGES[names.QUEUE_LONGEST_WAIT]
-    )
+    meter.create_observable_gauge(names.QUEUE_LONGEST_WAIT, [longest_wait], *names.GAUGES[names.QUEUE_LONGEST_WAIT])
     _on = _Instruments(
         offers=counter(names.OFFERS),
         reconciliations=counter(names.RECONCILIATIONS),
