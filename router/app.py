@@ -109,7 +109,7 @@ class RouterApp:
             authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
             limiter=RateLimiter(settings.rate_limit),
             targets=TargetReader(on_app_service=settings.on_app_service),
-            token_keys=settings.access_keys or (settings.entra_tenant_id or "",),
+            token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),
             secrets=secrets,
         )
         self._runner = DeadlineRunner(parts)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from router.engine import classification
 from router.engine.change import JobChange
 from router.engine.classification import Classified, QueueChoice, pick_allocation
 from router.engine.selectors import of_policy
-from router.errors import ErrorDetail
+from router.errors import ErrorDetail, TooLarge
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ClassificationPolicy
 from router.models.rules import (
@@ -55,7 +56,12 @@ async def classify(parts: Parts, job_id: str, row: Row[JobRecord] | None = None)
                 return classification.apply(found, outcome, now)
             return classification.fail(found, found.job.classification_policy_id or "", outcome)
 
-        after = await job_commits.change(parts, job_id, step, row)
+        try:
+            after = await job_commits.change(parts, job_id, step, row)
+        except TooLarge as error:
+            # With what the policy attaches the job is more than a row can hold: tried again, it would be so again.
+            outcome = [ErrorDetail(error.code, error.message)]
+            after = await job_commits.change(parts, job_id, partial(step, outcome=outcome))
         if after is None or after.record is None:
             return
         if after.record.status is not JobStatus.PENDING_CLASSIFICATION:

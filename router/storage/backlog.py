@@ -28,8 +28,7 @@ _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _REMEMBERED: Final = 20_000
 _REMEMBERED_LINES: Final = 2_000
 _LONGEST_HEAD: Final = 50
-#: Row keys start with `0` (expedited) or `1`.
-_BEFORE_ALL: Final = "0"
+#: Sorts behind every row key, which starts with `0` (expedited) or `1`.
 _AFTER_ALL: Final = "2"
 
 
@@ -110,7 +109,7 @@ class BacklogStore:
         filters: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
         end: Bound = ("lt", before if before is not None else _AFTER_ALL)
         is_head = before is None
-        async for entities in self._windows.read(filters, ("ge", _BEFORE_ALL), end, page=page):
+        async for entities in self._windows.read(filters, None, end, page=page):
             line = [_parse(queue_id, entity) for entity in entities]
             for waiting in line:
                 self._remember(queue_id, waiting.row, waiting.version)

@@ -283,3 +283,15 @@ def test_types_of_selectors_survive(desk: Desk) -> None:
     policy = desk.classification(worker_selector_attachments=[StaticWorkerSelectorAttachment(worker_selector=sent)])
     [found] = classified(desk, policy, queue=desk.queue()).attached_worker_selectors
     assert found.value == 2.5
+
+
+def test_more_than_a_job_can_hold(desk: Desk) -> None:
+    attachments = [
+        StaticWorkerSelectorAttachment(
+            worker_selector=RouterWorkerSelector(key=f"k{number}", label_operator="equal", value="x" * 900)
+        )
+        for number in range(100)
+    ]
+    policy = desk.classification(worker_selector_attachments=attachments)
+    labels = {f"label{number}": "y" * 1000 for number in range(90)}
+    assert classified(desk, policy, queue=desk.queue(), labels=labels).status == "classificationFailed"
