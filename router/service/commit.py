@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
 from router.clock import Clock
 from router.engine.change import Change
-from router.errors import Busy
+from router.errors import Busy, RouterError
 from router.ids import Ids
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
@@ -65,22 +66,24 @@ class Commits(Generic[R]):
         row: Row[R] | None = None,
         *,
         announce: bool = True,
+        from_memory: bool = False,
     ) -> tuple[Row[R], Row[R]]:
         """The row before and after the change; the same twice if there was nothing to do. `row` saves the first
         load. Without `announce` the caller calls `announce` once it has done what hangs on the row: whom the events
-        wake must find it done. Raises what `step` raises, Busy (503) after too many conflicts, StorageUnavailable,
-        TooLarge."""
+        wake must find it done. `from_memory` decides first on the row as this process wrote it last, and reads it if
+        that leaves nothing to do or turns out to be out of date. Raises what `step` raises, Busy (503) after too many
+        conflicts, StorageUnavailable, TooLarge."""
         async with self._locks.hold(f"{self.store.kind}/{id}"):
+            remembered = self.store.as_written(id) if from_memory and row is None else None
+            if remembered is not None:
+                with suppress(RowChanged, RouterError):
+                    after = await self._attempt(remembered, step)
+                    if after is not None:
+                        return remembered, self._committed(after, announce)
             for attempt in range(_TRIES):
                 before = row if row is not None else await self.store.load(id)
-                change = await step(before)
-                if change is None or (change.record is before.record and not change.events):
-                    return before, before
-                after = await self._prepared(before, change)
-                if after is None:
-                    return before, before
                 try:
-                    after = await self.store.save(after, self._ids.guid())
+                    after = await self._attempt(before, step)
                 except RowChanged:
                     metrics.record_conflict(self.store.kind)  # type: ignore[arg-type]
                     if attempt + 1 < _TRIES:
@@ -88,11 +91,22 @@ class Commits(Generic[R]):
                     row = None
                     await asyncio.sleep(self._ids.fraction() * min(0.005 * 2**attempt, 0.25))
                     continue
-                self._outbox.committed(self.store, after)
-                if announce:
-                    self.announce(after)
-                return before, after
+                return before, before if after is None else self._committed(after, announce)
         raise Busy
+
+    async def _attempt(self, before: Row[R], step: Callable[[Row[R]], Awaitable[Change[R] | None]]) -> Row[R] | None:
+        """The row as it has been written, or None if there was nothing to do. Raises RowChanged."""
+        change = await step(before)
+        if change is None or (change.record is before.record and not change.events):
+            return None
+        prepared = await self._prepared(before, change)
+        return None if prepared is None else await self.store.save(prepared, self._ids.guid())
+
+    def _committed(self, row: Row[R], announce: bool) -> Row[R]:
+        self._outbox.committed(self.store, row)
+        if announce:
+            self.announce(row)
+        return row
 
     def announce(self, row: Row[R]) -> None:
         """Sends the events of a committed row in the background."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -15,6 +15,7 @@ from router.service import exceptions, reconcile, settle
 from router.service.parts import Parts
 from router.service.queue_figures import QueueFigures
 from router.storage.deadlines import SHARDS, Deadline, put_off_until
+from router.storage.port import StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 
@@ -25,7 +26,9 @@ Handler = Callable[[Parts, Deadline], Awaitable[None]]
 #: How far a tick looks ahead; the next tick comes after it.
 _AHEAD: Final = timedelta(seconds=1)
 _TAKEN_AT_ONCE: Final = 1000
-_CONCURRENT: Final = 48
+_CONCURRENT: Final = 128
+#: So many offers that expire together are worth preparing for.
+_MANY: Final = 50
 
 HANDLERS: Final[Mapping[str, Handler]] = {
     "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due),
@@ -54,18 +57,44 @@ class DeadlineRunner:
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or after about a
         second: what takes longer goes on."""
-        started = self._parts.clock.now()
-        found = await asyncio.gather(
-            *(self._parts.deadlines.due(shard, started + _AHEAD, _TAKEN_AT_ONCE) for shard in range(SHARDS))
-        )
-        for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
-            place = (deadline.partition, deadline.row)
-            if place not in self._running:
-                self._running[place] = asyncio.create_task(self._run(deadline, place))
+        await self._start_due()
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=_AHEAD.total_seconds())
         await self._sweep()
         await self._figures.refresh()
+
+    async def _start_due(self) -> None:
+        until = self._parts.clock.now() + _AHEAD
+        found = await asyncio.gather(
+            *(self._parts.deadlines.due(shard, until, _TAKEN_AT_ONCE) for shard in range(SHARDS))
+        )
+        new: list[Deadline] = []
+        for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
+            place = (deadline.partition, deadline.row)
+            if place not in self._running:
+                self._running[place] = asyncio.create_task(self._run(deadline, place))
+                new.append(deadline)
+        await self._watch([one.target for one in new if one.kind == "offer"])
+
+    async def _watch(self, job_ids: Sequence[str]) -> None:
+        """Puts the settle deadlines there of what many expiring offers are about to change: at once they are a few
+        transactions, one by one two writes an offer."""
+        if len(job_ids) < _MANY:
+            return
+        jobs, workers = self._parts.jobs, self._parts.workers
+        rows = [row for job_id in job_ids if (row := jobs.store.as_written(job_id)) is not None]
+        holders = [
+            workers.store.as_written(offer.worker_id)
+            for row in rows
+            if row.record is not None
+            for offer in row.record.routing.offers.values()
+        ]
+        try:
+            await asyncio.gather(
+                *(jobs.watch(row) for row in rows), *(workers.watch(row) for row in holders if row is not None)
+            )
+        except StorageUnavailable:
+            return  # each is watched by its own commit
 
     async def drain(self) -> None:
         """Waits for everything that has been started."""
@@ -78,8 +107,15 @@ class DeadlineRunner:
             wait = (deadline.due - self._parts.clock.now()).total_seconds()
             if wait > 0:
                 await asyncio.sleep(wait)
-            async with self._slots:
+            self._parts.overdue.came()
+            try:
+                await self._slots.acquire()
+            finally:
+                self._parts.overdue.begun()
+            try:
                 await self._handle(deadline)
+            finally:
+                self._slots.release()
         finally:
             self._running.pop(place, None)
 

@@ -37,13 +37,15 @@ Work = Coroutine[Any, Any, None]
 Step = Callable[[JobRecord], JobChange | None]
 
 
-async def change(parts: Parts, job_id: str, step: Step, row: Row[JobRecord] | None = None) -> Row[JobRecord] | None:
-    """The row as it stands afterwards, or None if there is no such job."""
+async def change(
+    parts: Parts, job_id: str, step: Step, row: Row[JobRecord] | None = None, *, from_memory: bool = False
+) -> Row[JobRecord] | None:
+    """The row as it stands afterwards, or None if there is no such job. `from_memory`: see Commits.change."""
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         return None if found.record is None else step(found.record)
 
-    after = await change_row(parts, job_id, decide, row)
+    after = await change_row(parts, job_id, decide, row, from_memory=from_memory)
     return after if after.record is not None else None
 
 
@@ -52,6 +54,8 @@ async def change_row(
     job_id: str,
     step: Callable[[Row[JobRecord]], object],
     row: Row[JobRecord] | None = None,
+    *,
+    from_memory: bool = False,
 ) -> Row[JobRecord]:
     """Like `change`, for steps that may also create (or await something)."""
 
@@ -68,7 +72,7 @@ async def change_row(
         await _prepare(parts, found, record)
         return Change(record, decided.events)
 
-    before, after = await parts.jobs.change(job_id, decide, row, announce=False)
+    before, after = await parts.jobs.change(job_id, decide, row, announce=False, from_memory=from_memory)
     if after.version != before.version:
         _remember(parts, after)
         try:

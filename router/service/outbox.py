@@ -18,6 +18,7 @@ from router.clock import Clock
 from router.errors import RouterError
 from router.models.events import PendingEvent
 from router.service.background import Background
+from router.service.overdue import Overdue
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
@@ -26,6 +27,10 @@ _log = logging.getLogger(__name__)
 
 #: A fast life clears its rows by its own next commit; only a row at rest is cleared by a write of its own.
 CLEAR_AFTER_SECONDS: Final = 0.25
+#: Rows cleared at once: nobody waits for that, so it yields to whatever somebody waits for.
+_CLEARED_AT_ONCE: Final = 4
+_CLEARING_YIELDS_SECONDS: Final = 5.0
+_SENDING_YIELDS_SECONDS: Final = 5.0
 _REMEMBERED: Final = 50_000
 
 
@@ -57,12 +62,19 @@ class Outbox:
     """Sends what commits leave behind."""
 
     def __init__(
-        self, publisher: Publisher, background: Background, clock: Clock, clear_after: float = CLEAR_AFTER_SECONDS
+        self,
+        publisher: Publisher,
+        background: Background,
+        clock: Clock,
+        overdue: Overdue,
+        clear_after: float = CLEAR_AFTER_SECONDS,
     ) -> None:
         self._publisher = publisher
         self._clock = clock
         self._background = background
+        self._overdue = overdue
         self._clear_after = clear_after
+        self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
         self._out = Remembered()
         self._latest: OrderedDict[str, str] = OrderedDict()
 
@@ -103,14 +115,16 @@ class Outbox:
         try:
             if row.overflow:
                 return  # too much for a quick send: the settle deadline does it in order
+            await self._overdue.calm(_SENDING_YIELDS_SECONDS)
             await self.send(name, row.outbox)
         except Exception as error:
             _log.warning("Events wait in the outbox: %s", error, extra={"aggregate": name})
             return
         await asyncio.sleep(self._clear_after)
-        if self._latest.get(name) != row.version or any(event.id not in self._out for event in row.outbox):
-            return
-        await clear(store, row)
+        async with self._clearing:
+            await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
+            if self._latest.get(name) == row.version and not self.unsent(row.outbox):
+                await clear(store, row)
 
 
 async def clear(store: AggregateStore[Any], row: Row[Any]) -> None:

@@ -14,6 +14,7 @@ from router.models.workers import WorkerRecord
 from router.service.background import Background, InHand, KeyedLocks
 from router.service.commit import Commits
 from router.service.outbox import Outbox, Publisher, Remembered
+from router.service.overdue import Overdue
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -56,6 +57,7 @@ class Parts:
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     in_hand: InHand = field(default_factory=InHand)
+    overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: Remembered = field(default_factory=Remembered)
     #: Workers as this process last wrote them.
@@ -76,7 +78,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         table = self.tables.table
-        self.outbox = Outbox(self.publisher, self.background, self.clock)
+        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue)
         self.deadlines = DeadlineStore(table("deadlines"))
         self.jobs = Commits(job_store(table("jobs")), self.deadlines, self.outbox, self.locks, self.clock, self.ids)
         self.workers = Commits(

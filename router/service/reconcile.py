@@ -111,7 +111,7 @@ async def drive_worker(parts: Parts, worker_id: str) -> None:
 async def expire_offers(parts: Parts, job_id: str) -> None:
     """Offers whose time is over end and their workers are deregistered; RouterWorkerOfferExpired takes the job on."""
     now = parts.clock.now()
-    await job_commits.change(parts, job_id, lambda record: offers.expire(record, now))
+    await job_commits.change(parts, job_id, lambda record: offers.expire(record, now), from_memory=True)
 
 
 async def expire_selectors(parts: Parts, job_id: str) -> None:

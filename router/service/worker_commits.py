@@ -27,14 +27,15 @@ async def change(
     row: Row[WorkerRecord] | None = None,
     *,
     index_later: bool = False,
+    from_memory: bool = False,
 ) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
     """The rows before and after; without a record if there is no such worker. With `index_later` the caller moves the
-    availability rows itself."""
+    availability rows itself. `from_memory`: see Commits.change."""
 
     async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
         return None if found.record is None else step(found.record)
 
-    return await change_row(parts, worker_id, decide, row, index_later=index_later)
+    return await change_row(parts, worker_id, decide, row, index_later=index_later, from_memory=from_memory)
 
 
 async def change_row(
@@ -44,6 +45,7 @@ async def change_row(
     row: Row[WorkerRecord] | None = None,
     *,
     index_later: bool = False,
+    from_memory: bool = False,
 ) -> tuple[Row[WorkerRecord], Row[WorkerRecord]]:
     """Like `change`, for steps that may also create."""
 
@@ -53,7 +55,7 @@ async def change_row(
             await _arm_idle(parts, found.record, decided.record)
         return decided
 
-    before, after = await parts.workers.change(worker_id, decide, row, announce=False)
+    before, after = await parts.workers.change(worker_id, decide, row, announce=False, from_memory=from_memory)
     if after.version != before.version:
         _remember(parts, worker_id, after.record)
         try:
@@ -123,7 +125,7 @@ async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *
             return None
         return workers.drop_offers(record, offer_ids, now, deregister=expired)
 
-    _, after = await change(parts, worker_id, step)
+    _, after = await change(parts, worker_id, step, from_memory=True)
     if expired and after.record is not None and after.record.worker.offers:
         await revocation.revoke_unqualified(parts, after.record)
 

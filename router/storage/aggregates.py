@@ -6,6 +6,7 @@ columns that lists filter by. Outbox overflow stands beside it: RowKey = key(id)
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -30,6 +31,8 @@ _OUTBOX: Final = TypeAdapter(list[PendingEvent])
 _OUTBOX_LIMIT: Final = 60_000
 #: Storage pages that one page of a list looks at, at most, when its filter leaves few.
 _PAGES_A_CALL: Final = 4
+#: Rows that are remembered as this process wrote them.
+_REMEMBERED: Final = 1_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,12 @@ class AggregateStore(Generic[R]):
         self.kind = kind
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
+        self._written: OrderedDict[str, Row[R]] = OrderedDict()
+
+    def as_written(self, id: str) -> Row[R] | None:
+        """The row as this process wrote it last, if it did so lately. Another may have written it since: good for a
+        conditional write, never for an answer."""
+        return self._written.get(id)
 
     async def load(self, id: str) -> Row[R]:
         """The row of that id; one without version if there is none."""
@@ -70,7 +79,14 @@ class AggregateStore(Generic[R]):
     async def save(self, row: Row[R], commit: str) -> Row[R]:
         """Writes the row under the version it was read with (none: it must be new). Raises RowChanged,
         TooLarge. A write whose answer was lost counts as done when the row carries `commit`."""
-        row = replace(row, commit=commit)
+        self._written.pop(row.id, None)
+        saved = await self._save(replace(row, commit=commit))
+        self._written[row.id] = saved
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+        return saved
+
+    async def _save(self, row: Row[R]) -> Row[R]:
         outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
         spill: list[Write] = []
         if len(outbox) > _OUTBOX_LIMIT:
@@ -87,12 +103,13 @@ class AggregateStore(Generic[R]):
             return replace(row, version=await self._table.insert(entity))
         except (RowChanged, RowExists) as error:
             current = await self.load(row.id)
-            if current.commit == commit:
+            if current.commit == row.commit:
                 return current
             raise RowChanged from error
 
     async def drop(self, row: Row[R]) -> None:
         """Removes a row whose record is deleted and whose outbox is empty. Raises RowChanged."""
+        self._written.pop(row.id, None)
         await self._table.delete(key(row.id), key(row.id), row.version)
 
     async def overflow(self, row: Row[R]) -> list[PendingEvent]:

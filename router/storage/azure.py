@@ -121,11 +121,24 @@ def _shorten(service: TableServiceClient, traced: bool) -> None:
     service._policies = [policy for policy in service._policies if not isinstance(policy, dropped)]
 
 
+def _send_as_it_is(client: TableClient) -> None:
+    """The generated client walks every entity to make JSON of it, which it is already: the client above it has
+    written each value as Table Storage wants it. That walk takes a fifth of the time of a write."""
+    serializer = client._client.table._serialize
+    walk = serializer.body
+
+    def body(data: Any, data_type: str, **rest: Any) -> Any:
+        return data if data_type == "{object}" else walk(data, data_type, **rest)
+
+    serializer.body = body
+
+
 class AzureTable:
     """One table of the account."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
+        _send_as_it_is(client)
 
     async def get(self, partition: str, row: str) -> Entity | None:
         try:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.models.types import format_time, parse_time
+from router.storage.grouped import GroupedUpserts
 from router.storage.keys import key, time_key
 from router.storage.port import Entity, RowChanged, RowExists, Table, Write
 
@@ -46,9 +47,10 @@ class DeadlineStore:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._upserts = GroupedUpserts(table)
 
     async def arm(self, deadline: Deadline) -> None:
-        await self._table.upsert(_entity(deadline))
+        await self._upserts.put(_entity(deadline))
 
     async def due(self, shard: int, until: datetime, limit: int) -> list[Deadline]:
         """The first deadlines of a shard that are due before `until`."""
