@@ -14,9 +14,7 @@ from urllib.parse import urlsplit
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 # Everybody knows it, as everybody knows the emulators' keys: it protects nothing.
-DEVELOPMENT_KEY: Final = base64.b64encode(
-    hashlib.sha256(b"self-hosted-job-router development key").digest()
-).decode()
+DEVELOPMENT_KEY: Final = base64.b64encode(hashlib.sha256(b"self-hosted-job-router development key").digest()).decode()
 
 
 class LocalError(Exception):

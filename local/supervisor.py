@@ -84,8 +84,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
     stop = _stop_on_signals()
     parts = load_parts(options.data_dir)
     if parts is None or not (
-        await answers(parts.azurite_url)
-        and await answers(f"{parts.topic_endpoint}/health", status=200)
+        await answers(parts.azurite_url) and await answers(f"{parts.topic_endpoint}/health", status=200)
     ):
         raise LocalError(f"The other parts do not run in {options.data_dir}; `make start` starts everything.")
     refuse_second_run(options.data_dir, _app_names(options))

@@ -65,9 +65,7 @@ def set_up_logging(app_dir: Path) -> None:
     path = app_dir / "host.json"
     settings = json.loads(path.read_text()) if path.is_file() else {}
     default = settings.get("logging", {}).get("logLevel", {}).get("default", "Information")
-    logging.basicConfig(
-        level=_LEVELS.get(default, "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=_LEVELS.get(default, "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
 
 

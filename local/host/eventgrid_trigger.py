@@ -26,9 +26,7 @@ class EventGridTriggers:
 
     def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, system_key: str) -> None:
         self._invoker = invoker
-        self._functions = {
-            function.name: function for function in functions if function.trigger == EVENT_GRID_TRIGGER
-        }
+        self._functions = {function.name: function for function in functions if function.trigger == EVENT_GRID_TRIGGER}
         self._key = system_key.encode()
         self._converter = converter(EVENT_GRID_TRIGGER)
         self._slots = asyncio.Semaphore(_CONCURRENCY)

@@ -55,9 +55,7 @@ def load_functions(app_dir: Path, module_name: str = "function_app") -> list[Hos
     module = importlib.import_module(module_name)
     apps = [value for value in vars(module).values() if isinstance(value, FunctionRegister)]
     if len(apps) != 1:
-        raise IndexingError(
-            f"{module_name}.py has {len(apps)} function apps at its top level; exactly one is expected"
-        )
+        raise IndexingError(f"{module_name}.py has {len(apps)} function apps at its top level; exactly one is expected")
     functions = [_read_function(function, app_dir) for function in apps[0].get_functions()]
     if not functions:
         raise IndexingError(f"{module_name}.py registers no functions")

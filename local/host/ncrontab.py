@@ -65,15 +65,11 @@ def parse_schedule(expression: str) -> Schedule:
         fields.insert(0, "0")
     if len(fields) != 6:
         raise ScheduleError(f"schedule {expression!r}: six fields are expected, found {len(fields)}")
-    values = [
-        _parse_field(expression, text, *field) for text, field in zip(fields, _FIELDS, strict=True)
-    ]
+    values = [_parse_field(expression, text, *field) for text, field in zip(fields, _FIELDS, strict=True)]
     return Schedule(*values)
 
 
-def _parse_field(
-    expression: str, text: str, what: str, low: int, high: int, names: tuple[str, ...]
-) -> frozenset[int]:
+def _parse_field(expression: str, text: str, what: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
     def number(word: str) -> int:
         if word[:3].lower() in names:
             return names.index(word[:3].lower()) + low

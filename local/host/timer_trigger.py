@@ -24,9 +24,7 @@ class TimerTriggers:
 
     def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker) -> None:
         self._invoker = invoker
-        self._timers = [
-            (function, _schedule(function)) for function in functions if function.trigger == TIMER_TRIGGER
-        ]
+        self._timers = [(function, _schedule(function)) for function in functions if function.trigger == TIMER_TRIGGER]
         self._converter = converter(TIMER_TRIGGER)
         self._tasks: Final[list[asyncio.Task[None]]] = []
 

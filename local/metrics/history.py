@@ -91,9 +91,7 @@ class History:
                     self.dropped += 1
                     continue
                 series = self._series[key] = _Series(point.namespace)
-            series.buckets.setdefault(bucket, Tally()).add(
-                point.count, point.total, point.minimum, point.maximum
-            )
+            series.buckets.setdefault(bucket, Tally()).add(point.count, point.total, point.minimum, point.maximum)
 
     def metrics(self) -> dict[str, dict[str, list[str]]]:
         """Each metric of the last hour with its dimensions and their values."""
@@ -165,9 +163,7 @@ class History:
     def namespace(self, metric: str) -> str:
         return next((series.namespace for (name, _), series in self._series.items() if name == metric), "")
 
-    def _matching(
-        self, metric: str, filters: Mapping[str, frozenset[str]]
-    ) -> Iterator[tuple[dict[str, str], _Series]]:
+    def _matching(self, metric: str, filters: Mapping[str, frozenset[str]]) -> Iterator[tuple[dict[str, str], _Series]]:
         for (name, dimensions), series in self._series.items():
             if name != metric:
                 continue

@@ -170,7 +170,8 @@ class Topic:
                 schedule=self._options.retry_schedule,
                 validated=validated,
             )
-        _log.info("subscription %s: %s, %d events waiting", subscription.name, subscription.endpoint, pending)
+        address = subscription.endpoint.partition("?")[0]  # the query of a webhook's address is often a key
+        _log.info("subscription %s: %s, %d events waiting", subscription.name, address, pending)
         return subscriber
 
     async def _stop(self, subscriber: _Subscriber, grace: float) -> None:

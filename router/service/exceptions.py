@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from router.engine import exceptions
 from router.engine.change import JobChange
-from router.models.jobs import JobRecord, JobStatus
+from router.models.jobs import JobRecord
 from router.models.policies import ExceptionPolicy
-from router.service import job_commits, reconcile
+from router.service import job_commits
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 
@@ -28,10 +28,9 @@ async def fire_wait_rules(parts: Parts, job_id: str) -> None:
     await job_commits.change(parts, job_id, step, row)
 
 
-async def run_actions(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
-    """Runs the actions of every rule that has fired for the job and has not been dealt with."""
-    row = row if row is not None else await parts.jobs.store.load(job_id)
-    while row is not None and row.record is not None and row.record.routing.triggered:
+async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord] | None:
+    """Runs the actions of every rule that has fired for the job and has not been dealt with. The row afterwards."""
+    while row.record is not None and row.record.routing.triggered:
         triggered = row.record.routing.triggered[0]
         policy = await parts.resources.cached("ExceptionPolicy", triggered.policy_id)
         model: ExceptionPolicy | None = policy.model if policy else None
@@ -42,7 +41,8 @@ async def run_actions(parts: Parts, job_id: str, row: Row[JobRecord] | None = No
         def step(record: JobRecord, rule_id: str = triggered.rule_id, actions=actions, now=now) -> JobChange:  # type: ignore[no-untyped-def]
             return exceptions.run(record, rule_id, actions, now)
 
-        row = await job_commits.change(parts, job_id, step, row)
-    goes_on = (JobStatus.PENDING_CLASSIFICATION, JobStatus.QUEUED)
-    if row is not None and row.record is not None and row.record.status in goes_on:
-        await reconcile.drive_job(parts, job_id, row)
+        after = await job_commits.change(parts, row.id, step, row)
+        if after is None:
+            return None
+        row = after
+    return row

@@ -22,9 +22,11 @@ from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
 
-#: An offer that is not attached this long after it was made is given back: whoever cleans up reservations waits
-#: longer (service/reconcile.py), so the two never meet.
+#: An offer that is not attached this long after it was made is given back.
 ATTACH_WITHIN = timedelta(seconds=3)
+#: A reservation that its job does not know after this long was left by a process that died. So much longer that no
+#: offer is attached after its reservation is gone.
+ABANDONED_AFTER = timedelta(seconds=10)
 
 
 #: How often a reservation is passed on to a job that comes first, before it is given back instead.

@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from datetime import timedelta
-from typing import Final
 
 from router.engine import endings, jobs, offers, workers
 from router.engine.change import JobChange, WorkerChange
@@ -21,8 +20,10 @@ from router.service import (
     job_commits,
     revocation,
     work_search,
+    worker_api,
     worker_commits,
 )
+from router.service.offering import ABANDONED_AFTER
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
@@ -30,20 +31,15 @@ from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
 
-#: A reservation that its job does not know after this long was left by a process that died. Longer than
-#: offering.ATTACH_WITHIN, so that no offer is attached after its reservation is gone.
-ABANDONED_AFTER: Final = timedelta(seconds=10)
-
 _S = JobStatus
 
 
 async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
     """Takes the job on to its next state, as far as it goes without waiting."""
     row = row if row is not None else await parts.jobs.store.load(job_id)
+    if row.record is not None and row.record.routing.triggered:
+        row = await exceptions.run_actions(parts, row) or Row(job_id)
     if row.record is None:
-        return
-    if row.record.routing.triggered:
-        await exceptions.run_actions(parts, job_id, row)
         return
     match row.record.status:
         case _S.PENDING_CLASSIFICATION:
@@ -91,8 +87,6 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     if row.record is None:
         return
     if row.record.routing.deleting:
-        from router.service import worker_api
-
         await worker_api.finish_deletion(parts, worker_id)
         return
     if not row.record.worker.available_for_offers and row.record.worker.offers:
@@ -101,11 +95,6 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     await worker_commits.index(parts, None, row.record)
     await work_search.find_work(parts, worker_id, row)
     metrics.record_reconciliation("worker", "changed")
-
-
-async def drive_worker(parts: Parts, worker_id: str) -> None:
-    """The worker may be able to take something: looks for jobs for it."""
-    await work_search.find_work(parts, worker_id)
 
 
 async def expire_offers(parts: Parts, job_id: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from router.service import exceptions, reconcile
+from router.service import reconcile, work_search
 from router.service.parts import Parts
 
 
@@ -17,7 +17,7 @@ async def on_job_event(parts: Parts, event_id: str, job_id: str) -> None:
 async def on_worker_event(parts: Parts, event_id: str, worker_id: str) -> None:
     """The worker may be able to take something."""
     parts.outbox.seen(event_id)
-    await reconcile.drive_worker(parts, worker_id)
+    await work_search.find_work(parts, worker_id)
 
 
 async def on_ended_job_event(parts: Parts, event_id: str, job_id: str) -> None:
@@ -25,10 +25,10 @@ async def on_ended_job_event(parts: Parts, event_id: str, job_id: str) -> None:
     parts.outbox.seen(event_id)
     row = await parts.jobs.store.load(job_id)
     held = {one.worker_id for one in row.record.job.assignments.values()} if row.record else set()
-    await asyncio.gather(*(reconcile.drive_worker(parts, worker_id) for worker_id in held))
+    await asyncio.gather(*(work_search.find_work(parts, worker_id) for worker_id in held))
 
 
 async def on_exception_event(parts: Parts, event_id: str, job_id: str) -> None:
     """An exception rule has fired: its actions are to be run."""
     parts.outbox.seen(event_id)
-    await exceptions.run_actions(parts, job_id)
+    await reconcile.drive_job(parts, job_id)

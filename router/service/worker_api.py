@@ -14,7 +14,7 @@ from router.ids import was_offered
 from router.models.filters import WorkerFilter
 from router.models.jobs import JobRecord, JobStatus
 from router.models.workers import RouterJobOffer, RouterWorkerInput, WorkerRecord
-from router.service import job_commits, reconcile, revocation, worker_commits
+from router.service import job_commits, offering, revocation, work_search, worker_commits
 from router.service.parts import Parts
 from router.service.resource_api import Check
 from router.storage.aggregates import Position, Row
@@ -81,7 +81,7 @@ async def page(
 async def _issued(parts: Parts, record: WorkerRecord) -> WorkerRecord:
     """The worker with the offers that are offers: one that has only been reserved may yet be given back, and a client
     must not see it. Old ones are known to be issued; a young one is looked up on its job."""
-    young = parts.clock.now() - reconcile.ABANDONED_AFTER
+    young = parts.clock.now() - offering.ABANDONED_AFTER
     hidden = {
         offer.offer_id
         for offer in record.worker.offers
@@ -210,7 +210,7 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
         _, after = await worker_commits.change(parts, row.id, step, row)
         if after.record is not None and after.record.worker.max_concurrent_offers is not None:
             # An offer less: there may be room for another. No event of ours wakes for that.
-            parts.background.start(reconcile.drive_worker(parts, row.id), f"drive worker/{row.id}")
+            parts.background.start(work_search.find_work(parts, row.id), f"drive worker/{row.id}")
 
 
 def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:
