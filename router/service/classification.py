@@ -28,21 +28,20 @@ from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
 from router.models.types import with_id_label
 from router.rules import results
 from router.rules.failure import RuleFailure
-from router.service import distribution, job_commits
+from router.service import job_commits
 from router.service.parts import Parts
 from router.storage.aggregates import Row
 
 _log = logging.getLogger(__name__)
 
 
-async def classify(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
-    """Classifies the job if it is waiting for that, and offers it. Rules are asked outside the commit: if the job has
-    changed meanwhile, it is classified again as it is then."""
+async def classify(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
+    """Classifies the job if it is waiting for that. Rules are asked outside the commit: if the job has changed
+    meanwhile, it is classified again as it is then. The row afterwards."""
     for _ in range(5):
-        row = row if row is not None else await parts.jobs.store.load(job_id)
         record = row.record
         if record is None or record.status is not JobStatus.PENDING_CLASSIFICATION:
-            return
+            return row
         outcome = await _outcome(parts, record)
         etag = record.etag
         now = parts.clock.now()
@@ -57,17 +56,13 @@ async def classify(parts: Parts, job_id: str, row: Row[JobRecord] | None = None)
             return classification.fail(found, found.job.classification_policy_id or "", outcome)
 
         try:
-            after = await job_commits.change(parts, job_id, step, row)
+            after = await job_commits.change(parts, row.id, step, row)
         except TooLarge as error:
             # With what the policy attaches the job is more than a row can hold: tried again, it would be so again.
             outcome = [ErrorDetail(error.code, error.message)]
-            after = await job_commits.change(parts, job_id, partial(step, outcome=outcome))
-        if after is None or after.record is None:
-            return
-        if after.record.status is not JobStatus.PENDING_CLASSIFICATION:
-            await distribution.distribute(parts, job_id, after)
-            return
-        row = None
+            after = await job_commits.change(parts, row.id, partial(step, outcome=outcome))
+        row = after or Row(row.id)
+    return row
 
 
 async def _outcome(parts: Parts, record: JobRecord) -> Classified | list[ErrorDetail]:

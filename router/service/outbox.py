@@ -113,9 +113,13 @@ class Outbox:
 
     async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:
         try:
-            if row.overflow:
+            if len(row.overflow) > 1:
                 return  # too much for a quick send: the settle deadline does it in order
             await self._overdue.calm(_SENDING_YIELDS_SECONDS)
+            if row.overflow:
+                # One large event, most often. The settle deadline removes its row.
+                await self.send(name, [*await store.overflow(row), *row.outbox])
+                return
             await self.send(name, row.outbox)
         except Exception as error:
             _log.warning("Events wait in the outbox: %s", error, extra={"aggregate": name})

@@ -39,11 +39,11 @@ async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None
     row = row if row is not None else await parts.jobs.store.load(job_id)
     if row.record is not None and row.record.routing.triggered:
         row = await exceptions.run_actions(parts, row) or Row(job_id)
+    if row.record is not None and row.record.status is _S.PENDING_CLASSIFICATION:
+        row = await classification.classify(parts, row)
     if row.record is None:
         return
     match row.record.status:
-        case _S.PENDING_CLASSIFICATION:
-            await classification.classify(parts, job_id, row)
         case _S.PENDING_SCHEDULE | _S.SCHEDULED:
             await _schedule(parts, job_id, row)
         case _S.CREATED | _S.QUEUED:

@@ -294,4 +294,6 @@ def test_more_than_a_job_can_hold(desk: Desk) -> None:
     ]
     policy = desk.classification(worker_selector_attachments=attachments)
     labels = {f"label{number}": "y" * 1000 for number in range(90)}
-    assert classified(desk, policy, queue=desk.queue(), labels=labels).status == "classificationFailed"
+    job = desk.job(desk.queue(), classification_policy_id=policy, labels=labels)
+    # Sooner than a settle deadline: large events are sent at once too.
+    desk.until(job, "classificationFailed", seconds=10)
