@@ -18,7 +18,7 @@ from router.models.jobs import (
     RouterJobInput,
     UnassignJobOptions,
 )
-from router.service import job_commits, reconcile
+from router.service import job_commits, reconcile, work_search, worker_commits
 from router.service.parts import Parts
 from router.service.resource_api import Check
 from router.storage.aggregates import Position, Row
@@ -65,8 +65,17 @@ async def page(
 
 
 async def delete(parts: Parts, job_id: str) -> None:
-    """Conflict unless the job has ended; fine when it is not there."""
-    await job_commits.change(parts, job_id, endings.delete)
+    """Conflict unless the job has ended; fine when it is not there. What its workers still hold of it is freed first:
+    nobody could do that any more when it is gone."""
+
+    async def step(row: Row[JobRecord]) -> JobChange | None:
+        if row.record is None:
+            return None
+        change = endings.delete(row.record)
+        await worker_commits.free_workers(parts, row.record)
+        return change
+
+    await job_commits.change_row(parts, job_id, step)
 
 
 async def reclassify(parts: Parts, job_id: str) -> None:
@@ -75,7 +84,17 @@ async def reclassify(parts: Parts, job_id: str) -> None:
 
 async def cancel(parts: Parts, job_id: str, options: CancelJobOptions) -> None:
     now = parts.clock.now()
-    await _act(parts, job_id, lambda record: endings.cancel(record, options, now))
+    held: set[str] = set()
+
+    def step(record: JobRecord) -> JobChange:
+        held.clear()
+        held.update(one.worker_id for one in record.job.assignments.values() if one.closed_at is None)
+        return endings.cancel(record, options, now)
+
+    await _act(parts, job_id, step)
+    for worker_id in held:
+        # RouterJobCancelled names no worker, and the job may be deleted before it arrives.
+        parts.background.start(work_search.find_work(parts, worker_id), f"work for worker/{worker_id}")
 
 
 async def complete(parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions) -> None:

@@ -68,7 +68,7 @@ async def change_row(
             return decided
         decided = await _with_length_rules(parts, found.record, decided)
         assert decided.record is not None
-        record = placed(decided.record)
+        record = _remembering_owners(found.record, placed(decided.record))
         await _prepare(parts, found, record)
         return Change(record, decided.events)
 
@@ -99,6 +99,16 @@ def placed(record: JobRecord) -> JobRecord:
     if (record.routing.backlog_queue, record.routing.backlog_key) == (queue_id, row):
         return record
     return evolve(record, routing={"backlog_queue": queue_id, "backlog_key": row})
+
+
+def _remembering_owners(before: JobRecord | None, record: JobRecord) -> JobRecord:
+    """The record with the owners that it no longer names. Their hints stay until the job ends: a removal that came
+    late could take away the hint of a job that has come back meanwhile."""
+    if record.status in ENDED:
+        return record
+    known = record.routing.left_owners
+    left = [owner for owner in owners(before) if owner not in (*owners(record), *known)]
+    return evolve(record, routing={"left_owners": [*known, *left]}) if left else record
 
 
 async def _with_length_rules(parts: Parts, before: JobRecord | None, change: JobChange) -> JobChange:
@@ -203,19 +213,24 @@ def owners(record: JobRecord | None) -> list[Owner]:
     return owners
 
 
+def all_owners(record: JobRecord) -> set[Owner]:
+    """Whoever may have a hint of the job."""
+    return {*owners(record), *record.routing.left_owners}
+
+
 async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -> None:
     """Brings in line what hangs on the job; a settle deadline stands behind it."""
     after = row.record
     work: list[Work] = []
     if after is None:
         if before is not None:
-            work += [parts.members.remove(owner, row.id) for owner in owners(before)]
+            work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
             if before.routing.backlog_key and before.routing.backlog_queue:
                 work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
     else:
         work += await _backlog_work(parts, before, after)
-        kept = owners(after)
-        work += [parts.members.remove(owner, row.id) for owner in owners(before) if owner not in kept]
+        if after.status in ENDED and before is not None and before.status not in ENDED:
+            work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
         work += _releases(parts, before, after)
     if work:
         await asyncio.gather(*work)

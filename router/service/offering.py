@@ -42,6 +42,13 @@ class Offered:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """The worker is not where it was seen any more: it has changed since."""
+
+    worker: WorkerRecord
+
+
+@dataclass(frozen=True)
 class Reserved:
     """A worker's capacity reserved for a job: the offer, and the worker without and with it. `moves` are the changes
     of its availability rows that are still to be made."""
@@ -64,17 +71,18 @@ async def make_offer(
     view: JobRecord | None = None,
     *,
     seen_version: int | None = None,
-) -> Offered | None:
+    unmoved: bool = False,
+) -> Offered | Moved | None:
     """Offers the job to the worker if it qualifies; None if it does not. When an earlier, more urgent job waits that
     the worker qualifies for, that one gets the offer. `view` is a job that is not queued yet, as it will be: then the
     commit that attaches the offer queues it too. `seen_version` is the worker's version in the index: what this
-    process knows of a later one needs no reading."""
+    process knows of a later one needs no reading. `unmoved`: only if that is the worker's version still."""
     looked_at = view or job.record
     assert looked_at is not None
     if _known_not_to_fit(parts, looked_at, policy, worker_id, seen_version):
         return None  # not worth a turn
     async with turn(parts, [looked_at.job.queue_id]):
-        reserved = await reserve(parts, job, policy, worker_id, worker, view, seen_version)
+        reserved = await reserve(parts, job, policy, worker_id, worker, view, seen_version, unmoved=unmoved)
     return await issue(parts, reserved) if isinstance(reserved, Reserved) else reserved
 
 
@@ -96,7 +104,9 @@ async def reserve(
     worker: Row[WorkerRecord] | None = None,
     view: JobRecord | None = None,
     seen_version: int | None = None,
-) -> Reserved | Offered | None:
+    *,
+    unmoved: bool = False,
+) -> Reserved | Offered | Moved | None:
     """The first half of `make_offer`, in the queue's turn. What it reserves must be issued."""
     view = view or job.record
     assert view is not None
@@ -108,10 +118,23 @@ async def reserve(
         if now_view is None or moved or not matching.wants_offers(now_view, policy.mode):
             return Offered(job.id, job)
         view = now_view
-    mine = await _reserve(parts, job, view, policy, worker_id, worker, seen_version)
-    reserved = await _for_the_first(parts, mine) if mine is not None else None
-    if reserved is not None:
+    now = parts.clock.now()
+    in_turn = isinstance(policy.mode, RoundRobinMode) and view.job.queue_id is not None
+    # Told before it is certain: whoever looks where round robin stands meanwhile does not begin with this worker too.
+    not_taken = parts.availability.take_turn(str(view.job.queue_id), worker_id, now) if in_turn else None
+    reserved: Reserved | Moved | None = None
+    try:
+        reserved = await _reserve(parts, job, view, policy, worker_id, worker, seen_version, unmoved, now)
+        if isinstance(reserved, Reserved):
+            reserved = await _for_the_first(parts, reserved)
+    finally:
+        if not_taken and not (isinstance(reserved, Reserved) and reserved.view.job.queue_id == view.job.queue_id):
+            not_taken()
+    if isinstance(reserved, Reserved):
         parts.in_hand.take(reserved.job.id)
+        queue_id = reserved.view.job.queue_id
+        if queue_id and queue_id != view.job.queue_id and isinstance(reserved.policy.mode, RoundRobinMode):
+            parts.availability.take_turn(queue_id, worker_id, now)
     return reserved
 
 
@@ -122,7 +145,6 @@ async def issue(parts: Parts, reserved: Reserved) -> Offered:
         row = await _issue(parts, reserved)
         wants_more = row.record is not None and bool(matching.wants_offers(row.record, reserved.policy.mode))
     finally:
-        parts.in_hand.leave(reserved.job.id)
         if parts.in_hand.was_passed_over(reserved.job.id) and wants_more:
             _look_again(parts, reserved.job.id)
     return Offered(reserved.job.id, row)
@@ -216,7 +238,7 @@ async def _issue(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
     if row.record.job.enqueued_at:
         metrics.record_time_to_offer((offer.offered_at - row.record.job.enqueued_at).total_seconds())
     if isinstance(policy.mode, RoundRobinMode) and queue_id:
-        await parts.availability.move_cursor(queue_id, offer.worker_id)
+        await parts.availability.save_cursor(queue_id)
     if seen and queue_id and not matching.wants_offers(row.record, policy.mode):
         await parts.backlog.close(row.record, queue_id, seen)
     return row
@@ -265,21 +287,33 @@ async def _reserve(
     worker_id: str,
     worker: Row[WorkerRecord] | None,
     seen_version: int | None,
-) -> Reserved | None:
-    now = parts.clock.now()
+    unmoved: bool,
+    now: datetime,
+) -> Reserved | Moved | None:
     if _known_not_to_fit(parts, view, policy, worker_id, seen_version):
         return None
+    wanted = seen_version if unmoved else None
+    known = parts.recent_workers.get(worker_id)
+    if wanted is not None and known is not None and known.routing.version > wanted:
+        return Moved(known)
     offer_id = parts.ids.offer_id(worker_id)
     made: list[JobOffer] = []
+    moved: list[WorkerRecord] = []
 
     def step(record: WorkerRecord) -> WorkerChange | None:
         made.clear()
+        moved.clear()
+        if wanted is not None and record.routing.version != wanted:
+            moved.append(record)
+            return None
         if matching.disqualified(view, record, policy.mode, now) is not None:
             return None
         made.append(_new_offer(view, record, policy, offer_id, now))
         return _reserving(view, record, made[0])
 
     before, after = await worker_commits.change(parts, worker_id, step, worker, index_later=True)
+    if moved:
+        return Moved(moved[0])
     if after.version == before.version or not made or before.record is None or after.record is None:
         return None
     moves = ((before.record, after.record),)
@@ -316,7 +350,10 @@ async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
         most, place = policy.mode.max_concurrent_offers, view.job.enqueued_at or now
         return offers.queue_and_attach(found.record, offer, reserved.holder.worker, most, place, now)
 
-    return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)
+    try:
+        return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)
+    finally:
+        parts.in_hand.leave(reserved.job.id)  # from here on its row tells how many it wants
 
 
 async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:

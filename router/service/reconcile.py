@@ -62,10 +62,11 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
         return
     record = row.record
     work = [_check_offer(parts, record, offer_id) for offer_id in record.routing.offers]
-    work += [_release_ended(parts, record, offer_id) for offer_id in record.routing.ended_offers]
-    work += [_check_assignment(parts, record, assignment_id) for assignment_id in record.job.assignments]
+    held = [one.assignment_id for one in record.job.assignments.values() if one.closed_at is None]
+    work += [_check_assignment(parts, record, assignment_id) for assignment_id in held]
+    work.append(worker_commits.free_workers(parts, record))
     if record.status in ENDED:
-        work += [parts.members.remove(owner, job_id) for owner in job_commits.owners(evolve_status(record))]
+        work += [parts.members.remove(owner, job_id) for owner in job_commits.all_owners(evolve_status(record))]
     if record.routing.backlog_queue:
         work.append(parts.backlog.put(record, record.routing.backlog_queue))
     await asyncio.gather(*work)
@@ -184,14 +185,6 @@ async def _check_offer(parts: Parts, job: JobRecord, offer_id: str) -> None:
         return
     _log.warning("An offer has no reservation and is revoked", extra={"job": job.id, "offer": offer_id})
     await job_commits.change(parts, job.id, lambda record: offers.revoke(record, [offer_id]))
-
-
-async def _release_ended(parts: Parts, job: JobRecord, offer_id: str) -> None:
-    """A worker's row that still holds an ended offer is brought in line."""
-    ended = job.routing.ended_offers[offer_id]
-    if ended.outcome == "accepted":
-        return
-    await worker_commits.drop_offers(parts, ended.worker_id, frozenset({offer_id}), expired=ended.outcome == "expired")
 
 
 async def _check_assignment(parts: Parts, job: JobRecord, assignment_id: str) -> None:

@@ -89,14 +89,15 @@ async def _refuse_queue(parts: Parts, id: str) -> None:
 
 
 async def _active_member(parts: Parts, owner: Owner) -> str | None:
-    """A job that is active and names the owner. Hints that are no longer true are removed on the way."""
+    """A job that is active and names the owner. Hints of jobs that have ended are removed on the way; one without a
+    job may be of a job that is just being created."""
     async for job_id in parts.members.of(owner):
         row = await parts.jobs.store.load(job_id)
         job = row.record.job if row.record else None
         named = job and (job.queue_id if owner[0] == "q" else job.classification_policy_id)
         if job is not None and job.status not in ENDED and named == owner[1]:
             return job_id
-        if job is None or job.status in ENDED:
+        if job is not None and job.status in ENDED:
             await parts.members.remove(owner, job_id)
     return None
 

@@ -33,7 +33,9 @@ async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None 
             job = head.job
             reserved = await offering.reserve(parts, job, head.policy, worker_id, row)
         offered = await offering.issue(parts, reserved) if isinstance(reserved, offering.Reserved) else reserved
-        if offered is None or (offered.job_id == job.id and not _offered(offered.row, worker_id)):
+        if not isinstance(offered, offering.Offered) or (
+            offered.job_id == job.id and not _offered(offered.row, worker_id)
+        ):
             passed.add(job.id)
         row = await parts.workers.store.load(worker_id)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
@@ -10,6 +11,7 @@ from router.engine import workers
 from router.engine.capacity import open_channels
 from router.engine.change import WorkerChange
 from router.models.event_catalogue import QueueBrief
+from router.models.jobs import JobRecord, OfferOutcome
 from router.models.workers import IDLE_DAYS, WorkerRecord
 from router.service.parts import Parts
 from router.storage.aggregates import Row
@@ -135,6 +137,21 @@ async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: st
     nothing to free."""
     now = parts.clock.now()
     await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now, offer_id))
+
+
+async def free_workers(parts: Parts, job: JobRecord) -> None:
+    """Takes from the workers' rows what they still hold of the job's ended offers and assignments."""
+    work = [
+        drop_offers(parts, ended.worker_id, frozenset({offer_id}), expired=ended.outcome is OfferOutcome.EXPIRED)
+        for offer_id, ended in job.routing.ended_offers.items()
+        if ended.outcome is not OfferOutcome.ACCEPTED
+    ]
+    work += [
+        release(parts, one.worker_id, one.assignment_id, job.routing.accepted_offers.get(one.assignment_id, ""))
+        for one in job.job.assignments.values()
+        if one.closed_at is not None
+    ]
+    await asyncio.gather(*work)
 
 
 async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic_core import from_json, to_json
@@ -67,6 +68,8 @@ class AvailabilityStore:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._windows = KeyWindows(table)
+        #: The last turn of each round robin queue that this process has taken: when, and behind which key it goes on.
+        self._turns: dict[str, tuple[str, str]] = {}
 
     async def move(self, old: Availability | None, new: Availability | None) -> None:
         """Takes the rows of `old` away and puts those of `new`, one transaction a queue."""
@@ -126,13 +129,32 @@ class AvailabilityStore:
             await self.remove_keys(partition, gone)
 
     async def cursor(self, queue_id: str) -> str | None:
-        """Where round robin stands: the id-order key of the worker that was last offered a job of the queue."""
+        """Where round robin stands: the id-order key of the worker that had its turn last."""
         entity = await self._table.get(key(queue_id), _CURSOR)
-        return str(entity.columns["Last"]) if entity else None
+        stored = (str(entity.columns.get("At", "")), str(entity.columns["Last"])) if entity else None
+        known = self._turns.get(queue_id)
+        latest = max((turn for turn in (stored, known) if turn is not None), default=None)
+        return latest[1] if latest else None
 
-    async def move_cursor(self, queue_id: str, worker_id: str) -> None:
-        columns = {"Last": f"n~{key(worker_id)}~~"}
-        await self._table.upsert(Entity(key(queue_id), _CURSOR, columns))
+    def take_turn(self, queue_id: str, worker_id: str, at: datetime) -> Callable[[], None]:
+        """Round robin goes on behind this worker: at once in this process, elsewhere when it is saved. What is
+        returned takes that back."""
+        before = self._turns.get(queue_id)
+        self._turns[queue_id] = (time_key(at), f"n~{key(worker_id)}~~")
+
+        def take_back() -> None:
+            if before is None:
+                del self._turns[queue_id]
+            else:
+                self._turns[queue_id] = before
+
+        return take_back
+
+    async def save_cursor(self, queue_id: str) -> None:
+        """Offers that are made at the same time end in any order: each saves the turn that was taken last."""
+        if queue_id in self._turns:
+            at, last = self._turns[queue_id]
+            await self._table.upsert(Entity(key(queue_id), _CURSOR, {"Last": last, "At": at}))
 
     async def remove_keys(self, partition: str, rows: Sequence[str]) -> None:
         await asyncio.gather(*(self._table.delete(partition, row) for row in rows))

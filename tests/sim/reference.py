@@ -43,9 +43,19 @@ def in_use(worker: WorkerRecord) -> int:
 
 
 def on_channel(worker: WorkerRecord, channel_id: str, jobs: dict[str, JobRecord]) -> int:
-    """Jobs of the channel that the worker holds; what no longer exists counts for nothing."""
+    """Jobs of the channel that the worker holds; what no longer exists counts for nothing, and what is reserved for a
+    job that has changed its channel meanwhile (it will not take the offer) for the channel that it had."""
+    reserved = {
+        one.job_id for one in worker.worker.offers
+        if one.job_id in jobs and one.offer_id not in jobs[one.job_id].routing.offers
+    }
     held = [one.job_id for one in (*worker.worker.offers, *worker.worker.assigned_jobs)]
-    return sum(1 for job_id in held if job_id in jobs and jobs[job_id].job.channel_id == channel_id)
+    return sum(
+        1 for job_id in held
+        if job_id in jobs
+        and channel_id == (worker.routing.job_channels if job_id in reserved else {}).get(
+            job_id, jobs[job_id].job.channel_id)
+    )
 
 
 def every_selector(job: JobRecord) -> list[Any]:

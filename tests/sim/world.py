@@ -8,10 +8,13 @@ import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
 from router.errors import RouterError
 from router.events.publisher import PublishFailed
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
+from router.models.selectors import RouterWorkerSelector
 from router.storage.keys import key, time_key
 from router.storage.port import StorageUnavailable
 from tests.sim.event_grid import EventGrid
@@ -21,6 +24,7 @@ from tests.sim.process import Gone, Process
 from tests.sim.virtual_loop import VirtualLoop
 from tests.sim.weather import CALM, Weather
 
+_SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 #: What an answer may be, other than success.
 _ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
@@ -78,9 +82,17 @@ class World:
         return any(entity.row < limit for entity in self.rows("deadlines").all())
 
     def in_backlog(self, job: JobRecord) -> bool:
-        place = job.routing.backlog_key
-        queue_id = job.routing.backlog_queue
-        return bool(place and queue_id and self.rows("backlog").get(key(queue_id), place))
+        """Whether the backlog shows the job. Where storage fails (the caller is told) it may show the job as it was,
+        until the job's settle deadline: then it does not count."""
+        place, queue_id = job.routing.backlog_key, job.routing.backlog_queue
+        row = self.rows("backlog").get(key(queue_id), place) if place and queue_id else None
+        if row is None or self.always_calm:
+            return row is not None
+        shown = _SELECTORS.validate_json(str(row.columns["Selectors"]))
+        asked = [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
+        active = [one for one in asked if one.status == "active"]
+        as_it_is = row.columns["ChannelId"] == job.job.channel_id and shown == active
+        return as_it_is and bool(row.columns["Open"])
 
     def policy_of(self, queue_id: str | None) -> DistributionPolicy | None:
         return self.policies.get(queue_id or "")
