@@ -345,6 +345,8 @@ async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
             return None
         if (found.record.job.channel_id, found.record.job.queue_id) != (view.job.channel_id, view.job.queue_id):
             return None
+        if (found.record.routing.backlog_key or "") > (view.routing.backlog_key or ""):
+            return None  # it stands further back by now: others may come first
         if matching.disqualified(found.record, reserved.before, policy.mode, now) is not None:
             return None
         most, place = policy.mode.max_concurrent_offers, view.job.enqueued_at or now

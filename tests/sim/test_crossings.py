@@ -1,0 +1,105 @@
+"""Calls that cross each other, or follow one that has failed half-way: nothing may be forgotten for them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.errors import Conflict
+from router.models.jobs import CancelJobOptions, RouterJobInput
+from router.service import job_api, resource_api, worker_api
+from router.storage.port import StorageUnavailable
+from tests.sim import scene
+from tests.sim.process import Process
+from tests.sim.workload import anything
+from tests.sim.world import World
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_job_deleted_as_soon_as_it_is_cancelled_leaves_its_worker_to_the_next(seed: int) -> None:
+    """The event that would wake the search for the worker's next job finds no job any more."""
+
+    async def story(world: World, process: Process) -> None:
+        await _one_assigned_one_waiting(world, process)
+        await process.call(job_api.cancel, "first", CancelJobOptions())
+        await process.call(job_api.delete, "first")
+        await asyncio.sleep(1)
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
+
+    scene.tell(story, seed)
+
+
+def test_a_deleted_job_leaves_nothing_with_its_worker() -> None:
+    """The worker could not be freed when the job ended; whoever deletes the job would take away what tells of it."""
+
+    async def story(world: World, process: Process) -> None:
+        await _one_assigned_one_waiting(world, process)
+        save = process.parts.workers.store.save
+
+        async def fails(*_: object) -> None:
+            raise StorageUnavailable("Not now.")
+
+        process.parts.workers.store.save = fails  # type: ignore[assignment,method-assign]
+        with pytest.raises(StorageUnavailable):
+            await process.call(job_api.cancel, "first", CancelJobOptions())
+        with pytest.raises(StorageUnavailable):
+            await process.call(job_api.delete, "first")
+        process.parts.workers.store.save = save  # type: ignore[method-assign]
+        await process.call(job_api.delete, "first")
+        assert not world.history.workers["worker"].worker.assigned_jobs
+        await asyncio.sleep(60)
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
+
+    scene.tell(story)
+
+
+def test_a_queue_that_a_job_has_come_back_to_is_in_use() -> None:
+    """However late the writes of its first leaving arrive."""
+
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.queue(process, "other")
+        await scene.job(process, "job")
+        await asyncio.sleep(1)
+        remove, late = process.parts.members.remove, asyncio.Event()
+
+        async def removes_late(*args: object) -> None:
+            await late.wait()
+            await remove(*args)  # type: ignore[arg-type]
+
+        process.parts.members.remove = removes_late  # type: ignore[method-assign]
+        leaving = asyncio.ensure_future(_move(process, "other"))
+        await asyncio.sleep(1)
+        coming_back = asyncio.ensure_future(_move(process, "queue"))
+        await asyncio.sleep(1)
+        late.set()
+        await asyncio.gather(leaving, coming_back)
+        await asyncio.sleep(20)
+        with pytest.raises(Conflict):
+            await process.call(resource_api.delete, "Queue", "queue")
+        await process.call(resource_api.delete, "Queue", "other")
+        await process.call(job_api.cancel, "job", CancelJobOptions())
+        await asyncio.sleep(20)
+        assert not list(world.rows("members").all())
+
+    scene.tell(story)
+
+
+async def _one_assigned_one_waiting(world: World, process: Process) -> None:
+    await scene.queue(process)
+    await scene.worker(process, "worker")
+    await scene.job(process, "first")
+    await asyncio.sleep(1)
+    (offer,) = scene.offers(world, "worker")
+    await process.call(worker_api.accept, "worker", offer.offer_id)
+    await scene.job(process, "second")
+    await asyncio.sleep(1)
+    assert not scene.offers(world, "worker")
+
+
+async def _move(process: Process, queue_id: str) -> None:
+    def wanted(current: object) -> RouterJobInput:
+        return RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id})
+
+    await process.call(job_api.upsert, "job", wanted, anything)
