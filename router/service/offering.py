@@ -51,7 +51,8 @@ class Moved:
 @dataclass(frozen=True)
 class Reserved:
     """A worker's capacity reserved for a job: the offer, and the worker without and with it. `moves` are the changes
-    of its availability rows that are still to be made."""
+    of its availability rows that are still to be made. `frees`: it takes less of the worker than it did for the job
+    that it was made for; who found the worker full meanwhile does not come again."""
 
     job: Row[JobRecord]
     view: JobRecord
@@ -60,6 +61,7 @@ class Reserved:
     before: WorkerRecord
     holder: WorkerRecord
     moves: tuple[tuple[WorkerRecord | None, WorkerRecord | None], ...]
+    frees: bool = False
 
 
 async def make_offer(
@@ -147,6 +149,9 @@ async def issue(parts: Parts, reserved: Reserved) -> Offered:
     finally:
         if parts.in_hand.was_passed_over(reserved.job.id) and wants_more:
             _look_again(parts, reserved.job.id)
+        if reserved.frees:
+            worker_id = reserved.offer.worker_id
+            parts.background.start(_find_other_work(parts, worker_id), f"work for worker/{worker_id}")
     return Offered(reserved.job.id, row)
 
 
@@ -211,7 +216,9 @@ async def _pass_on(
         moves = (*reserved.moves[:-1], (last[0], after.record))
     else:  # somebody else has changed the worker meanwhile and put its own rows
         moves = (*reserved.moves[:-1], (last[0], None), (before.record, after.record))
-    return Reserved(job, record, policy, made[0][0], made[0][1], after.record, moves)
+    offer, without = made[0]
+    frees = offer.capacity_cost < old.capacity_cost or record.job.channel_id != reserved.view.job.channel_id
+    return Reserved(job, record, policy, offer, without, after.record, moves, reserved.frees or frees)
 
 
 async def _issue(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
@@ -345,12 +352,14 @@ async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
             return None
         if (found.record.job.channel_id, found.record.job.queue_id) != (view.job.channel_id, view.job.queue_id):
             return None
-        if (found.record.routing.backlog_key or "") > (view.routing.backlog_key or ""):
-            return None  # it stands further back by now: others may come first
         if matching.disqualified(found.record, reserved.before, policy.mode, now) is not None:
             return None
         most, place = policy.mode.max_concurrent_offers, view.job.enqueued_at or now
-        return offers.queue_and_attach(found.record, offer, reserved.holder.worker, most, place, now)
+        change = offers.queue_and_attach(found.record, offer, reserved.holder.worker, most, place, now)
+        stands = job_commits.placed(change.record).routing.backlog_key if change and change.record else None
+        if (stands or "") > (view.routing.backlog_key or ""):
+            return None  # further back than when it was looked who comes first
+        return change
 
     try:
         return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)

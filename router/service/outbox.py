@@ -40,6 +40,10 @@ class Publisher(Protocol):
         ...
 
 
+#: Rows of overflow that are sent at once: large events, and not what an outage of the topic has left behind.
+_MOST_OVERFLOW: Final = 16
+
+
 class Remembered:
     """The last so many ids."""
 
@@ -113,14 +117,10 @@ class Outbox:
 
     async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:
         try:
-            if len(row.overflow) > 1:
+            if len(row.overflow) > _MOST_OVERFLOW:
                 return  # too much for a quick send: the settle deadline does it in order
             await self._overdue.calm(_SENDING_YIELDS_SECONDS)
-            if row.overflow:
-                # One large event, most often. The settle deadline removes its row.
-                await self.send(name, [*await store.overflow(row), *row.outbox])
-                return
-            await self.send(name, row.outbox)
+            await self.send(name, [*await store.overflow(row), *row.outbox])
         except Exception as error:
             _log.warning("Events wait in the outbox: %s", error, extra={"aggregate": name})
             return
@@ -135,8 +135,10 @@ async def clear(store: AggregateStore[Any], row: Row[Any]) -> None:
     """Empties the outbox of a row whose events are all out; removes the row of a deleted record."""
     try:
         if row.record is None:
+            await store.drop_overflow(row)
             await store.drop(row)
         else:
-            await store.save(replace(row, outbox=()), row.commit)
+            await store.save(replace(row, outbox=(), overflow=()), row.commit)
+            await store.drop_overflow(row)
     except (RowChanged, StorageUnavailable, RouterError):
         return  # the next commit, or the settle deadline, takes it over

@@ -30,10 +30,9 @@ _LIST_CALLS: Final = 5
 
 async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> tuple[WorkerRecord, bool]:
     """The worker afterwards, and whether it is new. Offers that it no longer qualifies for are revoked first."""
-    now = parts.clock.now()
 
     async def step(row: Row[WorkerRecord]) -> WorkerChange | None:
-        record = row.record
+        record, now = row.record, parts.clock.now()
         if record is not None and record.routing.deleting:
             raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
         check(record.etag if record else None, record.modified if record else None)

@@ -6,6 +6,7 @@ columns that lists filter by. Outbox overflow stands beside it: RowKey = key(id)
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,10 +28,10 @@ R = TypeVar("R", JobRecord, WorkerRecord)
 Position = tuple[str, str]
 
 _OUTBOX: Final = TypeAdapter(list[PendingEvent])
-#: A longer outbox moves to a row of its own, so that a truth row always has room.
-_OUTBOX_LIMIT: Final = 60_000
 #: Storage pages that one page of a list looks at, at most, when its filter leaves few.
 _PAGES_A_CALL: Final = 4
+#: The version of a row that somebody has written again before its version was known: no row has it.
+_SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 #: Rows that are remembered as this process wrote them.
 _REMEMBERED: Final = 1_000
 
@@ -65,6 +66,8 @@ class AggregateStore(Generic[R]):
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
         self._written: OrderedDict[str, Row[R]] = OrderedDict()
+        #: Characters of events. A longer outbox moves to a row of its own, so that a truth row always has room.
+        self.outbox_limit = 60_000
 
     def as_written(self, id: str) -> Row[R] | None:
         """The row as this process wrote it last, if it did so lately. Another may have written it since: good for a
@@ -89,15 +92,16 @@ class AggregateStore(Generic[R]):
     async def _save(self, row: Row[R]) -> Row[R]:
         outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
         spill: list[Write] = []
-        if len(outbox) > _OUTBOX_LIMIT:
+        if len(outbox) > self.outbox_limit:
             spill = self._spill(row, outbox)
             row = replace(row, outbox=(), overflow=(*row.overflow, *(write.entity.row for write in spill)))
             outbox = ""
         entity = self._entity(row, outbox)
         try:
             if spill:
-                await self._table.transact([Write("replace" if row.version else "insert", entity), *spill])
-                return await self.load(row.id)
+                await self._table.transact([*spill, Write("replace" if row.version else "insert", entity)])
+                current = await self.load(row.id)  # a transaction tells no versions
+                return current if current.commit == row.commit else replace(row, version=_SUPERSEDED)
             if row.version:
                 return replace(row, version=await self._table.replace(entity))
             return replace(row, version=await self._table.insert(entity))
@@ -115,15 +119,14 @@ class AggregateStore(Generic[R]):
     async def overflow(self, row: Row[R]) -> list[PendingEvent]:
         """The events of the overflow rows, oldest first."""
         events: list[PendingEvent] = []
-        for name in row.overflow:
-            entity = await self._table.get(key(row.id), name)
+        entities = await asyncio.gather(*(self._table.get(key(row.id), name) for name in row.overflow))
+        for entity in entities:
             if entity:
                 events.extend(_OUTBOX.validate_json(read_document("Out", entity.columns)))
         return events
 
     async def drop_overflow(self, row: Row[R]) -> None:
-        for name in row.overflow:
-            await self._table.delete(key(row.id), name)
+        await asyncio.gather(*(self._table.delete(key(row.id), name) for name in row.overflow))
 
     async def page(self, where: Sequence[Condition], size: int, after: Position | None) -> RowPage[R]:
         """One page of records in key order. It may be short, even empty, and have a next one: storage ends a

@@ -43,6 +43,7 @@ class History:
         self.changed: dict[str, datetime] = {}
         self.events: dict[str, list[PendingEvent]] = {}
         self._known: set[str] = set()
+        self._spilled: list[PendingEvent] = []
         self._fired: set[tuple[str, int, str]] = set()
         self._reservations: dict[str, Reservation] = {}
         self._offers: dict[str, Any] = {}
@@ -71,12 +72,16 @@ class History:
         if after is None:
             return
         if after.row != after.partition:
-            self._new_events(f"{kind}/{after.partition}", after)
+            # The row that these events have moved out of follows in the same transaction.
+            self._spilled.extend(self._new_events(after))
             return
         id = str(after.columns["Id"])
         document = read_document("Doc", after.columns) if after.columns["Kind"] == kind else None
         unchanged = before is not None and document == (read_document("Doc", before.columns) or None)
-        events = self._new_events(f"{kind}/{id}", after)
+        events = [*self._spilled, *self._new_events(after)]
+        self._spilled.clear()
+        if events:
+            self.events.setdefault(f"{kind}/{id}", []).extend(events)
         if unchanged and not events:
             return
         self.changed[f"{kind}/{id}"] = self._world.now()
@@ -87,13 +92,11 @@ class History:
             worker = WorkerRecord.model_validate_json(document) if document else None
             self._worker(id, self.workers.get(id), worker, events)
 
-    def _new_events(self, aggregate: str, entity: Entity) -> list[PendingEvent]:
+    def _new_events(self, entity: Entity) -> list[PendingEvent]:
         text = read_document("Out", entity.columns)
         events = _OUTBOX.validate_json(text) if text else []
         new = [event for event in events if event.id not in self._known]
         self._known.update(event.id for event in new)
-        if new:
-            self.events.setdefault(aggregate, []).extend(new)
         return new
 
     # Jobs.
@@ -366,9 +369,17 @@ def _has_expired(before: JobRecord | None, after: JobRecord) -> bool:
     """Whether a selector that was active is expired now."""
     if before is None or before.job.status != after.job.status:
         return False
-    was = [(one.key, one.value, one.expires_at) for one in reference.every_selector(before) if one.status == "active"]
     return any(
-        one.status == "expired" and (one.key, one.value, one.expires_at) in was for one in reference.every_selector(after)
+        one.status == "expired" and any(
+            other.status == "active"
+            and (other.key, other.value, other.expires_at) == (one.key, one.value, one.expires_at)
+            for other in was
+        )
+        for was, now in (
+            (before.job.requested_worker_selectors, after.job.requested_worker_selectors),
+            (before.job.attached_worker_selectors, after.job.attached_worker_selectors),
+        )
+        for one in now
     )
 
 

@@ -46,6 +46,8 @@ class Process:
             publisher=EventPublisher(_Topic(self), jitter=world.chance.random),
             rules=_Rules(),
         )
+        for store in (self.parts.jobs.store, self.parts.workers.store):
+            store.outbox_limit = world.outbox_limit
         self.runner = DeadlineRunner(self.parts)
         self.start(self._tick())
 

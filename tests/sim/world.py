@@ -37,6 +37,7 @@ class World:
         #: So far nothing has failed, so nothing may be late.
         self.always_calm = weather.calm
         self.was_calm = weather.calm
+        self.outbox_limit = weather.outbox_limit
         self.loop = VirtualLoop()
         self.outside = contextvars.copy_context()
         self.history = History(self)
