@@ -18,6 +18,7 @@ from router.models.jobs import (
     OfferOutcome,
     RouterJobNote,
 )
+from router.models.types import MAX_TEXT_LENGTH
 
 
 def evolve(record: JobRecord, *, job: dict[str, Any] | None = None, routing: dict[str, Any] | None = None) -> JobRecord:
@@ -69,10 +70,10 @@ def revoke_all(record: JobRecord) -> tuple[JobRecord, list[EventDraft]]:
 
 
 def with_note(record: JobRecord, message: str | None, now: datetime) -> JobRecord:
-    """Appends a note with this moment as addedAt; the oldest go when there are too many."""
+    """Appends a note with this moment as addedAt, as long as a note may be; the oldest go when there are too many."""
     if message is None:
         return record
-    notes = [*record.job.notes, RouterJobNote(message=message, added_at=now)][-MAX_NOTES:]
+    notes = [*record.job.notes, RouterJobNote(message=message[:MAX_TEXT_LENGTH], added_at=now)][-MAX_NOTES:]
     return evolve(record, job={"notes": notes})
 
 

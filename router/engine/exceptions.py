@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from router.engine import announce, endings, jobs
 from router.engine.change import Change, JobChange
-from router.engine.evolve import evolve, revoke_all
-from router.engine.selectors import of_policy
+from router.engine.evolve import evolve, revoke_all, with_note
+from router.engine.selectors import describe, of_policy
 from router.models.events import EventDraft
 from router.models.jobs import (
     CancelJobOptions,
@@ -27,6 +28,13 @@ from router.models.policies import (
     ReclassifyExceptionAction,
     WaitTimeExceptionTrigger,
 )
+from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
+from router.models.types import MAX_LABELS
+
+#: In so many stays in a queue may rules fire for one job within this time. More means that policies send it in a
+#: circle.
+MOST_STAYS: Final = 20
+STAYS_WITHIN: Final = timedelta(minutes=1)
 
 
 def length_threshold(policy: ExceptionPolicy) -> int | None:
@@ -69,18 +77,33 @@ def wait_rules_due(policy: ExceptionPolicy, record: JobRecord, now: datetime) ->
 
 
 def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], now: datetime) -> JobChange:
-    """The rules fire, at most once per stay; their actions are run when the events arrive."""
+    """The rules fire, at most once per stay; their actions are run when the events arrive. A job that is sent in a
+    circle stays where it is, with a note that says so."""
     if record.status is not JobStatus.QUEUED:
         return Change(record)
     new = [rule for rule in rules if rule.id not in record.routing.fired_rules]
     if not new:
         return Change(record)
+    routing = record.routing
+    since, stays = routing.fired_stays_since, routing.fired_stays
+    if not routing.fired_rules:  # the first of this stay
+        if since is None or now - since > STAYS_WITHIN:
+            since, stays = now, 0
+        stays += 1
+    fired = [*routing.fired_rules, *(rule.id for rule in new)]
+    record = evolve(record, routing={"fired_rules": fired, "fired_stays": stays, "fired_stays_since": since})
+    if stays > MOST_STAYS:
+        named = ", ".join(f"'{rule.id}'" for rule in new)
+        text = (
+            f"Exception rule {named} of policy '{policy_id}' was not run:"
+            f" rules have fired in {MOST_STAYS} stays in a queue within a minute."
+        )
+        return Change(with_note(record, text, now))
     record = evolve(
         record,
         routing={
-            "fired_rules": [*record.routing.fired_rules, *(rule.id for rule in new)],
             "triggered": [
-                *record.routing.triggered,
+                *routing.triggered,
                 *(TriggeredException(rule_id=rule.id, policy_id=policy_id, at=now) for rule in new),
             ],
         },
@@ -113,20 +136,24 @@ def _act(record: JobRecord, action: ExceptionAction, now: datetime) -> JobChange
             options = CancelJobOptions(note=action.note, disposition_code=action.disposition_code)
             return endings.cancel(record, options, now)
         case ReclassifyExceptionAction():
-            return _reclassify(record, action)
+            return _reclassify(record, action, now)
         case ManualReclassifyExceptionAction():
             return _manual(record, action, now)
 
 
-def _reclassify(record: JobRecord, action: ReclassifyExceptionAction) -> JobChange:
+def _reclassify(record: JobRecord, action: ReclassifyExceptionAction, now: datetime) -> JobChange:
     policy_id = action.classification_policy_id or record.job.classification_policy_id
-    record = evolve(
-        record,
-        job={
-            "labels": {**record.job.labels, **action.labels_to_upsert},
-            "classification_policy_id": policy_id,
-        },
-    )
+    labels = dict(record.job.labels)
+    too_many: list[str] = []
+    for name, value in action.labels_to_upsert.items():
+        if name in labels or len(labels) < MAX_LABELS:
+            labels[name] = value
+        else:
+            too_many.append(name)
+    record = evolve(record, job={"labels": labels, "classification_policy_id": policy_id})
+    if too_many:
+        text = f"An exception rule's labels were left out, since a job has at most {MAX_LABELS}: {', '.join(too_many)}."
+        record = with_note(record, text, now)
     # Without a policy there is nothing to classify with: the labels alone have changed.
     return jobs.reclassify(record) if policy_id else Change(record)
 
@@ -134,15 +161,29 @@ def _reclassify(record: JobRecord, action: ReclassifyExceptionAction) -> JobChan
 def _manual(record: JobRecord, action: ManualReclassifyExceptionAction, now: datetime) -> JobChange:
     record, events = revoke_all(record)
     moved = action.queue_id is not None and action.queue_id != record.job.queue_id
-    fields: dict[str, object] = {
-        "requested_worker_selectors": [
-            *record.job.requested_worker_selectors,
-            *(of_policy(selector) for selector in action.worker_selectors),
-        ]
-    }
+    record = _with_selectors(record, [of_policy(selector) for selector in action.worker_selectors], now)
+    fields: dict[str, object] = {}
     if action.priority is not None:
         fields["priority"] = action.priority
     if moved:
         fields |= {"queue_id": action.queue_id, "enqueued_at": None}
     queued = jobs.enqueue(evolve(record, job=fields), now, new_stay=moved)
     return Change(queued.record, (*events, *queued.events))
+
+
+def _with_selectors(record: JobRecord, added: Sequence[RouterWorkerSelector], now: datetime) -> JobRecord:
+    """The job with those that it does not ask for already."""
+    requested = list(record.job.requested_worker_selectors)
+    asked = {_asks(one) for one in requested if one.active}
+    new = [one for one in added if _asks(one) not in asked]
+    taken = new[: MAX_SELECTORS - len(requested)]
+    record = evolve(record, job={"requested_worker_selectors": [*requested, *taken]})
+    if len(taken) < len(new):
+        left_out = "; ".join(describe(one) for one in new[len(taken) :])
+        text = f"An exception rule's selectors were left out, since a job has at most {MAX_SELECTORS}: {left_out}."
+        record = with_note(record, text, now)
+    return record
+
+
+def _asks(one: RouterWorkerSelector) -> tuple[object, ...]:
+    return (one.key, one.label_operator, type(one.value), one.value, one.expires_after_seconds, one.expedite)

@@ -172,6 +172,9 @@ class JobRouting(Model):
     stay: int = 0
     fired_rules: list[str] = []
     triggered: list[TriggeredException] = []
+    #: In how many stays rules have fired, since when: policies that send a job in circles are stopped.
+    fired_stays: int = 0
+    fired_stays_since: Time | None = None
     #: Assignment id and time of a close that was put off.
     close_at: Time | None = None
     close_disposition: str | None = None

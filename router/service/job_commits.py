@@ -213,9 +213,9 @@ def owners(record: JobRecord | None) -> list[Owner]:
     return owners
 
 
-def all_owners(record: JobRecord) -> set[Owner]:
-    """Whoever may have a hint of the job."""
-    return {*owners(record), *record.routing.left_owners}
+def all_owners(record: JobRecord) -> list[Owner]:
+    """Whoever may have a hint of the job, each once."""
+    return list(dict.fromkeys((*owners(record), *record.routing.left_owners)))
 
 
 async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import TypeAdapter
 
+from router.engine.exceptions import MOST_STAYS
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
@@ -332,11 +333,10 @@ def _job_news(before: JobRecord | None, after: JobRecord) -> Counter[str]:
         if offer_id not in after.routing.offers:
             ended = after.routing.ended_offers[offer_id].outcome
             news[f"WorkerOffer{ended.capitalize()}"] += 1
-    if before is not None:
-        old_fired = before.routing.fired_rules if before.routing.stay == after.routing.stay else []
-        news["JobExceptionTriggered"] += len(set(after.routing.fired_rules) - set(old_fired))
-    elif after.routing.fired_rules:
-        news["JobExceptionTriggered"] += len(after.routing.fired_rules)
+    same_stay = before is not None and before.routing.stay == after.routing.stay
+    fired = set(after.routing.fired_rules) - set(before.routing.fired_rules if before and same_stay else [])
+    if after.routing.fired_stays <= MOST_STAYS:  # more: it goes in a circle and is stopped
+        news["JobExceptionTriggered"] += len(fired)
     for name in ("completed", "closed", "cancelled", "classificationFailed"):
         news[f"Job{name[0].upper()}{name[1:]}"] += status == name and old != name
     news["JobSchedulingFailed"] += status == "scheduleFailed" and old != "scheduleFailed"

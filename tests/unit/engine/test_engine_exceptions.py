@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from router.engine import exceptions
+from router.engine.evolve import evolve
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, selector
@@ -65,6 +66,31 @@ class TestWhenTheyFire:
         assert not exceptions.trigger(job(JobStatus.ASSIGNED), "p", MIXED.exception_rules, NOW).events
 
 
+    def test_a_job_that_goes_in_a_circle_is_stopped(self) -> None:
+        """Two queues whose rules send it to each other: each is a new stay."""
+        rules = policy(("r", length(1))).exception_rules
+        record, fired = job(), 0
+        for step in range(100):
+            change = exceptions.trigger(record, "p", rules, later(step * 0.01))
+            fired += len(change.events)
+            record = after(change)
+            stay = record.routing.stay + 1
+            record = evolve(record, routing={"stay": stay, "fired_rules": [], "triggered": []})
+        assert fired == exceptions.MOST_STAYS
+        assert len(record.job.notes) == 100 - fired
+        assert "'r' of policy 'p' was not run: rules have fired in 20 stays" in record.job.notes[0].message
+        assert len(exceptions.trigger(record, "p", rules, later(100)).events) == 1, "a minute later it may go on"
+
+    def test_as_many_rules_as_a_policy_has_may_fire_in_one_stay(self) -> None:
+        rules = policy(*((f"r{n}", wait(n + 1)) for n in range(30))).exception_rules
+        record, fired = job(), 0
+        for step in range(30):
+            change = exceptions.trigger(record, "p", rules[: step + 1], later(step))
+            fired += len(change.events)
+            record = after(change)
+        assert (fired, record.job.notes) == (30, [])
+
+
 def run(record: JobRecord, *actions: dict[str, Any], seconds: float = 100) -> Any:
     """The actions of a rule that has fired."""
     rules = policy(("r", length(1)), actions=list(actions)).exception_rules
@@ -112,6 +138,29 @@ class TestActions:
         record = after(change).job
         assert (record.queue_id, record.priority, record.enqueued_at) == ("q", 7, NOW)
         assert [(one.key, one.expires_at) for one in record.requested_worker_selectors] == [("a", None), ("b", later(150))]
+
+    def test_selectors_that_it_asks_for_already_are_not_added_again(self) -> None:
+        one = {"key": "b", "labelOperator": "equal", "value": 2}
+        other = {**one, "value": 2.5}
+        action = {"kind": "manualReclassify", "workerSelectors": [one, other]}
+        record = after(run(after(run(job(), action)), action)).job
+        assert [selector.value for selector in record.requested_worker_selectors] == [2, 2.5]
+
+    def test_no_more_selectors_than_a_job_may_have(self) -> None:
+        """A row that could not be read again would be lost."""
+        added = [{"key": f"b{n}", "labelOperator": "equal", "value": "x" * 200} for n in range(60)]
+        action = {"kind": "manualReclassify", "workerSelectors": added}
+        record = after(run(job(requested_worker_selectors=[selector(f"a{n}", "equal", 1) for n in range(50)]), action))
+        assert len(record.job.requested_worker_selectors) == 100
+        assert "b50 = x" in record.job.notes[-1].message
+        assert JobRecord.model_validate_json(record.model_dump_json(by_alias=True)) == record
+
+    def test_no_more_labels_than_a_job_may_have(self) -> None:
+        action = {"kind": "reclassify", "labelsToUpsert": {"a0": 2, "b": 1, "c": 1}}
+        record = after(run(job(labels={f"a{n}": 1 for n in range(99)}), action))
+        assert (len(record.job.labels), record.job.labels["a0"], record.job.labels["b"]) == (100, 2, 1)
+        assert record.job.notes[-1].message.endswith("at most 100: c.")
+        assert JobRecord.model_validate_json(record.model_dump_json(by_alias=True)) == record
 
     def test_by_hand_to_another_queue(self) -> None:
         change = run(job(), {"kind": "manualReclassify", "queueId": "other"})
