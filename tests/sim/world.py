@@ -26,6 +26,8 @@ from tests.sim.weather import CALM, Weather
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+#: Longer than a call takes while nothing fails.
+_CALL: Final = timedelta(seconds=1)
 #: What an answer may be, other than success.
 _ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
 
@@ -83,12 +85,14 @@ class World:
         return any(entity.row < limit for entity in self.rows("deadlines").all())
 
     def in_backlog(self, job: JobRecord) -> bool:
-        """Whether the backlog shows the job. Where storage fails (the caller is told) it may show the job as it was,
-        until the job's settle deadline: then it does not count."""
+        """Whether the backlog shows the job as it is. The row follows the job within its call; where storage fails
+        (the caller is told), at the job's settle deadline at the latest. Until then the job does not count."""
         place, queue_id = job.routing.backlog_key, job.routing.backlog_queue
         row = self.rows("backlog").get(key(queue_id), place) if place and queue_id else None
-        if row is None or self.always_calm:
-            return row is not None
+        if row is None:
+            return False
+        if self.always_calm and self.now() - self.history.changed[f"job/{job.id}"] > _CALL:
+            return True
         shown = _SELECTORS.validate_json(str(row.columns["Selectors"]))
         asked = [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
         active = [one for one in asked if one.status == "active"]
