@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import heapq
 import sys
+import warnings
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
@@ -144,10 +145,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
 
 def _close(coroutine: Any) -> None:
-    """Closes it, even where a handler on its way out waits for something once more."""
-    for _ in range(10):
-        try:
-            coroutine.close()
-            return
-        except RuntimeError:
-            continue
+    """Closes it, even where a handler on its way out waits for something once more. What it had not begun yet is not
+    worth a warning: its process is dead."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="coroutine .* was never awaited", category=RuntimeWarning)
+        for _ in range(10):
+            try:
+                coroutine.close()
+                return
+            except RuntimeError:
+                continue
