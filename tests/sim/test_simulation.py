@@ -28,12 +28,13 @@ def test_seeds() -> None:
     assert calls > 100 * SEEDS  # they did something
 
 
-def test_a_seed_replays_exactly() -> None:
+@pytest.mark.parametrize("seed", ["7", "12552", "17480"])
+def test_a_seed_replays_exactly(seed: str) -> None:
     """In another process, with other hashes, at another time: call by call the same."""
     digests = set()
     for hash_seed in ("1", "2"):
         found = subprocess.run(
-            [sys.executable, "-m", "tests.sim", "--seed", "7", "--trace"],
+            [sys.executable, "-m", "tests.sim", "--seed", seed, "--trace"],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
             capture_output=True,
