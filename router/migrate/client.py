@@ -49,7 +49,11 @@ def parse_connection_string(text: str) -> Endpoint:
     fields = {name.strip().lower(): value.strip() for name, value in parts.items()}
     if not fields.get("endpoint") or not fields.get("accesskey"):
         raise MigrationError("A connection string reads endpoint=https://...;accesskey=...: one of the two is missing.")
-    url = urlsplit(fields["endpoint"])
+    try:
+        url = urlsplit(fields["endpoint"])
+        number = url.port
+    except ValueError:
+        raise MigrationError("The endpoint of a connection string has a port or an address that is none.") from None
     if url.scheme not in ("https", "http") or not url.hostname:
         raise MigrationError("The endpoint of a connection string is not an https URL.")
     if url.scheme == "http" and url.hostname not in _LOOPBACK:
@@ -58,7 +62,7 @@ def parse_connection_string(text: str) -> Endpoint:
         key = b64decode(fields["accesskey"], validate=True)
     except (BadBase64, ValueError):
         raise MigrationError("The access key of a connection string is not base64.") from None
-    port = f":{url.port}" if url.port and url.port != {"https": 443, "http": 80}[url.scheme] else ""
+    port = f":{number}" if number and number != {"https": 443, "http": 80}[url.scheme] else ""
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     return Endpoint(f"{url.scheme}://{host}{port}", key)
 
@@ -84,9 +88,8 @@ class Client:
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Client:
-        secure: ssl.SSLContext | bool = ssl.create_default_context(cafile=self._trust) if self._trust else True
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=secure),
+            connector=aiohttp.TCPConnector(limit=0, ssl=_trusting(self._trust)),
             timeout=aiohttp.ClientTimeout(total=60),
         )
         return self
@@ -197,6 +200,16 @@ class Client:
             "x-ms-content-sha256": digest,
             "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
         }
+
+
+def _trusting(file: str | None) -> ssl.SSLContext | bool:
+    """What certificates are held against: the file, or what this machine trusts."""
+    if file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=file)
+    except OSError as error:
+        raise MigrationError(f"The certificate file {file} cannot be read: {error}") from None
 
 
 def _seconds(value: str | None) -> float:

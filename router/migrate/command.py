@@ -96,6 +96,7 @@ async def _run(options: argparse.Namespace) -> int:
         if options.dry_run:
             print("Nothing was written.")
             return _DONE
+        journal.open()
         try:
             outcome = await Move(writer, wanted, journal, options.concurrency).run(activate=options.activate)
         finally:
@@ -128,16 +129,15 @@ def _endpoint(text: str) -> Endpoint:
     if text.startswith("@"):
         try:
             text = Path(text[1:]).read_text(encoding="utf-8")
-        except OSError as error:
+        except (OSError, UnicodeDecodeError) as error:
             raise MigrationError(f"The connection string cannot be read: {error}") from None
     return parse_connection_string(text)
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 100:
-        raise argparse.ArgumentTypeError("must be 1 to 100")
-    return number
+    if not text.isdecimal() or not 1 <= int(text) <= 100:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to 100, not {text!r}")
+    return int(text)
 
 
 def _tell(lines: Iterable[str]) -> None:

@@ -19,7 +19,11 @@ class Journal:
         self._path = path
         self._header = {"from": source, "to": target}
         self._file: IO[str] | None = None
-        lines = self._read()
+        text = self._read()
+        lines = self._lines(text)
+        # On a line of its own, whatever a kill left behind.
+        self._beginning = "\n" if text and not text.endswith("\n") else ""
+        self._beginning += "" if lines else json.dumps(self._header) + "\n"
         self.done = frozenset(str(line["job"]) for line in lines if "job" in line)
         #: Written, suspended, and not yet queued when the run ended.
         self.left = frozenset(str(line["written"]) for line in lines if "written" in line) - self.done
@@ -30,25 +34,41 @@ class Journal:
         digest = hashlib.sha256(f"{source}\n{target}".encode()).hexdigest()[:12]
         return Path(f".migrate-{digest}.jsonl")
 
-    def add(self, what: Literal["written", "job", "worker"], id: str) -> None:
-        if self._file is None:
-            new = not self._path.exists() or not self._path.stat().st_size
+    def open(self) -> None:
+        """Before anything is written that must be remembered: a file that cannot be kept ends the run here."""
+        try:
             self._file = self._path.open("a", encoding="utf-8")
-            # A line of its own, whatever a kill left behind.
-            self._file.write(json.dumps(self._header) + "\n" if new else "\n")
-        self._file.write(json.dumps({what: id}) + "\n")
-        self._file.flush()
+            self._write(self._beginning)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def add(self, what: Literal["written", "job", "worker"], id: str) -> None:
+        try:
+            self._write(json.dumps({what: id}) + "\n")
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
 
-    def _read(self) -> list[dict[str, str]]:
-        if not self._path.exists():
-            return []
+    def _write(self, text: str) -> None:
+        assert self._file is not None
+        self._file.write(text)
+        self._file.flush()
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return ""
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _lines(self, text: str) -> list[dict[str, str]]:
         lines: list[dict[str, str]] = []
-        for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in text.splitlines():
             try:
                 found = json.loads(line)
             except ValueError:
@@ -58,3 +78,6 @@ class Journal:
         if lines and lines[0] != self._header:
             raise MigrationError(f"The state file {self._path} belongs to another move; name another with --state.")
         return lines
+
+    def _unusable(self, error: OSError) -> MigrationError:
+        return MigrationError(f"The state file {self._path} cannot be used: {error}")

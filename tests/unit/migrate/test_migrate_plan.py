@@ -177,6 +177,7 @@ def test_a_function_that_shows_no_credential_may_have_one() -> None:
 def test_the_state_file_remembers_and_survives_a_cut_line(tmp_path: Path) -> None:
     path = tmp_path / "state"
     first = Journal(path, "a", "b")
+    first.open()
     first.add("job", "one")
     first.add("worker", "w")
     first.close()
@@ -184,6 +185,7 @@ def test_the_state_file_remembers_and_survives_a_cut_line(tmp_path: Path) -> Non
         file.write('{"job": "tw')
     second = Journal(path, "a", "b")
     assert (second.done, second.activated) == ({"one"}, {"w"})
+    second.open()
     for id in ("three", "four"):
         second.add("written", id)
     second.add("job", "three")
@@ -192,6 +194,22 @@ def test_the_state_file_remembers_and_survives_a_cut_line(tmp_path: Path) -> Non
     assert (third.done, third.left) == ({"one", "three"}, {"four"})
     with pytest.raises(MigrationError, match="another move"):
         Journal(path, "a", "c")
+
+
+def test_a_state_file_that_cannot_be_kept_is_told_before_anything_is_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "no such folder" / "state", "a", "b")
+    with pytest.raises(MigrationError, match="cannot be used"):
+        journal.open()
+
+
+def test_a_state_file_whose_first_line_was_cut_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    path.write_text('{"from": ')
+    journal = Journal(path, "a", "b")
+    journal.open()
+    journal.add("job", "one")
+    journal.close()
+    assert Journal(path, "a", "b").done == {"one"}
 
 
 def test_the_check_finds_what_is_missing_different_and_out_of_order() -> None:
