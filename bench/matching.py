@@ -19,6 +19,7 @@ from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, Rout
 from router.models.workers import RouterChannel, RouterWorkerInput
 from router.service import distribution, job_api, job_commits, resource_api, work_search, worker_api, worker_commits
 from router.service.parts import Parts
+from router.service.procedures import PROCEDURES
 from router.storage.aggregates import Row
 from router.storage.azure import AzureTables
 
@@ -38,7 +39,7 @@ async def run() -> None:
         tables = AzureTables.from_connection_string(scene.parts.tables_connection_string, f"b{time.time_ns()}")
         await tables.ready()
         try:
-            parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None)  # type: ignore[arg-type]
+            parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None, PROCEDURES)  # type: ignore[arg-type]
             await _teams(parts)
             await _backlogs(parts)
             await parts.background.drain(30)

@@ -77,6 +77,7 @@ class RouterApp:
         from router.rules.secrets import SecretBox
         from router.service.deadline_runner import DeadlineRunner
         from router.service.parts import Parts
+        from router.service.procedures import PROCEDURES
         from router.telemetry.setup import configure
 
         settings = self._settings or settings_module.load()
@@ -96,6 +97,7 @@ class RouterApp:
             ids=ids,
             publisher=EventPublisher(topic, schema=schema, jitter=ids.fraction),
             rules=RuleEngine(http, secrets),
+            procedures=PROCEDURES,
         )
         await parts.tables.ready()
         entra = (

@@ -22,7 +22,7 @@ from router.ids import Ids
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
-from router.service.background import KeyedLocks
+from router.service.locks import KeyedLocks
 from router.service.outbox import Outbox
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.deadlines import Deadline, DeadlineStore

@@ -31,7 +31,6 @@ _log = logging.getLogger(__name__)
 
 #: A deadline this soon after the settle deadline is armed at once, so that it is never late.
 NEAR: Final = timedelta(seconds=3)
-_REMEMBERED: Final = 20_000
 Work = Coroutine[Any, Any, None]
 #: A pure decision about a job that exists.
 Step = Callable[[JobRecord], JobChange | None]
@@ -74,7 +73,7 @@ async def change_row(
 
     before, after = await parts.jobs.change(job_id, decide, row, announce=False, from_memory=from_memory)
     if after.version != before.version:
-        _remember(parts, after)
+        parts.recent_jobs[job_id] = after.commit
         try:
             await _follow(parts, before.record, after)
             parts.followed.add([after.commit])
@@ -83,12 +82,6 @@ async def change_row(
             raise
         parts.jobs.announce(after)
     return after
-
-
-def _remember(parts: Parts, row: Row[JobRecord]) -> None:
-    if len(parts.recent_jobs) >= _REMEMBERED:
-        parts.recent_jobs.clear()
-    parts.recent_jobs[row.id] = row.commit
 
 
 def placed(record: JobRecord) -> JobRecord:

@@ -112,7 +112,7 @@ async def reserve(
     """The first half of `make_offer`, in the queue's turn. What it reserves must be issued."""
     view = view or job.record
     assert view is not None
-    if parts.recent_jobs.get(job.id, job.commit) != job.commit:
+    if parts.recent_jobs.get(job.id) not in (None, job.commit):
         # While we waited for our turn the job has changed: often it has got what it wanted.
         job = await parts.jobs.store.load(job.id)
         now_view = as_queued(parts, job.record)
@@ -133,7 +133,7 @@ async def reserve(
         if not_taken and not (isinstance(reserved, Reserved) and reserved.view.job.queue_id == view.job.queue_id):
             not_taken()
     if isinstance(reserved, Reserved):
-        parts.in_hand.take(reserved.job.id)
+        parts.pending_offers.take(reserved.job.id)
         queue_id = reserved.view.job.queue_id
         if queue_id and queue_id != view.job.queue_id and isinstance(reserved.policy.mode, RoundRobinMode):
             parts.availability.take_turn(queue_id, worker_id, now)
@@ -147,7 +147,7 @@ async def issue(parts: Parts, reserved: Reserved) -> Offered:
         row = await _issue(parts, reserved)
         wants_more = row.record is not None and bool(matching.wants_offers(row.record, reserved.policy.mode))
     finally:
-        if parts.in_hand.was_passed_over(reserved.job.id) and wants_more:
+        if parts.pending_offers.was_passed_over(reserved.job.id) and wants_more:
             _look_again(parts, reserved.job.id)
         if reserved.frees:
             worker_id = reserved.offer.worker_id
@@ -262,9 +262,7 @@ async def _undo(parts: Parts, reserved: Reserved) -> None:
 
 
 def _look_again(parts: Parts, job_id: str) -> None:
-    from router.service import distribution
-
-    parts.background.start(distribution.distribute(parts, job_id), f"offer job/{job_id}")
+    parts.background.start(parts.procedures.distribute(parts, job_id), f"offer job/{job_id}")
 
 
 def _new_offer(
@@ -364,7 +362,7 @@ async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
     try:
         return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)
     finally:
-        parts.in_hand.leave(reserved.job.id)  # from here on its row tells how many it wants
+        parts.pending_offers.leave(reserved.job.id)  # from here on its row tells how many it wants
 
 
 async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:
@@ -379,7 +377,5 @@ async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:
 async def _find_other_work(parts: Parts, worker_id: str) -> None:
     """Whoever looked for this worker while it was reserved found it taken: somebody must look again. A little later,
     so that searches which take the worker from each other come to an end."""
-    from router.service import work_search
-
     await asyncio.sleep(0.05 + 0.1 * parts.ids.fraction())
-    await work_search.find_work(parts, worker_id)
+    await parts.procedures.find_work(parts, worker_id)

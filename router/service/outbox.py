@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
@@ -19,6 +18,7 @@ from router.errors import RouterError
 from router.models.events import PendingEvent
 from router.service.background import Background
 from router.service.overdue import Overdue
+from router.service.remembered import Recent, RecentIds
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
@@ -44,24 +44,6 @@ class Publisher(Protocol):
 _MOST_OVERFLOW: Final = 16
 
 
-class Remembered:
-    """The last so many ids."""
-
-    def __init__(self, most: int = _REMEMBERED) -> None:
-        self._most = most
-        self._ids: OrderedDict[str, None] = OrderedDict()
-
-    def add(self, ids: Iterable[str]) -> None:
-        for id in ids:
-            self._ids[id] = None
-            self._ids.move_to_end(id)
-        while len(self._ids) > self._most:
-            self._ids.popitem(last=False)
-
-    def __contains__(self, id: str) -> bool:
-        return id in self._ids
-
-
 class Outbox:
     """Sends what commits leave behind."""
 
@@ -79,8 +61,8 @@ class Outbox:
         self._overdue = overdue
         self._clear_after = clear_after
         self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
-        self._out = Remembered()
-        self._latest: OrderedDict[str, str] = OrderedDict()
+        self._out = RecentIds(_REMEMBERED)
+        self._latest: Recent[str] = Recent(_REMEMBERED)
 
     def seen(self, event_id: str) -> None:
         """An event has been delivered to this process, so it is out."""
@@ -94,9 +76,6 @@ class Outbox:
         """A row has been written: whoever clears an earlier one must not clear this."""
         name = f"{store.kind}/{row.id}"
         self._latest[name] = row.version
-        self._latest.move_to_end(name)
-        while len(self._latest) > _REMEMBERED:
-            self._latest.popitem(last=False)
 
     def announce(self, store: AggregateStore[Any], row: Row[Any]) -> None:
         """Sends what the outbox of a written row holds, then clears it."""

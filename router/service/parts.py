@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from router.clock import Clock
 from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
-from router.service.background import Background, InHand, KeyedLocks
+from router.service.background import Background
 from router.service.commit import Commits
-from router.service.outbox import Outbox, Publisher, Remembered
+from router.service.locks import KeyedLocks
+from router.service.outbox import Outbox, Publisher
 from router.service.overdue import Overdue
+from router.service.pending_offers import PendingOffers
+from router.service.remembered import Recent, RecentIds
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -23,6 +26,9 @@ from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
 from router.storage.throughput import ThroughputStore
+
+_RECENT_WORKERS: Final = 2_000
+_RECENT_JOBS: Final = 20_000
 
 
 class Rules(Protocol):
@@ -45,6 +51,19 @@ class Rules(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Procedures:
+    """What commits and offers set going and what itself makes commits and offers: handed in, so that modules import
+    in one direction only (service/procedures.py has them)."""
+
+    #: Offers the job of that id to workers.
+    distribute: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    #: Offers the worker of that id jobs.
+    find_work: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    #: Revokes the worker's offers that its state no longer allows.
+    revoke_unqualified: Callable[[Parts, WorkerRecord], Coroutine[Any, Any, None]]
+
+
 @dataclass
 class Parts:
     """The parts of one router process."""
@@ -54,18 +73,19 @@ class Parts:
     ids: Ids
     publisher: Publisher
     rules: Rules
+    procedures: Procedures
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
-    in_hand: InHand = field(default_factory=InHand)
+    pending_offers: PendingOffers = field(default_factory=PendingOffers)
     overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
-    attached: Remembered = field(default_factory=Remembered)
+    attached: RecentIds = field(default_factory=RecentIds)
     #: Workers as this process last wrote them.
-    recent_workers: dict[str, WorkerRecord] = field(default_factory=dict)
+    recent_workers: Recent[WorkerRecord] = field(default_factory=lambda: Recent(_RECENT_WORKERS))
     #: The last commit of each job's row that this process made.
-    recent_jobs: dict[str, str] = field(default_factory=dict)
+    recent_jobs: Recent[str] = field(default_factory=lambda: Recent(_RECENT_JOBS))
     #: Versions of rows after which this process has done all that hangs on them.
-    followed: Remembered = field(default_factory=Remembered)
+    followed: RecentIds = field(default_factory=RecentIds)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)

@@ -43,7 +43,7 @@ async def first_job(
 def is_served(parts: Parts, job_id: str, policy: DistributionPolicy, job: JobRecord | None = None) -> bool:
     """Whether all the offers that the job takes are on their way from here; what it has already is in its row."""
     wanted = matching.wants_offers(job, policy.mode) if job else policy.mode.max_concurrent_offers
-    return parts.in_hand.passes_over(job_id, wanted)
+    return parts.pending_offers.passes_over(job_id, wanted)
 
 
 async def _first_of(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Final
 
 from router.engine import workers
 from router.engine.capacity import open_channels
@@ -18,7 +17,6 @@ from router.storage.aggregates import Row
 from router.storage.availability import Availability
 from router.storage.deadlines import Deadline
 
-_REMEMBERED: Final = 2_000
 Step = Callable[[WorkerRecord], WorkerChange | None]
 
 
@@ -72,10 +70,8 @@ async def change_row(
 
 
 def _remember(parts: Parts, worker_id: str, record: WorkerRecord | None) -> None:
-    if len(parts.recent_workers) >= _REMEMBERED:
-        parts.recent_workers.clear()
     if record is None:
-        parts.recent_workers.pop(worker_id, None)
+        parts.recent_workers.forget(worker_id)
     else:
         parts.recent_workers[worker_id] = record
 
@@ -118,8 +114,6 @@ async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBri
 
 async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> None:
     """Frees what ended offers reserved. One that expired deregisters its worker, whose other offers are revoked."""
-    from router.service import revocation
-
     now = parts.clock.now()
 
     def step(record: WorkerRecord) -> WorkerChange | None:
@@ -129,7 +123,7 @@ async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *
 
     _, after = await change(parts, worker_id, step, from_memory=True)
     if expired and after.record is not None and after.record.worker.offers:
-        await revocation.revoke_unqualified(parts, after.record)
+        await parts.procedures.revoke_unqualified(parts, after.record)
 
 
 async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: str = "") -> None:

@@ -20,6 +20,7 @@ from router.models.workers import RouterChannel, RouterWorkerInput
 from router.service import deadline_runner, explain_api, job_api, resource_api, waiting_api, wake, worker_api
 from router.service.background import Background
 from router.service.parts import Parts
+from router.service.procedures import PROCEDURES
 from router.storage.deadlines import SHARDS
 from router.storage.port import Entity, Page
 from tests.eventually import eventually_async
@@ -132,7 +133,7 @@ class Clock:
 class Router:
     def __init__(self) -> None:
         self.tables, self.clock, publisher = Counting(), Clock(), Loopback()
-        self.parts = Parts(self.tables, self.clock, Ids(), publisher, None, background=Afterwards())  # type: ignore[arg-type]
+        self.parts = Parts(self.tables, self.clock, Ids(), publisher, None, PROCEDURES, background=Afterwards())  # type: ignore[arg-type]
         publisher.parts = self.parts
 
     async def count(self, name: str, call: Awaitable[T]) -> T:

@@ -14,6 +14,7 @@ from router.ids import Ids
 from router.rules.failure import RuleFailure
 from router.service.deadline_runner import DeadlineRunner
 from router.service.parts import Parts
+from router.service.procedures import PROCEDURES
 from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
 from tests.sim.memory_tables import Key, Rows
 from tests.sim.virtual_loop import PROCESS
@@ -45,6 +46,7 @@ class Process:
             ids=Ids(world.chance),
             publisher=EventPublisher(_Topic(self), jitter=world.chance.random),
             rules=_Rules(),
+            procedures=PROCEDURES,
         )
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit

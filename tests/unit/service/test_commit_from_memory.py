@@ -13,6 +13,7 @@ from router.errors import Conflict
 from router.ids import Ids
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.service.parts import Parts
+from router.service.procedures import PROCEDURES
 from router.storage.aggregates import Row
 from router.storage.port import Entity
 from tests.sim.memory_tables import MemoryTable, Rows
@@ -52,7 +53,7 @@ class _Topic:
 
 
 def _process(tables: _Tables) -> Parts:
-    return Parts(tables, _Clock(), Ids(), _Topic(), None)  # type: ignore[arg-type]
+    return Parts(tables, _Clock(), Ids(), _Topic(), None, PROCEDURES)  # type: ignore[arg-type]
 
 
 async def _named(row: Row[JobRecord], name: str) -> Change[JobRecord] | None:
