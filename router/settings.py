@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -52,6 +53,10 @@ SETTINGS: Final = (
 )
 
 
+#: What the exporter takes for an instrumentation key: a GUID in lower case.
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
 class SettingsError(Exception):
     """Settings are missing or malformed; the message names each."""
 
@@ -83,7 +88,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of the environment. Raises SettingsError, which names every setting that is wrong."""
     reader = _Reader(os.environ if environment is None else environment)
     settings = Settings(
-        tables_connection_string=reader.connection_string("ROUTER_TABLES_CONNECTION_STRING"),
+        tables_connection_string=reader.tables_connection_string("ROUTER_TABLES_CONNECTION_STRING"),
         tables_endpoint=reader.url("ROUTER_TABLES_ENDPOINT"),
         tables_prefix=reader.prefix("ROUTER_TABLES_PREFIX"),
         access_keys=reader.keys("ROUTER_ACCESS_KEYS", most=2),
@@ -97,7 +102,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         rules_allow_private_networks=reader.flag("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS"),
         rules_allow_http_loopback=reader.flag("ROUTER_RULES_ALLOW_HTTP_LOOPBACK"),
         rate_limit=reader.count("ROUTER_RATE_LIMIT"),
-        applicationinsights_connection_string=reader.text("APPLICATIONINSIGHTS_CONNECTION_STRING"),
+        applicationinsights_connection_string=reader.telemetry_connection_string(
+            "APPLICATIONINSIGHTS_CONNECTION_STRING"
+        ),
         client_id=reader.text("AZURE_CLIENT_ID"),
         on_app_service=reader.text("WEBSITE_SITE_NAME") is not None,
     )
@@ -135,14 +142,35 @@ class _Reader:
 
     def url(self, name: str) -> str | None:
         value = self.text(name)
-        if value is not None and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+        if value is not None and not _is_url(value):
             self.wrong(name, "must be an http(s) URL")
         return value
 
-    def connection_string(self, name: str) -> str | None:
+    def tables_connection_string(self, name: str) -> str | None:
+        """What azure-data-tables takes: an account with its key, or a shared access signature and where it holds."""
         value = self.text(name)
-        if value is not None and "AccountName=" not in value and "UseDevelopmentStorage=true" not in value:
+        if value is None or value.lower() == "usedevelopmentstorage=true":
+            return value
+        parts = _connection_parts(value)
+        if parts is None or not ("accountname" in parts or "tableendpoint" in parts):
             self.wrong(name, "must be a storage connection string (AccountName=...;AccountKey=...)")
+        elif "tableendpoint" in parts and not _is_url(parts["tableendpoint"]):
+            self.wrong(name, "has a TableEndpoint that is not an http(s) URL")
+        elif "accountkey" in parts and "accountname" in parts:
+            if not _decoded(parts["accountkey"]):
+                self.wrong(name, "has an AccountKey that is not base64")
+        elif "sharedaccesssignature" not in parts:
+            self.wrong(name, "needs AccountName and AccountKey, or a SharedAccessSignature")
+        return value
+
+    def telemetry_connection_string(self, name: str) -> str | None:
+        """What Azure Monitor's exporter takes, which is strict: no `;` at the end, no `=` within a value."""
+        value = self.text(name)
+        pairs = [pair.split("=") for pair in value.split(";")] if value is not None else []
+        parts = {pair[0].lower(): pair[1] for pair in pairs if len(pair) == 2}
+        well_formed = all(len(pair) == 2 for pair in pairs) and parts.get("authorization", "ikey").lower() == "ikey"
+        if value is not None and not (well_formed and _GUID.fullmatch(parts.get("instrumentationkey", ""))):
+            self.wrong(name, "must be a connection string with an InstrumentationKey (InstrumentationKey=<GUID>;...)")
         return value
 
     def prefix(self, name: str) -> str:
@@ -157,14 +185,14 @@ class _Reader:
             self.wrong(name, f"must have at most {most} keys, not {len(keys)}")
         for number, value in enumerate(keys, 1):
             if len(_decoded(value) or b"") < 16:
-                self.wrong(name, f"has a key {number} that is not base64 of at least 16 bytes")
+                self.wrong(name, f"is wrong: key {number} is not base64 of at least 16 bytes")
         return tuple(keys)
 
     def secrets_key(self, name: str) -> str | None:
         for number, value in enumerate(self.list(name), 1):
             if len(_decoded(value) or b"") != 32:
-                self.wrong(name, f"has a key {number} that is not base64 of 32 bytes")
-        return self.text(name)
+                self.wrong(name, f"is wrong: key {number} is not base64 of 32 bytes")
+        return ",".join(self.list(name)) or None
 
     def flag(self, name: str) -> bool:
         value = (self.text(name) or "false").lower()
@@ -192,3 +220,18 @@ def _decoded(value: str) -> bytes | None:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError):
         return None
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # half an IPv6 address, or a port that is no number
+        return False
+
+
+def _connection_parts(value: str) -> dict[str, str] | None:
+    """The values of a connection string by lower-case name; None if it is not `Name=value;...`."""
+    pairs = [pair.partition("=") for pair in value.rstrip(";").split(";")]
+    parts = {name.lower(): rest for name, _, rest in pairs}
+    return parts if len(parts) == len(pairs) and all(name and rest for name, _, rest in pairs) else None

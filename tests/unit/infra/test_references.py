@@ -100,7 +100,7 @@ def test_the_app_accepts_the_values_that_the_templates_set() -> None:
     known = {
         "hostBlobEndpoint": "https://sthost.blob.core.windows.net/",
         "identityClientId": "11111111-2222-3333-4444-555555555555",
-        "applicationInsightsConnectionString": "InstrumentationKey=1;IngestionEndpoint=https://x.in.applicationinsights.azure.com/",
+        "applicationInsightsConnectionString": "InstrumentationKey=7f3f3a5e-58cf-4a2b-9a39-9b9c6a1c0001;IngestionEndpoint=https://x.in.applicationinsights.azure.com/",
         "tablesEndpoint": "https://strouter.table.core.windows.net/",
         "accessKeysReference": f"{base64.b64encode(bytes(32)).decode()},{base64.b64encode(bytes(range(32))).decode()}",
         "policyKeyReference": base64.b64encode(bytes(32)).decode(),
