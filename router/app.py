@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from dataclasses import dataclass
 
 import azure.functions as func
 
 from router import settings as settings_module
 from router.api.functions import http_functions
+from router.api.gate import Gate
 from router.api.triggers import triggers
+from router.service.deadline_runner import DeadlineRunner
+from router.service.parts import Parts
 from router.settings import Settings, SettingsError
+from router.storage.port import StorageUnavailable, Tables
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Built:
+    parts: Parts
+    gate: Gate
+    runner: DeadlineRunner
 
 
 class RouterApp:
@@ -22,51 +33,49 @@ class RouterApp:
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
         self._lock: asyncio.Lock | None = None
-        self._gate: Any = None
-        self._parts: Any = None
-        self._runner: Any = None
+        self._built: _Built | None = None
 
-    async def parts(self) -> Any:
-        await self._ready()
-        return self._parts
+    async def parts(self) -> Parts:
+        return (await self._ready()).parts
 
-    async def gate(self) -> Any:
-        await self._ready()
-        return self._gate
+    async def gate(self) -> Gate:
+        return (await self._ready()).gate
 
-    async def deadlines(self) -> Any:
-        await self._ready()
-        return self._runner
+    async def deadlines(self) -> DeadlineRunner:
+        return (await self._ready()).runner
 
     async def health(self) -> tuple[bool, str]:
         """Whether storage answers and the app is ready; the message names what is wrong, never a value."""
         try:
-            await self._ready()
-            await self._parts.tables.ready()
+            await (await self._ready()).parts.tables.ready()
         except SettingsError as error:
+            _log.error("The router is not ready: %s", error)
             return False, str(error)
-        except Exception as error:
-            _log.warning("Not ready: %s", error)
+        except StorageUnavailable as error:
+            _log.warning("The router is not ready: %s", error)
             return False, "Storage does not answer."
+        except Exception:
+            _log.exception("The router could not start")
+            return False, "The router could not start; its log says why."
         return True, "ready"
 
-    async def _ready(self) -> None:
-        if self._runner is not None:
-            return
+    async def _ready(self) -> _Built:
+        if self._built is not None:
+            return self._built
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
-            if self._runner is None:
-                await self._build()
+            if self._built is None:
+                self._built = await self._build()
+            return self._built
 
-    async def _build(self) -> None:
+    async def _build(self) -> _Built:
         # Imported here: indexing the functions must stay cheap.
         from router.api.auth.authenticate import Authenticator
         from router.api.auth.entra import EntraTokens
         from router.api.auth.hmac import AccessKeys
         from router.api.auth.ratelimit import RateLimiter
         from router.api.auth.target import TargetReader
-        from router.api.gate import Gate
         from router.clock import SystemClock
         from router.events.envelope import EventSchema
         from router.events.publisher import EventPublisher
@@ -75,8 +84,6 @@ class RouterApp:
         from router.rules.engine import RuleEngine
         from router.rules.http.client import RuleHttpClient
         from router.rules.secrets import SecretBox
-        from router.service.deadline_runner import DeadlineRunner
-        from router.service.parts import Parts
         from router.service.procedures import PROCEDURES
         from router.telemetry.setup import configure
 
@@ -105,8 +112,7 @@ class RouterApp:
             if settings.entra_tenant_id
             else None
         )
-        self._parts = parts
-        self._gate = Gate(
+        gate = Gate(
             parts=parts,
             authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
             limiter=RateLimiter(settings.rate_limit),
@@ -114,10 +120,10 @@ class RouterApp:
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),
             secrets=secrets,
         )
-        self._runner = DeadlineRunner(parts)
+        return _Built(parts, gate, DeadlineRunner(parts))
 
 
-def _tables(settings: Settings) -> Any:
+def _tables(settings: Settings) -> Tables:
     from router.storage.azure import AzureTables
     from router.telemetry import tracing
 

@@ -14,6 +14,8 @@ from router.api.wire.documents import json_bytes
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
+from router.settings import SettingsError
+from router.storage.port import StorageUnavailable
 from router.telemetry.requests import count_request
 
 _log = logging.getLogger(__name__)
@@ -82,8 +84,9 @@ def _health(app: App) -> Endpoint:
 
 
 def unavailable(error: Exception, req: func.HttpRequest) -> func.HttpResponse:
-    """The answer while the app cannot be put together: settings are wrong, or storage does not answer."""
-    _log.error("The router is not ready: %s", error)
+    """The answer while the app cannot be put together: settings are wrong, storage does not answer, or it fails."""
+    unforeseen = not isinstance(error, SettingsError | StorageUnavailable)
+    _log.error("The router is not ready: %s", error, exc_info=error if unforeseen else None)
     refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
     headers = {**every_answer(headers_of(req), Ids().guid()), **refused.headers, "x-ms-error-code": refused.code}
     return func.HttpResponse(
