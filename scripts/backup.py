@@ -13,15 +13,19 @@ import argparse
 import base64
 import gzip
 import json
+import logging
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azure.data.tables import EdmType, EntityProperty, TableClient, TableServiceClient, UpdateMode
 
 from router.models.types import format_time
@@ -33,6 +37,10 @@ _ORDER: Final = ("policies", "queues", "workers", "jobs")
 _LAST: Final = "deadlines"
 _BATCH: Final = 100
 _WRITERS: Final = 16
+
+
+class BackupError(Exception):
+    """The folder does not hold a whole backup, or the storage account cannot be named so."""
 
 
 def save(service: TableServiceClient, prefix: str, folder: Path) -> dict[str, int]:
@@ -54,18 +62,28 @@ def save(service: TableServiceClient, prefix: str, folder: Path) -> dict[str, in
 
 def restore(service: TableServiceClient, prefix: str, folder: Path) -> dict[str, int]:
     """Write each file's rows back, then arm a reconciliation of every job and worker."""
-    expected = json.loads((folder / "backup.json").read_text())["rows"]
+    expected = _expected(folder)
     names = [*_ORDER, *(name for name in TABLES if name not in (*_ORDER, _LAST)), _LAST]
     for name in names:  # before anything is written
         found = sum(1 for _ in _read(folder / f"{name}.jsonl.gz"))
         if found != expected.get(name):
-            raise ValueError(f"{name}: {found} rows in the file, {expected.get(name)} when it was saved")
+            raise BackupError(f"{name}: {found} rows in the file, {expected.get(name)} when it was saved")
     counts: dict[str, int] = {}
     for name in names:
         service.create_table_if_not_exists(prefix + name)
         counts[name] = _write(service.get_table_client(prefix + name), _read(folder / f"{name}.jsonl.gz"))
     _write(service.get_table_client(prefix + _LAST), sorted(_settlements(folder), key=lambda row: row["PartitionKey"]))
     return counts
+
+
+def _expected(folder: Path) -> dict[str, int]:
+    path = folder / "backup.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    except FileNotFoundError:
+        raise BackupError(f"{folder} holds no backup: there is no backup.json in it.") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise BackupError(f"{path} cannot be read: {error!r}") from None
 
 
 def _settlements(folder: Path) -> Iterator[dict[str, Any]]:
@@ -88,8 +106,11 @@ def _settlements(folder: Path) -> Iterator[dict[str, Any]]:
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            yield {key: _from_json(value) for key, value in json.loads(line).items()}
+        try:
+            for line in file:
+                yield {key: _from_json(value) for key, value in json.loads(line).items()}
+        except (EOFError, ValueError, gzip.BadGzipFile, zlib.error) as error:
+            raise BackupError(f"{path} is damaged: {error}") from None
 
 
 def _write(table: TableClient, rows: Iterable[dict[str, Any]]) -> int:
@@ -156,26 +177,50 @@ def _from_json(value: Any) -> Any:
 
 def connect(options: argparse.Namespace) -> TableServiceClient:
     if options.connection_string:
-        return TableServiceClient.from_connection_string(options.connection_string)
+        try:
+            return TableServiceClient.from_connection_string(options.connection_string)
+        except ValueError as error:
+            raise BackupError(f"--connection-string: {error}") from None
     from azure.identity import DefaultAzureCredential
 
+    # It warns of each way to log in that did not work, which the error then says again.
+    logging.getLogger("azure.identity").setLevel(logging.ERROR)
     return TableServiceClient(endpoint=options.endpoint, credential=DefaultAzureCredential())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Save or restore a router's tables.")
+    parser = argparse.ArgumentParser("python -m scripts.backup", description="Save or restore a router's tables.")
     parser.add_argument("what", choices=("save", "restore"))
     parser.add_argument("folder", type=Path)
     store = parser.add_mutually_exclusive_group(required=True)
-    store.add_argument("--endpoint", help="table endpoint; you need Storage Table Data Contributor on it")
+    store.add_argument("--endpoint", type=_https, help="table endpoint; you need Storage Table Data Contributor on it")
     store.add_argument("--connection-string", help="instead, for development")
     parser.add_argument("--prefix", default="", help="ROUTER_TABLES_PREFIX of the router")
     options = parser.parse_args(arguments)
-    with connect(options) as service:
-        counts = (save if options.what == "save" else restore)(service, options.prefix, options.folder)
+    try:
+        with connect(options) as service:
+            counts = (save if options.what == "save" else restore)(service, options.prefix, options.folder)
+    except ClientAuthenticationError as error:
+        print(f"error: {_first_line(error)} `az login` logs you in.", file=sys.stderr)
+        return 1
+    except (BackupError, OSError, AzureError) as error:
+        print(f"error: {_first_line(error)}", file=sys.stderr)
+        return 1
     for name, count in counts.items():
         print(f"{name}: {count} rows")
     return 0
+
+
+def _first_line(error: Exception) -> str:
+    """What the Azure packages say goes on for many lines; the first one names the matter."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _https(text: str) -> str:
+    url = urlsplit(text)
+    if url.scheme != "https" or not url.hostname:
+        raise argparse.ArgumentTypeError(f"{text!r} is no https URL")
+    return text
 
 
 if __name__ == "__main__":

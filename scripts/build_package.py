@@ -69,12 +69,19 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Build the deployment package.")
+    parser = argparse.ArgumentParser("python -m scripts.build_package", description="Build the deployment package.")
     parser.add_argument("--output", type=Path, default=ROOT / "dist" / "job-router.zip")
     parser.add_argument("--python-version", default="3.12", help="Python of the Function App (default: %(default)s)")
     parser.add_argument("--remote-build", action="store_true", help="leave the dependencies to Azure")
     options = parser.parse_args(arguments)
-    count = build(ROOT, options.output, None if options.remote_build else options.python_version)
+    try:
+        count = build(ROOT, options.output, None if options.remote_build else options.python_version)
+    except subprocess.CalledProcessError:
+        print("error: The requirements cannot be installed; pip says above why.", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: The package cannot be written: {error}", file=sys.stderr)
+        return 1
     print(f"{options.output}: {count} files, {options.output.stat().st_size / 1_000_000:.1f} MB")
     return 0
 

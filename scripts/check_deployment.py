@@ -25,9 +25,14 @@ def problems(root: Path) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Check that a deployment fits together.")
+    parser = argparse.ArgumentParser(
+        "python -m scripts.check_deployment", description="Check that a deployment fits together."
+    )
     parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parent.parent)
-    found = problems(parser.parse_args(arguments).root)
+    root = parser.parse_args(arguments).root
+    if not root.is_dir():
+        parser.error(f"--root: {root} is no folder")
+    found = problems(root)
     for problem in found:
         print(problem)
     print(f"{len(found)} problems" if found else "The deployment fits together.")

@@ -5,6 +5,7 @@ python -m scripts.event_catalogue
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import tempfile
@@ -97,7 +98,9 @@ def write(examples: Mapping[EventName, Mapping[str, Any]]) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n\n{sections}\n{END}{after}")
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m scripts.event_catalogue", description="Write docs/events.md anew.")
+    parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder, running_router(Path(folder)) as run:
         examples = {name: SCENARIOS[name](run) for name in EventName}
     write(examples)

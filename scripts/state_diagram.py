@@ -5,7 +5,7 @@ python -m scripts.state_diagram --write    puts them into docs/architecture.md""
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 from router.models.jobs import JOB_MOVES, JobStatus
@@ -59,8 +59,10 @@ def shown(page: str) -> str:
     return page.partition(BEGIN)[2].partition(END)[0].strip()
 
 
-def main() -> None:
-    if "--write" not in sys.argv[1:]:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m scripts.state_diagram", description="Print the states of a job.")
+    parser.add_argument("--write", action="store_true", help="put them into docs/architecture.md instead")
+    if not parser.parse_args(arguments).write:
         print(diagram())
         return
     page = PAGE.read_text(encoding="utf-8")
