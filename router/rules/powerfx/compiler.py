@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from router.rules.powerfx import coercion, decimals, dynamic, nodes
 from router.rules.powerfx.enums import ENUMS
-from router.rules.powerfx.errors import PowerFxSyntaxError
+from router.rules.powerfx.errors import PowerFxError, PowerFxSyntaxError, join_errors
 from router.rules.powerfx.limits import Budget
 from router.rules.powerfx.types import (
     ANY,
@@ -71,15 +71,23 @@ class Scope:
 
 
 FunctionCompiler = Callable[["Compiler", nodes.Call, "Scope | None"], Expr]
+OperatorCompiler = Callable[["Compiler", nodes.Node, "Scope | None"], Expr]
 
 
 class Compiler:
     """Compiles one expression."""
 
-    def __init__(self, text: str, names: Mapping[str, Type], functions: Mapping[str, FunctionCompiler]) -> None:
+    def __init__(
+        self,
+        text: str,
+        names: Mapping[str, Type],
+        functions: Mapping[str, FunctionCompiler],
+        compile_operator: OperatorCompiler,
+    ) -> None:
         self.text = text
         self.names = names
         self.functions = functions
+        self.compile_operator = compile_operator
         self.work = 0
         self.pattern_size = 0
         self.loops = False  # does it go through tables?
@@ -232,8 +240,6 @@ class Compiler:
         return Expr(one_column(agreed), values, node)
 
     def interpolated(self, node: nodes.Interpolated, scope: Scope | None) -> Expr:
-        from router.rules.powerfx.operators import concatenate
-
         parts = [self.compile_as(part, scope, TEXT) for part in node.parts]
         return concatenate(node, parts)
 
@@ -247,9 +253,7 @@ class Compiler:
         return function(self, node, scope)
 
     def operator(self, node: nodes.Node, scope: Scope | None) -> Expr:
-        from router.rules.powerfx.operators import compile_operator
-
-        return compile_operator(self, node, scope)
+        return self.compile_operator(self, node, scope)
 
     # ------------------------------------------------------------ for functions
 
@@ -264,6 +268,28 @@ class Compiler:
         if isinstance(node, nodes.As):
             return self.compile(node.operand, scope), node.name
         return self.compile(node, scope), None
+
+
+def concatenate(node: nodes.Node, parts: list[Expr]) -> Expr:
+    """The operands, all text, one after the other; a blank is empty text."""
+    if all(part.is_constant for part in parts):
+        value = "".join(part.constant or "" for part in parts)
+        return Expr(TEXT, lambda f: value, node, value)
+    runs = [part.run for part in parts]
+
+    def run(f: Frame) -> Any:
+        found = [part(f) for part in runs]
+        try:
+            text = "".join(found)
+        except TypeError:
+            errors = [part for part in found if part.__class__ is PowerFxError]
+            if errors:
+                return join_errors(errors)
+            text = "".join(part or "" for part in found)
+        f.budget.text(len(text))
+        return text
+
+    return Expr(TEXT, run, node)
 
 
 def _row_at(hops: int) -> Run:

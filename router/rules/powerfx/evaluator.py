@@ -81,10 +81,11 @@ def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) ->
     from router.rules.powerfx import grammar
     from router.rules.powerfx.compiler import Compiler
     from router.rules.powerfx.functions import FUNCTIONS
+    from router.rules.powerfx.operators import compile_operator
 
     try:
         tree = grammar.parse(text, limits)
-        compiler = Compiler(text, dict(names), FUNCTIONS)
+        compiler = Compiler(text, dict(names), FUNCTIONS, compile_operator)
         expr = compiler.compile(tree, None)
     except RecursionError:
         raise PowerFxSyntaxError("the expression is nested too deeply", 0, text) from None

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from router.rules.powerfx import arithmetic, decimals, nodes
-from router.rules.powerfx.compiler import Compiler, Expr, Frame, Run, Scope
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, Run, Scope, concatenate
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.membership import compile_in
@@ -67,28 +67,6 @@ def _join(compiler: Compiler, node: nodes.Node, operands: list[Expr]) -> Expr:
         value = EnumValue(first.enum, "", joined)
         return Expr(first, lambda f: value, node, value)
     return concatenate(node, [compiler.coerce(operand, TEXT) for operand in operands])
-
-
-def concatenate(node: nodes.Node, parts: list[Expr]) -> Expr:
-    """The operands, all text, one after the other; a blank is empty text."""
-    if all(part.is_constant for part in parts):
-        value = "".join(part.constant or "" for part in parts)
-        return Expr(TEXT, lambda f: value, node, value)
-    runs = [part.run for part in parts]
-
-    def run(f: Frame) -> Any:
-        found = [part(f) for part in runs]
-        try:
-            text = "".join(found)
-        except TypeError:
-            errors = [part for part in found if part.__class__ is PowerFxError]
-            if errors:
-                return join_errors(errors)
-            text = "".join(part or "" for part in found)
-        f.budget.text(len(text))
-        return text
-
-    return Expr(TEXT, run, node)
 
 
 # ---------------------------------------------------------------- logic
