@@ -7,7 +7,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from local.options import ROOT, LocalError, read_options
+from local.options import ROOT, LocalError, make_data_dir, read_options
 from local.supervisor import start_app_alone, start_everything
 
 
@@ -24,6 +24,7 @@ def main() -> int:
         if arguments.app_only:
             asyncio.run(start_app_alone(options, app_dir))
         else:
+            make_data_dir(options.data_dir)
             asyncio.run(start_everything(options, app_dir, core_tools=arguments.func))
     except LocalError as error:
         print(error, file=sys.stderr)

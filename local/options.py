@@ -33,6 +33,8 @@ class Options:
 
 def read_options(environment: Mapping[str, str] = os.environ) -> Options:
     port = _port(environment, "PORT", 7071)
+    if port == 65535 and not environment.get("HTTPS_PORT"):
+        raise LocalError("PORT is 65535, and HTTPS_PORT would be the port after it: set HTTPS_PORT, or another PORT.")
     options = Options(
         port=port,
         https_port=_port(environment, "HTTPS_PORT", port + 1),
@@ -44,6 +46,18 @@ def read_options(environment: Mapping[str, str] = os.environ) -> Options:
     if options.port == options.https_port:
         raise LocalError(f"PORT and HTTPS_PORT are both {port}; they must differ.")
     return options
+
+
+def make_data_dir(folder: Path) -> None:
+    """DATA_DIR, if it is not there yet; it must be a folder that can be written to."""
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise LocalError(f"DATA_DIR {folder} is a file, not a folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LocalError(f"DATA_DIR {folder} cannot be made: {error.strerror}.") from None
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise LocalError(f"DATA_DIR {folder} cannot be written to.")
 
 
 def _subscribers(text: str) -> list[str]:

@@ -99,9 +99,9 @@ def load_parts(data_dir: Path) -> Parts | None:
     path = data_dir / "parts.json"
     try:
         return Parts(**json.loads(path.read_text()))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise LocalError(
             f"{path} cannot be read ({error}). Delete it: ports and keys are made anew; "
             "secrets in stored policies must then be written again."

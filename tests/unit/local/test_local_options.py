@@ -17,7 +17,7 @@ from cryptography import x509
 from local.certificate import ensure_certificate
 from local.commands import write_local_settings, write_subscriptions
 from local.network import choose_port, port_is_free
-from local.options import DEVELOPMENT_KEY, ROOT, LocalError, read_options
+from local.options import DEVELOPMENT_KEY, ROOT, LocalError, make_data_dir, read_options
 from local.parts import app_settings, load_parts, make_parts, save_parts
 from local.processes import refuse_second_run
 
@@ -40,6 +40,7 @@ def test_the_https_port_follows_the_port() -> None:
         ("PORT", "http"),
         ("PORT", "0"),
         ("PORT", "65536"),
+        ("PORT", "65535"),
         ("HTTPS_PORT", "-1"),
         ("HTTPS_PORT", "7071"),
         ("WORKERS", "0"),
@@ -82,6 +83,58 @@ def test_parts_that_cannot_be_read_are_one_clear_message(tmp_path: Path) -> None
     (tmp_path / "parts.json").write_text("{")
     with pytest.raises(LocalError, match=r"parts\.json cannot be read"):
         load_parts(tmp_path)
+
+
+def test_a_data_dir_that_is_none_is_one_clear_message(tmp_path: Path) -> None:
+    make_data_dir(tmp_path / "new" / "folder")
+    assert (tmp_path / "new" / "folder").is_dir()
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(LocalError, match=r"DATA_DIR .*file is a file, not a folder"):
+        make_data_dir(file)
+    with pytest.raises(LocalError, match=r"DATA_DIR .*below cannot be made: Not a directory"):
+        make_data_dir(file / "below")
+    assert load_parts(file) is None
+
+
+@pytest.mark.parametrize("data_dir", ["file", "file/below"])
+@pytest.mark.parametrize("option", [(), ("--app-only",)])
+def test_a_start_that_is_not_possible_says_why_in_one_line(
+    tmp_path: Path, data_dir: str, option: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").touch()
+    told = started(*option, DATA_DIR=str(tmp_path / data_dir))
+    assert str(tmp_path / data_dir) in told
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("WORKERS", "0"), ("ROUTER_EVENT_SUBSCRIBERS", "x")])
+def test_a_start_with_a_wrong_setting_names_it_in_one_line(name: str, value: str) -> None:
+    assert name in started(**{name: value})
+
+
+def test_a_start_on_a_port_in_use_says_so_in_one_line(tmp_path: Path) -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        told = started(PORT=str(port), HTTPS_PORT=str(choose_port(None, {port})), DATA_DIR=str(tmp_path))
+    assert told == f"Port {port} on 127.0.0.1 is in use by another program. Set PORT to a free one."
+
+
+def started(*options: str, **environment: str) -> str:
+    """The one line that a start ends with at once."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", *options],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    return line
 
 
 def test_what_the_developer_has_set_is_never_replaced() -> None:
