@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import time
 
 import psutil
 from aiohttp import web
 
+from bench.arguments import rate_and_seconds
 from bench.figures import Figure, heading, line, table
 from bench.stage import Stage, stage
 from local.network import choose_port
@@ -86,7 +86,7 @@ async def _drive(scene: Stage, offers: asyncio.Queue[dict[str, str]], rate: floa
     started = time.perf_counter()
     for number in range(total):
         tasks.add(asyncio.create_task(submit(f"job{number}")))
-        if number % int(rate * 10) == 0:
+        if number % max(int(rate * 10), 1) == 0:
             memory.append(_app_memory(scene))
         await asyncio.sleep(max(started + (number + 1) / rate - time.perf_counter(), 0))
     submitting = time.perf_counter() - started
@@ -112,4 +112,4 @@ def _app_memory(scene: Stage) -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(float(one) for one in (sys.argv[1:] + ["15", "60"][len(sys.argv) - 1 :]))))
+    asyncio.run(main(*rate_and_seconds("bench.jobs", __doc__, 15, 60)))

@@ -10,7 +10,6 @@ import asyncio
 import base64
 import random
 import statistics
-import sys
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from typing import Any
 import psutil
 from azure.data.tables.aio import TableClient
 
+from bench.arguments import count
 from bench.figures import Figure, heading, line
 from bench.stage import Stage, stage
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
@@ -36,7 +36,6 @@ _FEW = 200
 
 
 async def run(jobs: int = _JOBS) -> None:
-    assert jobs >= 3 * _SAMPLE * _PAGE, "too few for three samples"
     async with stage() as scene:
         heading(f"GetJobs over {jobs:,} jobs, {_PAGE} a page")
         written = time.perf_counter()
@@ -182,4 +181,5 @@ def _app_memory(scene: Stage) -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(*(int(one) for one in sys.argv[1:])))
+    least = 3 * _SAMPLE * _PAGE  # three samples that do not overlap
+    asyncio.run(run(count("bench.lists", __doc__, "jobs", least, _JOBS)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import psutil
 
+from bench.arguments import rate_and_seconds
 from bench.figures import Figure, heading, line, table
 from bench.stage import Stage, stage
 
@@ -70,7 +70,7 @@ async def _drive(scene: Stage, rate: float, seconds: float) -> None:
         task = asyncio.create_task(one(number))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
-        if number % int(rate * 10) == 0:
+        if number % max(int(rate * 10), 1) == 0:
             memory.append(_app_memory(scene))
         await asyncio.sleep(max(started + (number + 1) / rate - time.perf_counter(), 0))
     await asyncio.gather(*tasks)
@@ -89,4 +89,4 @@ def _app_memory(scene: Stage) -> float:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*(float(one) for one in (sys.argv[1:] + ["100", "60"][len(sys.argv) - 1 :]))))
+    asyncio.run(main(*rate_and_seconds("bench.load", __doc__, 100, 60)))
