@@ -24,6 +24,7 @@ from azure.communication.jobrouter.models import (
     RouterWorkerSelector,
 )
 from azure.core.credentials import AzureKeyCredential
+from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
 DEVELOPMENT_KEY = "riaetDPYYWeahqIrcCZOezIrKGzEDrgUGF4epxH7GR8="
 STARTED = time.perf_counter()
@@ -36,10 +37,13 @@ def say(text: str) -> None:
 def clients() -> tuple[JobRouterAdministrationClient, JobRouterClient]:
     connection_string = os.environ.get("ROUTER_CONNECTION_STRING")
     if connection_string:
-        return (
-            JobRouterAdministrationClient.from_connection_string(connection_string),
-            JobRouterClient.from_connection_string(connection_string),
-        )
+        try:
+            return (
+                JobRouterAdministrationClient.from_connection_string(connection_string),
+                JobRouterClient.from_connection_string(connection_string),
+            )
+        except ValueError:
+            raise SystemExit("ROUTER_CONNECTION_STRING must read endpoint=https://...;accesskey=...") from None
     endpoint = os.environ.get("ROUTER_ENDPOINT", f"http://localhost:{os.environ.get('PORT', '7071')}")
     key = AzureKeyCredential(os.environ.get("ROUTER_ACCESS_KEY", DEVELOPMENT_KEY))
     return JobRouterAdministrationClient(endpoint, key), JobRouterClient(endpoint, key)
@@ -101,4 +105,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise SystemExit(f"No router answers ({error.message}). `make start` starts one on this machine.") from None
+    except HttpResponseError as error:
+        raise SystemExit(f"The router refused a request: {error.message.splitlines()[0]}") from None

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from local.options import ROOT
 from router.storage.azure import TABLES
 from scripts import backup, build_package, check_deployment, event_catalogue, state_diagram
 
@@ -103,3 +107,27 @@ def test_a_project_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_pat
         check_deployment.main(["--root", str(tmp_path / "none")])
     assert ended.value.code == 2
     assert "is no folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({"PORT": "1"}, "No router answers "),
+        ({"ROUTER_CONNECTION_STRING": "bogus"}, "ROUTER_CONNECTION_STRING must read "),
+        ({"ROUTER_CONNECTION_STRING": "endpoint=http://localhost:x/;accesskey=YQ=="}, "No router answers "),
+    ],
+)
+def test_the_quick_start_without_a_router(environment: dict[str, str], line: str) -> None:
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ROUTER_")}
+    ended = subprocess.run(
+        [sys.executable, "examples/quickstart.py"],
+        cwd=ROOT,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(line)
+    assert len(ended.stderr.splitlines()) == 1
