@@ -1,13 +1,17 @@
-"""Whether two documents say the same: defaults filled in, times as moments, numbers by value but never as booleans."""
+"""Whether two documents say the same: defaults filled in, times as moments, numbers by value but never as booleans.
+What is the client's own (labels, tags, the value of a static rule) is compared as it stands."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from router.migrate.own import OWN_MAPS, is_own
 from router.models.types import parse_time
 
 _TIMES: Final = frozenset({"addedAt", "scheduleAt"})
+#: Objects that hold secrets. Nothing may be left of them when their secrets are not shown.
+_HOLDERS: Final = frozenset({"credential", "clientCredential"})
 _SECRETS: Final = frozenset({"functionKey", "appKey", "clientSecret"})
 #: What a service may leave out because it goes without saying.
 _DEFAULTS: Final[Mapping[str, Any]] = {
@@ -19,33 +23,40 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "isBatchScoringEnabled": False,
     "descendingOrder": True,
     "scoringParameters": ["jobLabels", "workerSelectors"],
-    "priority": 1,
 }
-#: Objects of which nothing may be left when their secrets are not shown.
-_HOLDERS: Final = frozenset({"credential", "clientCredential"})
 _MISSING: Final = object()
 
 
-def differences(wanted: Any, found: Any, path: str = "") -> list[str]:
-    """The paths at which the two differ; secrets are not looked at, since neither side shows them."""
+def differences(wanted: Any, found: Any, path: str = "", *, own: bool = False) -> list[str]:
+    """The paths at which the two differ; secrets of rules are not looked at, since neither side shows them. `own`: the
+    two are the client's own."""
     if isinstance(wanted, Mapping) and isinstance(found, Mapping):
-        if wanted.get("kind") == "static" and "value" in wanted:
-            return [] if _same(wanted, found) else [path or "."]
-        differ: list[str] = []
-        for name in sorted({*wanted, *found}):
-            if name not in _SECRETS:
-                one, other = _value(wanted, name), _value(found, name)
-                differ += differences(one, other, f"{path}.{name}" if path else name)
-        return differ
+        names = sorted({*wanted, *found})
+        return [one for name in names for one in _field(wanted, found, name, f"{path}.{name}" if path else name, own)]
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
-        return [
-            one
-            for number, pair in enumerate(zip(wanted, found, strict=True))
-            for one in differences(*pair, f"{path}[{number}]")
-        ]
-    if path.rpartition(".")[2] in _TIMES and isinstance(wanted, str) and isinstance(found, str):
-        return [] if parse_time(wanted) == parse_time(found) else [path]
-    return [] if _same(wanted, found) else [path or "."]
+        pairs = enumerate(zip(wanted, found, strict=True))
+        return [one for number, pair in pairs for one in differences(*pair, f"{path}[{number}]", own=own)]
+    same = isinstance(wanted, bool) == isinstance(found, bool) and wanted == found
+    return [] if same or (not own and _nothing(wanted) and _nothing(found)) else [path or "."]
+
+
+def _field(wanted: Mapping[str, Any], found: Mapping[str, Any], name: str, path: str, own: bool) -> list[str]:
+    if own:
+        return differences(wanted.get(name, _MISSING), found.get(name, _MISSING), path, own=True)
+    if is_own(wanted, name) or is_own(found, name):
+        return differences(_own_value(wanted, name), _own_value(found, name), path, own=True)
+    one, other = _value(wanted, name), _value(found, name)
+    if name in _HOLDERS:
+        one, other = _without_secrets(one), _without_secrets(other)
+    if name in _TIMES and isinstance(one, str) and isinstance(other, str):
+        one, other = _moment(one), _moment(other)
+    return differences(one, other, path)
+
+
+def _own_value(document: Mapping[str, Any], name: str) -> Any:
+    """No labels are as good as empty ones; a static rule without a value has null."""
+    value = document.get(name)
+    return {} if value is None and name in OWN_MAPS else value
 
 
 def _value(document: Mapping[str, Any], name: str) -> Any:
@@ -54,17 +65,22 @@ def _value(document: Mapping[str, Any], name: str) -> Any:
         return value
     if name == "maxConcurrentOffers" and "kind" in document:  # a mode's; a worker's has no default
         return 1
+    if name == "priority" and "kind" not in document:  # a job's; an action that has none leaves it as it is
+        return 1
     return {} if name in _HOLDERS else _DEFAULTS.get(name, _MISSING)
 
 
-def _same(one: Any, other: Any) -> bool:
-    if one is _MISSING or other is _MISSING or one is None or other is None:
-        return _nothing(one) and _nothing(other)
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return one.keys() == other.keys() and all(_same(value, other[name]) for name, value in one.items())
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+def _without_secrets(holder: Any) -> Any:
+    if not isinstance(holder, Mapping):
+        return holder
+    return {name: value for name, value in holder.items() if name not in _SECRETS}
+
+
+def _moment(text: str) -> Any:
+    try:
+        return parse_time(text)
+    except ValueError:
+        return text
 
 
 def _nothing(value: Any) -> bool:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from router.migrate.kinds import EXCEPTION, JOB, QUEUE, WORKER, Document, Kind
+from router.migrate.own import OWN_MAPS, is_static_value
 from router.models.types import parse_time
 
 _ALWAYS_LEFT: Final = ("id", "etag")
 _WORKER_LEFT: Final = ("state", "offers", "assignedJobs", "loadRatio", "availableForOffers")
 _JOB_LEFT: Final = ("status", "enqueuedAt", "attachedWorkerSelectors", "assignments", "scheduledAt")
+#: Where selectors stand, several or one.
+_SELECTORS: Final = frozenset(
+    {
+        "requestedWorkerSelectors",
+        "attachedWorkerSelectors",
+        "workerSelectors",
+        "workerSelector",
+        "queueSelectors",
+        "queueSelector",
+    }
+)
+#: What the service says of a selector.
+_SELECTOR_LEFT: Final = ("status", "expiresAt")
 #: Statuses in which a job waits for something; the others are past that.
 WAITING: Final = frozenset(
     {"created", "queued", "pendingClassification", "pendingSchedule", "scheduled", "waitingForActivation"}
@@ -61,7 +75,7 @@ def job(document: Mapping[str, Any], now: datetime) -> Moved:
         notes.append("has expired worker selectors; they are left out")
     if attached:
         notes.append("has worker selectors attached by classification; they become requested ones")
-    body["requestedWorkerSelectors"] = [_plain(one) for one in (*requested, *attached)]
+    body["requestedWorkerSelectors"] = [_selector(one) for one in (*requested, *attached)]
     status, mode = document.get("status"), body.get("matchingMode") or MATCHING
     if status in ("queued", "created", "pendingClassification"):
         mode = MATCHING
@@ -76,7 +90,7 @@ def job(document: Mapping[str, Any], now: datetime) -> Moved:
 def shown_job(document: Mapping[str, Any]) -> Document:
     """A job as the other side shows it, for comparison with what was to be written."""
     body = _plain({name: value for name, value in document.items() if name not in (*_ALWAYS_LEFT, *_JOB_LEFT)})
-    body["requestedWorkerSelectors"] = [_plain(one) for one in _live(document.get("requestedWorkerSelectors"))]
+    body["requestedWorkerSelectors"] = [_selector(one) for one in _live(document.get("requestedWorkerSelectors"))]
     return body
 
 
@@ -125,20 +139,24 @@ def _without_action_ids(rule: Mapping[str, Any]) -> Document:
 
 
 def _plain(document: Mapping[str, Any]) -> Document:
-    """Without nulls, and without what the service says of a selector. A static rule's value is the client's own."""
-    plain: Document = _plain_value(document)
-    return plain
+    """Without nulls, and without what the service says of selectors. What is the client's own stays as it is."""
+    return {name: _plain_field(document, name, item) for name, item in document.items() if item is not None}
 
 
-def _plain_value(value: Any) -> Any:
+def _plain_field(holder: Mapping[str, Any], name: str, item: Any) -> Any:
+    if is_static_value(holder, name):
+        return item
+    if name in OWN_MAPS:
+        # A null says that there is no such label; none can be written.
+        return {key: value for key, value in item.items() if value is not None} if isinstance(item, Mapping) else item
+    return _plain_value(item, _selector if name in _SELECTORS else _plain)
+
+
+def _plain_value(value: Any, plain: Callable[[Mapping[str, Any]], Document]) -> Any:
     if isinstance(value, list):
-        return [_plain_value(item) for item in value]
-    if not isinstance(value, Mapping):
-        return value
-    own = value.get("kind") == "static" and "value" in value
-    left = ("status", "expiresAt") if "labelOperator" in value else ()
-    return {
-        name: item if own and name == "value" else _plain_value(item)
-        for name, item in value.items()
-        if item is not None and name not in left
-    }
+        return [_plain_value(item, plain) for item in value]
+    return plain(value) if isinstance(value, Mapping) else value
+
+
+def _selector(document: Mapping[str, Any]) -> Document:
+    return _plain({name: item for name, item in document.items() if name not in _SELECTOR_LEFT})

@@ -11,6 +11,7 @@ from typing import Any, Final
 from router.migrate import documents
 from router.migrate.compare import differences
 from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, JOB, QUEUE, WORKER, Document, Kind
+from router.migrate.own import is_own
 from router.migrate.secrets import Secrets
 from router.migrate.snapshot import Snapshot
 
@@ -116,13 +117,14 @@ def _step(
     return Step(kind, id, Action.LEAVE, body, differ)
 
 
-def _complete(body: Document, there: Document) -> Document:
-    """The body as a merge patch that also removes what only the other side has."""
+def _complete(body: Document, there: Document, *, own: bool = False) -> Document:
+    """The body as a merge patch that also removes what only the other side has. An object of another kind is replaced
+    by the service; in what is the client's own, `kind` is a name like any other."""
     patch: dict[str, Any] = {name: None for name in there if name not in body}
     for name, value in body.items():
-        old = there.get(name)
-        if isinstance(value, dict) and isinstance(old, dict) and value.get("kind") == old.get("kind"):
-            patch[name] = _complete(value, old)
+        old, plain = there.get(name), own or is_own(body, name)
+        if isinstance(value, dict) and isinstance(old, dict) and (plain or value.get("kind") == old.get("kind")):
+            patch[name] = _complete(value, old, own=plain)
         else:
             patch[name] = value
     return patch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from router.migrate import documents
 from router.migrate.compare import differences
-from router.migrate.kinds import DISTRIBUTION, EXCEPTION, QUEUE
+from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, JOB, QUEUE, WORKER, Kind
 
 NOW = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -44,6 +45,50 @@ def test_a_static_value_is_the_clients_own() -> None:
     rule = {"kind": "static", "value": {"labelOperator": None, "status": "x"}}
     policy = {"id": "p", "mode": {"kind": "bestWorker", "scoringRule": rule}}
     assert documents.writable(DISTRIBUTION, policy)["mode"]["scoringRule"] == rule
+
+
+LOOKS_LIKE_A_SELECTOR = {"labelOperator": "equal", "status": "active", "expiresAt": "2024-05-01T11:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        (QUEUE, {"labels": LOOKS_LIKE_A_SELECTOR}),
+        (WORKER, {"labels": LOOKS_LIKE_A_SELECTOR, "tags": LOOKS_LIKE_A_SELECTOR}),
+        (JOB, {"labels": LOOKS_LIKE_A_SELECTOR, "tags": LOOKS_LIKE_A_SELECTOR, "requestedWorkerSelectors": []}),
+        (CLASSIFICATION, {"prioritizationRule": {"kind": "static", "value": LOOKS_LIKE_A_SELECTOR}}),
+        (
+            EXCEPTION,
+            {"exceptionRules": [{"actions": [{"kind": "reclassify", "labelsToUpsert": LOOKS_LIKE_A_SELECTOR}]}]},
+        ),
+    ],
+)
+def test_labels_tags_and_values_that_look_like_a_selector_lose_nothing(kind: Kind, document: dict[str, Any]) -> None:
+    assert documents.shown(kind, document) == document
+
+
+@pytest.mark.parametrize(
+    ("kind", "document"),
+    [
+        (CLASSIFICATION, lambda one: {"workerSelectorAttachments": [{"kind": "static", "workerSelector": one}]}),
+        (CLASSIFICATION, lambda one: {"queueSelectorAttachments": [{"kind": "static", "queueSelector": one}]}),
+        (
+            CLASSIFICATION,
+            lambda one: {
+                "workerSelectorAttachments": [
+                    {"kind": "weightedAllocation", "allocations": [{"weight": 1, "workerSelectors": [one]}]}
+                ]
+            },
+        ),
+        (EXCEPTION, lambda one: {"exceptionRules": [{"actions": [{"workerSelectors": [one]}]}]}),
+        (JOB, lambda one: {"requestedWorkerSelectors": [one]}),
+    ],
+)
+def test_what_the_service_says_of_selectors_is_left_out_wherever_they_stand(
+    kind: Kind, document: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    plain = {"key": "a", "labelOperator": "equal", "value": 1}
+    assert documents.shown(kind, document({**plain, "status": "active", "expiresAt": "2024-01-01"})) == document(plain)
 
 
 def test_ids_of_actions_are_the_services_own() -> None:
@@ -151,10 +196,53 @@ def test_equal(one: Any, other: Any) -> None:
         ({"list": [1, 2]}, {"list": [2, 1]}, "list[0]"),
         ({"list": [1, 2]}, {"list": [1]}, "list"),
         ({"maxConcurrentOffers": 1}, {}, "maxConcurrentOffers"),
-        ({"rule": {"kind": "static", "value": {"a": None}}}, {"rule": {"kind": "static", "value": {}}}, "rule"),
+        ({"rule": {"kind": "static", "value": {"a": None}}}, {"rule": {"kind": "static", "value": {}}}, "rule.value.a"),
         ({"credential": {"clientId": "c"}}, {}, "credential.clientId"),
+        ({"kind": "manualReclassify", "priority": 1}, {"kind": "manualReclassify"}, "priority"),
     ],
 )
 def test_different(one: Any, other: Any, where: str) -> None:
     assert where in differences(one, other)
     assert differences(other, one)
+
+
+OWN = [
+    ({"priority": 1, "functionKey": "a", "language": "powerFx"}, {"functionKey": "b"}),
+    ({"expedite": False}, {}),
+    ({"a": 1}, {"a": True}),
+    ({"a": 0}, {"a": False}),
+    ({"credential": "x"}, {}),
+    ({"scheduleAt": "soon"}, {"scheduleAt": "later"}),
+    ({"addedAt": "2024-05-01T11:00:00Z"}, {"addedAt": "2024-05-01T13:00:00+02:00"}),
+    ({"kind": "static"}, {"kind": "x"}),
+]
+
+
+@pytest.mark.parametrize("name", ["labels", "tags", "labelsToUpsert"])
+@pytest.mark.parametrize(("one", "other"), OWN)
+def test_nothing_in_labels_is_a_default_a_secret_or_a_time(name: str, one: Any, other: Any) -> None:
+    wanted = [f"{name}.{key}" for key in sorted(one)]
+    assert differences({name: one}, {name: other}) == wanted
+    assert differences({name: other}, {name: one}) == wanted
+    assert differences({name: one}, {name: dict(one)}) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [*OWN, ({"labels": {"expedite": False}}, {"labels": {}}), (0, None), ({}, None)]
+)
+def test_nor_is_anything_in_the_value_of_a_static_rule(one: Any, other: Any) -> None:
+    for deep in (False, True):
+        rules = [{"kind": "static", "value": [{"in": value}] if deep else value} for value in (one, other)]
+        assert differences({"prioritizationRule": rules[0]}, {"prioritizationRule": rules[1]})
+        assert differences({"prioritizationRule": rules[1]}, {"prioritizationRule": rules[0]})
+        assert differences(rules[0], rules[0]) == []
+
+
+def test_in_labels_as_on_the_wire_1_and_1_0_are_one_number() -> None:
+    assert differences({"labels": {"a": 1}}, {"labels": {"a": 1.0}}) == []
+    assert differences({"rule": {"kind": "static", "value": [1]}}, {"rule": {"kind": "static", "value": [1.0]}}) == []
+
+
+def test_a_time_that_is_none_is_compared_as_it_is_written() -> None:
+    assert differences({"addedAt": "soon"}, {"addedAt": "soon"}) == []
+    assert differences({"addedAt": "soon"}, {"addedAt": "2024-05-01T11:00:00Z"}) == ["addedAt"]

@@ -68,6 +68,38 @@ def test_create_same_and_leave() -> None:
     assert written.body["name"] == "other"
 
 
+def test_labels_that_have_names_of_settings_are_seen_and_made_equal() -> None:
+    def queue(**labels: Any) -> dict[str, Any]:
+        return {"id": "q", "distributionPolicyId": "d", "labels": labels}
+
+    source = side(queues=[queue(priority=1, functionKey="a", language="powerFx", kind="x")])
+    target = side(queues=[queue(functionKey="b", kind="y", expedite=False)])
+    paths = tuple(f"labels.{name}" for name in ("expedite", "functionKey", "kind", "language", "priority"))
+    assert check.compare(source, target, frozenset(), NOW).differing[QUEUE] == {"q": list(paths)}
+    assert [(step.action, step.differs) for step in made(source, target).steps[QUEUE]] == [(Action.LEAVE, paths)]
+    (step,) = made(source, target, overwrite=True).steps[QUEUE]
+    wanted = {"priority": 1, "functionKey": "a", "language": "powerFx", "kind": "x", "expedite": None}
+    assert (step.action, step.body["labels"]) == (Action.UPDATE, wanted)
+
+
+def test_a_static_value_is_made_equal_whatever_its_names() -> None:
+    def policy(value: Any) -> dict[str, Any]:
+        return {"id": "p", "prioritizationRule": {"kind": "static", "value": value}}
+
+    source = side(classificationPolicies=[policy({"kind": "x", "deep": {"kind": "x"}})])
+    target = side(classificationPolicies=[policy({"kind": "y", "old": 1, "deep": {"kind": "y", "old": 1}})])
+    (step,) = made(source, target, overwrite=True).steps[CLASSIFICATION]
+    wanted = {"kind": "x", "old": None, "deep": {"kind": "x", "old": None}}
+    assert step.body["prioritizationRule"]["value"] == wanted
+
+
+def test_a_job_whose_label_has_the_name_of_a_time_is_compared() -> None:
+    source, target = (side(jobs=[waiting("j", labels={"scheduleAt": soon})]) for soon in ("soon", "later"))
+    assert actions(made(source, source), JOB) == {"j": Action.SAME}
+    assert actions(made(source, target), JOB) == {"j": Action.LEAVE}
+    assert check.compare(source, target, frozenset(), NOW).differing[JOB] == {"j": ["labels.scheduleAt"]}
+
+
 def test_jobs_that_do_not_wait_stay_and_waiting_ones_go_in_order() -> None:
     source = side(
         jobs=[
