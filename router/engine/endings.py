@@ -108,8 +108,11 @@ def delete(record: JobRecord) -> JobChange:
 
 
 def open_assignment(record: JobRecord) -> RouterJobAssignment:
-    """The assignment that holds capacity. Raises StopIteration without one."""
-    return next(one for one in record.job.assignments.values() if one.closed_at is None)
+    """The assignment that holds capacity. Raises LookupError if there is none."""
+    for one in record.job.assignments.values():
+        if one.closed_at is None:
+            return one
+    raise LookupError(f"Job '{record.id}' has no open assignment")
 
 
 def _closed(record: JobRecord, assignment_id: str, disposition: str, now: datetime) -> JobChange:

@@ -124,8 +124,9 @@ class DeadlineRunner:
         try:
             with tracing.span(f"deadline {deadline.kind}"):
                 handler = HANDLERS.get(deadline.kind)
-                if handler is not None:
-                    await handler(self._parts, deadline)
+                if handler is None:  # armed by a later version, during its deployment: left to its instances
+                    raise LookupError(f"No handler for deadlines of kind '{deadline.kind}'")
+                await handler(self._parts, deadline)
             self._done.append(deadline)
         except Exception:
             if deadline.kind.startswith("settle-"):

@@ -115,7 +115,7 @@ async def _offer_to(
 
 
 def _knows(record: JobRecord, worker_id: str) -> bool:
-    """Whether the worker has an offer of this job already, or declined it for good as far as the job knows."""
+    """Whether the worker has an offer of this job already."""
     return any(offer.worker_id == worker_id for offer in record.routing.offers.values())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from router.engine import exceptions
 from router.engine.change import JobChange
 from router.models.jobs import JobRecord
@@ -36,11 +38,7 @@ async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord] | Non
         model: ExceptionPolicy | None = policy.model if policy else None
         rules = [rule for rule in model.exception_rules if rule.id == triggered.rule_id] if model else []
         actions = rules[0].actions if rules else []
-        now = parts.clock.now()
-
-        def step(record: JobRecord, rule_id: str = triggered.rule_id, actions=actions, now=now) -> JobChange:  # type: ignore[no-untyped-def]
-            return exceptions.run(record, rule_id, actions, now)
-
+        step = partial(exceptions.run, rule_id=triggered.rule_id, actions=actions, now=parts.clock.now())
         after = await job_commits.change(parts, row.id, step, row)
         if after is None:
             return None

@@ -195,20 +195,22 @@ async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -
 
 
 def owners(record: JobRecord | None) -> list[Owner]:
-    """The queue and the policy that may not be deleted while the job is there."""
-    if record is None or record.status in ENDED:
-        return []
-    owners: list[Owner] = []
-    if record.job.queue_id:
-        owners.append(("q", record.job.queue_id))
-    if record.job.classification_policy_id:
-        owners.append(("c", record.job.classification_policy_id))
-    return owners
+    """The queue and the policy that may not be deleted while the job is active."""
+    return [] if record is None or record.status in ENDED else _named(record)
 
 
 def all_owners(record: JobRecord) -> list[Owner]:
-    """Whoever may have a hint of the job, each once."""
-    return list(dict.fromkeys((*owners(record), *record.routing.left_owners)))
+    """Whoever may have a hint of the job, active or not, each once."""
+    return list(dict.fromkeys((*_named(record), *record.routing.left_owners)))
+
+
+def _named(record: JobRecord) -> list[Owner]:
+    named: list[Owner] = []
+    if record.job.queue_id:
+        named.append(("q", record.job.queue_id))
+    if record.job.classification_policy_id:
+        named.append(("c", record.job.classification_policy_id))
+    return named
 
 
 async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -> None:
@@ -217,7 +219,8 @@ async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -
     work: list[Work] = []
     if after is None:
         if before is not None:
-            work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
+            if before.status not in ENDED:
+                work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
             if before.routing.backlog_key and before.routing.backlog_queue:
                 work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
     else:

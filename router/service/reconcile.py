@@ -1,16 +1,16 @@
 """Two idempotent procedures that read the truth and drive everything that depends on it to where it should be.
 
-Events, due deadlines and the sweeper all end here; none of them carries a decision."""
+Events and due deadlines all end here; none of them carries a decision (docs/architecture.md)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from datetime import timedelta
 
 from router.engine import endings, jobs, offers, workers
 from router.engine.change import JobChange, WorkerChange
-from router.engine.evolve import evolve
 from router.models.jobs import ENDED, JobRecord, JobStatus
 from router.models.workers import IDLE_DAYS, WorkerRecord
 from router.service import (
@@ -53,11 +53,10 @@ async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None
 async def reconcile_job(parts: Parts, job_id: str) -> None:
     """Everything about the job: what is overdue, what its workers hold, its indexes and its next step."""
     row = await parts.jobs.store.load(job_id)
-    if row.record is None:
-        metrics.record_reconciliation("job", "unchanged")
-        return
     before = row.version
-    row = await job_commits.change_row(parts, job_id, _overdue(parts), row)
+    if row.record is not None:
+        row = await job_commits.change_row(parts, job_id, _overdue(parts), row)
+    metrics.record_reconciliation("job", "unchanged" if row.version == before else "changed")
     if row.record is None:
         return
     record = row.record
@@ -66,25 +65,24 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
     work += [_check_assignment(parts, record, assignment_id) for assignment_id in held]
     work.append(worker_commits.free_workers(parts, record))
     if record.status in ENDED:
-        work += [parts.members.remove(owner, job_id) for owner in job_commits.all_owners(evolve_status(record))]
+        work += [parts.members.remove(owner, job_id) for owner in job_commits.all_owners(record)]
     if record.routing.backlog_queue:
         work.append(parts.backlog.put(record, record.routing.backlog_queue))
     await asyncio.gather(*work)
     await drive_job(parts, job_id)
-    metrics.record_reconciliation("job", "unchanged" if row.version == before else "changed")
 
 
 async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     """Everything about the worker: reservations that no job knows, states, index rows; then work for it."""
     row = await parts.workers.store.load(worker_id)
-    if row.record is None:
-        metrics.record_reconciliation("worker", "unchanged")
-        return
-    await asyncio.gather(
-        *(_check_reservation(parts, row.record, offer_id) for offer_id in _offer_ids(row.record)),
-        *(_check_held(parts, row.record, one.assignment_id, one.job_id) for one in row.record.worker.assigned_jobs),
-    )
-    row = await parts.workers.store.load(worker_id)
+    before = row.version
+    if row.record is not None:
+        await asyncio.gather(
+            *(_check_reservation(parts, row.record, offer_id) for offer_id in _offer_ids(row.record)),
+            *(_check_held(parts, row.record, one.assignment_id, one.job_id) for one in row.record.worker.assigned_jobs),
+        )
+        row = await parts.workers.store.load(worker_id)
+    metrics.record_reconciliation("worker", "unchanged" if row.version == before else "changed")
     if row.record is None:
         return
     if row.record.routing.deleting:
@@ -95,7 +93,6 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
         row = await parts.workers.store.load(worker_id)
     await worker_commits.index(parts, None, row.record)
     await work_search.find_work(parts, worker_id, row)
-    metrics.record_reconciliation("worker", "changed")
 
 
 async def expire_offers(parts: Parts, job_id: str) -> None:
@@ -151,7 +148,7 @@ async def _schedule(parts: Parts, job_id: str, row: Row[JobRecord]) -> None:
     await job_commits.change(parts, job_id, step, row)
 
 
-def _overdue(parts: Parts):  # type: ignore[no-untyped-def]
+def _overdue(parts: Parts) -> Callable[[Row[JobRecord]], JobChange | None]:
     """Whatever deadline of the job has passed, in one change."""
 
     def step(row: Row[JobRecord]) -> JobChange | None:
@@ -242,8 +239,3 @@ async def _check_held(parts: Parts, worker: WorkerRecord, assignment_id: str, jo
 
 def _offer_ids(worker: WorkerRecord) -> list[str]:
     return [offer.offer_id for offer in worker.worker.offers]
-
-
-def evolve_status(record: JobRecord) -> JobRecord:
-    """The record as if it were active: whom it would keep from being deleted."""
-    return evolve(record, job={"status": JobStatus.QUEUED})

@@ -1,6 +1,6 @@
 """What a due settle deadline does: sends what still stands in a row's outbox, then reconciles the aggregate.
 
-It is what makes a crash cost time and nothing else (design invariants 3 and 8)."""
+It is what makes a crash cost time and nothing else (docs/architecture.md, "What must never break", 3 and 8)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
 from router.storage.port import RowChanged
 
-#: Younger events may be on their way from another process: looked at again later.
+#: How many far deadlines of a job are remembered as armed.
 _MOST_ARMED: Final = 60
+#: Younger events may be on their way from another process: looked at again later.
 _IN_FLIGHT: Final = timedelta(seconds=4)
 
 

@@ -1,4 +1,4 @@
-"""What an event wakes: one of the two reconciliations, or the actions of an exception rule (design section 1)."""
+"""What an event wakes: the job's next step or a search for work, never a decision (docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -205,4 +205,4 @@ def _job_columns(record: JobRecord) -> dict[str, Any]:
 
 
 def _worker_columns(record: WorkerRecord) -> dict[str, Any]:
-    return {"State": str(record.worker.state), "Full": record.worker.load_ratio >= 1.0}
+    return {"State": str(record.worker.state)}

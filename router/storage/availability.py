@@ -27,6 +27,8 @@ _MOST_COLUMNS: Final = 101
 _LONGEST_LABEL: Final = 500
 _LARGEST_LABELS: Final = 16_000
 _CURSOR: Final = "cursor"
+#: Partitions that one change writes side by side: a worker may serve 200 queues.
+_QUEUES_AT_ONCE: Final = 16
 Order = Literal["i", "n"]
 
 
@@ -37,7 +39,7 @@ class Availability:
     worker_id: str
     version: int
     load_ratio: float
-    since: Any
+    since: datetime
     channels: Sequence[str]
     labels: dict[str, Any]
     queues: Sequence[str]
@@ -74,16 +76,20 @@ class AvailabilityStore:
     async def move(self, old: Availability | None, new: Availability | None) -> None:
         """Takes the rows of `old` away and puts those of `new`, one transaction a queue."""
         queues = sorted({*(old.queues if old else ()), *(new.queues if new else ())})
-        for queue_id in queues:
+        at_once = asyncio.Semaphore(_QUEUES_AT_ONCE)
+
+        async def move_in(queue_id: str) -> None:
             gone = [] if old is None or queue_id not in old.queues else list(old.row_keys())
             come = [] if new is None or queue_id not in new.queues else _entities(new, queue_id)
             kept = {entity.row for entity in come}
-            await self._replace(key(queue_id), [row for row in gone if row not in kept], come)
+            async with at_once:
+                await self._replace(queue_id, [row for row in gone if row not in kept], come)
+
+        await asyncio.gather(*(move_in(queue_id) for queue_id in queues))
 
     async def remove(self, queue_id: str, rows: Sequence[str]) -> None:
-        """Takes stale rows away."""
-        for row in rows:
-            await self._table.delete(key(queue_id), row)
+        """Takes rows away; those that are not there are fine."""
+        await asyncio.gather(*(self._table.delete(key(queue_id), row) for row in rows))
 
     async def candidates(
         self,
@@ -112,21 +118,21 @@ class AvailabilityStore:
                 labels = entity.columns.get("Labels")
                 yield Candidate(str(entity.columns["WorkerId"]), entity.row, from_json(labels) if labels else None)
 
-    async def _replace(self, partition: str, gone: Sequence[str], come: Sequence[Entity]) -> None:
+    async def _replace(self, queue_id: str, gone: Sequence[str], come: Sequence[Entity]) -> None:
         writes = [
-            *(Write("delete", Entity(partition, row)) for row in gone),
+            *(Write("delete", Entity(key(queue_id), row)) for row in gone),
             *(Write("upsert", entity) for entity in come),
         ]
         if not gone or not come:
             # Only coming or only going: single writes are cheaper than a transaction, and as good.
-            await asyncio.gather(*(self._table.upsert(entity) for entity in come), self.remove_keys(partition, gone))
+            await asyncio.gather(*(self._table.upsert(entity) for entity in come), self.remove(queue_id, gone))
             return
         try:
             await self._table.transact(writes)
         except (RowChanged, RowExists):  # a row to go was not there
             for entity in come:
                 await self._table.upsert(entity)
-            await self.remove_keys(partition, gone)
+            await self.remove(queue_id, gone)
 
     async def cursor(self, queue_id: str) -> str | None:
         """Where round robin stands: the id-order key of the worker that had its turn last."""
@@ -155,9 +161,6 @@ class AvailabilityStore:
         if queue_id in self._turns:
             at, last = self._turns[queue_id]
             await self._table.upsert(Entity(key(queue_id), _CURSOR, {"Last": last, "At": at}))
-
-    async def remove_keys(self, partition: str, rows: Sequence[str]) -> None:
-        await asyncio.gather(*(self._table.delete(partition, row) for row in rows))
 
 
 def _entities(availability: Availability, queue_id: str) -> list[Entity]:

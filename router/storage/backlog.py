@@ -1,8 +1,8 @@
 """Waiting jobs of each queue, in the order in which they are to be served.
 
 Layout: PartitionKey = key(queue), RowKey = order ~ key(job), where the order is expedited first, then priority
-downwards, then enqueuedAt (contract section 5, "Matching"). Columns: JobId, ChannelId, EnqueuedAt, Open (it has
-fewer offers than it may have), Selectors (the active ones, JSON), Bypass. A hint: the job's row is the truth."""
+downwards, then enqueuedAt (contract section 5, "Matching"). Columns: JobId, ChannelId, Priority, EnqueuedAt, Open (it
+has fewer offers than it may have), Selectors (the active ones, JSON). A hint: the job's row is the truth."""
 
 from __future__ import annotations
 
