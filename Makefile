@@ -33,7 +33,7 @@ start-func: setup ## As start, with the app under Azure Functions Core Tools
 check: setup ## Lint, check types and imports
 	@$(RUN) -m ruff check .
 	@$(RUN) -m mypy
-	@if [ -f .importlinter ] || grep -q '^\[tool.importlinter' pyproject.toml; then .venv/bin/lint-imports; fi
+	@.venv/bin/lint-imports
 
 test: check ## Check, then run every test
 	@$(RUN) -m pytest
