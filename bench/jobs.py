@@ -8,7 +8,6 @@ import asyncio
 import os
 import time
 
-import psutil
 from aiohttp import web
 
 from bench.arguments import rate_and_seconds
@@ -82,12 +81,12 @@ async def _drive(scene: Stage, offers: asyncio.Queue[dict[str, str]], rate: floa
 
     tasks: set[asyncio.Task[None]] = set()
     pumping = asyncio.create_task(pump(tasks))
-    memory = [_app_memory(scene)]
+    memory = [scene.app_memory()]
     started = time.perf_counter()
     for number in range(total):
         tasks.add(asyncio.create_task(submit(f"job{number}")))
         if number % max(int(rate * 10), 1) == 0:
-            memory.append(_app_memory(scene))
+            memory.append(scene.app_memory())
         await asyncio.sleep(max(started + (number + 1) / rate - time.perf_counter(), 0))
     submitting = time.perf_counter() - started
     try:
@@ -96,7 +95,7 @@ async def _drive(scene: Stage, offers: asyncio.Queue[dict[str, str]], rate: floa
         problems.append(f"only {len(whole)} of {total} closed")
     elapsed = time.perf_counter() - started
     pumping.cancel()
-    memory.append(_app_memory(scene))
+    memory.append(scene.app_memory())
     heading(f"Whole jobs at {rate:g} a second for {seconds:g} s (create, queue, offer, accept, complete, close)")
     line(
         "closed",
@@ -105,10 +104,6 @@ async def _drive(scene: Stage, offers: asyncio.Queue[dict[str, str]], rate: floa
     line("problems", ", ".join(problems[:5]) or "none")
     line("app memory", " ".join(f"{one:.0f}" for one in memory) + " MB", "flat, under 200 MB")
     table([Figure("submitted to offer event", to_offer), Figure("submitted to closed", whole)])
-
-
-def _app_memory(scene: Stage) -> float:
-    return sum(psutil.Process(pid).memory_info().rss for pid in scene.router.app_pids()) / 1e6
 
 
 if __name__ == "__main__":

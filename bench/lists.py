@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psutil
 from azure.data.tables.aio import TableClient
 
 from bench.arguments import count
@@ -99,7 +98,7 @@ async def _everything(scene: Stage, raw: TableClient, ids: set[str]) -> None:
     ]
     path = f"/routing/jobs?maxpagesize={_PAGE}"
     await scene.wire.get(path)
-    before = most = _app_memory(scene)
+    before = most = scene.app_memory()
     seen: list[str] = []
     in_order = sorted(ids)
     number = 0
@@ -116,12 +115,12 @@ async def _everything(scene: Stage, raw: TableClient, ids: set[str]) -> None:
             sample.wire.append((time.perf_counter() - asked) * 1000)
         assert len(answer["value"]) <= _PAGE
         seen += [job["id"] for job in answer["value"]]
-        most = max(most, _app_memory(scene))
+        most = max(most, scene.app_memory())
         link = answer.get("nextLink")
         number += 1
     line("read", f"{number:,} pages in {time.perf_counter() - started:.0f} s")
     line("distinct jobs seen", f"{len(set(seen) & ids):,}, {len(seen) - len(set(seen))} twice", f"{len(ids):,}, 0")
-    after = _app_memory(scene)
+    after = scene.app_memory()
     line("app memory", f"{before:.0f} MB after the first page, {most:.0f} at most, {after:.0f} at the end", "flat")
     print()
     _print(samples)
@@ -174,10 +173,6 @@ async def _raw_page(raw: TableClient, where: str, start: str | None) -> float:
         assert start is None or rows[0]["PartitionKey"] == start, (rows[0]["PartitionKey"], start)
         return taken
     raise AssertionError("no page")
-
-
-def _app_memory(scene: Stage) -> float:
-    return sum(psutil.Process(pid).memory_info().rss for pid in scene.router.app_pids()) / 1e6
 
 
 if __name__ == "__main__":

@@ -6,9 +6,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-
-import psutil
+from collections.abc import Awaitable, Callable, Mapping
 
 from bench.arguments import rate_and_seconds
 from bench.figures import Figure, heading, line, table
@@ -34,10 +32,12 @@ def _mix(scene: Stage) -> list[tuple[int, str, Callable[[int], Awaitable[int]]]]
     async def get(path: str) -> int:
         return (await scene.wire.get(path)).status
 
-    async def patch(path: str, body: dict[str, object]) -> int:
+    async def patch(path: str, body: Mapping[str, object]) -> int:
         return (await scene.wire.patch(path, body)).status
 
-    some = lambda: random.randrange(50)  # noqa: E731
+    def some() -> int:
+        return random.randrange(50)
+
     job = {"channelId": "chat", "queueId": "load", "labels": {"language": "en", "tier": 2}}
     return [
         (30, "GetJob", lambda _: get(f"/routing/jobs/load{some()}")),
@@ -56,7 +56,7 @@ async def _drive(scene: Stage, rate: float, seconds: float) -> None:
     weights = [one[0] for one in mix]
     taken: dict[str, list[float]] = {}
     statuses: Counter[int] = Counter()
-    memory = [_app_memory(scene)]
+    memory = [scene.app_memory()]
     tasks: set[asyncio.Task[None]] = set()
 
     async def one(number: int) -> None:
@@ -71,21 +71,17 @@ async def _drive(scene: Stage, rate: float, seconds: float) -> None:
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         if number % max(int(rate * 10), 1) == 0:
-            memory.append(_app_memory(scene))
+            memory.append(scene.app_memory())
         await asyncio.sleep(max(started + (number + 1) / rate - time.perf_counter(), 0))
     await asyncio.gather(*tasks)
     elapsed = time.perf_counter() - started
-    memory.append(_app_memory(scene))
+    memory.append(scene.app_memory())
     every = Figure("all", [one for some in taken.values() for one in some])
     heading(f"{rate:g} mixed requests a second for {seconds:g} s (wanted: p95 under 250 ms)")
     line("answered", f"{len(every.milliseconds)}, {len(every.milliseconds) / elapsed:.1f} a second")
     line("statuses", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
     line("app memory", " ".join(f"{one:.0f}" for one in memory) + " MB", "flat, under 200 MB")
     table([every, *(Figure(name, some) for name, some in sorted(taken.items()))])
-
-
-def _app_memory(scene: Stage) -> float:
-    return sum(psutil.Process(pid).memory_info().rss for pid in scene.router.app_pids()) / 1e6
 
 
 if __name__ == "__main__":

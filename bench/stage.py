@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from azure.core.credentials import AzureKeyCredential
 from azure.data.tables.aio import TableServiceClient
 from azure.eventgrid.aio import EventGridPublisherClient
@@ -32,6 +33,13 @@ class Stage:
 
     def name(self, prefix: str) -> str:
         return f"{prefix}{time.time_ns()}"
+
+    def app_processes(self) -> list[psutil.Process]:
+        return [psutil.Process(pid) for pid in self.router.app_pids()]
+
+    def app_memory(self) -> float:
+        """In MB, of all processes of the app."""
+        return float(sum(process.memory_info().rss for process in self.app_processes())) / 1e6
 
     async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.wire.patch(path, body)

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Final
 
-import psutil
-
 from bench.figures import heading, line
 from bench.stage import Stage, stage
 from router.telemetry import names
@@ -39,15 +37,9 @@ class _App:
     worked: dict[str, list[float]] = field(default_factory=dict)
     requests: int = 0
 
-    def processes(self) -> list[psutil.Process]:
-        return [psutil.Process(pid) for pid in self.scene.router.app_pids()]
-
     def processor(self) -> float:
-        times = [process.cpu_times() for process in self.processes()]
-        return sum(one.user + one.system for one in times) * 1000
-
-    def memory(self) -> float:
-        return sum(process.memory_info().rss for process in self.processes()) / 1e6
+        times = [process.cpu_times() for process in self.scene.app_processes()]
+        return float(sum(one.user + one.system for one in times)) * 1000
 
 
 def _endpoint(asked: Connection) -> None:
@@ -168,7 +160,7 @@ def _tell(apps: list[_App], counted: int, traces: int) -> None:
             print(f"| {name} | {app.name} | {taken:.2f} | {ratio:.2f} | {rate} | {worked:.2f} | {more:+.2f} |")
     print(flush=True)
     line("exported", f"every {_EXPORT_MILLISECONDS / 1000:g} s, by default every {EXPORT_INTERVAL_SECONDS:g} s")
-    line("app memory", ", ".join(f"{app.memory():.0f} MB {app.name}" for app in apps))
+    line("app memory", ", ".join(f"{app.scene.app_memory():.0f} MB {app.name}" for app in apps))
     line("requests counted at the endpoint", f"{counted}", f"{sum(app.requests for app in apps[1:])}")
     line("traces received", f"{traces}")
 
