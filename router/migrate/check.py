@@ -10,6 +10,7 @@ from router.migrate import documents
 from router.migrate.compare import differences
 from router.migrate.kinds import JOB, QUEUE, WORKER, Document, Kind
 from router.migrate.plan import ORDER
+from router.migrate.secrets import HOLDING, lost
 from router.migrate.snapshot import Snapshot
 
 
@@ -29,10 +30,13 @@ class Verdict:
     not_waiting: int = 0
     #: Queues whose jobs stand in another order.
     disordered: list[str] = field(default_factory=list)
+    #: Places of secrets that the source shows, masked, and the target has not.
+    lost_secrets: list[str] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
-        return not any(self.missing.values()) and not any(self.differing.values()) and not self.disordered
+        unequal = any(self.missing.values()) or any(self.differing.values())
+        return not unequal and not self.disordered and not self.lost_secrets
 
 
 def compare(source: Snapshot, target: Snapshot, done: frozenset[str], now: datetime) -> Verdict:
@@ -49,6 +53,8 @@ def compare(source: Snapshot, target: Snapshot, done: frozenset[str], now: datet
             moved = documents.worker(document, queues) if kind is WORKER else None
             wanted = moved.body if moved else documents.writable(kind, document)
             _judge(verdict, kind, id, wanted, there)
+            if kind in HOLDING and there is not None:
+                verdict.lost_secrets += lost(kind, id, document, there)
     verdict.disordered = _disordered(source, target)
     return verdict
 

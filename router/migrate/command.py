@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import io
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ Exit code: 0 all moved (or equal), 1 something needs you, 2 the run could not go
 
 
 def main(arguments: Sequence[str]) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Ids have letters that a terminal of another encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     try:
         return asyncio.run(_run(options))
@@ -58,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--check", action="store_true", help="compare both sides and write nothing")
     parser.add_argument("--activate", action="store_true", help="make workers available that are so on the source")
     parser.add_argument("--overwrite", action="store_true", help="write over policies, queues and workers that differ")
-    parser.add_argument("--secrets", metavar="FILE", help="JSON object of the rules' secrets by their places")
+    parser.add_argument("--secrets", metavar="FILE", help="JSON object of rules' secrets by places: written each time")
     parser.add_argument("--no-input", action="store_true", help="never ask for secrets, only list them")
     parser.add_argument("--state", metavar="FILE", type=Path, help="state file (default: .migrate-<hash>.jsonl, here)")
     parser.add_argument("--concurrency", metavar="N", type=_count, default=16, help="writes at a time (default 16)")
@@ -74,6 +78,11 @@ async def _run(options: argparse.Namespace) -> int:
     journal = Journal(options.state or Journal.default_path(source.url, target.url), source.url, target.url)
     async with Client(source, trust=options.trust) as reader, Client(target, trust=options.trust) as writer:
         here, there = await asyncio.gather(_read(reader, "source"), _read(writer, "target"))
+        if snapshot.is_one_router(here, there):
+            raise MigrationError(
+                "Source and target are one router under two names, or an unchanged copy of it: "
+                "every resource has the same etag on both sides."
+            )
         now = SystemClock().now()
         if options.check:
             verdict = check.compare(here, there, journal.done, now)
@@ -128,7 +137,7 @@ def _ask(places: Sequence[str], secrets: Secrets) -> None:
 def _endpoint(text: str) -> Endpoint:
     if text.startswith("@"):
         try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
+            text = Path(text[1:]).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise MigrationError(f"The connection string cannot be read: {error}") from None
     return parse_connection_string(text)

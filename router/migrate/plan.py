@@ -12,12 +12,11 @@ from router.migrate import documents
 from router.migrate.compare import differences
 from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, JOB, QUEUE, WORKER, Document, Kind
 from router.migrate.own import is_own
-from router.migrate.secrets import Secrets
+from router.migrate.secrets import HOLDING, Secrets
 from router.migrate.snapshot import Snapshot
 
 #: Jobs last: they are offered as soon as somebody is available.
 ORDER: Final = (DISTRIBUTION, EXCEPTION, QUEUE, CLASSIFICATION, WORKER, JOB)
-_WITH_SECRETS: Final = (DISTRIBUTION, CLASSIFICATION)
 
 
 class Action(StrEnum):
@@ -50,6 +49,8 @@ class Plan:
     #: What does not go over, or not as it is: reason to ids (`kind id`).
     notes: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     missing_secrets: list[str] = field(default_factory=list)
+    #: Places of supplied secrets that no policy of the source has.
+    unknown_secrets: list[str] = field(default_factory=list)
     #: Workers that are available on the source.
     available: list[str] = field(default_factory=list)
 
@@ -88,11 +89,12 @@ def make(
                 for note in moved.notes:
                     plan.note(note, kind, id)
                 body = moved.body
-                if kind in _WITH_SECRETS:
+                if kind in HOLDING:
                     body, missing = secrets.fill(kind, id, body, there)
                     plan.missing_secrets += missing
                 steps.append(_step(plan, kind, id, body, there, secrets, overwrite))
         plan.steps[kind] = steps
+    plan.unknown_secrets = secrets.unknown((kind, id, one) for kind in HOLDING for id, one in source[kind].items())
     for id in sorted(left):
         status = source[JOB].get(id, {}).get("status")
         if status not in documents.WAITING and target[JOB].get(id, {}).get("status") == "waitingForActivation":
@@ -109,7 +111,7 @@ def _step(
         return Step(kind, id, Action.CREATE, body)
     differ = tuple(differences(body, documents.writable(kind, there)))
     if not differ:
-        supplied = kind in _WITH_SECRETS and secrets.touches(kind, id)
+        supplied = kind in HOLDING and secrets.touches(kind, id, body)
         return Step(kind, id, Action.UPDATE if supplied else Action.SAME, body)
     if overwrite:
         return Step(kind, id, Action.UPDATE, _complete(body, documents.writable(kind, there)), differ)

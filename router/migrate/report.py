@@ -35,6 +35,9 @@ def left_lines(plan: Plan) -> Iterator[str]:
         yield f"- {len(plan.missing_secrets)} secrets of rules cannot be read from the source. Supply them with"
         yield '  --secrets FILE ({"place": "secret"}; an empty one: there is none), or set them later by a PATCH:'
         yield from (f"    {place}" for place in sorted(plan.missing_secrets))
+    if plan.unknown_secrets:
+        yield f"- warning: {len(plan.unknown_secrets)} places of the secrets file are in no policy of the source:"
+        yield from (f"    {place}" for place in plan.unknown_secrets)
 
 
 def outcome_lines(outcome: Outcome, requests: int) -> Iterator[str]:
@@ -60,6 +63,9 @@ def verdict_lines(verdict: Verdict) -> Iterator[str]:
             yield f"- {kind.name} {id} differs at {', '.join(paths)}"
         if verdict.missing[kind]:
             yield f"- missing {kind.plural}: {_some(verdict.missing[kind])}"
+    if verdict.lost_secrets:
+        yield f"- {len(verdict.lost_secrets)} secrets of rules that the source has are not on the target:"
+        yield from (f"    {place}" for place in verdict.lost_secrets)
     if verdict.disordered:
         yield f"- jobs stand in another order in: {_some(verdict.disordered)}"
     yield "Both sides are equal." if verdict.holds else "The two sides are not equal."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from router.migrate.failure import MigrationError
-from router.migrate.kinds import Document, Kind
+from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, Document, Kind
+from router.migrate.own import is_own
 from router.rules.secrets import MASK
 
 Path_ = tuple[str | int, ...]
@@ -18,6 +19,8 @@ _PLACES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "function": ("credential", ("functionKey", "appKey")),
     "webhook": ("clientCredential", ("clientSecret",)),
 }
+#: What has rules that may have secrets.
+HOLDING: Final = (DISTRIBUTION, CLASSIFICATION)
 
 
 class Secrets:
@@ -30,7 +33,7 @@ class Secrets:
     @classmethod
     def read(cls, file: str) -> Secrets:
         try:
-            known = json.loads(Path(file).read_text(encoding="utf-8"))
+            known = json.loads(Path(file).read_text(encoding="utf-8-sig"))
         except (OSError, ValueError) as error:
             raise MigrationError(f"The secrets file {file} cannot be read: {error}") from None
         if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
@@ -57,19 +60,54 @@ class Secrets:
                     holder[name] = said[name]
                 elif name not in said and kept.get(name) == MASK:
                     holder[name] = MASK
-            if not said and not any(name in holder for name in names):
-                expected = [name for name in names if name in shown] or [names[0]]
-                if expected[0] in shown or _needs(rule):
-                    missing += [places[name] for name in expected]
+            if any(name in shown for name in names):
+                missing += [places[name] for name in names if name in shown and name not in (*holder, *said)]
+            elif _needs(rule) and not said and not any(name in holder for name in names):
+                missing.append(places[names[0]])
             if holder:
                 rule[holder_name] = holder
             else:
                 rule.pop(holder_name, None)
         return filled, missing
 
-    def touches(self, kind: Kind, id: str) -> bool:
+    def touches(self, kind: Kind, id: str, document: Document) -> bool:
         """Whether a secret of this policy is supplied: it is written even if all else is equal."""
-        return any(place.startswith(f"{kind.name}/{id}/") and secret for place, secret in self._known.items())
+        return any(self._known.get(place) for place in _places(kind, id, document))
+
+    def unknown(self, policies: Iterable[tuple[Kind, str, Document]]) -> list[str]:
+        """The places that no rule of these policies has, misspelt perhaps. What does not look like a place may be a
+        secret that stands in the wrong column: it is told by its number."""
+        known = {place for policy in policies for place in _places(*policy)}
+        return [
+            place if _looks_like_a_place(place) else f"entry {number} of the file"
+            for number, place in enumerate(self._known, 1)
+            if place not in known
+        ]
+
+
+def lost(kind: Kind, id: str, document: Document, there: Document) -> list[str]:
+    """The places of the secrets that a policy shows, masked, and that are not there on the other side."""
+    return sorted(_shown(kind, id, document) - _shown(kind, id, there))
+
+
+def _shown(kind: Kind, id: str, document: Document) -> set[str]:
+    return {place for place, value in _places(kind, id, document).items() if value}
+
+
+def _places(kind: Kind, id: str, document: Document) -> dict[str, Any]:
+    """Where a policy's rules may have secrets, and what they show there."""
+    return {
+        _text(kind, id, (*path, holder, name)): (rule.get(holder) or {}).get(name)
+        for path, rule in _rules(document, ())
+        for holder, names in (_PLACES[str(rule["kind"])],)
+        for name in names
+    }
+
+
+def _looks_like_a_place(text: str) -> bool:
+    parts = text.split("/")
+    names = {name for _, names in _PLACES.values() for name in names}
+    return len(parts) > 2 and (parts[0] in {kind.name for kind in HOLDING} or parts[-1] in names)
 
 
 def _needs(rule: Mapping[str, Any]) -> bool:
@@ -88,9 +126,7 @@ def _rules(value: Any, path: Path_) -> Iterator[tuple[Path_, Document]]:
     elif isinstance(value, dict):
         if value.get("kind") in _PLACES:
             yield path, value
-        items = [
-            (name, item) for name, item in value.items() if not (value.get("kind") == "static" and name == "value")
-        ]
+        items = [(name, item) for name, item in value.items() if not is_own(value, name)]
     else:
         return
     for name, item in items:

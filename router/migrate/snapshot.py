@@ -18,6 +18,17 @@ async def read(client: Client, seen: Callable[[Kind, int], None]) -> Snapshot:
     return dict(zip(KINDS, found, strict=True))
 
 
+def is_one_router(here: Snapshot, there: Snapshot) -> bool:
+    """Whether both were read from one router, under two names: every resource has the same etag on both sides. Two
+    routers never make the same etag; one that was restored from a copy of the other still has the other's."""
+    ours, theirs = _etags(here), _etags(there)
+    return bool(ours) and ours == theirs and all(ours.values())
+
+
+def _etags(side: Snapshot) -> dict[tuple[Kind, str], object]:
+    return {(kind, id): document.get("etag") for kind, items in side.items() for id, document in items.items()}
+
+
 async def _read(client: Client, kind: Kind, seen: Callable[[Kind, int], None]) -> dict[str, Document]:
     items: dict[str, Document] = {}
     async for item in client.list(kind):

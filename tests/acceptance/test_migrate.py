@@ -30,6 +30,8 @@ pytestmark = [pytest.mark.ours, pytest.mark.timeout(3600)]
 
 FULL = os.environ.get("ROUTER_MIGRATE_FULL") == "1"
 SECRET = "a-function-key-that-nobody-may-see"
+#: Labels are the client's own, also those that have names of the service's.
+ODD = {"functionKey": "a", "kind": "x", "labelOperator": "y", "status": "z", "expiresAt": "soon", "scheduleAt": "later"}
 PLACE = "ClassificationPolicy/classify-0/prioritizationRule/credential/functionKey"
 
 
@@ -162,12 +164,13 @@ def test_a_secret_that_was_moved_is_kept_and_not_shown(pair: Pair) -> None:
 def test_what_was_changed_over_there_is_left_unless_told_otherwise(pair: Pair) -> None:
     async def rename(name: str) -> None:
         async with _administration(pair.target) as client:
-            await client.upsert_queue("queue-1", name=name)
+            await client.upsert_queue("queue-1", name=name, labels={"functionKey": "b", "kind": "x2", "priority": 1})
 
     async def name() -> str | None:
         async with _administration(pair.target) as client:
             return (await client.get_queue("queue-1")).name
 
+    before = asyncio.run(_read(pair.target))["queues"]["queue-1"]
     asyncio.run(rename("Renamed here"))
     left = pair.migrate()
     assert left.returncode == 1
@@ -175,9 +178,9 @@ def test_what_was_changed_over_there_is_left_unless_told_otherwise(pair: Pair) -
     assert asyncio.run(name()) == "Renamed here"
     checked = pair.migrate("--check")
     assert checked.returncode == 1
-    assert "Queue queue-1 differs at name" in checked.stdout
+    assert "Queue queue-1 differs at labels.functionKey, labels.kind, labels.priority, name" in checked.stdout
     assert pair.migrate("--overwrite").returncode == 0
-    assert asyncio.run(name()) == "Queue 1"
+    assert _without(asyncio.run(_read(pair.target))["queues"]["queue-1"], {"etag"}) == _without(before, {"etag"})
     assert pair.migrate("--check").returncode == 0
 
 
@@ -204,6 +207,16 @@ def test_workers_become_available_only_when_told_and_a_job_served_there_does_not
     assert "job-2" not in asyncio.run(_read(pair.target))["jobs"]
     assert asyncio.run(available()) == ready - 1
     assert "moved and gone on since: 1" in pair.migrate("--check").stdout
+
+
+def test_one_router_under_two_names_is_refused(pair: Pair) -> None:
+    target = _connection_string(pair.target)
+    other = target.replace("localhost", "127.0.0.1")
+    assert other != target
+    command = [*pair.command("--check"), "--from", other, "--state", str(pair.state.with_name("other.jsonl"))]
+    refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert refused.returncode == 2, refused.stdout
+    assert "one router under two names" in refused.stderr
 
 
 def test_a_wrong_key_is_said_and_not_shown(pair: Pair) -> None:
@@ -245,7 +258,7 @@ async def _fill(router: LocalRouter) -> None:
                 name=f"Queue {number}",
                 distribution_policy_id=f"distribute-{number % VOLUME.distribution}",
                 exception_policy_id=f"except-{number % VOLUME.exception}" if number % 3 == 0 else None,
-                labels={"number": number, "even": number % 2 == 0, "name": "söuth/#1"},
+                labels={"number": number, "even": number % 2 == 0, "name": "söuth/#1", **ODD},
             )
             for number in range(VOLUME.queues)
         )
@@ -325,8 +338,8 @@ def _workers(client: JobRouterClient) -> Iterator[Awaitable[Any]]:
             f"worker-{number}",
             capacity=10 + number % 5,
             queues=[f"queue-{(number + step) % VOLUME.queues}" for step in range(3)],
-            labels={"language": "de" if number % 2 else "fr", "level": number % 5, "remote": number % 3 == 0},
-            tags={"shift": "early"},
+            labels={"language": "de" if number % 2 else "fr", "level": number % 5, "remote": number % 3 == 0, **ODD},
+            tags={"shift": "early", **ODD},
             # Nobody serves the channel in which the jobs wait.
             channels=[models.RouterChannel(channel_id="mail", capacity_cost_per_job=2, max_number_of_jobs=3)],
             available_for_offers=number % 10 == 0,
@@ -339,7 +352,7 @@ def _jobs(client: JobRouterClient) -> Iterator[Awaitable[Any]]:
         fields: dict[str, Any] = {
             "channel_id": "chat",
             "channel_reference": f"conversation {number}",
-            "labels": {"language": "fr", "number": number % VOLUME.queues, "vip": number % 7 == 0},
+            "labels": {"language": "fr", "number": number % VOLUME.queues, "vip": number % 7 == 0, **ODD},
             "tags": {"number": number, "ratio": 0.5, "known": True},
             "notes": [models.RouterJobNote(message=f"Nøte {number}", added_at=now - timedelta(minutes=number))],
         }

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from router.migrate import check, plan
+from router.migrate import check, plan, report, snapshot
 from router.migrate.failure import MigrationError
 from router.migrate.journal import Journal
 from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, JOB, KINDS, QUEUE, WORKER, Kind
@@ -204,6 +204,62 @@ def test_a_function_that_shows_no_credential_may_have_one() -> None:
     found = made(source, side(), secrets=Secrets({place.replace("functionKey", "appKey"): "k"}))
     assert found.missing_secrets == []
     assert found.steps[DISTRIBUTION][0].body["mode"]["scoringRule"]["credential"] == {"appKey": "k"}
+
+
+def test_each_secret_that_is_shown_and_not_known_is_named() -> None:
+    def policy(**credential: str) -> dict[str, Any]:
+        rule = {"kind": "function", "functionUri": "https://f.example/", "credential": credential}
+        return {"id": "p", "prioritizationRule": rule}
+
+    source = side(classificationPolicies=[policy(functionKey="********", appKey="********")])
+    target = side(classificationPolicies=[policy(functionKey="********")])
+    place = "ClassificationPolicy/p/prioritizationRule/credential/appKey"
+    assert made(source, target).missing_secrets == [place]
+    assert made(source, target, secrets=Secrets({place: ""})).missing_secrets == []
+    assert check.compare(source, target, frozenset(), NOW).lost_secrets == [place]
+
+
+def test_the_check_lists_secrets_that_are_masked_on_the_source_and_not_on_the_target() -> None:
+    masked, bare = (side(classificationPolicies=[one]) for one in (webhook(clientSecret="********"), webhook()))
+    verdict = check.compare(masked, bare, frozenset(), NOW)
+    assert verdict.lost_secrets == [SECRET_AT]
+    assert not verdict.holds
+    told = list(report.verdict_lines(verdict))
+    assert f"    {SECRET_AT}" in told
+    assert told[-1] == "The two sides are not equal."
+    for source, target in ((masked, masked), (bare, masked), (bare, bare)):
+        assert check.compare(source, target, frozenset(), NOW).holds
+    assert check.compare(masked, side(), frozenset(), NOW).lost_secrets == [], "the whole policy is missing"
+
+
+def test_a_secret_for_no_policy_is_told_by_its_place_and_written_nowhere() -> None:
+    misspelt = SECRET_AT.replace("Rule", "Rules")
+    gone = SECRET_AT.replace("/p/", "/gone/")
+    source = target = side(classificationPolicies=[webhook()])
+    found = made(source, target, secrets=Secrets({misspelt: "s", SECRET_AT: "", gone: "", "a/b+c/secret=": SECRET_AT}))
+    assert found.unknown_secrets == [misspelt, gone, "entry 4 of the file"]
+    assert actions(found, CLASSIFICATION) == {"p": Action.SAME}
+    told = "\n".join(report.left_lines(found))
+    assert misspelt in told
+    assert "a/b+c" not in told
+
+
+def test_a_secret_that_is_given_is_written_each_time() -> None:
+    source, target = (side(classificationPolicies=[webhook(clientSecret=shown)]) for shown in ("", "********"))
+    assert actions(made(source, target), CLASSIFICATION) == {"p": Action.SAME}
+    again = made(source, target, secrets=Secrets({SECRET_AT: "s"}))
+    assert actions(again, CLASSIFICATION) == {"p": Action.UPDATE}
+
+
+def test_one_router_under_two_names_is_known_by_its_etags() -> None:
+    def one(*etags: str | None) -> Snapshot:
+        return side(queues=[{"id": str(number), "etag": etag} for number, etag in enumerate(etags)])
+
+    assert snapshot.is_one_router(one("a", "b"), one("a", "b"))
+    for other in (one("a"), one("a", "c"), one("a", "b", "c"), one(None, None), one()):
+        assert not snapshot.is_one_router(one("a", "b"), other)
+    assert not snapshot.is_one_router(one(), one()), "two empty ones may be two"
+    assert not snapshot.is_one_router(one(None), one(None)), "what has no etags is not known"
 
 
 def test_the_state_file_remembers_and_survives_a_cut_line(tmp_path: Path) -> None:
