@@ -56,7 +56,7 @@ def triggers(app: App) -> func.Blueprint:
                 names.ATTRIBUTE_JOB: found.job_id,
                 names.ATTRIBUTE_WORKER: found.worker_id,
             }
-            with tracing.span(f"event {found.name}", attributes, found.traceparent):
+            with tracing.span(names.event_span(found.name), attributes, found.traceparent):
                 await waker(parts, found.event_id, target)
 
     @blueprint.function_name("OnJobEvent")

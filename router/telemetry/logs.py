@@ -1,46 +1,10 @@
-"""Structured logs: one JSON object a line, with trace and span id, and without secrets or label values."""
+"""The router's log records on their way out: without secrets or label values, and not twice."""
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
-from datetime import UTC, datetime
-from typing import Any, TextIO
 
-from router.telemetry import tracing
-from router.telemetry.redaction import STANDARD_FIELDS, Redaction, mask
-
-
-class JsonLines(logging.Formatter):
-    """One line of JSON a record: time, level, logger, message, trace, span, and the fields of `extra`."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        ids = tracing.current_ids()
-        if ids is not None:
-            line["traceId"], line["spanId"] = ids
-        line |= {key: value for key, value in record.__dict__.items() if key not in STANDARD_FIELDS}
-        if record.exc_info:
-            line["exception"] = mask(self.formatException(record.exc_info))
-        return json.dumps(line, ensure_ascii=False, default=str)
-
-
-def configure_lines(level: int = logging.INFO, stream: TextIO | None = None, logger: str = "router") -> None:
-    """Write the router's logs as lines of JSON: for a process that no Functions host collects logs from."""
-    target = logging.getLogger(logger)
-    target.setLevel(level)
-    target.propagate = False
-    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
-    handler.setFormatter(JsonLines())
-    handler.addFilter(Redaction())
-    target.handlers[:] = [kept for kept in target.handlers if not isinstance(kept.formatter, JsonLines)]
-    target.addHandler(handler)
+from router.telemetry.redaction import Redaction
 
 
 def guard_exported(logger: str) -> None:

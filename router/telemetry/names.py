@@ -84,33 +84,21 @@ OfferOutcome = Literal["issued", "accepted", "declined", "expired", "revoked"]
 Aggregate = Literal["job", "worker", "queue", "policy"]
 ReconcileOutcome = Literal["changed", "unchanged", "failed"]
 
-# Spans: an operation's span has the operation's name, a handler's the function's name.
+# Spans: an operation's span has the operation's name.
 
-SPAN_RECONCILE_JOB: Final = "ReconcileJob"
-SPAN_RECONCILE_WORKER: Final = "ReconcileWorker"
-SPAN_OFFER: Final = "OfferJob"
-SPAN_CLASSIFY: Final = "ClassifyJob"
-SPAN_PUBLISH: Final = "PublishOutbox"
-SPAN_DEADLINE: Final = "RunDeadline"
-SPAN_JOB_EVENT: Final = "OnJobEvent"
-SPAN_WORKER_EVENT: Final = "OnWorkerEvent"
-SPAN_EXCEPTION_EVENT: Final = "OnExceptionEvent"
-SPAN_DEADLINES: Final = "OnDeadlines"
+
+def event_span(event: str) -> str:
+    """The span in which an event is handled."""
+    return f"event {event}"
+
 
 # Attributes of spans and log records. Ids belong here and never into a metric's dimension.
 
 ATTRIBUTE_OPERATION: Final = "router.operation"
-ATTRIBUTE_API_VERSION: Final = "router.api_version"
 ATTRIBUTE_JOB: Final = "router.job.id"
 ATTRIBUTE_WORKER: Final = "router.worker.id"
-ATTRIBUTE_QUEUE: Final = "router.queue.id"
-ATTRIBUTE_OFFER: Final = "router.offer.id"
-ATTRIBUTE_ASSIGNMENT: Final = "router.assignment.id"
-ATTRIBUTE_POLICY: Final = "router.policy.id"
 ATTRIBUTE_EVENT_TYPE: Final = "router.event.type"
 ATTRIBUTE_EVENT_ID: Final = "router.event.id"
-ATTRIBUTE_DEADLINE_KIND: Final = "router.deadline.kind"
 ATTRIBUTE_STATUS_CODE: Final = "http.response.status_code"
 ATTRIBUTE_REQUEST_ID: Final = "router.request.id"
 ATTRIBUTE_CALLER: Final = "router.caller"
-ATTRIBUTE_CLIENT_REQUEST_ID: Final = "router.client_request.id"

@@ -114,17 +114,6 @@ def current_traceparent() -> str | None:
     return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
 
-def valid_traceparent(value: str | None) -> str | None:
-    """The value when it is a W3C traceparent that may be continued, else None."""
-    return value if value is not None and _parse(value) is not None else None
-
-
-def current_ids() -> tuple[str, str] | None:
-    """Trace and span id of the current span in hexadecimal, for log lines."""
-    traceparent = current_traceparent()
-    return None if traceparent is None else (traceparent[3:35], traceparent[36:52])
-
-
 def start(tracer: Tracer, limit: RateLimit | None = None) -> None:
     """From now on spans are real; `limit` bounds the traces that begin here, None leaves that to the tracer."""
     global _tracer, _limit

@@ -16,6 +16,7 @@ import json, sys
 import function_app
 from router import settings
 from router.models.event_catalogue import EVENT_TYPE_PREFIX, EventName
+from router.models.operations import OPERATIONS
 from router.storage.azure import TABLES
 from router.telemetry import names
 
@@ -31,7 +32,7 @@ print(json.dumps({
     "events": [EVENT_TYPE_PREFIX + name for name in EventName],
     "metrics": sorted(names.METRICS),
     "dimensions": [value for key, value in vars(names).items() if key.startswith(("DIMENSION_", "ATTRIBUTE_"))],
-    "spans": [value for key, value in vars(names).items() if key.startswith("SPAN_")] + list(names.WIRE_OPERATIONS),
+    "spans": [operation.name for operation in OPERATIONS] + [names.event_span(name) for name in EventName],
 }, default=str))
 """
 

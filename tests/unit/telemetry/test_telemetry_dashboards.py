@@ -97,3 +97,15 @@ def test_the_documentation_names_every_metric_dimension_and_operation() -> None:
     text = (INFRA.parent / "docs" / "metrics.md").read_text()
     for name in (*names.METRICS, *DIMENSIONS, *names.WIRE_OPERATIONS, *names.OWN_OPERATIONS):
         assert f"`{name}`" in text
+
+
+def test_the_documentation_names_every_attribute_and_no_other() -> None:
+    text = (INFRA.parent / "docs" / "metrics.md").read_text()
+    traces = text.partition("\n## Traces\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`((?:router|http)\.[a-z_.]+)`", traces)) == ATTRIBUTES
+
+
+def test_every_attribute_is_set_somewhere() -> None:
+    code = "".join(path.read_text() for path in (INFRA.parent / "router" / "api").rglob("*.py"))
+    constants = {name for name in vars(names) if name.startswith("ATTRIBUTE_")}
+    assert constants == set(re.findall(r"names\.(ATTRIBUTE_\w+)", code))

@@ -1,51 +1,59 @@
-"""Log lines: JSON, correlated, without secrets, and without label values at info level."""
+"""Log records as they are exported: without secrets, and without label values at info level."""
 
 from __future__ import annotations
 
-import io
-import json
 import logging
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from router.telemetry import logs, tracing
-
-
-@pytest.fixture
-def lines() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
-    logs.configure_lines(logging.DEBUG, stream, "router_under_test")
-    yield stream
-    logging.getLogger("router_under_test").handlers.clear()
-
+from router.telemetry import logs
 
 LOG = logging.getLogger("router_under_test.service")
 
 
-def read(stream: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
+class Exporter(logging.Handler):
+    """Keeps what it gets, as an exporter reads it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    def text(self) -> str:
+        """Everything of the records: messages, exceptions and fields."""
+        return "\n".join(f"{self.format(record)} {record.__dict__}" for record in self.records)
 
 
-def test_a_record_is_one_line(lines: io.StringIO) -> None:
+@pytest.fixture
+def exporter() -> Iterator[Exporter]:
+    logger, kept = logging.getLogger("router_under_test"), Exporter()
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(kept)
+    logs.guard_exported("router_under_test")
+    yield kept
+    logger.handlers.clear()
+    logger.propagate = True
+
+
+def test_a_record_goes_as_it_is(exporter: Exporter) -> None:
     LOG.info("Job %s was\nqueued", "j1", extra={"router.job.id": "j1"})
-    (line,) = read(lines)
-    assert line["level"] == "info"
-    assert line["logger"] == "router_under_test.service"
-    assert line["message"] == "Job j1 was\nqueued"
-    assert line["router.job.id"] == "j1"
-    assert line["time"].endswith("+00:00")
-    assert "traceId" not in line
+    (record,) = exporter.records
+    assert record.getMessage() == "Job j1 was\nqueued"
+    assert record.args == ("j1",)
+    assert record.__dict__["router.job.id"] == "j1"
 
 
-def test_a_record_within_a_span_names_it(lines: io.StringIO, spans: InMemorySpanExporter) -> None:
-    with tracing.span("GetJob"):
-        LOG.warning("found")
-    (done,) = spans.get_finished_spans()
-    (line,) = read(lines)
-    assert (line["traceId"], line["spanId"]) == (f"{done.context.trace_id:032x}", f"{done.context.span_id:016x}")
+def test_an_exception_without_a_secret_stays_an_exception(exporter: Exporter) -> None:
+    try:
+        raise LookupError("no such row")
+    except LookupError:
+        LOG.exception("failed")
+    (record,) = exporter.records
+    assert record.exc_info is not None
+    assert record.getMessage() == "failed"
 
 
 @pytest.mark.parametrize(
@@ -59,34 +67,37 @@ def test_a_record_within_a_span_names_it(lines: io.StringIO, spans: InMemorySpan
         "client_secret=c2VjcmV0",
     ],
 )
-def test_secrets_in_text_are_masked(lines: io.StringIO, secret: str) -> None:
+def test_secrets_in_text_are_masked(exporter: Exporter, secret: str) -> None:
     LOG.error("refused: %s", secret)
     try:
         raise ValueError(secret)
     except ValueError:
         LOG.exception("failed")
-    assert "c2VjcmV0" not in lines.getvalue()
-    assert "***" in lines.getvalue()
-    assert len(read(lines)) == 2
+    assert "c2VjcmV0" not in exporter.text()
+    refused, failed = exporter.records
+    assert "***" in refused.getMessage()
+    assert failed.getMessage().startswith("failed\nTraceback")
+    assert "ValueError: " in failed.getMessage()
+    assert "***" in failed.getMessage()
 
 
-def test_secret_fields_are_masked_at_every_level(lines: io.StringIO) -> None:
+def test_secret_fields_are_masked_at_every_level(exporter: Exporter) -> None:
     LOG.debug("signed", extra={"authorization": "c2VjcmV0", "functionKey": "c2VjcmV0", "accessToken": "c2VjcmV0"})
-    assert "c2VjcmV0" not in lines.getvalue()
+    assert "c2VjcmV0" not in exporter.text()
 
 
-def test_label_values_are_for_debugging_only(lines: io.StringIO) -> None:
+def test_label_values_are_for_debugging_only(exporter: Exporter) -> None:
     extra = {"labels": {"customer": "Ada"}, "jobTags": {"order": "17"}, "requestedWorkerSelectors": ["Ada"]}
     LOG.debug("matching", extra=extra)
     LOG.info("matched", extra=extra)
-    debug, info = read(lines)
+    debug, info = (record.__dict__ for record in exporter.records)
     assert debug["labels"] == {"customer": "Ada"}
     assert (info["labels"], info["jobTags"], info["requestedWorkerSelectors"]) == ("***", "***", "***")
 
 
-def test_configuring_again_does_not_double_lines(lines: io.StringIO) -> None:
-    again = io.StringIO()
-    logs.configure_lines(logging.INFO, again, "router_under_test")
+def test_a_record_is_exported_once(exporter: Exporter) -> None:
+    logs.guard_exported("router_under_test")
     LOG.info("once")
-    assert len(read(again)) == 1
-    assert lines.getvalue() == ""
+    assert len(exporter.records) == 1
+    assert len(exporter.filters) == 1
+    assert not logging.getLogger("router_under_test").propagate

@@ -19,7 +19,6 @@ def test_off_every_span_is_the_same_object() -> None:
         outer.set("a", 1)
         inner.fail("nothing happens")
     assert tracing.current_traceparent() is None
-    assert tracing.current_ids() is None
 
 
 def test_a_span_has_its_attributes_and_continues_the_trace(spans: InMemorySpanExporter) -> None:
@@ -27,7 +26,6 @@ def test_a_span_has_its_attributes_and_continues_the_trace(spans: InMemorySpanEx
         span.set("http.response.status_code", 201)
         span.set("router.offer.id", None)
         traceparent = tracing.current_traceparent()
-        ids = tracing.current_ids()
     (done,) = spans.get_finished_spans()
     assert done.name == "UpsertJob"
     assert done.kind is SpanKind.INTERNAL
@@ -36,7 +34,6 @@ def test_a_span_has_its_attributes_and_continues_the_trace(spans: InMemorySpanEx
     assert done.parent is not None
     assert f"{done.parent.span_id:016x}" == "b7ad6b7169203331"
     assert traceparent == f"00-{done.context.trace_id:032x}-{done.context.span_id:016x}-01"
-    assert ids == (f"{done.context.trace_id:032x}", f"{done.context.span_id:016x}")
 
 
 def test_one_trace_from_the_request_through_the_event_to_the_offer(spans: InMemorySpanExporter) -> None:
@@ -113,7 +110,7 @@ def test_the_limit_leaves_out_whole_traces(spans: InMemorySpanExporter, monkeypa
     for _ in range(5):
         with tracing.span("UpsertJob"), tracing.span("OfferJob"):
             in_the_outbox.append(tracing.current_traceparent())
-            assert tracing.current_ids() is not None
+    assert None not in in_the_outbox
     assert [span.name for span in spans.get_finished_spans()] == ["OfferJob", "UpsertJob"] * 2
     # What a left-out trace causes elsewhere is left out there too, whatever the limit allows by then.
     now += 10
@@ -163,7 +160,6 @@ def test_the_limit_fills_up_again() -> None:
     ],
 )  # fmt: skip
 def test_a_broken_traceparent_begins_a_new_trace(spans: InMemorySpanExporter, value: str | None) -> None:
-    assert tracing.valid_traceparent(value) is None
     with tracing.span("GetJob", parent_traceparent=value):
         pass
     (done,) = spans.get_finished_spans()
@@ -171,5 +167,8 @@ def test_a_broken_traceparent_begins_a_new_trace(spans: InMemorySpanExporter, va
 
 
 @pytest.mark.parametrize("value", [REMOTE, "01" + REMOTE[2:] + "-what-is-to-come", "00" + REMOTE[2:-1] + "0"])
-def test_what_may_be_continued(value: str) -> None:
-    assert tracing.valid_traceparent(value) == value
+def test_what_may_be_continued(spans: InMemorySpanExporter, value: str) -> None:
+    with tracing.span("GetJob", parent_traceparent=value):
+        traceparent = tracing.current_traceparent()
+    assert traceparent is not None
+    assert traceparent.split("-")[1] == REMOTE.split("-")[1]
