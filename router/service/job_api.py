@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
 
 from router.engine import endings, jobs
 from router.engine.change import JobChange
-from router.errors import BadRequest, Conflict, ErrorDetail, NotFound
+from router.errors import Conflict, ErrorDetail, NotFound
 from router.models.filters import JobFilter
 from router.models.jobs import (
     ACTIVE,
@@ -20,12 +22,12 @@ from router.models.jobs import (
 )
 from router.service import job_commits, reconcile, work_search, worker_commits
 from router.service.parts import Parts
-from router.service.resource_api import Check
+from router.service.resource_api import Check, checked, missing_reference
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
 
-#: What the client wants of the job, given what is there. Raises BadRequest.
+#: What the client wants of the job, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
 Wanted = Callable[[JobRecord | None], RouterJobInput]
 
 
@@ -39,8 +41,7 @@ async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tup
         record = row.record
         created = record is None
         check(record.etag if record else None, record.modified if record else None)
-        want = wanted(record)
-        await _check_references(parts, want, record)
+        want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
     after = await job_commits.change_row(parts, job_id, step)
@@ -132,22 +133,19 @@ def _go_on(parts: Parts, row: Row[JobRecord]) -> None:
         parts.background.start(reconcile.drive_job(parts, row.id), f"drive job/{row.id}")
 
 
-async def _check_references(parts: Parts, wanted: RouterJobInput, current: JobRecord | None) -> None:
+def _references(wanted: RouterJobInput) -> dict[str, Any]:
+    return {"queueId": wanted.queue_id, "classificationPolicyId": wanted.classification_policy_id}
+
+
+async def _missing(parts: Parts, current: JobRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:
     """A queue or classification policy that is named anew must exist."""
-    missing: list[ErrorDetail] = []
-    for kind, named, before, field in (
-        ("Queue", wanted.queue_id, current.job.queue_id if current else None, "queueId"),
-        (
-            "ClassificationPolicy",
-            wanted.classification_policy_id,
-            current.job.classification_policy_id if current else None,
-            "classificationPolicyId",
-        ),
-    ):
-        if named and named != before and await parts.resources.cached(kind, named) is None:
-            missing.append(ErrorDetail(f"{kind}NotFound", f"{kind} '{named}' was not found.", field))
-    if missing:
-        raise BadRequest(" ".join(detail.message for detail in missing), details=missing)
+    before = _references(current.job) if current is not None else {}
+    found = [
+        await missing_reference(parts, kind, named.get(field), field)
+        for field, kind in (("queueId", "Queue"), ("classificationPolicyId", "ClassificationPolicy"))
+        if named.get(field) != before.get(field)
+    ]
+    return [detail for detail in found if detail is not None]
 
 
 def _conditions(wanted: JobFilter) -> list[Condition]:

@@ -148,12 +148,12 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord) -> None:
 
 
 async def later_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
-    """The job's deadlines that are still to come and not known to stand in storage: for its settle deadline."""
+    """The job's deadlines that are not known to stand in storage: for its settle deadline. After an outage some have
+    passed by then, and are armed all the same: nobody else would see to them."""
     if record.status in ENDED:
         return []
-    now = parts.clock.now()
     found = [*await _deadlines(parts, None, record), Deadline("life", record.id, endings.life_ends(record))]
-    return [one for one in found if one.due > now and one.row not in record.routing.armed]
+    return [one for one in found if one.row not in record.routing.armed]
 
 
 async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:

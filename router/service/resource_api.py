@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeGuard, TypeVar
 
 from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.models.jobs import ENDED
+from router.models.types import check_id
 from router.service.parts import Parts
 from router.storage.aggregates import Position
 from router.storage.members import Owner
@@ -16,10 +18,41 @@ from router.storage.resources import Resource
 
 _TRIES: Final = 8
 Document = dict[str, Any]
-#: Makes the document that is to be stored, from the stored one. Raises BadRequest.
+T = TypeVar("T")
+#: Makes the document that is to be stored, from the stored one. Raises BadRequest; as InvalidDocument, what it names is
+#: looked up all the same.
 Build = Callable[[Document | None], Document]
 #: Raises ConditionNotMet when the caller's conditions do not hold for this ETag and time.
 Check = Callable[[str | None, datetime | None], None]
+
+#: What is wrong with the references in these fields of a document, which may hold anything.
+Missing = Callable[[Mapping[str, Any]], Awaitable[list[ErrorDetail]]]
+
+
+class InvalidDocument(BadRequest):
+    """The 400 for a document with invalid fields. It goes along, so that references in the others are looked up too."""
+
+    def __init__(self, refused: BadRequest, document: Document) -> None:
+        super().__init__(refused.message, target=refused.target, details=refused.details)
+        self.document = document
+
+    def with_missing(self, missing: Sequence[ErrorDetail]) -> BadRequest:
+        """The 400 that names these too."""
+        if not missing:
+            return self
+        details = [*self.details, *missing]
+        return BadRequest(f"{len(details)} fields are invalid; see details.", details=details)
+
+
+async def checked(build: Callable[[], T], fields: Callable[[T], Mapping[str, Any]], missing: Missing) -> T:
+    """What a client wants, once everything that it names is there. Raises one BadRequest for all that is wrong."""
+    try:
+        wanted = build()
+    except InvalidDocument as refused:
+        raise refused.with_missing(await missing(refused.document)) from None
+    if details := await missing(fields(wanted)):
+        raise BadRequest(" ".join(detail.message for detail in details), details=details)
+    return wanted
 
 
 async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -> tuple[Resource, bool]:
@@ -27,10 +60,13 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
     for _ in range(_TRIES):
         current = await parts.resources.load(kind, id)
         check(current.etag if current else None, current.modified if current else None)
-        document = build(dict(current.document) if current else None)
+        document = await checked(
+            partial(build, dict(current.document) if current else None),
+            lambda document: document,
+            partial(_missing, parts, kind, current),
+        )
         if current is not None and document == current.document and _same_types(document, current.document):
             return current, False
-        await _check_references(parts, kind, document, current)
         resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
         try:
             return await parts.resources.save(resource), current is None
@@ -107,22 +143,35 @@ def _in_use(kind: str, id: str, code: str, reason: str) -> BadRequest:
     return BadRequest(message, target=kind, details=[ErrorDetail(code, message, kind)])
 
 
-async def _check_references(parts: Parts, kind: str, document: Document, current: Resource | None) -> None:
+async def _missing(parts: Parts, kind: str, current: Resource | None, document: Mapping[str, Any]) -> list[ErrorDetail]:
     """A queue's policies must exist; those that it names already are not looked at again."""
     if kind != "Queue":
-        return
-    missing: list[ErrorDetail] = []
-    for field, named_kind in (
-        ("distributionPolicyId", "DistributionPolicy"),
-        ("exceptionPolicyId", "ExceptionPolicy"),
-    ):
-        named = document.get(field)
-        if not named or (current is not None and current.document.get(field) == named):
-            continue
-        if await parts.resources.cached(named_kind, named) is None:
-            missing.append(ErrorDetail(f"{named_kind}NotFound", f"{named_kind} '{named}' was not found.", field))
-    if missing:
-        raise BadRequest(" ".join(detail.message for detail in missing), details=missing)
+        return []
+    before = current.document if current is not None else {}
+    names = (("distributionPolicyId", "DistributionPolicy"), ("exceptionPolicyId", "ExceptionPolicy"))
+    found = [
+        await missing_reference(parts, named_kind, document.get(field), field)
+        for field, named_kind in names
+        if document.get(field) != before.get(field)
+    ]
+    return [detail for detail in found if detail is not None]
+
+
+async def missing_reference(parts: Parts, kind: str, named: Any, field: str) -> ErrorDetail | None:
+    """What is wrong with a reference to something of this kind. One that is no id is invalid anyway."""
+    if not is_id(named) or await parts.resources.cached(kind, named) is not None:
+        return None
+    return ErrorDetail(f"{kind}NotFound", f"{kind} '{named}' was not found.", field)
+
+
+def is_id(named: Any) -> TypeGuard[str]:
+    if not isinstance(named, str):
+        return False
+    try:
+        check_id(named)
+    except ValueError:
+        return False
+    return True
 
 
 def _same_types(one: Any, other: Any) -> bool:

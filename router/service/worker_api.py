@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from router.engine import capacity, offers, workers
 from router.engine.change import JobChange, WorkerChange
-from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
+from router.errors import Busy, Conflict, ErrorDetail, NotFound
 from router.ids import was_offered
 from router.models.filters import WorkerFilter
 from router.models.jobs import JobRecord, JobStatus
-from router.models.workers import RouterJobOffer, RouterWorkerInput, WorkerRecord
+from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
 from router.service import job_commits, offering, revocation, work_search, worker_commits
 from router.service.parts import Parts
-from router.service.resource_api import Check
+from router.service.resource_api import Check, checked, missing_reference
 from router.storage.aggregates import Position, Row
 from router.storage.port import Condition
 from router.telemetry import routing as metrics
 
-#: What the client wants of the worker, given what is there. Raises BadRequest.
+#: What the client wants of the worker, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
 Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
 #: How long an accept waits for an offer that is still being attached to its job.
 _ATTACH_WAIT_SECONDS: Final = 2.0
@@ -36,8 +37,9 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
         if record is not None and record.routing.deleting:
             raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
         check(record.etag if record else None, record.modified if record else None)
-        want = wanted(record)
-        await _check_queues(parts, want, record)
+        want = await checked(
+            partial(wanted, record), lambda wanted: {"queues": wanted.queues}, partial(_missing_queues, parts, record)
+        )
         queues = await worker_commits.queue_briefs(parts, want.queues)
         return (
             workers.create(worker_id, want, now, queues)
@@ -222,15 +224,17 @@ def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) 
         parts.background.start(parts.throughput.write(), "write throughput")
 
 
-async def _check_queues(parts: Parts, wanted: RouterWorkerInput, current: WorkerRecord | None) -> None:
-    known = set(current.worker.queues) if current else set()
-    missing = [
-        ErrorDetail("QueueNotFound", f"Queue '{queue_id}' was not found.", f"queues[{number}]")
-        for number, queue_id in enumerate(wanted.queues)
-        if queue_id not in known and await parts.resources.cached("Queue", queue_id) is None
+async def _missing_queues(parts: Parts, current: WorkerRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:
+    """A queue that is named anew must exist. A list that is too long is not looked through: it is refused anyway."""
+    queues, known = named.get("queues"), current.worker.queues if current else []
+    if not isinstance(queues, list) or len(queues) > MAX_QUEUES:
+        return []
+    found = [
+        await missing_reference(parts, "Queue", queue_id, f"queues[{number}]")
+        for number, queue_id in enumerate(queues)
+        if queue_id not in known
     ]
-    if missing:
-        raise BadRequest(" ".join(detail.message for detail in missing), details=missing)
+    return [detail for detail in found if detail is not None]
 
 
 def _fits(record: WorkerRecord, wanted: WorkerFilter) -> bool:

@@ -94,7 +94,7 @@ class Process:
         await asyncio.sleep(world.latency())
         if weather.crash and chance.random() < weather.crash:
             await self._last_breath(name)
-        if weather.unavailable and chance.random() < weather.unavailable:
+        if world.down or (weather.unavailable and chance.random() < weather.unavailable):
             world.note(self, f"{name}: unavailable")
             raise StorageUnavailable("The simulation's storage did not answer.")
         try:

@@ -67,6 +67,11 @@ def _check_job(world: World, job: JobRecord, workers: dict[str, WorkerRecord]) -
                 fault(f"job {job.id} has a selector that was to expire at {one.expires_at}")
             if one.expires_after_seconds and one.expires_at is None:
                 fault(f"job {job.id} is queued and its selector has not started")
+        threshold = world.wait_threshold(job.job.queue_id, "waits")
+        if threshold is not None and job.job.enqueued_at and "waits" not in job.routing.fired_rules:
+            due = job.job.enqueued_at + timedelta(seconds=threshold)
+            if due <= now:
+                fault(f"job {job.id} was to be looked at by its waitTime rule at {due}")
     for offer in job.routing.offers.values():
         if offer.expires_at <= now:
             fault(f"job {job.id} has an offer that was to expire at {offer.expires_at}")

@@ -69,7 +69,7 @@ async def _story(world: World, workload: Workload) -> None:
     await workload.set_up()
     world.weather = weather
     watch = world.loop.create_task(_watch(world)) if world.always_calm else None
-    await workload.play(world.chance.choice((3.0, 10.0, 25.0)))
+    await asyncio.gather(workload.play(world.chance.choice((3.0, 10.0, 25.0))), _outage(world))
     world.fair_weather()
     await asyncio.sleep(_SETTLED_SECONDS)
     check_rest(world, workload.acknowledged)
@@ -81,6 +81,14 @@ async def _story(world: World, workload: Workload) -> None:
     check_unmatched(world, still_for=2.0)
     if watch is not None:
         watch.cancel()
+
+
+async def _outage(world: World) -> None:
+    if world.weather.outage:
+        await asyncio.sleep(world.weather.outage_after)
+        world.go_down()
+        await asyncio.sleep(world.weather.outage)
+        world.come_up()
 
 
 async def _watch(world: World) -> None:

@@ -33,13 +33,17 @@ class Weather:
     latest: float = 0.0
     #: Characters of events after which an outbox moves to a row of its own: in some runs often, to see that work.
     outbox_limit: int = 60_000
+    #: When, after how many seconds of the clients' play, and for how long nothing works at all: storage does not
+    #: answer, or (where processes may die) none is alive.
+    outage_after: float = 0.0
+    outage: float = 0.0
 
     @property
     def calm(self) -> bool:
         """Nothing fails and nothing is lost: then everything is to be done within two seconds."""
         return not (
             self.crash or self.unavailable or self.lost_answer or self.dropped or self.topic_busy or self.slow
-            or self.topic_lost_answer
+            or self.topic_lost_answer or self.outage
         )
 
 
@@ -79,4 +83,6 @@ def draw(chance: random.Random) -> Weather:
         late=some(0.3),
         latest=chance.choice((1.0, 10.0, 30.0)),
         outbox_limit=outbox_limit,
+        outage_after=chance.choice((1.0, 4.0, 9.0)),
+        outage=chance.choice((0.0, 0.0, 0.0, 20.0, 45.0)),
     )

@@ -92,7 +92,7 @@ class Workload:
         }
         if mode["kind"] == "bestWorker" and chance.random() < 0.3:
             mode["scoringRule"] = {"kind": "static", "value": 1}
-        return {"offerExpiresAfterSeconds": float(chance.choice((2, 8, 400, 1000, 1000))), "mode": mode}
+        return {"offerExpiresAfterSeconds": float(chance.choice((2, 8, 25, 400, 1000, 1000))), "mode": mode}
 
     def _exception_rules(self) -> list[dict[str, Any]]:
         chance = self._chance
@@ -105,7 +105,7 @@ class Workload:
         ]
         rules: list[dict[str, Any]] = []
         if chance.random() < 0.7:
-            trigger: dict[str, Any] = {"kind": "waitTime", "thresholdSeconds": float(chance.choice((1, 5, 12)))}
+            trigger: dict[str, Any] = {"kind": "waitTime", "thresholdSeconds": float(chance.choice((1, 5, 12, 30, 45)))}
             rules.append({"id": "waits", "trigger": trigger, "actions": [chance.choice(actions)]})
         if chance.random() < 0.5:
             trigger = {"kind": "queueLength", "threshold": chance.randint(1, 3)}
@@ -134,7 +134,7 @@ class Workload:
             "expedite": chance.random() < 0.25,
         }
         if chance.random() < 0.4:
-            one["expiresAfterSeconds"] = float(chance.choice((1, 4, 10)))
+            one["expiresAfterSeconds"] = float(chance.choice((1, 4, 10, 30)))
         return one
 
     def _wanted_worker(self, current: WorkerRecord | None = None, **changes: Any) -> Callable[..., RouterWorkerInput]:
@@ -173,7 +173,7 @@ class Workload:
         else:
             fields["queueId"] = chance.choice(self.queues)
         if chance.random() < 0.15:
-            moment = self._world.now() + timedelta(seconds=chance.choice((0.5, 3, 10)))
+            moment = self._world.now() + timedelta(seconds=chance.choice((0.5, 3, 10, 35)))
             fields["matchingMode"] = {"kind": "scheduleAndSuspend", "scheduleAt": moment.isoformat()}
         elif chance.random() < 0.05:
             fields["matchingMode"] = {"kind": "suspend"}
@@ -211,7 +211,7 @@ class Workload:
             await self._rush(offers)
         elif dice < 0.63 and offers:
             worker_id, offer_id = chance.choice(offers)
-            later = None if chance.random() < 0.6 else self._world.now() + timedelta(seconds=chance.choice((1, 5)))
+            later = None if chance.random() < 0.6 else self._world.now() + timedelta(seconds=chance.choice((1, 5, 30)))
             await self._call(worker_api.decline, worker_id, offer_id, later)
         elif dice < 0.8 and jobs:
             await self._job_action(chance.choice(list(jobs.values())))
@@ -255,7 +255,7 @@ class Workload:
                 await self._call(job_api.cancel, job.id, CancelJobOptions(), told=("cancel", ""))
         elif held:
             one = held[0].assignment_id
-            at = None if dice < 0.6 else now + timedelta(seconds=chance.choice((0.5, 3, 8)))
+            at = None if dice < 0.6 else now + timedelta(seconds=chance.choice((0.5, 3, 8, 25, 40)))
             if at is None:
                 self._world.history.closed_by_hand.add(job.id)
             await self._call(job_api.close, job.id, one, CloseJobOptions(close_at=at), told=("close", one))

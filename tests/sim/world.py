@@ -46,6 +46,7 @@ class World:
         self.event_grid = EventGrid(self)
         self._tables: dict[str, Rows] = {}
         self.processes: list[Process] = []
+        self.down = False
         self._started = 0
         #: The policies and queues of the run, as they were set up: they do not change.
         self.policies: dict[str, DistributionPolicy] = {}
@@ -129,7 +130,19 @@ class World:
         self.outside.run(self.loop.call_later, wait, self._replace_process)
 
     def _replace_process(self) -> None:
-        if len(self.alive()) < 2:
+        if len(self.alive()) < 2 and not self.down:
+            self.start_process()
+
+    def go_down(self) -> None:
+        """Nothing works any more: no process is alive, or storage answers none."""
+        self.down = True
+        if self.weather.crash:
+            for process in self.alive():
+                process.die()
+
+    def come_up(self) -> None:
+        self.down = False
+        while self.weather.crash and len(self.alive()) < 2:
             self.start_process()
 
     def fair_weather(self) -> None:
