@@ -58,11 +58,11 @@ class Handshake:
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        ask = self._options if self._subscription.delivery_schema is Schema.CLOUD_EVENTS else self._event
+        cloud_events = self._subscription.delivery_schema is Schema.CLOUD_EVENTS
         attempt = 0
         while True:
             try:
-                answer = await ask(attempt)
+                answer = await (self._options() if cloud_events else self._event(attempt))
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
                 answer = False
             if answer:
@@ -104,7 +104,7 @@ class Handshake:
                 return False
         return True if _validation_response(body) == self._code else None
 
-    async def _options(self, attempt: int) -> bool | None:
+    async def _options(self) -> bool | None:
         """The same three for the CloudEvents web hook handshake, whose URL is in WebHook-Request-Callback."""
         headers = {
             "WebHook-Request-Origin": _ORIGIN,

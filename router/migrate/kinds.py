@@ -28,4 +28,3 @@ WORKER: Final = Kind("Worker", "workers", "workers", ({"state": "all"},))
 JOB: Final = Kind("Job", "jobs", "jobs", ({"status": "active"}, {"status": "created"}))
 
 KINDS: Final = (DISTRIBUTION, EXCEPTION, QUEUE, CLASSIFICATION, WORKER, JOB)
-POLICIES: Final = (DISTRIBUTION, EXCEPTION, CLASSIFICATION)

@@ -43,12 +43,6 @@ def api_version_dimension(asked: str | None) -> str:
     return asked if asked in _API_VERSIONS else names.API_VERSION_UNSUPPORTED
 
 
-def request_dimensions(operation: str, api_version: str | None, status: int) -> dict[str, str]:
-    """The four dimensions under which a request is counted."""
-    version = api_version_dimension(api_version)
-    return dict(_dimensions(_known_operation(operation), version, _known_status(status)))
-
-
 def start(meter: Meter) -> None:
     global _requests, _durations
     unit, description = names.COUNTERS[names.API_REQUESTS]

@@ -59,14 +59,6 @@ def parse_api_version(query: Mapping[str, str]) -> str:
     return given
 
 
-def parse_id(name: str, id: str) -> str:
-    """An id of the path, decoded: one that a resource can have."""
-    try:
-        return check_id(id)
-    except ValueError as error:
-        raise refusal([ErrorDetail("InvalidValue", f"'{name}' {error}, not {shown(id)}.", name)]) from None
-
-
 def read_job_list(
     query: Mapping[str, str], operation: Operation, keys: Sequence[str | bytes]
 ) -> ListRequest[JobFilter]:

@@ -6,15 +6,15 @@ import re
 import string
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.call import parse_query
+from router.api.call import parse_ids, parse_query
 from router.api.wire.paging import PageToken, open_token, seal_token
-from router.api.wire.query import parse_api_version, parse_id, read_job_list, read_list, read_worker_list
+from router.api.wire.query import parse_api_version, read_job_list, read_list, read_worker_list
 from router.errors import RouterError
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import ACTIVE, JobStatus
@@ -198,11 +198,11 @@ def test_a_token_belongs_to_its_list() -> None:
 
 @pytest.mark.parametrize("id", ["a", "x" * 256, "a:b", "a/b", "...", "\u00e9 #?%\\'\""])
 def test_ids(id: str) -> None:
-    assert parse_id("jobId", id) == id
+    assert parse_ids(BY_NAME["GetJob"], f"/routing/jobs/{quote(id, safe='')}") == (id,)
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "x" * 257, "a\0", "\ud800", "\x7f", "\x85", "a\tb"])
+@pytest.mark.parametrize("id", [".", "..", "x" * 257, "a\0", "\ud800", "\x7f", "\x85", "a\tb"])
 def test_wrong_ids(id: str) -> None:
     with pytest.raises(RouterError) as caught:
-        parse_id("jobId", id)
+        parse_ids(BY_NAME["GetJob"], f"/routing/jobs/{quote(id, safe='', errors='surrogatepass')}")
     assert (caught.value.status, caught.value.code, caught.value.details[0].target) == (400, "BadRequest", "jobId")
