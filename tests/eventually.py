@@ -47,3 +47,9 @@ async def eventually_async(
                 f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}"
             )
         await asyncio.sleep(pause)
+
+
+async def turns() -> None:
+    """Lets every task that can go on do so: for showing that one cannot."""
+    for _ in range(20):
+        await asyncio.sleep(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from azure.core.credentials import AccessToken
 
 from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher, PublishFailed
-from router.events.topic import Topic
+from router.events.topic import Topic, TopicBusy
 from router.models.events import PendingEvent
 
 KEY = "dGhlIHRvcGljJ3Mga2V5"
@@ -250,11 +250,23 @@ async def test_an_answer_that_is_cut_off_is_tried_again(server: Server, publishe
 
 
 async def test_a_topic_that_restarts_is_waited_for(server: Server) -> None:
-    publisher = EventPublisher(Topic(server.url, key=KEY))
+    tried = asyncio.Queue[None]()
+
+    class Watched(Topic):
+        async def send(self, events: Sequence[str], schema: EventSchema) -> None:
+            try:
+                await super().send(events, schema)
+            except TopicBusy:
+                tried.put_nowait(None)
+                raise
+
+    publisher = EventPublisher(Watched(server.url, key=KEY))
     await publisher.publish([event(1)], key="job-1")
     await server.stop()
     waiting = [asyncio.create_task(publisher.publish([event(n)], key="job-1")) for n in (2, 3, 4)]
-    await asyncio.sleep(0.3)
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await tried.get()
     assert not any(call.done() for call in waiting)
     await server.start()
     await asyncio.gather(*waiting)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from multidict import CIMultiDict
 
+from tests.eventually import eventually_async
 from tests.raw_wire import GA, MERGE_PATCH, Answer, RawWire, sign
 
 HTTP_DATE = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT")
@@ -143,6 +145,19 @@ async def test_a_condition_that_is_sent_twice(wire: RawWire) -> None:
         assert answer.status == status, f"{name} {values}: {answer.content!r}"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_empty_condition_is_refused(wire: RawWire, kind: str) -> None:
+    new, change = await bodies(wire, kind)
+    path = await wire.make(kind, new)
+    before = (await wire.get(path)).expect(200)
+    target, body = f"{path}?api-version={GA}", json.dumps(change).encode()
+    for name in ("If-Match", "If-None-Match"):
+        headers = {"Content-Type": MERGE_PATCH, **sign(wire.key, "PATCH", target, wire.host, body), name: ""}
+        error = (await wire.exchange("PATCH", target, headers, body)).refused(400, "BadRequest")
+        assert [detail["target"] for detail in error["details"]] == [name]
+    assert (await wire.get(path)).expect(200) == before
+
+
 async def test_conditions_are_of_patch_alone(wire: RawWire) -> None:
     """The clients send none with other methods; what another client sends is not half obeyed."""
     path = await wire.make("Worker", {"capacity": 1})
@@ -174,6 +189,7 @@ async def test_of_many_who_create_one_thing_one_does(wire: RawWire, kind: str) -
         ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00+00:00"),
         ("0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+00:00"),
         ("9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999+00:00"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
     ],
 )
 async def test_times_of_clients_keep_their_value(wire: RawWire, sent: str, answered: str) -> None:
@@ -213,11 +229,13 @@ async def test_what_is_no_time(wire: RawWire, sent: Any) -> None:
 async def test_times_of_the_router_have_the_form_of_the_service(wire: RawWire) -> None:
     queue = await wire.queue()
     job = await wire.job(queue, notes=[{"message": "now"}])
-    for _ in range(200):
+
+    async def queued() -> dict[str, Any]:
         found = (await wire.get(job)).expect(200)
-        if "enqueuedAt" in found:
-            break
-        await asyncio.sleep(0.03)
+        assert "enqueuedAt" in found, found
+        return found
+
+    found = await eventually_async(queued, "the job is queued", pause=0.03)
     form = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{0,6}[1-9])?\+00:00")
     for text in (found["enqueuedAt"], found["notes"][0]["addedAt"]):
         assert form.fullmatch(text), text

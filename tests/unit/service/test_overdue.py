@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from router.service.overdue import Overdue
+from tests.eventually import turns
 
 _STORM = 50
 
@@ -22,7 +23,7 @@ async def test_a_storm_holds_back_until_few_are_left() -> None:
     for _ in range(_STORM):
         overdue.came()
     waiting = asyncio.create_task(overdue.calm(60))
-    await asyncio.sleep(0.01)
+    await turns()
     assert not waiting.done()
     overdue.begun()
     await asyncio.wait_for(waiting, 5)

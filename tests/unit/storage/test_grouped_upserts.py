@@ -9,6 +9,7 @@ import pytest
 
 from router.storage.grouped import GroupedUpserts
 from router.storage.port import Entity, StorageUnavailable, Write
+from tests.eventually import turns
 from tests.sim.memory_tables import MemoryTable, Rows
 
 
@@ -20,6 +21,12 @@ class _Slow(MemoryTable):
         self.sizes: list[int] = []
         self.gate = asyncio.Event()
         self.fails = False
+        self._begun = asyncio.Condition()
+
+    async def begun(self, writes: int) -> None:
+        """Returns when so many writes are under way."""
+        async with asyncio.timeout(5), self._begun:
+            await self._begun.wait_for(lambda: len(self.sizes) >= writes)
 
     async def upsert(self, entity: Entity) -> str:
         await self._wait(1)
@@ -31,6 +38,8 @@ class _Slow(MemoryTable):
 
     async def _wait(self, size: int) -> None:
         self.sizes.append(size)
+        async with self._begun:
+            self._begun.notify_all()
         await self.gate.wait()
         if self.fails:
             raise StorageUnavailable
@@ -52,7 +61,7 @@ async def test_what_comes_during_a_write_goes_together_with_the_next() -> None:
     table = _Slow()
     group = GroupedUpserts(table)
     puts = [asyncio.create_task(group.put(_row(number))) for number in range(250)]
-    await asyncio.sleep(0)
+    await turns()
     table.gate.set()
     await asyncio.gather(*puts)
     assert table.sizes == [1, 100, 100, 49]
@@ -64,7 +73,8 @@ async def test_a_call_returns_only_when_its_row_is_written() -> None:
     table = _Slow()
     group = GroupedUpserts(table)
     puts = [asyncio.create_task(group.put(_row(number))) for number in range(3)]
-    await asyncio.sleep(0.01)
+    await table.begun(1)
+    await turns()
     assert not any(put.done() for put in puts)
     table.gate.set()
     await asyncio.gather(*puts)
@@ -74,7 +84,7 @@ async def test_partitions_do_not_wait_for_each_other() -> None:
     table = _Slow()
     group = GroupedUpserts(table)
     puts = [asyncio.create_task(group.put(_row(1, partition))) for partition in ("00", "01", "02")]
-    await asyncio.sleep(0.01)
+    await table.begun(3)
     assert table.sizes == [1, 1, 1]
     table.gate.set()
     await asyncio.gather(*puts)
@@ -85,7 +95,7 @@ async def test_a_failed_write_fails_for_all_of_it_and_for_nobody_later() -> None
     table.fails = True
     group = GroupedUpserts(table)
     puts = [asyncio.create_task(group.put(_row(number))) for number in range(5)]
-    await asyncio.sleep(0)
+    await turns()
     table.gate.set()
     assert all(isinstance(one, StorageUnavailable) for one in await asyncio.gather(*puts, return_exceptions=True))
     table.fails = False
@@ -97,10 +107,10 @@ async def test_a_stopped_writer_does_not_leave_the_others_waiting() -> None:
     table = _Slow()
     group = GroupedUpserts(table)
     first = asyncio.create_task(group.put(_row(1)))
-    await asyncio.sleep(0.01)
+    await table.begun(1)
     leader = asyncio.create_task(group.put(_row(2)))
     follower = asyncio.create_task(group.put(_row(3)))
-    await asyncio.sleep(0.01)
+    await turns()
     leader.cancel()
     with pytest.raises(StorageUnavailable):
         await asyncio.wait_for(follower, 5)
