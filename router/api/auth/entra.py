@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeGuard
+from urllib.parse import urlsplit
 
 from router.api.auth.refusal import Unauthorized
 from router.errors import Busy
 
 if TYPE_CHECKING:
     from jwt import PyJWK
+
+_log = logging.getLogger(__name__)
 
 # jwt (with cryptography) and aiohttp are imported on first use: a router with access keys alone never pays.
 
@@ -74,20 +78,31 @@ class SigningKeys:
         import aiohttp
 
         try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout)) as session,
-                session.get(self._url, allow_redirects=False) as response,
-            ):
-                if response.status != 200:
-                    return
-                body = await response.content.read(_MAX_KEYS_BODY)
-                while len(body) < _MAX_KEYS_BODY and not response.content.at_eof():
-                    body += await response.content.read(_MAX_KEYS_BODY - len(body))
-            keys = _parse_keys(json.loads(body))
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return
-        if keys:
-            self._keys, self._fetched_at = keys, now
+            self._keys, self._fetched_at = await self._read(), now
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            _log.warning(
+                "The signing keys of the Microsoft Entra ID tenant could not be read from %s: %s",
+                urlsplit(self._url).hostname,
+                str(error) or type(error).__name__,
+            )
+
+    async def _read(self) -> dict[str, PyJWK]:
+        """The keys as they are now. Raises aiohttp's errors, TimeoutError, ValueError."""
+        import aiohttp
+
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self._timeout)) as session,
+            session.get(self._url, allow_redirects=False) as response,
+        ):
+            if response.status != 200:
+                raise ValueError(f"it answered {response.status}")
+            body = await response.content.read(_MAX_KEYS_BODY)
+            while len(body) < _MAX_KEYS_BODY and not response.content.at_eof():
+                body += await response.content.read(_MAX_KEYS_BODY - len(body))
+        keys = _parse_keys(json.loads(body))
+        if not keys:
+            raise ValueError("it answered without a key that signs tokens")
+        return keys
 
 
 def _parse_keys(document: Any) -> dict[str, PyJWK]:

@@ -234,22 +234,32 @@ async def test_keys_are_renewed_with_age_and_outlive_a_pause_of_the_issuer(issue
 @pytest.mark.parametrize(
     "document", ["", "<html>", "[]", "{}", '{"keys": 5}', '{"keys": [5, {}, {"kty": "RSA"}]}', "x" * 300_000]
 )
-async def test_keys_that_cannot_be_read_are_our_fault_not_the_callers(issuer: Issuer, document: str) -> None:
+async def test_keys_that_cannot_be_read_are_our_fault_not_the_callers(
+    issuer: Issuer, document: str, caplog: pytest.LogCaptureFixture
+) -> None:
     issuer.document = document
     with pytest.raises(Busy) as refused:
         await issuer.tokens().verify(token(issuer), NOW)
     assert refused.value.status == 503
+    (record,) = caplog.records
+    assert "could not be read from 127.0.0.1: " in record.getMessage()
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-async def test_an_issuer_that_fails(issuer: Issuer, status: int) -> None:
+async def test_an_issuer_that_fails(issuer: Issuer, status: int, caplog: pytest.LogCaptureFixture) -> None:
     issuer.status = status
-    with pytest.raises(Busy):
-        await issuer.tokens().verify(token(issuer), NOW)
+    tokens, text = issuer.tokens(), token(issuer)
+    for _ in range(2):
+        with pytest.raises(Busy):
+            await tokens.verify(text, NOW)
     assert issuer.asked == 1
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().endswith(f"could not be read from 127.0.0.1: it answered {status}")
+    assert text not in caplog.text
 
 
-async def test_an_issuer_that_hangs_or_is_not_there(issuer: Issuer) -> None:
+async def test_an_issuer_that_hangs_or_is_not_there(issuer: Issuer, caplog: pytest.LogCaptureFixture) -> None:
     issuer.gate = asyncio.Event()
     keys = SigningKeys(issuer.authority, timeout=0.1)
     with pytest.raises(Busy):
@@ -258,6 +268,9 @@ async def test_an_issuer_that_hangs_or_is_not_there(issuer: Issuer) -> None:
     keys = SigningKeys("http://127.0.0.1:1/keys")
     with pytest.raises(Busy):
         await EntraTokens(TENANT, [AUDIENCE], authority=issuer.authority, keys=keys).verify(token(issuer), NOW)
+    hung, not_there = (record.getMessage() for record in caplog.records)
+    assert hung.rpartition(": ")[2].lower().startswith(("timeout", "connection timeout"))
+    assert "Cannot connect" in not_there
 
 
 async def test_odd_keys_do_not_take_the_others_with_them(issuer: Issuer) -> None:
