@@ -159,7 +159,15 @@ def refusal(error: Exception, what: str, request_id: str = "") -> Reply:
         _log.error("Unhandled error", exc_info=error, extra={"operation": what, "request_id": request_id})
         error = RouterError("InternalServerError", "The router failed. The log tells why.", 500)
     headers = {**error.headers, "x-ms-error-code": error.code}
+    if "Allow" in headers:
+        headers["Allow"] = _with_head(headers["Allow"])
     return Reply(error.status, error.to_wire(), headers)
+
+
+def _with_head(methods: str) -> str:
+    """The host lets HEAD through wherever GET is allowed, and it is answered as a GET without the body."""
+    named = [name.strip() for name in methods.split(",")]
+    return ", ".join(sorted({*named, "HEAD"}) if "GET" in named else named)
 
 
 def _printable(text: str) -> str:

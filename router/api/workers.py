@@ -6,8 +6,13 @@ from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_options, parse_patch
 from router.api.wire.query import read_worker_list
+from router.models.types import Model
 from router.models.workers import DeclineJobOfferOptions, WorkerRecord
 from router.service import worker_api
+
+
+class AcceptJobOfferOptions(Model):
+    """`:accept` names no fields."""
 
 
 async def upsert(call: Call) -> Reply:
@@ -35,6 +40,7 @@ async def list_page(call: Call) -> Reply:
 
 
 async def accept(call: Call) -> Reply:
+    parse_options(call.body, call.content_type, AcceptJobOfferOptions)
     job_id, assignment_id = await worker_api.accept(call.parts, call.id, call.ids[1])
     return Reply(body={"assignmentId": assignment_id, "jobId": job_id, "workerId": call.id})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import (
@@ -44,7 +44,8 @@ class Model(BaseModel):
 
 def parse_time(value: Any) -> datetime:
     """A time as clients send it: RFC 3339, `Z` or an offset or none (UTC), fractions of any length,
-    years from 0001. Digits beyond the microsecond are cut. Raises ValueError."""
+    years from 0001. Digits beyond the microsecond are cut; a leap second is the start of the second after it.
+    Raises ValueError."""
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if not isinstance(value, str) or not (match := _TIME.fullmatch(value)):
@@ -54,14 +55,26 @@ def parse_time(value: Any) -> datetime:
     text = f"{day}T{time}.{(fraction or '0')[:6]:0<6}{zone}"
     if len(time) == 5:
         text = f"{day}T{time}:00.{(fraction or '0')[:6]:0<6}{zone}"
+    leap = time[6:] == "60"
+    if leap:
+        text = f"{day}T{time[:6]}59{zone}"
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ValueError(f"is not a time: {error}") from error
     try:
-        return moment.astimezone(UTC)
+        moment = moment.astimezone(UTC)
+        return _after_leap_second(moment) if leap else moment
     except OverflowError:  # year 1 east of Greenwich, year 9999 west of it
         return datetime.min.replace(tzinfo=UTC) if moment.year < 5000 else datetime.max.replace(tzinfo=UTC)
+
+
+def _after_leap_second(before: datetime) -> datetime:
+    """The second after a leap second, given the one before it, in UTC. Raises ValueError where none can be."""
+    after = before + timedelta(seconds=1)
+    if (after.day, after.hour, after.minute) != (1, 0, 0):
+        raise ValueError("is not a time: a leap second ends the last day of a month in UTC")
+    return after
 
 
 def format_time(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from router.errors import ConditionNotMet
+from router.errors import BadRequest, ConditionNotMet, ErrorDetail
 
 _ETAG: Final = re.compile(r'(?:^|,)\s*(?:(W/)?"([^"]*)"|([^\s,"]+))\s*(?=,|$)')
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -51,7 +51,12 @@ class Conditions:
 
 
 def read_conditions(headers: Mapping[str, str]) -> Conditions:
-    """The conditions in the headers, whose names are looked up as given in lower case."""
+    """The conditions in the headers, whose names are looked up as given in lower case. An empty list of ETags is
+    refused: a client that sends one has lost its ETag, and must not overwrite for that."""
+    empty = [name for name in ("If-Match", "If-None-Match") if headers.get(name.lower(), "*").strip() == ""]
+    if empty:
+        details = [ErrorDetail("InvalidValue", f"'{name}' must be an ETag or *, not empty.", name) for name in empty]
+        raise BadRequest(details[0].message, target=empty[0], details=details)
     return Conditions(headers.get("if-match"), headers.get("if-none-match"), headers.get("if-unmodified-since"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.api.wire.conditions import Conditions, http_date, parse_http_date, quote_etag, read_conditions
-from router.errors import ConditionNotMet
+from router.errors import BadRequest, ConditionNotMet
 
 NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
 
@@ -97,6 +97,20 @@ def test_headers_are_read() -> None:
     headers = {"if-match": '"a"', "if-none-match": "*", "if-unmodified-since": "x"}
     assert read_conditions(headers) == Conditions('"a"', "*", "x")
     assert not read_conditions({"content-type": "x"})
+
+
+@pytest.mark.parametrize("name", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_condition_is_refused(name: str, value: str) -> None:
+    """As no condition it would let the write through that it was to keep back."""
+    with pytest.raises(BadRequest) as caught:
+        read_conditions({name.lower(): value})
+    assert [detail.target for detail in caught.value.details] == [name]
+    assert name in caught.value.message
+
+
+def test_an_empty_date_is_ignored_as_any_other_that_is_none() -> None:
+    assert _holds(read_conditions({"if-unmodified-since": ""}))
 
 
 @pytest.mark.parametrize(
