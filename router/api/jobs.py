@@ -21,8 +21,9 @@ from router.service import job_api, waiting_api
 
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
+    now = call.parts.clock.now()
     record, created = await job_api.upsert(
-        call.parts, call.id, lambda current: apply.job_input(current, patch), call.check
+        call.parts, call.id, lambda current: apply.job_input(current, patch, now), call.check
     )
     return _reply(record, 201 if created else 200)
 

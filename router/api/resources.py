@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 
+from router import settings
 from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_patch
 from router.api.wire.query import read_list
-from router.rules.check import check_rules
 from router.rules.secrets import seal_secrets
 from router.service import resource_api, waiting_api
 from router.storage.resources import Resource
@@ -28,16 +29,21 @@ _RENDER: dict[str, Callable[[str, str, Document], Document]] = {
 def _build(call: Call, current: Document | None, patch: Document) -> Document:
     match call.operation.resource:
         case "DistributionPolicy":
-            document = apply.distribution_policy_document(current, patch)
+            document = apply.distribution_policy_document(current, patch, http_on_loopback=_http_on_loopback())
         case "ClassificationPolicy":
-            document = apply.classification_policy_document(current, patch)
+            document = apply.classification_policy_document(current, patch, http_on_loopback=_http_on_loopback())
         case "ExceptionPolicy":
             return apply.exception_policy_document(current, patch, call.parts.ids.guid)
         case _:
             return apply.queue_document(current, patch)
-    check_rules(document)
     context = f"{call.operation.resource}/{call.id}"
     return seal_secrets(document, call.secrets, context, current)
+
+
+@lru_cache(maxsize=1)
+def _http_on_loopback() -> bool:
+    """Whether rules may call http on loopback, as their client was told when the app was put together."""
+    return settings.load().rules_allow_http_loopback
 
 
 async def upsert(call: Call) -> Reply:

@@ -219,10 +219,18 @@ def _to_classification(record: JobRecord) -> JobChange:
     return Change(evolve(move(record, _S.PENDING_CLASSIFICATION), routing={"failure": None}), tuple(events))
 
 
+def past_schedule(schedule_at: datetime, now: datetime) -> ErrorDetail | None:
+    """What is wrong with a time that a job is to be scheduled for."""
+    if schedule_at > now:
+        return None
+    message = f"scheduleAt must lie in the future, not at {format_time(schedule_at)}."
+    return ErrorDetail("InvalidValue", message, "matchingMode.scheduleAt")
+
+
 def _check_schedule(mode: ScheduleAndSuspendMode, now: datetime) -> None:
-    if mode.schedule_at <= now:
-        message = f"scheduleAt must lie in the future, not at {format_time(mode.schedule_at)}."
-        raise BadRequest(message, details=[ErrorDetail("InvalidValue", message, "matchingMode.scheduleAt")])
+    problem = past_schedule(mode.schedule_at, now)
+    if problem is not None:
+        raise BadRequest(problem.message, details=[problem])
 
 
 def _fields(wanted: RouterJobInput) -> dict[str, Any]:

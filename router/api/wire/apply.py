@@ -6,6 +6,7 @@ policy goes through `router.rules.secrets.seal_secrets`."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
@@ -14,24 +15,31 @@ from router.api.wire.documents import canonical, job_document, json_bytes, worke
 from router.api.wire.merge import merge_patch
 from router.api.wire.names import canonicalise
 from router.api.wire.validate import validate
+from router.engine.jobs import past_schedule
 from router.errors import ErrorDetail
-from router.models.jobs import JobRecord, RouterJobInput
+from router.models.jobs import SETTLED, JobRecord, RouterJobInput, ScheduleAndSuspendMode
 from router.models.operations import GA
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.selectors import RouterWorkerSelector
+from router.models.types import parse_time
 from router.models.workers import RouterWorkerInput, WorkerRecord
+from router.rules.check import rule_problems
 
 Document = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
 
 
-def distribution_policy_document(current: Document | None, patch: Document) -> Document:
-    return _document(DistributionPolicy, current, patch)
+def distribution_policy_document(
+    current: Document | None, patch: Document, *, http_on_loopback: bool = False
+) -> Document:
+    return _with_rules(DistributionPolicy, current, patch, http_on_loopback)
 
 
-def classification_policy_document(current: Document | None, patch: Document) -> Document:
-    return _document(ClassificationPolicy, current, patch)
+def classification_policy_document(
+    current: Document | None, patch: Document, *, http_on_loopback: bool = False
+) -> Document:
+    return _with_rules(ClassificationPolicy, current, patch, http_on_loopback)
 
 
 def exception_policy_document(current: Document | None, patch: Document, new_id: Callable[[], str]) -> Document:
@@ -54,13 +62,13 @@ def queue_document(current: Document | None, patch: Document) -> Document:
     return _document(RouterQueue, current, patch, own_label=True)
 
 
-def job_input(record: JobRecord | None, patch: Document) -> RouterJobInput:
+def job_input(record: JobRecord | None, patch: Document, now: datetime) -> RouterJobInput:
     """What the client wants of the job after the patch. Worker selectors that are sent back as they are keep
     their status and expiry."""
     current = job_document(record) if record is not None else None
     named = canonicalise(patch, RouterJobInput)
     merged = merge_patch(current or {}, named, RouterJobInput)
-    wanted = validate(RouterJobInput, merged, also=_no_destination(merged))
+    wanted = validate(RouterJobInput, merged, also=[*_no_destination(merged), *_past_schedule(record, merged, now)])
     if record is None or not named.get("requestedWorkerSelectors"):
         return wanted
     selectors = _carry_over(record.job.requested_worker_selectors, wanted.requested_worker_selectors)
@@ -73,6 +81,11 @@ def worker_input(record: WorkerRecord | None, patch: Document, api_version: str)
     if api_version == GA:
         named.pop("maxConcurrentOffers", None)
     return validate(RouterWorkerInput, merge_patch(worker_document(record) if record else {}, named, RouterWorkerInput))
+
+
+def _with_rules(model: type[M], current: Document | None, patch: Document, http_on_loopback: bool) -> Document:
+    merged = merge_patch(current or {}, canonicalise(patch, model), model)
+    return canonical(validate(model, merged, also=rule_problems(merged, http_on_loopback=http_on_loopback)))
 
 
 def _document(model: type[M], current: Document | None, patch: Document, *, own_label: bool = False) -> Document:
@@ -105,6 +118,24 @@ def _no_destination(job: Document) -> list[ErrorDetail]:
     if job.get("queueId") is not None or job.get("classificationPolicyId") is not None:
         return []
     return [ErrorDetail("MissingField", "'queueId' or 'classificationPolicyId' is required.", "queueId")]
+
+
+def _past_schedule(record: JobRecord | None, job: Document, now: datetime) -> list[ErrorDetail]:
+    """A job is not scheduled anew for what is past; that the time of one which is scheduled has passed is no fault.
+    What an assigned job is refused is the engine's to say (409)."""
+    mode = job.get("matchingMode")
+    if not isinstance(mode, dict) or mode.get("kind") != "scheduleAndSuspend":
+        return []
+    try:
+        at = parse_time(mode.get("scheduleAt"))
+    except ValueError:
+        return []  # validation tells that
+    if record is not None:
+        before = record.job.matching_mode
+        if record.status in SETTLED or (isinstance(before, ScheduleAndSuspendMode) and before.schedule_at == at):
+            return []
+    problem = past_schedule(at, now)
+    return [problem] if problem is not None else []
 
 
 def _carry_over(old: list[RouterWorkerSelector], new: list[RouterWorkerSelector]) -> list[RouterWorkerSelector]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails, to_json
+from pydantic_core import ErrorDetails, PydanticCustomError, to_json
 
 from router.api.wire.names import ListShape, ObjectShape, Shape, shape_of
 from router.errors import BadRequest, ErrorDetail
+from router.models.policies import ExceptionRule, QueueLengthExceptionTrigger, check_rules
 from router.models.rules import SECRET_FIELDS
+from router.models.types import check_labels
+from router.models.workers import RouterChannel, check_channels
+from router.service.resource_api import InvalidDocument
 
 #: Of one answer: a body of 1 MiB could name a hundred thousand.
 MAX_DETAILS: Final = 1000
@@ -21,15 +25,17 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validate(model: type[M], document: dict[str, Any], *, also: Sequence[ErrorDetail] = ()) -> M:
-    """The document as a model. Raises one BadRequest that names every invalid field, those in `also` included."""
+    """The document as a model. Raises one InvalidDocument that names every invalid field, those in `also` included."""
     try:
         valid = model.model_validate(document)
     except ValidationError as error:
         shape = shape_of(model)
         found = [_detail(one, shape) for one in error.errors(include_url=False)]
-        raise refusal([*found, *also]) from None
+        named = {one.target for one in found}
+        found += [one for one in (*also, *_of_collections(document, "")) if one.target not in named]
+        raise InvalidDocument(refusal(found), document) from None
     if also:
-        raise refusal(also)
+        raise InvalidDocument(refusal(also), document)
     return valid
 
 
@@ -90,16 +96,76 @@ def _detail(error: ErrorDetails, shape: ObjectShape) -> ErrorDetail:
         )
     if kind == "missing":
         return ErrorDetail("MissingField", f"'{target}' is required.", target)
-    said = _SAYINGS.get(kind)
-    reason = said(context) if said is not None else f"is invalid: {error['msg']}"
-    value = error.get("input")
-    if location and location[-1] in _NEVER_SHOWN:
+    if kind not in _SAYINGS:
+        context = {"error": f"is invalid: {error['msg']}"}
+    secret = bool(location) and location[-1] in _NEVER_SHOWN
+    return _told(kind, context, error.get("input"), target, secret=secret)
+
+
+def _told(kind: str, context: Mapping[str, Any], value: Any, target: str, *, secret: bool = False) -> ErrorDetail:
+    """What was wrong, with which value, and what is accepted."""
+    reason = _SAYINGS.get(kind, _SAYINGS["value_error"])(context)
+    if secret:
         given = ""
     elif kind in _SIZES and isinstance(value, (str, list, dict)):
         given = f", not {len(value)}"
     else:
         given = f", not {shown(value)}"
     return ErrorDetail("InvalidValue", f"'{target}' {reason}{given}.", target)
+
+
+def _of_collections(value: Any, path: str) -> Iterator[ErrorDetail]:
+    """What is wrong with whole collections. Pydantic does not look at one of which an item fails."""
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _of_collections(item, f"{path}[{number}]")
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            target = f"{path}.{name}" if path else name
+            if name in _COLLECTIONS and isinstance(item, (dict, list)):
+                try:
+                    _COLLECTIONS[name](item)
+                except PydanticCustomError as error:
+                    yield _told(error.type, error.context or {}, item, target)
+                except ValueError as error:
+                    yield _told("value_error", {"error": error}, item, target)
+            if name not in _DATA:
+                yield from _of_collections(item, target)
+
+
+def _check_labels(given: Any) -> None:
+    if isinstance(given, dict):
+        check_labels(given)
+
+
+def _check_channels(given: Any) -> None:
+    ids = _texts(given, "channelId")
+    check_channels([RouterChannel.model_construct(channel_id=id, capacity_cost_per_job=1) for id in ids])
+
+
+def _check_rules(given: Any) -> None:
+    trigger = QueueLengthExceptionTrigger(kind="queueLength", threshold=1)
+    check_rules([ExceptionRule.model_construct(id=id, trigger=trigger, actions=[]) for id in _texts(given, "id")])
+
+
+def _texts(given: Any, name: str) -> Iterator[str]:
+    """The texts that stand under this name in the objects of an array."""
+    for item in given if isinstance(given, list) else ():
+        text = item.get(name) if isinstance(item, dict) else None
+        if isinstance(text, str):
+            yield text
+
+
+#: The checks of whole collections, by their names on the wire: no two models use one for different things.
+_COLLECTIONS: Final[dict[str, Callable[[Any], None]]] = {
+    "labels": _check_labels,
+    "tags": _check_labels,
+    "labelsToUpsert": _check_labels,
+    "channels": _check_channels,
+    "exceptionRules": _check_rules,
+}
+#: What holds the client's own names.
+_DATA: Final = frozenset({"labels", "tags", "labelsToUpsert", "value"})
 
 
 def _kind_of(given: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from azure.communication.jobrouter import models as sdk
 from wire_samples import (
+    BEFORE,
     EXCEPTION_POLICY,
     JOB,
     NOW,
@@ -45,7 +46,7 @@ from router.api.wire.documents import (
     worker_document,
 )
 from router.errors import RouterError
-from router.models.jobs import JobStatus, RouterJobAssignment, RouterJobNote
+from router.models.jobs import JobRecord, JobStatus, RouterJobAssignment, RouterJobNote
 from router.models.operations import GA, PREVIEW
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
@@ -346,7 +347,7 @@ def test_a_job_with_everything() -> None:
     assert seen.notes is not None
     assert seen.notes[0].added_at == datetime(1, 1, 1, 0, 0, 0, 5, UTC)
     # Sent back as it is, read-only fields and a stale etag included, it asks for nothing new.
-    assert job_input(record, answer).model_dump() == job_input(record, {}).model_dump() | {
+    assert job_input(record, answer, BEFORE).model_dump() == job_input(record, {}, BEFORE).model_dump() | {
         "notes": [note.model_dump() for note in sorted(record.job.notes, key=lambda note: str(note.added_at))]
     }
 
@@ -365,7 +366,7 @@ def test_a_job_with_everything() -> None:
 def test_every_matching_mode(mode: Any, answered: dict[str, Any]) -> None:
     record = new_job(sent(sdk.RouterJob(channel_id="c", queue_id="q", matching_mode=mode)))
     assert wired(render_job(record))["matchingMode"] == answered
-    other = job_input(record, {"matchingMode": {"kind": "suspend"}})
+    other = job_input(record, {"matchingMode": {"kind": "suspend"}}, BEFORE)
     assert other.model_dump(by_alias=True)["matchingMode"] == {"kind": "suspend"}
 
 
@@ -381,6 +382,12 @@ def test_every_matching_mode(mode: Any, answered: dict[str, Any]) -> None:
         ("0001-01-01T00:00:00.0000001+00:00", "0001-01-01T00:00:00+00:00"),
         ("2023-11-03T21:26:56.12345678901234567890Z", "2023-11-03T21:26:56.123456+00:00"),
         ("2023-11-03T21:26:56+2359", "2023-11-02T21:27:56+00:00"),
+        # A leap second is the start of the second after it.
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00+00:00"),
+        ("2016-12-31T23:59:60.999Z", "2017-01-01T00:00:00+00:00"),
+        ("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00+00:00"),
+        ("2017-01-01T05:29:60+05:30", "2017-01-01T00:00:00+00:00"),
+        ("9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999999+00:00"),
     ],
 )
 def test_times(given: str, answered: str) -> None:
@@ -395,13 +402,13 @@ def test_selectors_sent_back_keep_their_status() -> None:
     [selector] = record.job.requested_worker_selectors
     expired = selector.model_copy(update={"status": SelectorStatus.EXPIRED, "expires_at": NOW})
     record = new_job(job_document(record), requested_worker_selectors=[expired])
-    assert job_input(record, {"priority": 2}).requested_worker_selectors == [expired]
+    assert job_input(record, {"priority": 2}, BEFORE).requested_worker_selectors == [expired]
     sent_back = render_job(record)["requestedWorkerSelectors"]
     assert sent_back[0]["status"] == "expired"
-    assert job_input(record, {"requestedWorkerSelectors": sent_back}).requested_worker_selectors == [expired]
-    twice = job_input(record, {"requestedWorkerSelectors": [*sent_back, *sent_back]}).requested_worker_selectors
+    assert job_input(record, {"requestedWorkerSelectors": sent_back}, BEFORE).requested_worker_selectors == [expired]
+    twice = job_input(record, {"requestedWorkerSelectors": [*sent_back, *sent_back]}, BEFORE).requested_worker_selectors
     assert twice == [expired, selector]
-    changed = job_input(record, {"requestedWorkerSelectors": [{**sent_back[0], "value": 1}]})
+    changed = job_input(record, {"requestedWorkerSelectors": [{**sent_back[0], "value": 1}]}, BEFORE)
     assert changed.requested_worker_selectors[0].status is SelectorStatus.ACTIVE
     assert changed.requested_worker_selectors[0].expires_at is None
 
@@ -410,9 +417,40 @@ def test_a_job_needs_a_way_into_a_queue() -> None:
     record = new_job({"channelId": "c", "queueId": "q"})
     for current, patch in ((None, {"channelId": "c"}), (record, {"queueId": None})):
         with pytest.raises(RouterError) as caught:
-            job_input(current, patch)
+            job_input(current, patch, BEFORE)
         assert [(one.code, one.target) for one in caught.value.details] == [("MissingField", "queueId")]
-    assert job_input(record, {"queueId": None, "classificationPolicyId": "p"}).queue_id is None
+    assert job_input(record, {"queueId": None, "classificationPolicyId": "p"}, BEFORE).queue_id is None
+
+
+def _targets(record: JobRecord | None, patch: dict[str, Any], now: datetime) -> set[str | None]:
+    try:
+        job_input(record, patch, now)
+    except RouterError as error:
+        return {detail.target for detail in error.details}
+    return set()
+
+
+def test_a_schedule_in_the_past_is_named_with_everything_else() -> None:
+    def mode(at: str) -> dict[str, Any]:
+        return {"kind": "scheduleAndSuspend", "scheduleAt": at}
+
+    scheduled = {"channelId": "c", "queueId": "q", "matchingMode": mode("2023-11-03T21:26:56Z")}
+    past = "matchingMode.scheduleAt"
+    assert _targets(None, scheduled, BEFORE) == set()
+    assert _targets(None, scheduled, NOW) == {past}
+    assert _targets(None, {**scheduled, "priority": "high", "queueId": None}, NOW) == {past, "priority", "queueId"}
+    # Of a time that is none, only that is said.
+    assert _targets(None, {**scheduled, "matchingMode": mode("soon")}, NOW) == {past}
+    assert _targets(None, {**scheduled, "matchingMode": {"kind": "scheduleAndSuspend"}}, NOW) == {past}
+    # Its time has come: the job is what it is, and other fields may change.
+    record = new_job(scheduled)
+    for patch in ({"priority": 2}, scheduled, {"matchingMode": mode("2023-11-03T22:26:56+01:00")}):
+        assert _targets(record, patch, NOW) == set()
+    assert _targets(record, {"matchingMode": {"scheduleAt": "2023-11-03T21:26:57Z"}}, NOW) == set()
+    assert _targets(record, {"matchingMode": {"scheduleAt": "2023-11-03T21:26:55Z"}}, NOW) == {past}
+    # Of an assigned job the engine says that its mode can no longer be changed.
+    assigned = new_job(scheduled, status=JobStatus.ASSIGNED)
+    assert _targets(assigned, {"matchingMode": {"scheduleAt": "2023-11-03T21:26:55Z"}}, NOW) == set()
 
 
 def test_a_worker_with_everything() -> None:

@@ -76,6 +76,9 @@ SELECTOR = {"key": "k", "labelOperator": "equal"}
         ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56Z\n"}], "notes[0].addedAt", "RFC 3339"),
         ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56+24:00"}], "notes[0].addedAt", "RFC 3339"),
         ("notes", [{"message": "m", "addedAt": "2023-11-03T21:26:56+01:60"}], "notes[0].addedAt", "RFC 3339"),
+        ("notes", [{"message": "m", "addedAt": "2016-12-30T23:59:60Z"}], "notes[0].addedAt", "a leap second ends"),
+        ("notes", [{"message": "m", "addedAt": "2016-12-31T22:59:60Z"}], "notes[0].addedAt", "a leap second ends"),
+        ("notes", [{"message": "m", "addedAt": "2016-12-31T23:59:61Z"}], "notes[0].addedAt", "not a time"),
         ("notes", {}, "notes", "an array"),
         ("matchingMode", {}, "matchingMode.kind", "'queueAndMatch', 'scheduleAndSuspend', 'suspend'"),
         ("matchingMode", {"kind": "Suspend"}, "matchingMode.kind", "'suspend'"),
@@ -126,7 +129,7 @@ def test_fields_of_a_worker() -> None:
         {
             "capacity": 0,
             "queues": ["q", "", 1],
-            "channels": [channel, {**channel, "capacityCostPerJob": 0, "maxNumberOfJobs": "x"}],
+            "channels": [channel, {"channelId": "d", "capacityCostPerJob": 0, "maxNumberOfJobs": "x"}],
             "availableForOffers": "true",
             "maxConcurrentOffers": 0,
         },
@@ -141,6 +144,49 @@ def test_fields_of_a_worker() -> None:
         "maxConcurrentOffers",
     }
     assert set(refused(RouterWorkerInput, {"capacity": 0, "channels": [channel, channel]})) == {"capacity", "channels"}
+
+
+CHANNEL = {"channelId": "c", "capacityCostPerJob": 1}
+RULE = {"id": "r", "trigger": {"kind": "queueLength", "threshold": 1}, "actions": []}
+MANY = {str(number): number for number in range(100)}
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "targets"),
+    [
+        (RouterJobInput, {**JOB, "labels": {**MANY, "a": []}}, {"labels", "labels.a"}),
+        (RouterJobInput, {**JOB, "tags": {"": 1, "a": {}}}, {"tags", "tags.a"}),
+        (RouterQueue, {"distributionPolicyId": "d", "labels": {**MANY, "a": []}}, {"labels", "labels.a"}),
+        (
+            RouterWorkerInput,
+            {"capacity": 1, "channels": [CHANNEL, {**CHANNEL, "capacityCostPerJob": 0}]},
+            {"channels", "channels[1].capacityCostPerJob"},
+        ),
+        (RouterWorkerInput, {"capacity": 1, "channels": [CHANNEL, {"channelId": "c"}, 5, {"channelId": 5}]},
+         {"channels", "channels[1].capacityCostPerJob", "channels[2]", "channels[3].channelId",
+          "channels[3].capacityCostPerJob"}),
+        (ExceptionPolicy, {"exceptionRules": [RULE, {**RULE, "actions": 5}]}, {"exceptionRules", "exceptionRules[1].actions"}),
+        (
+            ExceptionPolicy,
+            {"exceptionRules": [{**RULE, "actions": [{"kind": "reclassify", "labelsToUpsert": {**MANY, "a": []}}]}]},
+            {"exceptionRules[0].actions[0].labelsToUpsert", "exceptionRules[0].actions[0].labelsToUpsert.a"},
+        ),
+    ],
+)  # fmt: skip
+def test_a_collection_and_its_items_are_named_together(model: Any, document: dict[str, Any], targets: set[str]) -> None:
+    found = refused(model, document)
+    assert set(found) == targets
+    # In the same words as when the collection alone is wrong.
+    whole = min(targets, key=len)
+    assert any(words in found[whole] for words in ("at most 100 entries, not 101", "keys of 1 to 256", "distinct"))
+
+
+def test_a_clients_own_data_has_no_collections_of_ours() -> None:
+    """Labels and rule values may hold any name."""
+    data = {"channels": [CHANNEL, CHANNEL], "exceptionRules": [RULE, RULE], "labels": {"": 1}}
+    rule = {"kind": "static", "value": data}
+    assert set(refused(ClassificationPolicy, {"prioritizationRule": rule, "name": 5})) == {"name"}
+    assert set(refused(RouterJobInput, {**JOB, "labels": data})) == {f"labels.{name}" for name in data}
 
 
 @pytest.mark.parametrize(
@@ -283,7 +329,8 @@ def test_the_number_of_details_is_bounded() -> None:
     with pytest.raises(RouterError) as caught:
         validate(RouterJobInput, {**JOB, "labels": {str(number): [] for number in range(5000)}})
     assert len(caught.value.details) == MAX_DETAILS + 1
-    assert "4000 more" in caught.value.details[-1].message
+    # The labels themselves are one: there are too many.
+    assert "4001 more" in caught.value.details[-1].message
 
 
 def test_one_invalid_field_is_told_at_once() -> None:

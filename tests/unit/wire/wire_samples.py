@@ -22,6 +22,8 @@ from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.models.workers import RouterWorker, WorkerRecord, WorkerRouting
 
 NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
+#: When patches arrive: NOW is still to come, and can be scheduled for.
+BEFORE = datetime(2023, 11, 3, 21, 0, 0, 0, UTC)
 SELECTOR = sdk.RouterWorkerSelector(
     key="k", label_operator="equal", value=True, expires_after_seconds=5.5, expedite=True
 )
@@ -100,7 +102,7 @@ EXCEPTION_POLICY = sdk.ExceptionPolicy(
 
 
 def new_job(patch: dict[str, Any], **state: Any) -> JobRecord:
-    wanted = job_input(None, patch)
+    wanted = job_input(None, patch, BEFORE)
     fields = {name: getattr(wanted, name) for name in type(wanted).model_fields}
     job = RouterJob.model_construct(**{**fields, "id": "j", "status": JobStatus.CREATED, **state})
     return JobRecord(job=job, routing=JobRouting(created_at=NOW), etag="e", modified=NOW)
