@@ -181,7 +181,7 @@ def _request_body(operation: Operation) -> Document | None:
 def _successes(operation: Operation) -> Document:
     resource = RESOURCES[operation.resource][0]
     if operation.method == "DELETE":
-        return {"204": {"description": "It is not there, or no longer.", "headers": _headers("RequestId")}}
+        return {"204": {"description": "Deleted, or did not exist.", "headers": _headers("RequestId")}}
     if operation.name in _OTHERS:
         return {"200": _answer("Done.", _OTHERS[operation.name][1])}
     if operation.is_list:
@@ -293,13 +293,14 @@ def _query_parameter(name: str) -> Document:
 
 
 def _health() -> Document:
+    content = {"application/json": {"schema": ref("Health")}}
     return {
         "operationId": "Health",
-        "summary": "Whether the router works. The only operation without credentials.",
+        "summary": "Whether the router is ready. The only operation without credentials.",
         "security": [],
         "responses": {
-            "200": {"description": "It does.", "content": {"application/json": {"schema": ref("Health")}}},
-            "503": {"description": "It does not.", "content": {"application/json": {"schema": ref("Health")}}},
+            "200": {"description": "The router is ready.", "content": content},
+            "503": {"description": "The router is not ready; `message` says why.", "content": content},
         },
     }
 

@@ -145,8 +145,9 @@ WorkerSelectorAttachment = Annotated[
 ]
 
 
+# Defaults: contract section 5, "Defaults and validation".
 class ScoringRuleOptions(Model):
-    """How a best-worker policy calls its scoring rule (contract section 5, "Defaults and validation")."""
+    """How a best-worker policy calls its scoring rule."""
 
     batch_size: PositiveInt32 = 20
     scoring_parameters: list[Literal["jobLabels", "workerSelectors"]] = ["jobLabels", "workerSelectors"]
