@@ -112,16 +112,20 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
 
 
 def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now: datetime) -> JobChange:
-    """The actions of one triggered rule, in order; each sees what the one before left. A job that no longer
-    waits (assigned, suspended, ended) in the meantime is left alone."""
-    left = [one for one in record.routing.triggered if one.rule_id != rule_id]
-    if len(left) == len(record.routing.triggered):
+    """The actions of one triggered rule, in order; each sees what the one before left, a classification included:
+    while the job is being classified nothing is run. A job that no longer waits (assigned, suspended, ended) in the
+    meantime is left alone."""
+    rule = next((one for one in record.routing.triggered if one.rule_id == rule_id), None)
+    if rule is None or record.status is JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
-    record = evolve(record, routing={"triggered": left})
+    record = evolve(record, routing={"triggered": [one for one in record.routing.triggered if one is not rule]})
     events: list[EventDraft] = []
-    for action in actions:
-        waits = record.status in (JobStatus.QUEUED, JobStatus.PENDING_CLASSIFICATION)
-        if not waits or not isinstance(record.job.matching_mode, QueueAndMatchMode):
+    for number, action in enumerate(actions[rule.next_action :], start=rule.next_action):
+        if record.status is JobStatus.PENDING_CLASSIFICATION:
+            rest = rule.model_copy(update={"next_action": number})
+            record = evolve(record, routing={"triggered": [rest, *record.routing.triggered]})
+            break
+        if record.status is not JobStatus.QUEUED or not isinstance(record.job.matching_mode, QueueAndMatchMode):
             break
         change = _act(record, action, now)
         assert change.record is not None

@@ -33,6 +33,9 @@ _ROUTING_FIELDS = {
     "requested_worker_selectors": "requestedWorkerSelectors",
     "matching_mode": "matchingMode",
 }
+#: A change of these has a job with a classification policy classified again.
+_CLASSIFYING = {"labels", "classification_policy_id"}
+_SUSPENDED = {_S.PENDING_SCHEDULE, _S.SCHEDULED, _S.SCHEDULE_FAILED, _S.WAITING_FOR_ACTIVATION}
 _FREE_FIELDS = ("channel_reference", "disposition_code", "labels", "tags")
 
 
@@ -74,6 +77,8 @@ def update(record: JobRecord, wanted: RouterJobInput, now: datetime) -> JobChang
     if before.status in SETTLED:
         return Change(evolve(record, job=fields))
     record = evolve(record, job=fields)
+    if before.status in _SUSPENDED and changed & _CLASSIFYING:
+        record = evolve(record, routing={"to_classify": True})
     if "matching_mode" in changed:
         return _change_mode(record, before, changed, now)
     return _reroute(record, before, changed, now)
@@ -107,7 +112,7 @@ def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True) -> JobCh
             "requested_worker_selectors": requested,
             "attached_worker_selectors": attached,
         },
-        routing={"stay": record.routing.stay + 1, "fired_rules": []} if new_stay else None,
+        routing={"to_classify": False, **({"stay": record.routing.stay + 1, "fired_rules": []} if new_stay else {})},
     )
     events = [announce.job_queued(record.job)]
     if gone_requested or gone_attached:
@@ -167,7 +172,7 @@ def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: d
         if before.status in (_S.CREATED, _S.PENDING_CLASSIFICATION, _S.QUEUED):
             return _reroute(record, before, changed, now)
         classify = record.job.classification_policy_id and (
-            not record.job.queue_id or before.status is _S.CLASSIFICATION_FAILED or "labels" in changed
+            not record.job.queue_id or before.status is _S.CLASSIFICATION_FAILED or record.routing.to_classify
         )
         return _to_classification(record) if classify else enqueue(_replaced(record, changed), now)
     record, events = revoke_all(record)
@@ -186,7 +191,7 @@ def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datet
     job, status = record.job, before.status
     has_policy = bool(job.classification_policy_id)
     # Its queue taken away, a job has only its policy to find another.
-    to_classify = has_policy and (not job.queue_id or bool(changed & {"labels", "classification_policy_id"}))
+    to_classify = has_policy and (not job.queue_id or bool(changed & _CLASSIFYING))
     if status in (_S.CREATED, _S.PENDING_CLASSIFICATION):
         # Not yet anywhere: whoever is at it finds the row changed and starts again with this.
         wanted = _S.PENDING_CLASSIFICATION if has_policy else _S.CREATED
@@ -216,7 +221,8 @@ def _replaced(record: JobRecord, changed: set[str]) -> JobRecord:
 
 def _to_classification(record: JobRecord) -> JobChange:
     record, events = revoke_all(record)
-    return Change(evolve(move(record, _S.PENDING_CLASSIFICATION), routing={"failure": None}), tuple(events))
+    routing = {"failure": None, "to_classify": False}
+    return Change(evolve(move(record, _S.PENDING_CLASSIFICATION), routing=routing), tuple(events))
 
 
 def past_schedule(schedule_at: datetime, now: datetime) -> ErrorDetail | None:

@@ -74,9 +74,10 @@ def accept(
 
 
 def decline(record: JobRecord, offer_id: str, worker_id: str, retry_at: datetime | None, now: datetime) -> JobChange:
-    """The worker does not want the job, ever or until `retry_at`. Raises NotFound: gone or accepted (contract)."""
+    """The worker does not want the job, ever or until `retry_at`. Raises NotFound: gone, expired or accepted
+    (contract section 5, "Offers")."""
     offer = record.routing.offers.get(offer_id)
-    if offer is None or offer.worker_id != worker_id:
+    if offer is None or offer.worker_id != worker_id or offer.expires_at <= now:
         raise NotFound("Offer", offer_id)
     record, events = end_offers(record, [offer_id], OfferOutcome.DECLINED)
     declined = {**record.routing.declined, worker_id: Decline(declined_at=now, retry_at=retry_at)}

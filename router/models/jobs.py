@@ -156,6 +156,8 @@ class TriggeredException(Model):
     rule_id: str
     policy_id: str
     at: Time
+    #: Where its actions go on, once the classification that one of them asked for is done.
+    next_action: int = 0
 
 
 class JobRouting(Model):
@@ -175,6 +177,8 @@ class JobRouting(Model):
     #: In how many stays rules have fired, since when: policies that send a job in circles are stopped.
     fired_stays: int = 0
     fired_stays_since: Time | None = None
+    #: Its labels or its policy have changed while it was suspended: it is classified when it is activated.
+    to_classify: bool = False
     #: Assignment id and time of a close that was put off.
     close_at: Time | None = None
     close_disposition: str | None = None

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from router.service import exceptions, reconcile, settle
+from router.service import exceptions, reconcile, settings_changes, settle
 from router.service.parts import Parts
 from router.service.queue_figures import QueueFigures
 from router.storage.deadlines import SHARDS, Deadline, put_off_until
@@ -40,6 +40,9 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "close": lambda parts, it: reconcile.close_due(parts, it.target),
     "wait": lambda parts, it: exceptions.fire_wait_rules(parts, it.target),
     "life": lambda parts, it: reconcile.end_life(parts, it.target),
+    "queue": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
+    "distribution-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
+    "exception-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
     "idle": lambda parts, it: reconcile.deregister_idle(parts, it.target),
 }
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from router.engine import exceptions
 from router.engine.change import JobChange
-from router.models.jobs import JobRecord
+from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from router.service import job_commits
 from router.service.parts import Parts
@@ -31,8 +31,13 @@ async def fire_wait_rules(parts: Parts, job_id: str) -> None:
 
 
 async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord] | None:
-    """Runs the actions of every rule that has fired for the job and has not been dealt with. The row afterwards."""
-    while row.record is not None and row.record.routing.triggered:
+    """Runs the actions of every rule that has fired for the job and has not been dealt with, up to one that has it
+    classified. The row afterwards."""
+    while (
+        row.record is not None
+        and row.record.routing.triggered
+        and row.record.status is not JobStatus.PENDING_CLASSIFICATION
+    ):
         triggered = row.record.routing.triggered[0]
         policy = await parts.resources.cached("ExceptionPolicy", triggered.policy_id)
         model: ExceptionPolicy | None = policy.model if policy else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any, Final
 
@@ -58,6 +59,8 @@ async def change_row(
 ) -> Row[JobRecord]:
     """Like `change`, for steps that may also create (or await something)."""
 
+    adding = AsyncExitStack()
+
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         outcome = step(found)
         decided: JobChange | None = await outcome if asyncio.iscoroutine(outcome) else outcome  # type: ignore[assignment]
@@ -65,22 +68,23 @@ async def change_row(
             return decided
         if decided.record is found.record and not decided.events:
             return decided
-        decided = await _with_length_rules(parts, found.record, decided)
+        decided = await _with_length_rules(parts, found.record, decided, adding)
         assert decided.record is not None
         record = _remembering_owners(found.record, placed(decided.record))
         await _prepare(parts, found, record)
         return Change(record, decided.events)
 
-    before, after = await parts.jobs.change(job_id, decide, row, announce=False, from_memory=from_memory)
-    if after.version != before.version:
-        parts.recent_jobs[job_id] = after.commit
-        try:
-            await _follow(parts, before.record, after)
-            parts.followed.add([after.commit])
-        except Exception:
+    async with adding:
+        before, after = await parts.jobs.change(job_id, decide, row, announce=False, from_memory=from_memory)
+        if after.version != before.version:
+            parts.recent_jobs[job_id] = after.commit
+            try:
+                await _follow(parts, before.record, after, adding)
+                parts.followed.add([after.commit])
+            except Exception:
+                parts.jobs.announce(after)
+                raise
             parts.jobs.announce(after)
-            raise
-        parts.jobs.announce(after)
     return after
 
 
@@ -104,8 +108,11 @@ def _remembering_owners(before: JobRecord | None, record: JobRecord) -> JobRecor
     return evolve(record, routing={"left_owners": [*known, *left]}) if left else record
 
 
-async def _with_length_rules(parts: Parts, before: JobRecord | None, change: JobChange) -> JobChange:
-    """While a job is being added to a queue, its queueLength rules look at who is ahead."""
+async def _with_length_rules(
+    parts: Parts, before: JobRecord | None, change: JobChange, adding: AsyncExitStack
+) -> JobChange:
+    """While a job is being added to a queue, its queueLength rules look at who is ahead. Jobs are added to such a queue
+    one after the other, each when the one before stands in the backlog: that is how long `adding` is held."""
     record = change.record
     assert record is not None
     if record.status is not JobStatus.QUEUED or (before and before.routing.stay == record.routing.stay):
@@ -114,6 +121,8 @@ async def _with_length_rules(parts: Parts, before: JobRecord | None, change: Job
     if policy is None or (most := exceptions.length_threshold(policy[1])) is None:
         return change
     assert record.job.queue_id is not None
+    await adding.aclose()  # of a try that met a conflict
+    await adding.enter_async_context(parts.locks.hold(f"add/{record.job.queue_id}"))
     ahead = await parts.backlog.count(record.job.queue_id, before=order_key(record), most=most)
     rules = exceptions.length_rules(policy[1], ahead)
     if not rules:
@@ -183,15 +192,20 @@ async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -
     if expiry and (entered or before is None or selectors.next_expiry(before.job) != expiry):
         found.append(Deadline("selectors", after.id, expiry))
     if entered or before is None or before.routing.stay != after.routing.stay:
-        policy = await exception_policy(parts, after.job.queue_id)
-        assert after.job.enqueued_at is not None
-        if policy:
-            found += [
-                Deadline("wait", after.id, at, rule_id)
-                for rule_id, at in exceptions.wait_deadlines(policy[1], after.job.enqueued_at)
-                if rule_id not in after.routing.fired_rules
-            ]
+        found += await wait_deadlines(parts, after)
     return found
+
+
+async def wait_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
+    """When the waitTime rules of the job's queue that have not fired in this stay are to be looked at."""
+    policy = await exception_policy(parts, record.job.queue_id)
+    if policy is None or record.job.enqueued_at is None:
+        return []
+    return [
+        Deadline("wait", record.id, at, rule_id)
+        for rule_id, at in exceptions.wait_deadlines(policy[1], record.job.enqueued_at)
+        if rule_id not in record.routing.fired_rules
+    ]
 
 
 def owners(record: JobRecord | None) -> list[Owner]:
@@ -213,7 +227,7 @@ def _named(record: JobRecord) -> list[Owner]:
     return named
 
 
-async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -> None:
+async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord], adding: AsyncExitStack) -> None:
     """Brings in line what hangs on the job; a settle deadline stands behind it."""
     after = row.record
     work: list[Work] = []
@@ -224,7 +238,7 @@ async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -
             if before.routing.backlog_key and before.routing.backlog_queue:
                 work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
     else:
-        work += await _backlog_work(parts, before, after)
+        work.append(_into_backlog(parts, before, after, adding))
         if after.status in ENDED and before is not None and before.status not in ENDED:
             work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
         work += _releases(parts, before, after)
@@ -232,7 +246,9 @@ async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord]) -
         await asyncio.gather(*work)
 
 
-async def _backlog_work(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
+async def _into_backlog(parts: Parts, before: JobRecord | None, after: JobRecord, adding: AsyncExitStack) -> None:
+    """Who waits to be added too goes on as soon as the job stands in the backlog: what else hangs on the job takes
+    locks of its own."""
     work: list[Work] = []
     old = (before.routing.backlog_queue, before.routing.backlog_key) if before else (None, None)
     new = (after.routing.backlog_queue, after.routing.backlog_key)
@@ -242,7 +258,8 @@ async def _backlog_work(parts: Parts, before: JobRecord | None, after: JobRecord
         work.append(parts.backlog.put(after, new[0]))
     if old[0] and old[1] and old != new:
         work.append(parts.backlog.remove(old[0], old[1]))
-    return work
+    await asyncio.gather(*work)
+    await adding.aclose()
 
 
 async def _has_all_offers(parts: Parts, record: JobRecord) -> bool:

@@ -37,10 +37,11 @@ _S = JobStatus
 async def drive_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
     """Takes the job on to its next state, as far as it goes without waiting."""
     row = row if row is not None else await parts.jobs.store.load(job_id)
-    if row.record is not None and row.record.routing.triggered:
-        row = await exceptions.run_actions(parts, row) or Row(job_id)
-    if row.record is not None and row.record.status is _S.PENDING_CLASSIFICATION:
-        row = await classification.classify(parts, row)
+    while row.record is not None and (row.record.routing.triggered or row.record.status is _S.PENDING_CLASSIFICATION):
+        if row.record.status is _S.PENDING_CLASSIFICATION:
+            row = await classification.classify(parts, row)
+        else:
+            row = await exceptions.run_actions(parts, row) or Row(job_id)
     if row.record is None:
         return
     match row.record.status:
@@ -128,7 +129,8 @@ async def deregister_idle(parts: Parts, worker_id: str) -> None:
     last = max(record.routing.active_at, record.routing.registered_at or record.routing.active_at)
     due = last + timedelta(days=IDLE_DAYS)
     if record.worker.assigned_jobs or record.worker.offers or due > now:
-        again = max(due, now + timedelta(days=1))
+        # Who still holds something at that time starts its 7 days anew when it is freed.
+        again = due if due > now else now + timedelta(days=1)
         await parts.deadlines.arm(Deadline("idle", worker_id, again))
         return
 

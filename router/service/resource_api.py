@@ -10,6 +10,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.models.jobs import ENDED
 from router.models.types import check_id
+from router.service import settings_changes
 from router.service.parts import Parts
 from router.storage.aggregates import Position
 from router.storage.members import Owner
@@ -68,6 +69,7 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
         if current is not None and document == current.document and _same_types(document, current.document):
             return current, False
         resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
+        await settings_changes.arm(parts, kind, id, current.document if current else None, document)
         try:
             return await parts.resources.save(resource), current is None
         except RowChanged:

@@ -33,7 +33,7 @@ _REFERENCES: Final = {
     "exceptionPolicyId": "ExceptionPolicyId",
     "fallbackQueueId": "FallbackQueueId",
 }
-_CACHE_SECONDS: Final = 3.0
+CACHE_SECONDS: Final = 3.0
 _CACHE_LARGEST: Final = 5_000
 
 
@@ -76,7 +76,7 @@ class ResourceStore:
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
         found = self._cache.get((kind, id))
-        if found and abs((self._clock.now() - found[1]).total_seconds()) < _CACHE_SECONDS:
+        if found and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS:
             return found[0]
         return await self.load(kind, id)
 

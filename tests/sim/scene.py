@@ -14,27 +14,35 @@ from tests.sim.workload import anything
 from tests.sim.world import World
 
 
-async def queue(process: Process, queue_id: str = "queue", mode: str = "longestIdle") -> None:
-    policy = {"offerExpiresAfterSeconds": 600.0, "mode": {"kind": mode}}
-    wanted = {"distributionPolicyId": "policy"}
-    await process.call(resource_api.upsert, "DistributionPolicy", "policy", lambda _: policy, anything)
-    await process.call(resource_api.upsert, "Queue", queue_id, lambda _: wanted, anything)
+async def queue(process: Process, queue_id: str = "queue", mode: str = "longestIdle", **fields: Any) -> None:
+    await distribution(process, "policy", kind=mode)
+    await setting(process, "Queue", queue_id, {"distributionPolicyId": "policy", **fields})
 
 
-async def worker(process: Process, worker_id: str, capacity: int = 1) -> None:
+async def distribution(process: Process, id: str, **mode: Any) -> None:
+    policy = {"offerExpiresAfterSeconds": 600.0, "mode": {"kind": "longestIdle", **mode}}
+    await setting(process, "DistributionPolicy", id, policy)
+
+
+async def setting(process: Process, kind: str, id: str, document: dict[str, Any]) -> None:
+    await process.call(resource_api.upsert, kind, id, lambda _: document, anything)
+
+
+async def worker(process: Process, worker_id: str, capacity: int = 1, **fields: Any) -> None:
     wanted = RouterWorkerInput.model_validate(
         {
             "queues": ["queue"],
             "capacity": capacity,
             "channels": [{"channelId": "chat", "capacityCostPerJob": 1}],
             "availableForOffers": True,
+            **fields,
         }
     )
     await process.call(worker_api.upsert, worker_id, lambda _: wanted, anything)
 
 
-async def job(process: Process, job_id: str, queue_id: str = "queue") -> None:
-    wanted = RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id})
+async def job(process: Process, job_id: str, queue_id: str = "queue", **fields: Any) -> None:
+    wanted = RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id, **fields})
     await process.call(job_api.upsert, job_id, lambda _: wanted, anything)
 
 

@@ -96,7 +96,9 @@ class TestAllocation:
 
 
 def result(queue_id: str = "q2", priority: int = 7) -> Classified:
-    return Classified(QueueChoice(queue_id, "Name", {"a": 1}), priority, [selector("s", "equal", 1, expires_after_seconds=9)])
+    return Classified(
+        QueueChoice(queue_id, "Name", {"a": 1}), priority, [selector("s", "equal", 1, expires_after_seconds=9)]
+    )
 
 
 def pending(**fields: Any) -> JobRecord:
@@ -116,11 +118,15 @@ class TestOutcome:
     def test_again_keeps_its_time(self) -> None:
         """Also in another queue (contract section 5, "Updating")."""
         for queue_id, stay in (("q", 3), ("q2", 4)):
-            record = after(classification.apply(pending(enqueued_at=NOW, routing={"stay": 3}), result(queue_id), later(50)))
+            record = after(
+                classification.apply(pending(enqueued_at=NOW, routing={"stay": 3}), result(queue_id), later(50))
+            )
             assert (record.job.enqueued_at, record.routing.stay) == (NOW, stay)
 
     def test_what_the_policy_attached_before_is_replaced(self) -> None:
-        record = after(classification.apply(pending(attached_worker_selectors=[selector("old", "equal", 1)]), result(), NOW))
+        record = after(
+            classification.apply(pending(attached_worker_selectors=[selector("old", "equal", 1)]), result(), NOW)
+        )
         assert [one.key for one in record.job.attached_worker_selectors] == ["s"]
 
     def test_suspended_jobs_go_on_being_suspended(self) -> None:

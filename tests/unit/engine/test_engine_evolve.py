@@ -80,7 +80,9 @@ def test_a_job_remembers_its_last_ended_offers() -> None:
     record = job()
     for number in range(MAX_ENDED_OFFERS + 5):
         one = offer(f"o{number}", f"w{number}")
-        record, _ = end_offers(evolve(record, routing={"offers": {one.offer_id: one}}), [one.offer_id], OfferOutcome.EXPIRED)
+        record, _ = end_offers(
+            evolve(record, routing={"offers": {one.offer_id: one}}), [one.offer_id], OfferOutcome.EXPIRED
+        )
     assert list(record.routing.ended_offers) == [f"o{number}" for number in range(5, MAX_ENDED_OFFERS + 5)]
 
 

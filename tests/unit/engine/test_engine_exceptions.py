@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.engine import exceptions
-from router.engine.evolve import evolve
+from router.engine.evolve import evolve, move
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, selector
@@ -96,7 +96,8 @@ def run(record: JobRecord, *actions: dict[str, Any], seconds: float = 100) -> An
     rules = policy(("r", length(1)), actions=list(actions)).exception_rules
     fired = after(exceptions.trigger(record, "p", rules, NOW))
     change = exceptions.run(fired, "r", rules[0].actions, later(seconds))
-    assert not after(change).routing.triggered
+    classifying = after(change).status is JobStatus.PENDING_CLASSIFICATION
+    assert classifying or not after(change).routing.triggered
     assert exceptions.run(after(change), "r", rules[0].actions, later(seconds)).record is change.record, "once"
     return change
 
@@ -178,9 +179,18 @@ class TestActions:
             {"kind": "manualReclassify", "priority": 9},
         ]
         change = run(job(), *actions)
-        assert events(change) == ["JobQueued", "JobCancelled"]
-        record = after(change).job
-        assert (record.status, record.priority, record.disposition_code) == (JobStatus.CANCELLED, 3, "Gone")
+        assert events(change) == ["JobQueued"]
+        record = after(change)
+        assert (record.status, record.job.priority) == (JobStatus.PENDING_CLASSIFICATION, 3)
+        rules = policy(("r", length(1)), actions=actions).exception_rules
+        assert exceptions.run(record, "r", rules[0].actions, NOW).record is record, "first it is classified"
+        assert [one.next_action for one in record.routing.triggered] == [2]
+        classified = evolve(move(record, JobStatus.QUEUED), job={"priority": 7, "enqueued_at": NOW})
+        change = exceptions.run(classified, "r", rules[0].actions, NOW)
+        assert events(change) == ["JobCancelled"]
+        record = after(change)
+        assert (record.status, record.job.priority) == (JobStatus.CANCELLED, 7)
+        assert (record.job.disposition_code, record.routing.triggered) == ("Gone", [])
 
     @pytest.mark.parametrize("status", [JobStatus.ASSIGNED, JobStatus.CANCELLED, JobStatus.WAITING_FOR_ACTIVATION])
     def test_a_job_that_no_longer_waits_is_left_alone(self, status: JobStatus) -> None:

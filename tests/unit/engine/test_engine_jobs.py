@@ -271,6 +271,22 @@ class TestSuspendedJobs:
         record = job(S.WAITING_FOR_ACTIVATION, matching_mode=SUSPEND, queue_id=None, classification_policy_id="p")
         assert told(update(record, matching_mode=MATCH)) == ("pendingClassification", [])
 
+    @pytest.mark.parametrize("change", [{"labels": {"a": 2}}, {"classification_policy_id": "other"}])
+    def test_what_has_changed_meanwhile_is_classified_on_activation(self, change: dict[str, Any]) -> None:
+        suspended = job(JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"})
+        changed = after(jobs.update(suspended, same(suspended, **change), NOW))
+        assert changed.status is JobStatus.WAITING_FOR_ACTIVATION
+        active = same(changed, matching_mode={"kind": "queueAndMatch"})
+        classified = after(jobs.update(changed, active, NOW))
+        assert classified.status is JobStatus.PENDING_CLASSIFICATION
+        assert not classified.routing.to_classify
+
+    def test_with_a_queue_it_is_not_classified_for_being_activated(self) -> None:
+        suspended = job(JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"})
+        tagged = after(jobs.update(suspended, same(suspended, tags={"seen": True}), NOW))
+        active = same(tagged, matching_mode={"kind": "queueAndMatch"})
+        assert after(jobs.update(tagged, active, NOW)).status is JobStatus.QUEUED
+
     @pytest.mark.parametrize("status", [S.SCHEDULED, S.PENDING_SCHEDULE, S.WAITING_FOR_ACTIVATION, S.SCHEDULE_FAILED])
     def test_scheduling_it_anew(self, status: JobStatus) -> None:
         change = update(job(status, matching_mode=at(200), scheduled_at=later(50)), matching_mode=at(900))

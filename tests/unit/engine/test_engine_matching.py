@@ -53,7 +53,9 @@ def test_the_first_reason_is_told(number: int, code: str) -> None:
     if code == "channelLimit":
         fields["channels"] = [channel(most=1)]
         fields["capacity"] = 100
-    reason = disqualified(job(routing={"declined": {"w1": Decline(declined_at=NOW)}}, **SKILLED), worker(**fields), MODE, NOW)
+    reason = disqualified(
+        job(routing={"declined": {"w1": Decline(declined_at=NOW)}}, **SKILLED), worker(**fields), MODE, NOW
+    )
     assert reason is not None
     assert reason.code == code
 

@@ -63,7 +63,9 @@ class EngineMachine(RuleBasedStateMachine):
     """Commits in the order of the services: the job's row decides, then the worker's row follows."""
 
     @initialize(
-        limits=st.tuples(*(st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from((None, 1, 2))) for _ in NAMES)),
+        limits=st.tuples(
+            *(st.tuples(st.integers(1, 3), st.integers(1, 5), st.sampled_from((None, 1, 2))) for _ in NAMES)
+        ),
         skill=st.sampled_from((None, 1, 3, 5)),
     )
     def begin(self, limits: Any, skill: int | None) -> None:
@@ -321,7 +323,9 @@ class EngineMachine(RuleBasedStateMachine):
         if not hasattr(self, "record"):
             return
         assert self.record.status == self.model.status
-        assert {id: (one.worker_id, one.expires_at) for id, one in self.record.routing.offers.items()} == self.model.offers
+        assert {
+            id: (one.worker_id, one.expires_at) for id, one in self.record.routing.offers.items()
+        } == self.model.offers
         held = [one for one in self.record.job.assignments.values() if one.closed_at is None]
         assert len(held) == (self.model.assignment is not None)
         for name, person in self.people.items():
@@ -343,9 +347,7 @@ class EngineMachine(RuleBasedStateMachine):
         person, model = self.people[name], self.model
         decline = model.declined.get(name)
         declined = (
-            decline is not None
-            and (decline[1] is None or decline[1] > self.now)
-            and person.registered <= decline[0]
+            decline is not None and (decline[1] is None or decline[1] > self.now) and person.registered <= decline[0]
         )
         return (
             model.status == "queued"

@@ -111,6 +111,10 @@ class TestDecline:
             assert (declined.declined_at, declined.retry_at) == (later(5), retry_at)
             assert after(change).status is JobStatus.QUEUED
 
+    def test_once_it_has_expired_it_cannot_be_declined(self) -> None:
+        with pytest.raises(NotFound):
+            offers.decline(offered(offer(expires=10)), "o1", "w1", None, later(10))
+
     def test_what_is_gone_accepted_or_anothers(self) -> None:
         record = offered(offer())
         gone = after(offers.decline(record, "o1", "w1", None, NOW))

@@ -39,7 +39,11 @@ def test_whole_minutes_rounded_up() -> None:
 
 
 @given(
-    st.integers(1, 10_000), st.integers(0, 1000), st.floats(0, 40_000), st.floats(0, 40_000), st.none() | st.floats(0, 800)
+    st.integers(1, 10_000),
+    st.integers(0, 1000),
+    st.floats(0, 40_000),
+    st.floats(0, 40_000),
+    st.none() | st.floats(0, 800),
 )
 def test_who_stands_later_waits_longer(
     position: int, assigned: int, start: float, length: float, since: float | None
@@ -47,4 +51,6 @@ def test_who_stands_later_waits_longer(
     busy = [(ago(900) + timedelta(seconds=start), ago(900) + timedelta(seconds=start + length))]
     pace = rate(assigned, busy, None if since is None else ago(since), NOW)
     assert 1 <= estimate(position, pace) <= estimate(position + 1, pace)
-    assert estimate(position, rate(assigned + 1, busy, None, NOW)) <= estimate(position, rate(assigned, busy, None, NOW))
+    assert estimate(position, rate(assigned + 1, busy, None, NOW)) <= estimate(
+        position, rate(assigned, busy, None, NOW)
+    )

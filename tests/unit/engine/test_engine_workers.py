@@ -207,7 +207,9 @@ class TestTheEnd:
 
 
 class TestIndexVersion:
-    @pytest.mark.parametrize("changes", [{"labels": {"a": 1}}, {"queues": ["r"]}, {"channels": [channel("chat")]}, AWAY])
+    @pytest.mark.parametrize(
+        "changes", [{"labels": {"a": 1}}, {"queues": ["r"]}, {"channels": [channel("chat")]}, AWAY]
+    )
     def test_moves_on_with_what_the_index_tells(self, changes: dict[str, Any]) -> None:
         assert after(update(worker(), **changes)).routing.version == 1
 
