@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_options, parse_patch
@@ -16,6 +14,7 @@ from router.models.jobs import (
     ReclassifyJobOptions,
     UnassignJobOptions,
 )
+from router.models.results import RouterJobPositionDetails, UnassignJobResult
 from router.service import job_api, waiting_api
 
 
@@ -46,15 +45,14 @@ async def list_page(call: Call) -> Reply:
 
 async def position(call: Call) -> Reply:
     figures = await waiting_api.position(call.parts, call.id)
-    return Reply(
-        body={
-            "jobId": figures.job_id,
-            "position": figures.position,
-            "queueId": figures.queue_id,
-            "queueLength": figures.queue_length,
-            "estimatedWaitTimeMinutes": float(figures.estimated_wait_minutes),
-        }
+    details = RouterJobPositionDetails(
+        job_id=figures.job_id,
+        position=figures.position,
+        queue_id=figures.queue_id,
+        queue_length=figures.queue_length,
+        estimated_wait_time_minutes=figures.estimated_wait_minutes,
     )
+    return Reply(body=documents.canonical(details))
 
 
 async def reclassify(call: Call) -> Reply:
@@ -83,8 +81,7 @@ async def close(call: Call) -> Reply:
 async def unassign(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, UnassignJobOptions)
     count = await job_api.unassign(call.parts, call.id, call.ids[1], options)
-    body: dict[str, Any] = {"jobId": call.id, "unassignmentCount": count}
-    return Reply(body=body)
+    return Reply(body=documents.canonical(UnassignJobResult(job_id=call.id, unassignment_count=count)))
 
 
 def _reply(record: JobRecord, status: int = 200) -> Reply:

@@ -11,6 +11,7 @@ from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_patch
 from router.api.wire.query import read_list
+from router.models.results import RouterQueueStatistics
 from router.rules.secrets import seal_secrets
 from router.service import resource_api, waiting_api
 from router.storage.resources import Resource
@@ -76,16 +77,15 @@ async def list_page(call: Call) -> Reply:
 
 async def queue_statistics(call: Call) -> Reply:
     figures = await waiting_api.statistics(call.parts, call.id)
-    body: Document = {
-        "queueId": figures.queue_id,
-        "length": figures.length,
-        "estimatedWaitTimeMinutes": {
-            str(priority): float(minutes) for priority, minutes in sorted(figures.estimated_wait_minutes.items())
+    statistics = RouterQueueStatistics(
+        queue_id=figures.queue_id,
+        length=figures.length,
+        estimated_wait_time_minutes={
+            str(priority): minutes for priority, minutes in sorted(figures.estimated_wait_minutes.items())
         },
-    }
-    if figures.longest_wait_minutes is not None:
-        body["longestJobWaitTimeMinutes"] = figures.longest_wait_minutes
-    return Reply(body=body)
+        longest_job_wait_time_minutes=figures.longest_wait_minutes,
+    )
+    return Reply(body=documents.canonical(statistics))
 
 
 def _reply(resource: Resource, status: int = 200) -> Reply:

@@ -6,6 +6,7 @@ from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_options, parse_patch
 from router.api.wire.query import read_worker_list
+from router.models.results import AcceptJobOfferResult
 from router.models.types import Model
 from router.models.workers import DeclineJobOfferOptions, WorkerRecord
 from router.service import worker_api
@@ -42,7 +43,8 @@ async def list_page(call: Call) -> Reply:
 async def accept(call: Call) -> Reply:
     parse_options(call.body, call.content_type, AcceptJobOfferOptions)
     job_id, assignment_id = await worker_api.accept(call.parts, call.id, call.ids[1])
-    return Reply(body={"assignmentId": assignment_id, "jobId": job_id, "workerId": call.id})
+    result = AcceptJobOfferResult(assignment_id=assignment_id, job_id=job_id, worker_id=call.id)
+    return Reply(body=documents.canonical(result))
 
 
 async def decline(call: Call) -> Reply:

@@ -1,0 +1,77 @@
+"""Answers that are not resources, byte for byte."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from router.api import jobs, resources, workers
+from router.api.call import Call
+from router.api.wire.documents import json_bytes
+from router.models.operations import BY_NAME, GA
+from router.service.waiting_api import Position, Statistics
+
+
+def call(operation: str, *ids: str) -> Call:
+    parts: Any = SimpleNamespace()
+    return Call(
+        operation=BY_NAME[operation],
+        parts=parts,
+        api_version=GA,
+        ids=ids,
+        query={},
+        headers={},
+        body=b"",
+        token_keys=(),
+        secrets=None,
+    )
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, where: str, found: object) -> None:
+    async def service(*arguments: object, **options: object) -> object:
+        return found
+
+    monkeypatch.setattr(where, service)
+
+
+async def test_accepting_an_offer(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "router.service.worker_api.accept", ("j/1", "a1"))
+    reply = await workers.accept(call("AcceptJobOffer", "w é", "o1"))
+    assert json_bytes(reply.body) == '{"assignmentId":"a1","jobId":"j/1","workerId":"w é"}'.encode()
+
+
+async def test_unassigning_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "router.service.job_api.unassign", 2)
+    reply = await jobs.unassign(call("UnassignJob", "j", "a"))
+    assert json_bytes(reply.body) == b'{"jobId":"j","unassignmentCount":2}'
+
+
+async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer(monkeypatch, "router.service.waiting_api.position", Position("j", 3, "q", 7, 12))
+    reply = await jobs.position(call("GetInQueuePosition", "j"))
+    assert json_bytes(reply.body) == (
+        b'{"jobId":"j","position":3,"queueId":"q","queueLength":7,"estimatedWaitTimeMinutes":12.0}'
+    )
+
+
+@pytest.mark.parametrize(
+    ("figures", "body"),
+    [
+        (Statistics("q", 0, {}, None), b'{"queueId":"q","length":0,"estimatedWaitTimeMinutes":{}}'),
+        (
+            Statistics("q", 3, {10: 4, -1: 9, 2: 6}, 1.5),
+            b'{"queueId":"q","length":3,"estimatedWaitTimeMinutes":{"-1":9.0,"2":6.0,"10":4.0},'
+            b'"longestJobWaitTimeMinutes":1.5}',
+        ),
+        (
+            Statistics("q", 1, {1: 2}, 0.0),
+            b'{"queueId":"q","length":1,"estimatedWaitTimeMinutes":{"1":2.0},"longestJobWaitTimeMinutes":0.0}',
+        ),
+    ],
+)
+async def test_a_queues_statistics(monkeypatch: pytest.MonkeyPatch, figures: Statistics, body: bytes) -> None:
+    answer(monkeypatch, "router.service.waiting_api.statistics", figures)
+    reply = await resources.queue_statistics(call("GetQueueStatistics", "q"))
+    assert json_bytes(reply.body) == body
