@@ -33,7 +33,14 @@ CONTAINERS = {
 
 
 def sign(
-    key: str, method: str, target: str, host: str, body: bytes = b"", *, now: datetime | None = None, date: str = "x-ms-date"
+    key: str,
+    method: str,
+    target: str,
+    host: str,
+    body: bytes = b"",
+    *,
+    now: datetime | None = None,
+    date: str = "x-ms-date",
 ) -> dict[str, str]:
     """The headers that authenticate a request."""
     moment = format_datetime(now or datetime.now(UTC), usegmt=True)

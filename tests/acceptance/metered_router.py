@@ -80,7 +80,9 @@ async def start_router(data_dir: Path, workers: int, environment: dict[str, str]
         "ROUTER_ACCESS_KEYS": KEY,
         **environment,
     }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "local", cwd=ROOT, env={**inherited, **settings})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "local", cwd=ROOT, env={**inherited, **settings}
+    )
     router = MeteredRouter(port, data_dir, process)
     try:
         await answering(router)

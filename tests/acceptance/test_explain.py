@@ -38,7 +38,9 @@ class TestReasons:
     def test_limits(self, desk: Desk, preview: Any) -> None:
         queue, elsewhere = desk.queue(), desk.queue()
         limited = desk.worker(
-            queue, capacity=9, channels=[m.RouterChannel(channel_id="voice", capacity_cost_per_job=1, max_number_of_jobs=1)]
+            queue,
+            capacity=9,
+            channels=[m.RouterChannel(channel_id="voice", capacity_cost_per_job=1, max_number_of_jobs=1)],
         )
         first = desk.job(queue)
         desk.accept(limited, first)
@@ -51,7 +53,9 @@ class TestReasons:
             "maxConcurrentOffers": 1,
         }
         headers = {"Content-Type": "application/merge-patch+json"}
-        send(preview, "PATCH", f"routing/workers/{busy}", version=PREVIEW, json=body, headers=headers).raise_for_status()
+        send(
+            preview, "PATCH", f"routing/workers/{busy}", version=PREVIEW, json=body, headers=headers
+        ).raise_for_status()
         second = desk.job(queue)
         desk.offer(busy, second)
         other = desk.worker(elsewhere)

@@ -88,7 +88,9 @@ async def test_of_many_who_accept_at_the_same_moment_one_gets_the_job(wire: tupl
     async def at_rest() -> bool:
         workers = {one["id"]: one for one in await workers_of(http, queue)}
         assert not offers_of(list(workers.values())), "the others are revoked"
-        assigned = {(one["id"], held["jobId"], held["assignmentId"]) for one in workers.values() for held in one["assignedJobs"]}
+        assigned = {
+            (one["id"], held["jobId"], held["assignmentId"]) for one in workers.values() for held in one["assignedJobs"]
+        }
         assert assigned == {(worker, job, assignment) for job, (worker, assignment) in winners.items()}
         assert all(one["loadRatio"] == len(one["assignedJobs"]) / 10 for one in workers.values())
         return True
@@ -143,7 +145,11 @@ class Shift:
     async def _customers(self, until: float) -> None:
         while time.monotonic() < until:
             job = self.wire.id("job")
-            body = {"channelId": "voice", "queueId": self.chance.choice(self.queues), "priority": self.chance.randint(1, 3)}
+            body = {
+                "channelId": "voice",
+                "queueId": self.chance.choice(self.queues),
+                "priority": self.chance.randint(1, 3),
+            }
             answer = await self.ask("PATCH", f"/routing/jobs/{job}", body)
             if answer is not None and answer.status == 201:
                 self.jobs.append(job)

@@ -84,12 +84,16 @@ class BadRequests:
 
     def bad_json_of_an_action(self, what: str) -> BadRequest:
         path = self._random.choice([*self._action_paths()])
-        body = self._random.choice([b"{", b'{"note": }', b"[}", b"nul", b'{"note": "\xff"}', b"5", b"[]", b'"x"', b"true"])
+        body = self._random.choice(
+            [b"{", b'{"note": }', b"[}", b"nul", b'{"note": "\xff"}', b"5", b"[]", b'"x"', b"true"]
+        )
         return BadRequest(what, "POST", self._with_version(path), body, {"Content-Type": JSON})
 
     def bad_shape(self, what: str) -> BadRequest:
         _, path = self._existing()
-        return self._patch(what, path, self._random.choice([b"[]", b"5", b'"x"', b"true", b"null", b"[{}]", b"-1.5", b'""']))
+        return self._patch(
+            what, path, self._random.choice([b"[]", b"5", b'"x"', b"true", b"null", b"[{}]", b"-1.5", b'""'])
+        )
 
     def bad_type(self, what: str) -> BadRequest:
         """One field wrong, others fine: nothing of them is written."""
@@ -127,7 +131,9 @@ class BadRequests:
         name = self._random.choice(["unknown", "labels", "tags", "mode", "prioritizationRule"])
         opening, closing = self._random.choice([(b"[", b"]"), (b'{"a":', b"}")])
         text = json.dumps(CHANGES[kind]).encode()[:-1]
-        return self._patch(what, path, text + f', "{name}": '.encode() + opening * depth + b"1" + closing * depth + b"}")
+        return self._patch(
+            what, path, text + f', "{name}": '.encode() + opening * depth + b"1" + closing * depth + b"}"
+        )
 
     def bad_size(self, what: str) -> BadRequest:
         if self._random.random() > 0.1:  # they cost more than the others
@@ -144,8 +150,20 @@ class BadRequests:
             "json", "*/*", ";", "application/", "application/json+x", "application/json, application/json", self._word(300),
         ])  # fmt: skip
         if self._random.random() < 0.3:
-            return BadRequest(what, "POST", self._with_version(self._random.choice([*self._action_paths(bodiless=False)])), b'{"note": "n"}', {"Content-Type": content_type})
-        return BadRequest(what, "PATCH", self._with_version(path), json.dumps(self._change(kind)).encode(), {"Content-Type": content_type})
+            return BadRequest(
+                what,
+                "POST",
+                self._with_version(self._random.choice([*self._action_paths(bodiless=False)])),
+                b'{"note": "n"}',
+                {"Content-Type": content_type},
+            )
+        return BadRequest(
+            what,
+            "PATCH",
+            self._with_version(path),
+            json.dumps(self._change(kind)).encode(),
+            {"Content-Type": content_type},
+        )
 
     # What is wrong with method, path and query
 
@@ -184,11 +202,21 @@ class BadRequests:
     def bad_id(self, what: str) -> BadRequest:
         kind = self._random.choice(list(CONTAINERS))
         container = CONTAINERS[kind]
-        letter = self._random.choice(["%01", "%09", "%0A", "%0D%0A", "%1F", "%7F", "%C2%80", "%C2%9F", "%FF", "%C3", "%ED%A0%80", "%80abc"])
+        letter = self._random.choice(
+            ["%01", "%09", "%0A", "%0D%0A", "%1F", "%7F", "%C2%80", "%C2%9F", "%FF", "%C3", "%ED%A0%80", "%80abc"]
+        )
         fine = segment(self._word(self._random.randrange(5)))
-        id = self._random.choice([f"{fine}{letter}", f"{letter}{fine}", letter, "x" * self._random.randrange(257, 3000), "%C3%A9" * 257])
+        id = self._random.choice(
+            [f"{fine}{letter}", f"{letter}{fine}", letter, "x" * self._random.randrange(257, 3000), "%C3%A9" * 257]
+        )
         if self._random.random() < 0.3:
-            path = self._random.choice([f"/routing/jobs/{id}:cancel", f"/routing/workers/{id}/offers/o:accept", f"{self._world.assigned_job}/assignments/{id}:complete"])
+            path = self._random.choice(
+                [
+                    f"/routing/jobs/{id}:cancel",
+                    f"/routing/workers/{id}/offers/o:accept",
+                    f"{self._world.assigned_job}/assignments/{id}:complete",
+                ]
+            )
             return self._post(what, path, None)
         method = self._random.choice(["GET", "DELETE", "PATCH"])
         if method == "PATCH":
@@ -234,7 +262,9 @@ class BadRequests:
                                      f"?apiversion={GA}", f"?api-version={GA}&api-version=1", "?api-version=%FF", "?&&=&"])  # fmt: skip
         method = self._random.choice(["GET", "PATCH", "DELETE"])
         if method == "PATCH":
-            return BadRequest(what, method, path + query, json.dumps(self._change(kind)).encode(), {"Content-Type": MERGE_PATCH})
+            return BadRequest(
+                what, method, path + query, json.dumps(self._change(kind)).encode(), {"Content-Type": MERGE_PATCH}
+            )
         return BadRequest(what, method, path + query)
 
     # What is wrong with the headers
@@ -247,7 +277,13 @@ class BadRequests:
             {"If-Match": '"' * 500}, {"If-None-Match": "*"}, {"If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"},
             {"If-Unmodified-Since": "Monday, 01-Jan-01 00:00:00 GMT"}, {"If-Match": '"a", ' * 500 + '"b"'}, {"If-Match": "é"},
         ])  # fmt: skip
-        return BadRequest(what, "PATCH", self._with_version(path), json.dumps(self._change(kind)).encode(), {"Content-Type": MERGE_PATCH, **headers})
+        return BadRequest(
+            what,
+            "PATCH",
+            self._with_version(path),
+            json.dumps(self._change(kind)).encode(),
+            {"Content-Type": MERGE_PATCH, **headers},
+        )
 
     def bad_headers(self, what: str) -> BadRequest:
         """Headers that have nothing to do with it, on a request that is refused for another reason."""
@@ -270,7 +306,13 @@ class BadRequests:
         """A body that is said to be compressed is taken as it is."""
         _, path = self._existing()
         headers = {"Content-Type": MERGE_PATCH, "Content-Encoding": self._random.choice(["gzip", "deflate", "br", "x"])}
-        return BadRequest(what, "PATCH", self._with_version(path), self._random.randbytes(self._random.randrange(1, 200)) + b"{", headers)
+        return BadRequest(
+            what,
+            "PATCH",
+            self._with_version(path),
+            self._random.randbytes(self._random.randrange(1, 200)) + b"{",
+            headers,
+        )
 
     # What is wrong with the credentials
 
@@ -284,7 +326,9 @@ class BadRequests:
         token = self._random.choice([
             "", junk, "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.", f"{junk}.{junk}.{junk}", "." * 50, "é", "x" * 7000,
         ])  # fmt: skip
-        scheme = self._random.choice(["Bearer", "bearer", "Basic", "Digest", "Negotiate", "SharedKey", "HMAC-SHA1", "", junk])
+        scheme = self._random.choice(
+            ["Bearer", "bearer", "Basic", "Digest", "Negotiate", "SharedKey", "HMAC-SHA1", "", junk]
+        )
         return BadRequest(what, method, target, body, headers, signed=lambda *_: {"Authorization": f"{scheme} {token}"})
 
     def _forgeries(self) -> list[Sign]:
@@ -293,7 +337,10 @@ class BadRequests:
 
         def edit(**changes: str) -> Sign:
             def forged(wire: RawWire, method: str, target: str, body: bytes) -> dict[str, str]:
-                headers = {**_signed(wire, method, target, body), **{name.replace("_", "-"): value for name, value in changes.items()}}
+                headers = {
+                    **_signed(wire, method, target, body),
+                    **{name.replace("_", "-"): value for name, value in changes.items()},
+                }
                 return {name: value for name, value in headers.items() if value}
 
             return forged
@@ -322,7 +369,12 @@ class BadRequests:
         kind, path = self._existing()
         method = self._random.choice(["GET", "PATCH", "DELETE", "GET list", "POST"])
         if method == "PATCH":
-            return method, self._with_version(path), json.dumps(self._change(kind)).encode(), {"Content-Type": MERGE_PATCH}
+            return (
+                method,
+                self._with_version(path),
+                json.dumps(self._change(kind)).encode(),
+                {"Content-Type": MERGE_PATCH},
+            )
         if method == "GET list":
             return "GET", self._with_version(self._list()), b"", {}
         if method == "POST":
@@ -349,7 +401,10 @@ class BadRequests:
 
     def _change(self, kind: str) -> dict[str, Any]:
         number = self._random.randrange(10**9)
-        return {name: {**value, "n": number} if isinstance(value, dict) else f"{value}{number}" for name, value in CHANGES[kind].items()}
+        return {
+            name: {**value, "n": number} if isinstance(value, dict) else f"{value}{number}"
+            for name, value in CHANGES[kind].items()
+        }
 
     def _list(self) -> str:
         return f"/routing/{self._random.choice(list(CONTAINERS.values()))}"
@@ -363,7 +418,9 @@ class BadRequests:
         yield f"{world.worker}/offers/none:decline"
 
     def _patch(self, what: str, path: str, body: bytes) -> BadRequest:
-        return BadRequest(what, "PATCH", self._with_version(path), body, {"Content-Type": self._random.choice([MERGE_PATCH, JSON])})
+        return BadRequest(
+            what, "PATCH", self._with_version(path), body, {"Content-Type": self._random.choice([MERGE_PATCH, JSON])}
+        )
 
     def _post(self, what: str, path: str, body: Any) -> BadRequest:
         content = b"" if body is None else json.dumps(body).encode()

@@ -13,7 +13,18 @@ TEXT = [5, True, [], {"a": "b"}, "x" * 16_385]
 ID = ["", ".", "..", "a\0b", "\x1f", "\x85", TOO_LONG, 5, True, [], {"a": "b"}, ["x"]]
 FLAG = [0, 1, "true", "", [], {}, {"a": 1}, 1.0]
 SECONDS = [0, -1, "60", "", True, [], {"a": 1}, 1e300, 10**10, -0.5]
-TIME = ["", "yesterday", "2024-13-01T00:00:00Z", "2024-02-30T00:00:00Z", "0000-01-01T00:00:00Z", "24:00", 5, True, [], {"a": 1}]
+TIME = [
+    "",
+    "yesterday",
+    "2024-13-01T00:00:00Z",
+    "2024-02-30T00:00:00Z",
+    "0000-01-01T00:00:00Z",
+    "24:00",
+    5,
+    True,
+    [],
+    {"a": 1},
+]
 LABELS = [
     "text", 5, True, ["a"], {"a": []}, {"a": [1]}, {"a": {"b": 1}}, {"": 1}, {TOO_LONG: 1}, {"a": "x" * 16_385},
     {"a": 2**64}, {"a": -(2**70)}, {f"{number:03}": number for number in range(101)},
@@ -57,11 +68,22 @@ def lists(items: list[Any], most: int) -> list[Any]:
 
 
 def attachments(field: str, selector: list[Any]) -> list[Any]:
-    kinds = [{"kind": "static"}, {"kind": "conditional"}, {"kind": "ruleEngine"}, {"kind": "passThrough"}, {"kind": "weightedAllocation"}]
+    kinds = [
+        {"kind": "static"},
+        {"kind": "conditional"},
+        {"kind": "ruleEngine"},
+        {"kind": "passThrough"},
+        {"kind": "weightedAllocation"},
+    ]
     rules = [{"kind": "ruleEngine", "rule": rule} for rule in RULE]
     selectors = [{"kind": "static", field: one} for one in selector]
-    weights = [{"kind": "weightedAllocation", "allocations": [{"weight": weight}]} for weight in (0, -1, "1", True, 1e10)]
-    empty = [{"kind": "weightedAllocation", "allocations": []}, {"kind": "passThrough", "key": 5, "labelOperator": "equal"}]
+    weights = [
+        {"kind": "weightedAllocation", "allocations": [{"weight": weight}]} for weight in (0, -1, "1", True, 1e10)
+    ]
+    empty = [
+        {"kind": "weightedAllocation", "allocations": []},
+        {"kind": "passThrough", "key": 5, "labelOperator": "equal"},
+    ]
     return lists([*OBJECT, *kinds, *rules, *selectors, *weights, *empty], 100)
 
 

@@ -35,7 +35,9 @@ OTHER_SHARE = 0.5
 
 DOCUMENT = ROOT / "docs" / "openapi.json"
 LABELS = [
-    f"{method.upper()} {path}" for path, methods in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items() for method in methods
+    f"{method.upper()} {path}"
+    for path, methods in json.loads(DOCUMENT.read_text("utf-8"))["paths"].items()
+    for method in methods
 ]
 
 
@@ -69,7 +71,9 @@ class Fuzzed:
 
     def known(self, path: str) -> dict[str, str]:
         """Ids of what is there, by the names of path parameters."""
-        kind = next((name for name, paths in self.world.paths.items() if paths[0].startswith(path.partition("/{")[0])), None)
+        kind = next(
+            (name for name, paths in self.world.paths.items() if paths[0].startswith(path.partition("/{")[0])), None
+        )
         if kind is None:
             return {}
         job = self.world.assigned_job.rpartition("/")[2]
@@ -80,8 +84,14 @@ class Fuzzed:
 
     def resolve(self, body: dict[str, Any]) -> dict[str, Any]:
         """The body with references to what is there, so that it may be accepted."""
-        known = {"queueId": self.queue, "distributionPolicyId": self._id("DistributionPolicy"), "fallbackQueueId": self.queue}
-        found = {name: known[name] if name in known and isinstance(value, str) else value for name, value in body.items()}
+        known = {
+            "queueId": self.queue,
+            "distributionPolicyId": self._id("DistributionPolicy"),
+            "fallbackQueueId": self.queue,
+        }
+        found = {
+            name: known[name] if name in known and isinstance(value, str) else value for name, value in body.items()
+        }
         for name in ("exceptionPolicyId", "classificationPolicyId"):
             found.pop(name, None)
         return {**found, "queues": [self.queue]} if isinstance(body.get("queues"), list) else found
@@ -146,7 +156,11 @@ def test_only_what_the_document_announces(label: str, announced: schemathesis.Ba
             project=announced.config,
             modes=[HypothesisTestMode.COVERAGE, HypothesisTestMode.FUZZING],
             settings=settings(
-                max_examples=EXAMPLES, database=None, deadline=None, print_blob=False, suppress_health_check=list(HealthCheck)
+                max_examples=EXAMPLES,
+                database=None,
+                deadline=None,
+                print_blob=False,
+                suppress_health_check=list(HealthCheck),
             ),
             seed=SEED,
         ),

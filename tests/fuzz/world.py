@@ -57,7 +57,9 @@ async def build(wire: RawWire) -> World:
     ]}, exception)  # fmt: skip
     queue = await wire.queue(distributionPolicyId=policy, exceptionPolicyId=exception, labels={"a": 1})
     rule = {"kind": "static", "value": {"A": [1]}}
-    classification_path = await wire.make("ClassificationPolicy", {"fallbackQueueId": queue, "prioritizationRule": rule})
+    classification_path = await wire.make(
+        "ClassificationPolicy", {"fallbackQueueId": queue, "prioritizationRule": rule}
+    )
     classification = classification_path.rpartition("/")[2]
     channels = [{"channelId": "voice", "capacityCostPerJob": 1}]
     worker = await wire.worker(queue, channels=channels, availableForOffers=True, labels={"a": 1})
@@ -76,7 +78,9 @@ async def build(wire: RawWire) -> World:
     ]  # fmt: skip
     cancelled = await wire.job(queue)
     (await wire.post(f"{cancelled}:cancel", {"note": "n"})).expect(200)
-    odd_workers = [await wire.make("Worker", {"capacity": 5, "tags": {"t": odd}}, f"{wire.id('worker')}{odd}") for odd in ODD]
+    odd_workers = [
+        await wire.make("Worker", {"capacity": 5, "tags": {"t": odd}}, f"{wire.id('worker')}{odd}") for odd in ODD
+    ]
     odd_queues = [await wire.make("Queue", {"distributionPolicyId": policy}, f"{wire.id('queue')}{odd}") for odd in ODD]
     world = World(
         paths={

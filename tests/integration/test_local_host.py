@@ -206,7 +206,9 @@ async def test_one_failure_fails_the_delivery(host: Host) -> None:
 
 
 async def test_the_handshakes_of_event_grid(host: Host) -> None:
-    question = [{"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c"}}]
+    question = [
+        {"id": "1", "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent", "data": {"validationCode": "c"}}
+    ]
     status, text = await deliver(host, question, "SubscriptionValidation")
     assert (status, json.loads(text)) == (200, {"validationResponse": "c"})
     async with (

@@ -29,7 +29,11 @@ from tests.sim.memory_tables import MemoryTable, Rows
 ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs" / "performance.md"
 PLACE = re.compile(r"(?<=<!-- operations -->\n\n)(.*?)(?=\n\n<!-- /operations -->)", re.DOTALL)
-FUNCTIONS = {"OnJobEvent": wake.on_job_event, "OnWorkerEvent": wake.on_worker_event, "OnExceptionEvent": wake.on_exception_event}
+FUNCTIONS = {
+    "OnJobEvent": wake.on_job_event,
+    "OnWorkerEvent": wake.on_worker_event,
+    "OnExceptionEvent": wake.on_exception_event,
+}
 SUBSCRIBERS: dict[str, list[str]] = {}
 for subscription in json.loads((ROOT / "infra" / "event-subscriptions.json").read_text()):
     for name in subscription["includedEventTypes"]:

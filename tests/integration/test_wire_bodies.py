@@ -452,14 +452,25 @@ async def test_references_that_are_kept_are_not_looked_at_again(wire: RawWire) -
 
 @pytest.mark.parametrize(
     "uri",
-    ["", "not a uri", "ftp://x", "http://f.example/", "http://169.254.169.254/x", "https://me:pw@f.example/", "https://f:0/"],
+    [
+        "",
+        "not a uri",
+        "ftp://x",
+        "http://f.example/",
+        "http://169.254.169.254/x",
+        "https://me:pw@f.example/",
+        "https://f:0/",
+    ],
 )
 async def test_a_rule_that_no_call_could_use_is_not_saved(wire: RawWire, uri: str) -> None:
     path = f"/routing/classificationPolicies/{wire.id()}"
     for field, rule in (
         ("functionUri", {"kind": "function", "functionUri": uri}),
         ("webhookUri", {"kind": "webhook", "webhookUri": uri}),
-        ("authorizationServerUri", {"kind": "webhook", "webhookUri": "https://w.example", "authorizationServerUri": uri}),
+        (
+            "authorizationServerUri",
+            {"kind": "webhook", "webhookUri": "https://w.example", "authorizationServerUri": uri},
+        ),
     ):
         error = (await wire.patch(path, {"prioritizationRule": rule})).refused(400, "BadRequest")
         assert [detail["target"] for detail in error["details"]] == [f"prioritizationRule.{field}"]

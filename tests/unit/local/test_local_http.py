@@ -46,7 +46,13 @@ def test_a_response_keeps_its_type_and_its_headers() -> None:
 
 def test_of_a_repeated_header_the_last_wins_except_cookies() -> None:
     returned = func.HttpResponse("x")
-    for name, value in (("X-A", "1"), ("X-A", "2"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("Content-Length", "9")):
+    for name, value in (
+        ("X-A", "1"),
+        ("X-A", "2"),
+        ("Set-Cookie", "a=1"),
+        ("Set-Cookie", "b=2"),
+        ("Content-Length", "9"),
+    ):
         returned.headers.add(name, value)
     response = encode_response(returned)
     assert response.headers.getall("X-A") == ["2"]

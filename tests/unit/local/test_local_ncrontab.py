@@ -33,7 +33,8 @@ def test_the_next_occurrence(expression: str, moment: str, occurrence: str) -> N
 
 
 @pytest.mark.parametrize(
-    "expression", ["", "* * * *", "* * * * * * *", "60 * * * * *", "* * * * * 7", "*/0 * * * * *", "x * * * * *", "9-5 * * * * *"]
+    "expression",
+    ["", "* * * *", "* * * * * * *", "60 * * * * *", "* * * * * 7", "*/0 * * * * *", "x * * * * *", "9-5 * * * * *"],
 )
 def test_an_expression_that_is_no_schedule(expression: str) -> None:
     with pytest.raises(ScheduleError):

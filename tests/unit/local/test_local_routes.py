@@ -92,7 +92,20 @@ def test_the_same_route_for_the_same_method_twice_is_named() -> None:
 
 @pytest.mark.parametrize(
     "template",
-    ["/jobs", "~/jobs", "jobs?x", "a//b", "jobs/{id", "jobs/id}", "jobs/{}", "{a}{b}", "{*p}/x", "{id}/{ID}", "{id:int}", "x{*p}"],
+    [
+        "/jobs",
+        "~/jobs",
+        "jobs?x",
+        "a//b",
+        "jobs/{id",
+        "jobs/id}",
+        "jobs/{}",
+        "{a}{b}",
+        "{*p}/x",
+        "{id}/{ID}",
+        "{id:int}",
+        "x{*p}",
+    ],
 )
 def test_a_template_that_the_platform_or_this_host_refuses(template: str) -> None:
     with pytest.raises(RouteError):

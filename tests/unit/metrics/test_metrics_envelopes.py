@@ -76,7 +76,9 @@ async def test_the_collector_takes_gzip(collector: Collector) -> None:
         assert await answer.json() == {"itemsReceived": 1, "itemsAccepted": 1, "errors": []}
 
 
-@pytest.mark.parametrize("body", [b"nonsense", b"[1]", b"\x1f\x8bbroken", b'{"data": {"baseType": "MetricData"}}', b"\xff"])
+@pytest.mark.parametrize(
+    "body", [b"nonsense", b"[1]", b"\x1f\x8bbroken", b'{"data": {"baseType": "MetricData"}}', b"\xff"]
+)
 async def test_the_collector_refuses_nonsense(collector: Collector, body: bytes) -> None:
     async with ClientSession() as session, session.post(f"{collector.url}/v2.1/track", data=body) as answer:
         assert answer.status == 400

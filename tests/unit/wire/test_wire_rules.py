@@ -37,7 +37,10 @@ def test_expressions_uris_and_fields_are_named_together() -> None:
         "prioritizationRule": BAD_EXPRESSION,
         "queueSelectorAttachments": [
             {"kind": "conditional", "condition": function("ftp://x"), "queueSelectors": [{}]},
-            {"kind": "ruleEngine", "rule": {"kind": "webhook", "webhookUri": "x y", "authorizationServerUri": "http://a"}},
+            {
+                "kind": "ruleEngine",
+                "rule": {"kind": "webhook", "webhookUri": "x y", "authorizationServerUri": "http://a"},
+            },
         ],
     }
     at = "queueSelectorAttachments"
