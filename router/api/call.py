@@ -12,6 +12,7 @@ from router.api.wire.conditions import http_date, quote_etag, read_conditions
 from router.errors import BadRequest, ErrorDetail, NotFound
 from router.models.operations import Operation
 from router.models.types import check_id
+from router.rules.secrets import SecretBox
 from router.service.parts import Parts
 from router.service.resource_api import Check
 
@@ -38,8 +39,8 @@ class Call:
     body: bytes
     #: Access keys (or what stands for them): continuation tokens are sealed with these.
     token_keys: tuple[str, ...]
-    #: Keeps secrets of policies; see router/rules/secrets.py.
-    secrets: Any
+    #: Keeps secrets of policies; without it a policy that has some is refused.
+    secrets: SecretBox | None
 
     @property
     def id(self) -> str:

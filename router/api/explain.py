@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from router.api.call import Call, Reply
 from router.api.wire.query import read_list
 from router.models.types import format_time
@@ -32,6 +34,4 @@ async def explain(call: Call) -> Reply:
 
 
 def _encoded(id: str) -> str:
-    from urllib.parse import quote
-
     return quote(id, safe="")

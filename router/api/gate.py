@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import azure.functions as func
 
@@ -20,6 +20,7 @@ from router.api.wire.parse import MAX_BODY_BYTES, check_encoding
 from router.api.wire.query import parse_api_version
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
+from router.rules.secrets import SecretBox
 from router.service.parts import Parts
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
@@ -45,7 +46,7 @@ class Gate:
     limiter: RateLimiter
     targets: TargetReader
     token_keys: tuple[str, ...]
-    secrets: Any
+    secrets: SecretBox | None
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from router.models.rules import (
     DirectMapRouterRule,
@@ -21,6 +21,8 @@ from router.rules.http.client import RuleHttpClient
 from router.rules.powerfx import PowerFxError
 from router.rules.powerfx import evaluate as evaluate_power_fx
 from router.rules.secrets import SecretBox, open_secrets
+
+_Sealed = TypeVar("_Sealed", FunctionRouterRule, WebhookRouterRule)
 
 
 class RuleEngine:
@@ -73,21 +75,22 @@ class RuleEngine:
                 except PowerFxError as error:
                     raise RuleFailure("ExpressionFailed", f"The expression failed: {error}") from error
             case FunctionRouterRule():
-                opened = self._opened(rule, context)
-                return await self._http.post_function(opened.function_uri, opened.credential, payload)
+                function = self._opened(rule, context)
+                return await self._http.post_function(function.function_uri, function.credential, payload)
             case WebhookRouterRule():
-                opened = self._opened(rule, context)
-                credential = opened.client_credential
-                if opened.webhook_uri is None:
+                webhook = self._opened(rule, context)
+                credential = webhook.client_credential
+                if webhook.webhook_uri is None:
                     raise RuleFailure("WebhookMissing", "The webhook rule has no webhookUri.")
                 return await self._http.post_webhook(
-                    opened.webhook_uri,
-                    opened.authorization_server_uri,
+                    webhook.webhook_uri,
+                    webhook.authorization_server_uri,
                     credential.client_id if credential else None,
                     credential.client_secret if credential else None,
                     payload,
                 )
 
-    def _opened(self, rule: Any, context: str) -> Any:
+    def _opened(self, rule: _Sealed, context: str) -> _Sealed:
+        """The rule with its secrets, to call with."""
         document = rule.model_dump(mode="json", by_alias=True, exclude_none=True)
         return type(rule).model_validate(open_secrets(document, self._secrets, context))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlencode
 
 from router.rules.failure import RuleCallError
 from router.rules.http.tokens import TokenCache
@@ -129,8 +130,6 @@ class RuleHttpClient:
         return await self._post(who, uri, body, {"Content-Type": "application/json", **headers})
 
     async def _post_form(self, who: str, uri: str, form: Mapping[str, str]) -> Any:
-        from urllib.parse import urlencode
-
         headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
         return await self._post(who, uri, urlencode(form).encode(), headers)
 
