@@ -1,4 +1,4 @@
-"""The one way into every operation: authenticate, check, call its handler, answer, count (contract 1, 2, 7)."""
+"""The way into every operation: authenticate, check, call its handler, answer, count (contract sections 1, 2, 7)."""
 
 from __future__ import annotations
 
