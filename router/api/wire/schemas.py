@@ -1,10 +1,13 @@
 """JSON schemas of requests and answers, made from the pydantic models that validate and render them.
 
-Each model has up to two: the answer's under its own name, in which what is always there is required, and the
-request's with `Update` behind it, without read-only fields and with null where a merge patch may remove."""
+Each model has up to three: the answer's under its own name, in which what is always there is required, and two of
+requests, without read-only fields. With `Update` behind its name it is merged into what is there: nothing is required,
+and null removes. With `Item` it stands in an array, or in an object that does: an array replaces, so such an object is
+whole, and null only says "not set"."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Set
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -77,6 +80,9 @@ _LIMITS: Final = (
     *("maxProperties", "propertyNames"),
 )
 _TEXT: Final[Schema] = {"type": "string"}
+#: The roles of an object in a request, as its schema's name ends.
+_MERGED: Final = "Update"
+_ITEM: Final = "Item"
 
 
 def component_schemas() -> dict[str, Schema]:
@@ -90,7 +96,7 @@ def ref(name: str) -> Schema:
 
 def update_name(kind: str) -> str:
     """The schema of what a PATCH of this kind of resource takes."""
-    return f"{RESOURCES[kind][0]}Update"
+    return f"{RESOURCES[kind][0]}{_MERGED}"
 
 
 def _answers() -> dict[str, Schema]:
@@ -140,27 +146,58 @@ def _requests() -> dict[str, Schema]:
     _, options = models_json_schema(
         [(model, "validation") for model in _OPTIONS], by_alias=True, ref_template=f"{REF}{{model}}"
     )
-    tops = {model.__name__: update_name(kind) for kind, (_, model) in RESOURCES.items()}
     definitions: dict[str, Schema] = generated["$defs"]
-    names = {name: tops.get(name, f"{name}Update") for name, schema in definitions.items() if "properties" in schema}
-    schemas = {new: _renamed(_request(name, definitions[name], top=name in tops), names) for name, new in names.items()}
-    return {**schemas, **{name: _request(name, schema, top=True) for name, schema in options["$defs"].items()}}
+    tops = {model.__name__: update_name(kind) for kind, (_, model) in RESOURCES.items()}
+    named = {name for name, schema in definitions.items() if "properties" in schema}
+    schemas: dict[str, Schema] = {}
+
+    def add(name: str, kind: str) -> str:
+        """Adds the schema of a model in this role, and those that it refers to; its name."""
+        title = tops.get(name, f"{name}{kind}")
+        if title not in schemas:
+            schemas[title] = {}  # a place, in this order
+            schemas[title].update(_request(name, definitions[name], kind, top=name in tops))
+            schemas[title]["properties"] = {
+                key: _in_role(value, kind, named, add) for key, value in schemas[title]["properties"].items()
+            }
+        return title
+
+    for name in tops:
+        add(name, _MERGED)
+    return {**schemas, **{name: _request(name, schema, _MERGED, top=True) for name, schema in options["$defs"].items()}}
 
 
-def _request(name: str, schema: Schema, *, top: bool) -> Schema:
-    """What clients send. At the top nothing is required: a merge patch names what changes, and null removes it."""
+def _request(name: str, schema: Schema, kind: str, *, top: bool) -> Schema:
+    """What clients send. At the top null may stand even for what no resource is without: whether one is left is for
+    the whole to say."""
+    fields = {key: value for key, value in schema.get("properties", {}).items() if not value.get("readOnly")}
+    needed = [key for key in fields if key == "kind" or key in schema.get("required", ())]
+    properties = {key: _plain(value, drop=()) for key, value in fields.items()}
     properties = {
-        key: _plain(value, drop=()) for key, value in schema.get("properties", {}).items() if not value.get("readOnly")
+        key: value if key in needed and not top else _nullable(value, entries=kind == _MERGED)
+        for key, value in properties.items()
     }
-    required = [] if top else [key for key in properties if key == "kind" or key in schema.get("required", ())]
-    if top:
-        properties = {key: _nullable(value) for key, value in properties.items()}
     request: Schema = {"type": "object", "properties": properties}
-    if required:
-        request["required"] = required
+    if needed and kind == _ITEM:
+        request["required"] = needed
     if name in _REQUIRED_ON_CREATION:
         request["description"] = f"A merge patch. Required on creation: {_REQUIRED_ON_CREATION[name]}."
     return request
+
+
+def _in_role(value: Any, kind: str, named: Set[str], add: Callable[[str, str], str]) -> Any:
+    """A schema with references to what stands in the same role; in an array everything is an item. Objects that are
+    merged need not say their kind again, so nothing tells them apart for sure."""
+    if isinstance(value, list):
+        return [_in_role(item, kind, named, add) for item in value]
+    if isinstance(value, dict):
+        if kind == _MERGED and "discriminator" in value:
+            rest = {key: item for key, item in value.items() if key not in ("discriminator", "oneOf")}
+            value = {"anyOf": value["oneOf"], **rest}
+        return {key: _in_role(item, _ITEM if key == "items" else kind, named, add) for key, item in value.items()}
+    if isinstance(value, str) and value.startswith(REF) and value.removeprefix(REF) in named:
+        return f"{REF}{add(value.removeprefix(REF), kind)}"
+    return value
 
 
 def _plain(value: Any, drop: tuple[str, ...]) -> Any:
@@ -182,11 +219,11 @@ def _plain(value: Any, drop: tuple[str, ...]) -> Any:
     return {key: item if key == "discriminator" else _plain(item, drop) for key, item in kept.items()}
 
 
-def _nullable(schema: Schema) -> Schema:
-    """As a merge patch: null removes the whole, and in labels and tags a single entry."""
-    if isinstance(schema.get("additionalProperties"), dict):
-        schema = {**schema, "additionalProperties": _nullable(schema["additionalProperties"])}
-    if isinstance(schema.get("type"), str):
+def _nullable(schema: Schema, *, entries: bool) -> Schema:
+    """As a merge patch: null removes the whole, and in labels and tags (`entries`) a single entry."""
+    if entries and isinstance(schema.get("additionalProperties"), dict):
+        schema = {**schema, "additionalProperties": _nullable(schema["additionalProperties"], entries=True)}
+    if isinstance(schema.get("type"), str) and "const" not in schema:
         return {**schema, "type": [schema["type"], "null"]}
     if "anyOf" in schema:
         return {**schema, "anyOf": [*schema["anyOf"], {"type": "null"}]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import schemathesis
 import wire_samples as samples
 from azure.communication.jobrouter import models as sdk
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from router.api.openapi import openapi_document
 from router.api.wire import apply, documents
-from router.errors import Conflict, ErrorDetail
+from router.errors import Conflict, ErrorDetail, RouterError
 from router.models import jobs, results, workers
 from router.models.jobs import JobStatus
 from router.models.operations import GA, OPERATIONS, PREVIEW
@@ -25,6 +28,7 @@ DOCUMENT = json.loads(documents.json_bytes(openapi_document()))
 SCHEMAS = DOCUMENT["components"]["schemas"]
 
 
+@cache
 def validator(name: str) -> Any:
     schema = {"$ref": f"#/components/schemas/{name}", "components": DOCUMENT["components"]}
     return jsonschema_rs.validator_for(
@@ -97,7 +101,7 @@ BEYOND = {"RouterWorker": {"maxConcurrentOffers"}, "RouterWorkerUpdate": {"maxCo
 def test_models_have_the_official_fields() -> None:
     """Every field of every official model is in its answer, and in its request unless clients cannot write it."""
     seen = set()
-    for name in set(sdk.__all__) & {name.removesuffix("Update") for name in SCHEMAS}:
+    for name in set(sdk.__all__) & {name.removesuffix("Update").removesuffix("Item") for name in SCHEMAS}:
         model = getattr(sdk, name)
         if not hasattr(model, "_attr_to_rest_field"):
             continue  # an enumeration
@@ -106,7 +110,7 @@ def test_models_have_the_official_fields() -> None:
         if name.endswith("ExceptionAction"):
             fields["id"] = True  # writable there, and replaced on each write
         writable = {field for field, read_only in fields.items() if not read_only}
-        for schema, expected in ((name, set(fields)), (f"{name}Update", writable)):
+        for schema, expected in ((name, set(fields)), (f"{name}Update", writable), (f"{name}Item", writable)):
             if schema in SCHEMAS:
                 seen.add(schema)
                 assert set(SCHEMAS[schema]["properties"]) == expected | BEYOND.get(schema, set()), schema
@@ -117,7 +121,7 @@ def test_which_fields_are_read_only() -> None:
     """As the official models say it."""
     for name, schema in SCHEMAS.items():
         model = getattr(sdk, name, None)
-        if model is None or name.endswith("Update") or not hasattr(model, "_attr_to_rest_field"):
+        if model is None or name.endswith(("Update", "Item")) or not hasattr(model, "_attr_to_rest_field"):
             continue
         model()  # fields are known once the first one is made
         theirs = {field._rest_name for field in model._attr_to_rest_field.values() if field._visibility == ["read"]}
@@ -200,7 +204,18 @@ def test_other_answers_are_true() -> None:
         ("RouterJobUpdate", {"labels": {"a": []}}),
         ("RouterWorkerUpdate", {"channels": [{"channelId": "c"}]}),
         ("RouterWorkerUpdate", {"channels": [{"channelId": "c", "capacityCostPerJob": 0}]}),
+        ("RouterWorkerUpdate", {"channels": [{"channelId": None, "capacityCostPerJob": 1}]}),
+        ("RouterJobUpdate", {"notes": [{"addedAt": "2024-01-01T00:00:00Z"}]}),
+        ("RouterJobUpdate", {"matchingMode": {"kind": "scheduleAndSuspend", "scheduleAt": 5}}),
         ("DistributionPolicyUpdate", {"mode": {"kind": "random"}}),
+        ("DistributionPolicyUpdate", {"mode": {"kind": None}}),
+        ("DistributionPolicyUpdate", {"mode": {"minConcurrentOffers": 0}}),
+        ("ClassificationPolicyUpdate", {"queueSelectorAttachments": [{"key": "k", "labelOperator": "equal"}]}),
+        ("ClassificationPolicyUpdate", {"workerSelectorAttachments": [{"kind": "ruleEngine", "rule": {"value": 1}}]}),
+        (
+            "ExceptionPolicyUpdate",
+            {"exceptionRules": [{"id": "r", "trigger": {"kind": "queueLength", "threshold": None}, "actions": []}]},
+        ),
     ],
 )
 def test_what_does_not_fit(name: str, body: dict[str, Any]) -> None:
@@ -215,6 +230,108 @@ def test_updates_may_remove() -> None:
         assert "required" not in SCHEMAS[name]
         validator(name).validate({})
     assert not {"status", "assignments", "etag", "id"} & set(SCHEMAS["RouterJobUpdate"]["properties"])
+
+
+@pytest.mark.parametrize(
+    ("name", "patch"),
+    [
+        ("DistributionPolicyUpdate", {"mode": {"minConcurrentOffers": 2}}),
+        ("DistributionPolicyUpdate", {"mode": {"kind": "roundRobin", "minConcurrentOffers": None}}),
+        ("DistributionPolicyUpdate", {"mode": {"scoringRule": {"expression": "1"}, "scoringRuleOptions": {"batchSize": None}}}),
+        ("DistributionPolicyUpdate", {"mode": {"kind": "bestWorker", "scoringRule": None, "scoringRuleOptions": None}}),
+        ("ClassificationPolicyUpdate", {"prioritizationRule": {"expression": "2"}}),
+        ("ClassificationPolicyUpdate", {"prioritizationRule": {"kind": "expression", "language": None, "expression": "2"}}),
+        ("ClassificationPolicyUpdate", {"prioritizationRule": {"credential": {"functionKey": "k", "appKey": None}}}),
+        ("ClassificationPolicyUpdate", {"prioritizationRule": {"webhookUri": "https://w", "clientCredential": None}}),
+        ("ClassificationPolicyUpdate", {"queueSelectorAttachments": [
+            {"kind": "ruleEngine", "rule": {"kind": "expression", "expression": "1", "language": None}}]}),
+        ("RouterJobUpdate", {"matchingMode": {"scheduleAt": "2099-01-01T00:00:00Z"}}),
+        ("RouterJobUpdate", {"matchingMode": {}}),
+        ("RouterJobUpdate", {"requestedWorkerSelectors": [
+            {"key": "k", "labelOperator": "equal", "value": None, "expiresAfterSeconds": None, "expedite": None}]}),
+        ("RouterJobUpdate", {"notes": [{"message": "m", "addedAt": None}]}),
+        ("RouterWorkerUpdate", {"channels": [{"channelId": "c", "capacityCostPerJob": 1, "maxNumberOfJobs": None}]}),
+        ("ExceptionPolicyUpdate", {"exceptionRules": [{"id": "r", "trigger": {"kind": "queueLength", "threshold": 1},
+            "actions": [{"kind": "manualReclassify", "queueId": None, "priority": None, "workerSelectors": None}]}]}),
+    ],
+)  # fmt: skip
+def test_what_is_merged_need_not_be_whole(name: str, patch: dict[str, Any]) -> None:
+    validator(name).validate(patch)
+
+
+#: Of each kind, something whole: patches are made of its parts.
+WHOLE: dict[str, list[dict[str, Any]]] = {
+    "DistributionPolicyUpdate": [
+        samples.sent(
+            sdk.DistributionPolicy(
+                name="n",
+                offer_expires_after_seconds=5,
+                mode=sdk.BestWorkerMode(
+                    min_concurrent_offers=1,
+                    max_concurrent_offers=3,
+                    scoring_rule=rule,
+                    scoring_rule_options=sdk.ScoringRuleOptions(batch_size=5, scoring_parameters=["jobLabels"]),
+                ),
+            )
+        )
+        for rule in samples.RULES.values()
+    ],
+    "ClassificationPolicyUpdate": [
+        samples.sent(
+            sdk.ClassificationPolicy(
+                fallback_queue_id="q",
+                prioritization_rule=rule,
+                queue_selector_attachments=samples.QUEUE_ATTACHMENTS,
+                worker_selector_attachments=samples.WORKER_ATTACHMENTS,
+            )
+        )
+        for rule in samples.RULES.values()
+    ],
+    "ExceptionPolicyUpdate": [samples.sent(samples.EXCEPTION_POLICY)],
+    "RouterQueueUpdate": [{"name": "n", "distributionPolicyId": "d", "labels": {"a": 1}, "exceptionPolicyId": "x"}],
+    "RouterJobUpdate": [samples.sent(samples.JOB)],
+    "RouterWorkerUpdate": [samples.sent(samples.WORKER)],
+}
+
+
+def after(name: str, current: Any, patch: dict[str, Any]) -> Any:
+    match name:
+        case "DistributionPolicyUpdate":
+            return apply.distribution_policy_document(current, patch)
+        case "ClassificationPolicyUpdate":
+            return apply.classification_policy_document(current, patch)
+        case "ExceptionPolicyUpdate":
+            return apply.exception_policy_document(current, patch, samples.guids())
+        case "RouterQueueUpdate":
+            return apply.queue_document(current, patch)
+        case "RouterJobUpdate":
+            return apply.job_input(samples.new_job(current) if current else None, patch, samples.BEFORE)
+        case _:
+            return apply.worker_input(samples.new_worker(current, PREVIEW) if current else None, patch, PREVIEW)
+
+
+def parts(whole: Any) -> st.SearchStrategy[Any]:
+    """The value with any of its fields left out or null, at any depth."""
+    if isinstance(whole, dict):
+        fields = {key: parts(value) | st.none() for key, value in whole.items()}
+        return st.fixed_dictionaries({}, optional=fields) | st.just(whole)
+    if isinstance(whole, list):
+        return st.tuples(*(parts(item) for item in whole)).map(list) | st.just(whole)
+    return st.just(whole)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@settings(max_examples=150)
+@given(data=st.data())
+def test_what_is_accepted_fits(name: str, data: st.DataObject) -> None:
+    whole = data.draw(st.sampled_from(WHOLE[name]))
+    patch = data.draw(parts(whole))
+    current = data.draw(st.sampled_from([None, *WHOLE[name]]))
+    try:
+        after(name, current, patch)
+    except RouterError:
+        return
+    validator(name).validate(patch)
 
 
 def test_only_health_needs_no_credentials() -> None:
