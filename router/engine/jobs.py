@@ -21,7 +21,7 @@ from router.models.jobs import (
     ScheduleAndSuspendMode,
     SuspendMode,
 )
-from router.models.types import format_time
+from router.models.types import format_time, same_on_wire
 
 _S = JobStatus
 #: What decides where a job goes: no longer changed once it is assigned.
@@ -61,7 +61,9 @@ def update(record: JobRecord, wanted: RouterJobInput, now: datetime) -> JobChang
     """What a PATCH of an existing job does. Raises BadRequest, Conflict (409: settled and routing changed)."""
     before = record.job
     changed = {
-        name for name in (*_ROUTING_FIELDS, *_FREE_FIELDS) if _differs(getattr(before, name), getattr(wanted, name))
+        name
+        for name in (*_ROUTING_FIELDS, *_FREE_FIELDS)
+        if not same_on_wire(getattr(before, name), getattr(wanted, name))
     }
     refused = sorted(changed & set(_ROUTING_FIELDS))
     if before.status in SETTLED and refused:
@@ -241,12 +243,3 @@ def _check_schedule(mode: ScheduleAndSuspendMode, now: datetime) -> None:
 
 def _fields(wanted: RouterJobInput) -> dict[str, Any]:
     return {name: getattr(wanted, name) for name in RouterJobInput.model_fields}
-
-
-def _differs(before: Any, after: Any) -> bool:
-    """Python holds True == 1 and 1 == 1.0; on the wire true and 1 are two values."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        return before != after or any(
-            isinstance(before[key], bool) != isinstance(value, bool) for key, value in after.items()
-        )
-    return bool(before != after)

@@ -10,7 +10,7 @@ from router.engine.selectors import all_selectors, describe, first_failing
 from router.models.jobs import Decline, JobRecord, JobStatus
 from router.models.policies import BestWorkerMode, LongestIdleMode, RoundRobinMode
 from router.models.types import format_time
-from router.models.workers import WorkerRecord, WorkerState
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment, WorkerRecord, WorkerState
 
 Mode = BestWorkerMode | LongestIdleMode | RoundRobinMode
 
@@ -62,6 +62,26 @@ def disqualified(job: JobRecord, worker: WorkerRecord, mode: Mode, now: datetime
         until = f"; again from {format_time(decline.retry_at)}" if decline.retry_at else ""
         return Reason("declined", f"The worker declined at {format_time(decline.declined_at)}{until}.")
     return None
+
+
+def still_fits(job: JobRecord, worker: WorkerRecord, offer: RouterJobOffer, *, bypass_selectors: bool) -> bool:
+    """Whether the worker may keep an offer that it holds: it would get it now, its own reservation and those that came
+    later aside."""
+    who = worker.worker
+    channel = who.channel(job.job.channel_id)
+    if worker.routing.deleting or not who.available_for_offers or channel is None or job.job.queue_id not in who.queues:
+        return False
+    taken: list[RouterJobOffer | RouterWorkerAssignment] = [
+        *who.assigned_jobs,
+        *who.offers[: who.offers.index(offer) + 1],
+    ]
+    if sum(one.capacity_cost for one in taken) > who.capacity:
+        return False
+    channels = worker.routing.job_channels
+    on_channel = [one for one in taken if channels.get(one.job_id) == channel.channel_id]
+    if channel.max_number_of_jobs is not None and len(on_channel) > channel.max_number_of_jobs:
+        return False
+    return bypass_selectors or first_failing(all_selectors(job.job), who.matching_labels) is None
 
 
 def still_declined(decline: Decline, worker: WorkerRecord, now: datetime) -> bool:

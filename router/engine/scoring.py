@@ -8,6 +8,7 @@ from typing import Any
 
 from router.engine.selectors import holds
 from router.models.selectors import LabelOperator, RouterWorkerSelector
+from router.models.types import same_on_wire
 
 _GREATER = frozenset({LabelOperator.GREATER_THAN, LabelOperator.GREATER_THAN_OR_EQUAL})
 
@@ -25,7 +26,7 @@ def default_score(
     points: list[float] = []
     if use_labels:
         points.extend(
-            1.0 if name in worker_labels and _same(worker_labels[name], value) else 0.0
+            1.0 if name in worker_labels and same_on_wire(worker_labels[name], value) else 0.0
             for name, value in job_labels.items()
         )
     if use_selectors:
@@ -49,7 +50,3 @@ def _points(selector: RouterWorkerSelector, labels: Mapping[str, Any]) -> float:
 
 def _number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _same(one: Any, other: Any) -> bool:
-    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)

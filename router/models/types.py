@@ -77,6 +77,16 @@ def _after_leap_second(before: datetime) -> datetime:
     return after
 
 
+def same_on_wire(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same. Python holds True == 1; on the wire these are two values, while 1 and 1.0
+    are one."""
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one == other and all(same_on_wire(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return isinstance(other, list) and one == other and all(map(same_on_wire, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
 def format_time(moment: datetime) -> str:
     """As the service writes times: `2023-11-03T21:26:56.854593+00:00`, no fraction when it is zero."""
     text = moment.isoformat()

@@ -103,10 +103,9 @@ async def _offer_to(
     unmoved: bool,
 ) -> Row[JobRecord] | offering.Moved | None:
     """The job's row if the worker got it; None if it could not take it. Jobs that come first get the worker first."""
+    attempt = offering.Attempt(row, view, policy, candidate.worker_id, seen_version=candidate.version, unmoved=unmoved)
     for _ in range(_MOST_SERVED):
-        offered = await offering.make_offer(
-            parts, row, policy, candidate.worker_id, view=view, seen_version=candidate.version, unmoved=unmoved
-        )
+        offered = await offering.make_offer(parts, attempt)
         if offered is None or isinstance(offered, offering.Moved):
             return offered
         if offered.job_id == row.id:

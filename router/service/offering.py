@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from router.engine import jobs, matching, offers, workers
@@ -31,6 +31,22 @@ ABANDONED_AFTER = timedelta(seconds=10)
 
 #: How often a reservation is passed on to a job that comes first, before it is given back instead.
 _MOST_PASSES = 20
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A job that is to be offered to a worker if that one qualifies. `view` is the job as it is looked at: as its row
+    says, or, not queued yet, as it will be; then the commit that attaches the offer queues it too. `worker` is its row
+    if the caller has read it. `seen_version` is the worker's version in the index: what this process knows of a later
+    one needs no reading. `unmoved`: only if that is the worker's version still."""
+
+    job: Row[JobRecord]
+    view: JobRecord
+    policy: DistributionPolicy
+    worker_id: str
+    worker: Row[WorkerRecord] | None = None
+    seen_version: int | None = None
+    unmoved: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,27 +80,13 @@ class Reserved:
     frees: bool = False
 
 
-async def make_offer(
-    parts: Parts,
-    job: Row[JobRecord],
-    policy: DistributionPolicy,
-    worker_id: str,
-    worker: Row[WorkerRecord] | None = None,
-    view: JobRecord | None = None,
-    *,
-    seen_version: int | None = None,
-    unmoved: bool = False,
-) -> Offered | Moved | None:
+async def make_offer(parts: Parts, attempt: Attempt) -> Offered | Moved | None:
     """Offers the job to the worker if it qualifies; None if it does not. When an earlier, more urgent job waits that
-    the worker qualifies for, that one gets the offer. `view` is a job that is not queued yet, as it will be: then the
-    commit that attaches the offer queues it too. `seen_version` is the worker's version in the index: what this
-    process knows of a later one needs no reading. `unmoved`: only if that is the worker's version still."""
-    looked_at = view or job.record
-    assert looked_at is not None
-    if _known_not_to_fit(parts, looked_at, policy, worker_id, seen_version):
+    the worker qualifies for, that one gets the offer."""
+    if _known_not_to_fit(parts, attempt):
         return None  # not worth a turn
-    async with turn(parts, [looked_at.job.queue_id]):
-        reserved = await reserve(parts, job, policy, worker_id, worker, view, seen_version, unmoved=unmoved)
+    async with turn(parts, [attempt.view.job.queue_id]):
+        reserved = await reserve(parts, attempt)
     return await issue(parts, reserved) if isinstance(reserved, Reserved) else reserved
 
 
@@ -98,20 +100,9 @@ async def turn(parts: Parts, queue_ids: Iterable[str | None]) -> AsyncIterator[N
         yield
 
 
-async def reserve(
-    parts: Parts,
-    job: Row[JobRecord],
-    policy: DistributionPolicy,
-    worker_id: str,
-    worker: Row[WorkerRecord] | None = None,
-    view: JobRecord | None = None,
-    seen_version: int | None = None,
-    *,
-    unmoved: bool = False,
-) -> Reserved | Offered | Moved | None:
+async def reserve(parts: Parts, attempt: Attempt) -> Reserved | Offered | Moved | None:
     """The first half of `make_offer`, in the queue's turn. What it reserves must be issued."""
-    view = view or job.record
-    assert view is not None
+    job, view, policy, worker_id = attempt.job, attempt.view, attempt.policy, attempt.worker_id
     if parts.recent_jobs.get(job.id) not in (None, job.commit):
         # While we waited for our turn the job has changed: often it has got what it wanted.
         job = await parts.jobs.store.load(job.id)
@@ -119,14 +110,14 @@ async def reserve(
         moved = now_view is not None and now_view.job.queue_id != view.job.queue_id  # to another policy
         if now_view is None or moved or not matching.wants_offers(now_view, policy.mode):
             return Offered(job.id, job)
-        view = now_view
+        attempt, view = replace(attempt, job=job, view=now_view), now_view
     now = parts.clock.now()
     in_turn = isinstance(policy.mode, RoundRobinMode) and view.job.queue_id is not None
     # Told before it is certain: whoever looks where round robin stands meanwhile does not begin with this worker too.
     not_taken = parts.availability.take_turn(str(view.job.queue_id), worker_id, now) if in_turn else None
     reserved: Reserved | Moved | None = None
     try:
-        reserved = await _reserve(parts, job, view, policy, worker_id, worker, seen_version, unmoved, now)
+        reserved = await _reserve(parts, attempt, now)
         if isinstance(reserved, Reserved):
             reserved = await _for_the_first(parts, reserved)
     finally:
@@ -284,20 +275,11 @@ def _reserving(job: JobRecord, worker: WorkerRecord, offer: JobOffer) -> WorkerC
     return workers.reserve(worker, offer, job.id, job.job.channel_id, job.job.queue_id)
 
 
-async def _reserve(
-    parts: Parts,
-    job: Row[JobRecord],
-    view: JobRecord,
-    policy: DistributionPolicy,
-    worker_id: str,
-    worker: Row[WorkerRecord] | None,
-    seen_version: int | None,
-    unmoved: bool,
-    now: datetime,
-) -> Reserved | Moved | None:
-    if _known_not_to_fit(parts, view, policy, worker_id, seen_version):
+async def _reserve(parts: Parts, attempt: Attempt, now: datetime) -> Reserved | Moved | None:
+    if _known_not_to_fit(parts, attempt):
         return None
-    wanted = seen_version if unmoved else None
+    view, policy, worker_id = attempt.view, attempt.policy, attempt.worker_id
+    wanted = attempt.seen_version if attempt.unmoved else None
     known = parts.recent_workers.get(worker_id)
     if wanted is not None and known is not None and known.routing.version > wanted:
         return Moved(known)
@@ -316,26 +298,24 @@ async def _reserve(
         made.append(_new_offer(view, record, policy, offer_id, now))
         return _reserving(view, record, made[0])
 
-    before, after = await worker_commits.change(parts, worker_id, step, worker, index_later=True)
+    before, after = await worker_commits.change(parts, worker_id, step, attempt.worker, index_later=True)
     if moved:
         return Moved(moved[0])
     if after.version == before.version or not made or before.record is None or after.record is None:
         return None
     moves = ((before.record, after.record),)
-    return Reserved(job, view, policy, made[0], before.record, after.record, moves)
+    return Reserved(attempt.job, view, policy, made[0], before.record, after.record, moves)
 
 
-def _known_not_to_fit(
-    parts: Parts, job: JobRecord, policy: DistributionPolicy, worker_id: str, seen_version: int | None
-) -> bool:
+def _known_not_to_fit(parts: Parts, attempt: Attempt) -> bool:
     """Whether this process has written the worker, as of the index row that was seen or later, and knows that it does
     not qualify. Whoever frees the worker after that writes a newer row and looks for jobs, this one among them."""
-    known = parts.recent_workers.get(worker_id)
+    known, seen = parts.recent_workers.get(attempt.worker_id), attempt.seen_version
     return (
         known is not None
-        and seen_version is not None
-        and seen_version <= known.routing.version
-        and matching.disqualified(job, known, policy.mode, parts.clock.now()) is not None
+        and seen is not None
+        and seen <= known.routing.version
+        and matching.disqualified(attempt.view, known, attempt.policy.mode, parts.clock.now()) is not None
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 
 from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.models.jobs import ENDED
-from router.models.types import check_id
+from router.models.types import check_id, same_on_wire
 from router.service import settings_changes
 from router.service.parts import Parts
 from router.storage.aggregates import Position
@@ -66,7 +66,7 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
             lambda document: document,
             partial(_missing, parts, kind, current),
         )
-        if current is not None and document == current.document and _same_types(document, current.document):
+        if current is not None and same_on_wire(document, dict(current.document)):
             return current, False
         resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
         await settings_changes.arm(parts, kind, id, current.document if current else None, document)
@@ -174,12 +174,3 @@ def is_id(named: Any) -> TypeGuard[str]:
     except ValueError:
         return False
     return True
-
-
-def _same_types(one: Any, other: Any) -> bool:
-    """Python holds True == 1 and 1 == 1.0; on the wire true and 1 are two values."""
-    if isinstance(one, dict):
-        return isinstance(other, dict) and all(_same_types(value, other[name]) for name, value in one.items())
-    if isinstance(one, list):
-        return isinstance(other, list) and all(map(_same_types, one, other))
-    return isinstance(one, bool) == isinstance(other, bool)

@@ -31,7 +31,9 @@ async def find_work(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None 
             if head is None:
                 return
             job = head.job
-            reserved = await offering.reserve(parts, job, head.policy, worker_id, row)
+            assert job.record is not None
+            attempt = offering.Attempt(job, job.record, head.policy, worker_id, row)
+            reserved = await offering.reserve(parts, attempt)
         offered = await offering.issue(parts, reserved) if isinstance(reserved, offering.Reserved) else reserved
         if not isinstance(offered, offering.Offered) or (
             offered.job_id == job.id and not _offered(offered.row, worker_id)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from router.engine.matching import disqualified, still_declined, wants_offers
-from router.models.jobs import Decline, JobStatus
+from router.engine.matching import disqualified, still_declined, still_fits, wants_offers
+from router.models.jobs import Decline, JobRecord, JobStatus
 from router.models.policies import LongestIdleMode
-from router.models.workers import WorkerState
+from router.models.workers import WorkerRecord, WorkerState
 from tests.unit.engine.engine_records import NOW, channel, job, later, offer, offered, selector, worker
 
 MODE = LongestIdleMode(kind="longestIdle")
@@ -119,3 +119,38 @@ def test_as_many_offers_as_the_policy_says() -> None:
     mode = LongestIdleMode(kind="longestIdle", max_concurrent_offers=3)
     assert wants_offers(offered(offer("o1"), offer("o2", "w2")), mode) == 1
     assert wants_offers(offered(*(offer(f"o{n}", f"w{n}") for n in range(4))), mode) == 0
+
+
+class TestMayKeepAnOffer:
+    """What a worker's change does to the offers that it holds: later ones go first."""
+
+    def kept(self, who: WorkerRecord, what: JobRecord | None = None, *, bypass: bool = False) -> list[str]:
+        return [one.job_id for one in who.worker.offers if still_fits(what or job(), who, one, bypass_selectors=bypass)]
+
+    def test_as_many_as_the_capacity_holds(self) -> None:
+        assert self.kept(worker(held={"i": 1, "j": 1}, assigned={"k": 1}, capacity=3)) == ["i", "j"]
+        assert self.kept(worker(held={"i": 1, "j": 1}, assigned={"k": 1}, capacity=2)) == ["i"]
+        assert self.kept(worker(held={"i": 1, "j": 1}, assigned={"k": 2}, capacity=2)) == []
+
+    def test_as_many_as_the_channel_allows(self) -> None:
+        one_at_a_time = [channel(most=1)]
+        assert self.kept(worker(held={"i": 1, "j": 1}, channels=one_at_a_time)) == ["i"]
+        assert self.kept(worker(held={"i": 1}, assigned={"k": 1}, channels=one_at_a_time)) == []
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            {"available_for_offers": False},
+            {"queues": ["other"]},
+            {"channels": [channel("chat")]},
+            {"routing": {"deleting": True}},
+        ],
+    )
+    def test_none_that_it_would_not_get_now(self, changed: dict[str, Any]) -> None:
+        assert self.kept(worker(held={"i": 1}, **changed)) == []
+
+    def test_selectors_count_unless_they_are_bypassed(self) -> None:
+        asks = job(requested_worker_selectors=[selector("skill", "greaterThan", 5)])
+        unskilled = worker(held={"i": 1}, labels={"skill": 5})
+        assert self.kept(unskilled, asks) == []
+        assert self.kept(unskilled, asks, bypass=True) == ["i"]
