@@ -127,7 +127,9 @@ class History:
         if expired and not _expired(after):
             self.fault(f"{what}: {expired} times RouterJobWorkerSelectorsExpired")
         classified = names.pop("JobClassified", 0)
-        if bool(classified) != bool(before and before.job.status == "pendingClassification" and after.job.status == "queued"):
+        if bool(classified) != bool(
+            before and before.job.status == "pendingClassification" and after.job.status == "queued"
+        ):
             # It may also have got its queue from a client, or be suspended again once it is classified.
             suspended = after.job.status in ("waitingForActivation", "pendingSchedule")
             by_hand = before is not None and before.routing.triggered and not after.routing.triggered
@@ -182,7 +184,9 @@ class History:
                 if mark not in self._selectors or before is None or before.job.status != "queued":
                     self._selectors[mark] = now
         if before is not None:
-            old = {one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)}
+            old = {
+                one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)
+            }
             for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
                 was = old.get(one.key)
                 expired_now = one.status == "expired" and was is not None and was.status == "active"
@@ -238,12 +242,18 @@ class History:
             self.fault(f"worker {id} is {who.state} and should be {right}")
         if names.pop("WorkerUpdated", 0) > 1:
             self.fault(f"worker {id} is updated twice in one commit")
-        self._expect(f"worker {id}: {before and before.worker.state} -> {who.state}", names, _worker_news(before, after))
+        self._expect(
+            f"worker {id}: {before and before.worker.state} -> {who.state}", names, _worker_news(before, after)
+        )
 
     def _check_limits(self, before: WorkerRecord | None, after: WorkerRecord) -> None:
         """What a commit adds must fit. A client may lower a limit below what is in use."""
         who = after.worker
-        held = {one.job_id for one in before.worker.offers} | {one.job_id for one in before.worker.assigned_jobs} if before else set()
+        held = (
+            {one.job_id for one in before.worker.offers} | {one.job_id for one in before.worker.assigned_jobs}
+            if before
+            else set()
+        )
         had = {one.offer_id for one in before.worker.offers} if before else set()
         if who.load_ratio != min(reference.in_use(after) / who.capacity, 1.0):
             self.fault(f"worker {after.id} has load ratio {who.load_ratio}")
@@ -262,7 +272,9 @@ class History:
             self.fault(f"worker {after.id} has {len(who.offers)} offers of {who.max_concurrent_offers}")
         for channel in who.channels:
             count = reference.on_channel(after, channel.channel_id, self.jobs)
-            on_it = any(one.job_id in self.jobs and self.jobs[one.job_id].job.channel_id == channel.channel_id for one in new)
+            on_it = any(
+                one.job_id in self.jobs and self.jobs[one.job_id].job.channel_id == channel.channel_id for one in new
+            )
             if on_it and channel.max_number_of_jobs and count > channel.max_number_of_jobs:
                 self.fault(f"worker {after.id} has {count} jobs on {channel.channel_id}")
 
@@ -292,7 +304,9 @@ class History:
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
 
     def _reserved_for(self, job: JobRecord) -> int:
-        held = {one.offer_id for worker in self.workers.values() for one in worker.worker.offers if one.job_id == job.id}
+        held = {
+            one.offer_id for worker in self.workers.values() for one in worker.worker.offers if one.job_id == job.id
+        }
         return len(held | set(job.routing.offers))
 
     def _check_attached(self, job: JobRecord, offer: Any) -> None:
@@ -370,7 +384,8 @@ def _has_expired(before: JobRecord | None, after: JobRecord) -> bool:
     if before is None or before.job.status != after.job.status:
         return False
     return any(
-        one.status == "expired" and any(
+        one.status == "expired"
+        and any(
             other.status == "active"
             and (other.key, other.value, other.expires_at) == (one.key, one.value, one.expires_at)
             for other in was

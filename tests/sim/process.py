@@ -171,9 +171,7 @@ class _Table:
         return await self._write("upsert", entity, lambda: self._rows.upsert(entity))
 
     async def delete(self, partition: str, row: str, version: str | None = None) -> None:
-        await self._write(
-            "delete", Entity(partition, row), lambda: self._rows.delete(partition, row, version)
-        )
+        await self._write("delete", Entity(partition, row), lambda: self._rows.delete(partition, row, version))
 
     async def transact(self, writes: Sequence[Write]) -> None:
         name = f"transact {self._rows.name} {[(write.kind, write.entity.row) for write in writes]}"

@@ -46,15 +46,17 @@ def on_channel(worker: WorkerRecord, channel_id: str, jobs: dict[str, JobRecord]
     """Jobs of the channel that the worker holds; what no longer exists counts for nothing, and what is reserved for a
     job that has changed its channel meanwhile (it will not take the offer) for the channel that it had."""
     reserved = {
-        one.job_id for one in worker.worker.offers
+        one.job_id
+        for one in worker.worker.offers
         if one.job_id in jobs and one.offer_id not in jobs[one.job_id].routing.offers
     }
     held = [one.job_id for one in (*worker.worker.offers, *worker.worker.assigned_jobs)]
     return sum(
-        1 for job_id in held
+        1
+        for job_id in held
         if job_id in jobs
-        and channel_id == (worker.routing.job_channels if job_id in reserved else {}).get(
-            job_id, jobs[job_id].job.channel_id)
+        and channel_id
+        == (worker.routing.job_channels if job_id in reserved else {}).get(job_id, jobs[job_id].job.channel_id)
     )
 
 
@@ -65,9 +67,14 @@ def every_selector(job: JobRecord) -> list[Any]:
 def selectors(job: JobRecord, now: datetime) -> list[Any]:
     every = [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
     return [
-        one for one in every
-        if one.status == "active" and (one.expires_after_seconds is None or job.job.enqueued_at is None
-        or job.job.enqueued_at + timedelta(seconds=one.expires_after_seconds) > now)
+        one
+        for one in every
+        if one.status == "active"
+        and (
+            one.expires_after_seconds is None
+            or job.job.enqueued_at is None
+            or job.job.enqueued_at + timedelta(seconds=one.expires_after_seconds) > now
+        )
     ]
 
 

@@ -85,7 +85,11 @@ def _check_job(world: World, job: JobRecord, workers: dict[str, WorkerRecord]) -
             deleted = worker is None or (worker.routing.registered_at or worker.routing.active_at) > one.assigned_at
             if one.assignment_id not in held_by and not deleted:
                 fault(f"job {job.id} is with worker {one.worker_id}, which does not know")
-            elif one.assignment_id not in held_by and worker is not None and _same_worker(world, worker, one.assignment_id):
+            elif (
+                one.assignment_id not in held_by
+                and worker is not None
+                and _same_worker(world, worker, one.assignment_id)
+            ):
                 fault(f"worker {one.worker_id} has lost job {job.id}")
 
 
@@ -136,7 +140,9 @@ def _check_events(world: World) -> None:
 def _check_indexes(world: World) -> None:
     fault = world.history.fault
     jobs, workers = world.truth()
-    waiting = {(key(job.job.queue_id or ""), order_key(job)): job for job in jobs.values() if job.job.status == "queued"}
+    waiting = {
+        (key(job.job.queue_id or ""), order_key(job)): job for job in jobs.values() if job.job.status == "queued"
+    }
     rows = {(entity.partition, entity.row): entity for entity in world.rows("backlog").all()}
     for place in waiting.keys() - rows.keys():
         fault(f"job {waiting[place].id} waits and is not in the backlog")
@@ -199,7 +205,10 @@ def _check_acknowledged(world: World, acknowledged: list[Acknowledged]) -> None:
             case "complete":
                 holds = any(one is not None and one.completed_at is not None for one in seen)
             case "close":
-                holds = any(one is not None and (one.closed_at or job.routing.close_at) for one, job in zip(seen, lives, strict=True))
+                holds = any(
+                    one is not None and (one.closed_at or job.routing.close_at)
+                    for one, job in zip(seen, lives, strict=True)
+                )
             case "unassign":
                 holds = any(before is not None and after is None for before, after in itertools.pairwise(seen))
             case "cancel":

@@ -106,5 +106,3 @@ def describe(outcome: Outcome) -> str:
 def run_many(seeds: list[int]) -> list[Outcome]:
     """For worker processes: the outcomes without traces."""
     return [run(seed) for seed in seeds]
-
-

@@ -143,7 +143,9 @@ def test_as_many_are_let_in_as_the_rule_says_however_many_come_at_once() -> None
     async def story(world: World, process: Process) -> None:
         trigger = {"kind": "queueLength", "threshold": 5}
         await scene.setting(
-            process, "ExceptionPolicy", "rules",
+            process,
+            "ExceptionPolicy",
+            "rules",
             {"exceptionRules": [{"id": "long", "trigger": trigger, "actions": _CANCEL}]},
         )
         await scene.queue(process, exceptionPolicyId="rules")

@@ -42,8 +42,14 @@ class Weather:
     def calm(self) -> bool:
         """Nothing fails and nothing is lost: then everything is to be done within two seconds."""
         return not (
-            self.crash or self.unavailable or self.lost_answer or self.dropped or self.topic_busy or self.slow
-            or self.topic_lost_answer or self.outage
+            self.crash
+            or self.unavailable
+            or self.lost_answer
+            or self.dropped
+            or self.topic_busy
+            or self.slow
+            or self.topic_lost_answer
+            or self.outage
         )
 
 

@@ -99,8 +99,12 @@ class Workload:
         actions: list[dict[str, Any]] = [
             {"kind": "cancel", "note": "too long"},
             {"kind": "manualReclassify", "priority": 9},
-            {"kind": "manualReclassify", "queueId": "queue0", "priority": 2,
-             "workerSelectors": [{"key": "skill", "labelOperator": "lessThan", "value": 9}]},
+            {
+                "kind": "manualReclassify",
+                "queueId": "queue0",
+                "priority": 2,
+                "workerSelectors": [{"key": "skill", "labelOperator": "lessThan", "value": 9}],
+            },
             {"kind": "reclassify", "labelsToUpsert": {"late": True}},
         ]
         rules: list[dict[str, Any]] = []

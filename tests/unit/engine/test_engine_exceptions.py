@@ -31,7 +31,9 @@ MIXED = policy(("l2", length(2)), ("w5", wait(5)), ("l10", length(10)), ("w9", w
 
 
 class TestWhenTheyFire:
-    @pytest.mark.parametrize(("ahead", "fired"), [(0, []), (1, []), (2, ["l2"]), (9, ["l2"]), (10, ["l2", "l10"]), (99, ["l2", "l10"])])
+    @pytest.mark.parametrize(
+        ("ahead", "fired"), [(0, []), (1, []), (2, ["l2"]), (9, ["l2"]), (10, ["l2", "l10"]), (99, ["l2", "l10"])]
+    )
     def test_queue_length_counts_the_jobs_ahead(self, ahead: int, fired: list[str]) -> None:
         """Threshold 10: the eleventh job."""
         assert [rule.id for rule in exceptions.length_rules(MIXED, ahead)] == fired
@@ -64,7 +66,6 @@ class TestWhenTheyFire:
         assert [event.data["exceptionRuleId"] for event in again.events] == ["l10"]
         assert exceptions.trigger(record, "p", MIXED.exception_rules[:1], NOW).record is record
         assert not exceptions.trigger(job(JobStatus.ASSIGNED), "p", MIXED.exception_rules, NOW).events
-
 
     def test_a_job_that_goes_in_a_circle_is_stopped(self) -> None:
         """Two queues whose rules send it to each other: each is a new stay."""
@@ -138,7 +139,10 @@ class TestActions:
         assert events(change) == ["WorkerOfferRevoked", "JobQueued"]
         record = after(change).job
         assert (record.queue_id, record.priority, record.enqueued_at) == ("q", 7, NOW)
-        assert [(one.key, one.expires_at) for one in record.requested_worker_selectors] == [("a", None), ("b", later(150))]
+        assert [(one.key, one.expires_at) for one in record.requested_worker_selectors] == [
+            ("a", None),
+            ("b", later(150)),
+        ]
 
     def test_selectors_that_it_asks_for_already_are_not_added_again(self) -> None:
         one = {"key": "b", "labelOperator": "equal", "value": 2}

@@ -132,7 +132,10 @@ class TestUpdateOfAQueuedJob:
         assert after(update(job(tags={"a": 1}), tags={"a": True})).job.tags["a"] is True
 
     def test_a_first_policy_classifies(self) -> None:
-        assert told(update(self.record, classification_policy_id="p")) == ("pendingClassification", ["WorkerOfferRevoked"])
+        assert told(update(self.record, classification_policy_id="p")) == (
+            "pendingClassification",
+            ["WorkerOfferRevoked"],
+        )
 
 
 class TestUpdateOfAClassifiedJob:
@@ -168,7 +171,9 @@ class TestUpdateOfAClassifiedJob:
         change = update(self.record, classification_policy_id=None)
         assert told(change) == ("queued", ["WorkerOfferRevoked", "JobQueued"])
 
-    @pytest.mark.parametrize("changes", [{"labels": {"b": 1}}, {"queue_id": "other"}, {"classification_policy_id": "p2"}])
+    @pytest.mark.parametrize(
+        "changes", [{"labels": {"b": 1}}, {"queue_id": "other"}, {"classification_policy_id": "p2"}]
+    )
     def test_a_failed_one_is_classified_again(self, changes: dict[str, Any]) -> None:
         failed = job(S.CLASSIFICATION_FAILED, classification_policy_id="p", routing={"failure": "why"})
         change = update(failed, **changes)
@@ -192,7 +197,12 @@ class TestUpdateBeforeItIsAnywhere:
         [
             (S.CREATED, {}, {"labels": {"a": 1}}, ("created", [])),
             (S.CREATED, {}, {"classification_policy_id": "p"}, ("pendingClassification", [])),
-            (S.PENDING_CLASSIFICATION, {"classification_policy_id": "p"}, {"labels": {"a": 1}}, ("pendingClassification", [])),
+            (
+                S.PENDING_CLASSIFICATION,
+                {"classification_policy_id": "p"},
+                {"labels": {"a": 1}},
+                ("pendingClassification", []),
+            ),
             (
                 S.PENDING_CLASSIFICATION,
                 {"classification_policy_id": "p"},
@@ -260,7 +270,12 @@ class TestSettledJobs:
 class TestSuspendedJobs:
     @pytest.mark.parametrize(
         ("status", "mode"),
-        [(S.WAITING_FOR_ACTIVATION, SUSPEND), (S.SCHEDULED, at(500)), (S.PENDING_SCHEDULE, at(500)), (S.SCHEDULE_FAILED, at(500))],
+        [
+            (S.WAITING_FOR_ACTIVATION, SUSPEND),
+            (S.SCHEDULED, at(500)),
+            (S.PENDING_SCHEDULE, at(500)),
+            (S.SCHEDULE_FAILED, at(500)),
+        ],
     )
     def test_activation_queues_at_once(self, status: JobStatus, mode: dict[str, Any]) -> None:
         change = update(job(status, matching_mode=mode), matching_mode=MATCH)
@@ -273,7 +288,9 @@ class TestSuspendedJobs:
 
     @pytest.mark.parametrize("change", [{"labels": {"a": 2}}, {"classification_policy_id": "other"}])
     def test_what_has_changed_meanwhile_is_classified_on_activation(self, change: dict[str, Any]) -> None:
-        suspended = job(JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"})
+        suspended = job(
+            JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"}
+        )
         changed = after(jobs.update(suspended, same(suspended, **change), NOW))
         assert changed.status is JobStatus.WAITING_FOR_ACTIVATION
         active = same(changed, matching_mode={"kind": "queueAndMatch"})
@@ -282,7 +299,9 @@ class TestSuspendedJobs:
         assert not classified.routing.to_classify
 
     def test_with_a_queue_it_is_not_classified_for_being_activated(self) -> None:
-        suspended = job(JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"})
+        suspended = job(
+            JobStatus.WAITING_FOR_ACTIVATION, classification_policy_id="p", matching_mode={"kind": "suspend"}
+        )
         tagged = after(jobs.update(suspended, same(suspended, tags={"seen": True}), NOW))
         active = same(tagged, matching_mode={"kind": "queueAndMatch"})
         assert after(jobs.update(tagged, active, NOW)).status is JobStatus.QUEUED
@@ -364,7 +383,9 @@ class TestQueueing:
         assert [one["key"] for one in data["expiredRequestedWorkerSelectors"]] == ["a"]
         assert [one["key"] for one in data["expiredAttachedWorkerSelectors"]] == ["c"]
         assert not jobs.expire_selectors(after(change), later(11)).events, "once"
-        assert not jobs.expire_selectors(job(S.ASSIGNED, requested_worker_selectors=record.job.requested_worker_selectors), later(11)).events
+        assert not jobs.expire_selectors(
+            job(S.ASSIGNED, requested_worker_selectors=record.job.requested_worker_selectors), later(11)
+        ).events
 
 
 class TestSchedules:

@@ -42,7 +42,9 @@ class TestAttach:
         assert events(change) == ["JobQueued", "WorkerOfferIssued"]
         assert (after(change).status, after(change).job.enqueued_at) == (JobStatus.QUEUED, later(-1))
         assert offers.queue_and_attach(created, offer(expires=0), worker().worker, 1, later(-1), NOW) is None
-        assert events(offers.queue_and_attach(job(), offer(), worker().worker, 1, later(-1), NOW)) == ["WorkerOfferIssued"]
+        assert events(offers.queue_and_attach(job(), offer(), worker().worker, 1, later(-1), NOW)) == [
+            "WorkerOfferIssued"
+        ]
 
 
 class TestAccept:
