@@ -76,6 +76,16 @@ async def _requests(scene: Stage, read: float, upsert: float) -> None:
     await scene.put("/routing/workers/bench", worker)
     job = {"channelId": "chat", "queueId": queue, "labels": {"a": 1, "b": "two", "c": True}}
     await scene.put("/routing/jobs/bench", job)
+    exceptions = {"id": "rule", "trigger": {"kind": "queueLength", "threshold": 10}, "actions": [{"kind": "cancel"}]}
+    await scene.put(f"/routing/exceptionPolicies/{policy}", {"exceptionRules": [exceptions]})
+    await scene.put(f"/routing/classificationPolicies/{policy}", {"fallbackQueueId": queue})
+    available = {**worker, "availableForOffers": True}
+    queues = [scene.name("queue") for _ in range(10)]
+    for one in queues:
+        await scene.put(f"/routing/queues/{one}", {"distributionPolicyId": policy})
+    everywhere = {**available, "queues": queues}
+    await scene.put("/routing/workers/available", available)
+    await scene.put("/routing/workers/everywhere", everywhere)
     await asyncio.sleep(0.5)
 
     def get(path: str) -> Any:
@@ -88,6 +98,8 @@ async def _requests(scene: Stage, read: float, upsert: float) -> None:
             ("Worker", "/routing/workers/bench"),
             ("Queue", f"/routing/queues/{queue}"),
             ("DistributionPolicy", f"/routing/distributionPolicies/{policy}"),
+            ("ClassificationPolicy", f"/routing/classificationPolicies/{policy}"),
+            ("ExceptionPolicy", f"/routing/exceptionPolicies/{policy}"),
         )
     ]
     heading("Get, as a client sees it (wanted: at most 2.0 times one raw point read)")
@@ -102,6 +114,18 @@ async def _requests(scene: Stage, read: float, upsert: float) -> None:
     async def worker_again(number: int) -> None:
         await scene.put("/routing/workers/bench", {"tags": {"number": number}})
 
+    def new_worker(wanted: dict[str, Any]) -> Any:
+        return lambda _: scene.put(f"/routing/workers/{scene.name('worker')}", wanted)
+
+    def other_labels(worker_id: str) -> Any:
+        return lambda number: scene.put(f"/routing/workers/{worker_id}", {"labels": {"number": number}})
+
+    async def new_queue(number: int) -> None:
+        await scene.put(f"/routing/queues/{scene.name('queue')}", {"distributionPolicyId": policy})
+
+    async def policy_again(number: int) -> None:
+        await scene.put(f"/routing/distributionPolicies/{policy}", {"name": f"policy {number}"})
+
     async def queue_again(number: int) -> None:
         await scene.put(f"/routing/queues/{queue}", {"name": f"queue {number}"})
 
@@ -109,10 +133,20 @@ async def _requests(scene: Stage, read: float, upsert: float) -> None:
         await timed("UpsertJob, a new one", new_job, _TIMES),
         await timed("UpsertJob, an update", job_again, _TIMES),
         await timed("UpsertWorker, an update", worker_again, _TIMES),
+        await timed("UpsertWorker, a new one, available in 1 queue", new_worker(available), _TIMES),
+        await timed("UpsertWorker, other labels, available in 1 queue", other_labels("available"), _TIMES),
+        await timed("UpsertQueue, a new one", new_queue, _TIMES),
         await timed("UpsertQueue, an update", queue_again, _TIMES),
+        await timed("UpsertDistributionPolicy, an update", policy_again, _TIMES),
     ]
     heading("Upsert, as a client sees it (wanted: at most 2.0 times read + conditional transaction)")
     table(upserts, upsert, "read + transaction")
+    many = [
+        await timed("UpsertWorker, a new one, available in 10 queues", new_worker(everywhere), _TIMES),
+        await timed("UpsertWorker, other labels, available in 10 queues", other_labels("everywhere"), _TIMES),
+    ]
+    heading("The same in 10 queues: index rows in 10 partitions, written side by side")
+    table(many, upsert, "read + transaction")
 
 
 async def _offers(scene: Stage) -> None:
