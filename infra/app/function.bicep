@@ -111,7 +111,8 @@ var prefixSettings = empty(tablesPrefix) ? {} : {
   ROUTER_TABLES_PREFIX: tablesPrefix
 }
 
-var entraSettings = empty(entraTenantId) ? {} : {
+// Both or neither: with one of the two the app does not start.
+var entraSettings = empty(entraTenantId) || empty(entraAudience) ? {} : {
   ROUTER_ENTRA_TENANT_ID: entraTenantId
   ROUTER_ENTRA_AUDIENCE: entraAudience
 }
