@@ -94,10 +94,10 @@ param allowedIpRanges string[] = []
 @minValue(0)
 param rateLimit int = 0
 
-@description('Microsoft Entra tenant whose tokens are accepted besides access keys. Empty: access keys only.')
+@description('Microsoft Entra tenant whose tokens are accepted besides access keys. Empty, or without entraAudience: access keys only.')
 param entraTenantId string = ''
 
-@description('Audience that such tokens must carry, for example api://job-router. Needed with entraTenantId.')
+@description('Audience that such tokens must carry, for example api://job-router. Counts only together with entraTenantId.')
 param entraAudience string = ''
 
 @description('Let function and webhook rules call private addresses, for example in the virtual network. Link-local and metadata addresses stay forbidden.')
@@ -106,7 +106,7 @@ param rulesAllowPrivateNetworks bool = false
 @description('E-mail address for alerts. Empty: alerts are raised in the portal only.')
 param alertEmail string = ''
 
-@description('Test /health from three Azure regions every five minutes (billed per test).')
+@description('Test /health from three Azure regions every five minutes (billed per test), with an alert when two of them fail.')
 param availabilityTest bool = false
 
 @description('Days that logs and metrics are kept in the workspace.')
@@ -114,7 +114,7 @@ param availabilityTest bool = false
 @maxValue(730)
 param logRetentionDays int = 30
 
-@description('Upper bound of ingested telemetry in GB a day; -1 for none.')
+@description('Upper bound of ingested telemetry in GB a day; -1 for none. At the cap collection stops until the next day, and the alerts that read telemetry see nothing: set it well above what a day brings.')
 param logDailyCapGB int = 5
 
 @description('Forbid purging the vault before its soft-delete period ends. Recommended in production; it cannot be undone, and a removed environment\'s vault name stays taken for 30 days.')
@@ -328,6 +328,8 @@ module dashboards 'app/dashboards.bicep' = {
     tags: allTags
     token: token
     applicationInsightsId: monitoring.outputs.applicationInsightsId
+    workspaceId: monitoring.outputs.workspaceId
+    dailyCapGB: logDailyCapGB
     alertEmail: alertEmail
     healthUrl: availabilityTest ? '${app.outputs.endpoint}/health' : ''
   }

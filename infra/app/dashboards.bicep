@@ -9,8 +9,14 @@ param tags object
 @description('Short hash that makes names unique.')
 param token string
 
-@description('Application Insights resource that everything here reads.')
+@description('Application Insights resource that nearly everything here reads.')
 param applicationInsightsId string
+
+@description('Log Analytics workspace under it, which knows how much it takes in.')
+param workspaceId string
+
+@description('Upper bound of ingestion in GB a day; -1 for none.')
+param dailyCapGB int
 
 @description('E-mail address for alerts; empty for none.')
 param alertEmail string
@@ -19,6 +25,7 @@ param alertEmail string
 param healthUrl string
 
 var alerts = loadJsonContent('../alerts.json')
+var capAlerts = loadJsonContent('../cap-alerts.json')
 var workbookContent = loadJsonContent('../workbook.json')
 
 resource workbook 'Microsoft.Insights/workbooks@2023-06-01' = {
@@ -85,6 +92,42 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for alert 
   }
 }]
 
+// At the daily cap the workspace takes in no more telemetry, and the rules above see nothing, also no fault. These two read
+// what Log Analytics itself writes, which the cap does not stop.
+resource capRules 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = [for rule in capAlerts: if (dailyCapGB > 0) {
+  name: '${rule.name}-${token}'
+  location: location
+  tags: tags
+  properties: {
+    displayName: rule.displayName
+    description: rule.description
+    severity: rule.severity
+    enabled: true
+    scopes: [workspaceId]
+    evaluationFrequency: rule.evaluationFrequency
+    windowSize: rule.windowSize
+    criteria: {
+      allOf: [
+        {
+          query: replace(rule.query, '{dailyCapGB}', string(dailyCapGB))
+          timeAggregation: rule.timeAggregation
+          metricMeasureColumn: rule.metricMeasureColumn
+          operator: rule.operator
+          threshold: rule.threshold
+          failingPeriods: {
+            numberOfEvaluationPeriods: 1
+            minFailingPeriodsToAlert: 1
+          }
+        }
+      ]
+    }
+    autoMitigate: true
+    actions: {
+      actionGroups: empty(alertEmail) ? [] : [people.id]
+    }
+  }
+}]
+
 resource availability 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(healthUrl)) {
   name: 'health-${token}'
   location: location
@@ -112,5 +155,30 @@ resource availability 'Microsoft.Insights/webtests@2022-06-15' = if (!empty(heal
       SSLCheck: true
       SSLCertRemainingLifetimeCheck: 7
     }
+  }
+}
+
+resource unavailable 'Microsoft.Insights/metricAlerts@2018-03-01' = if (!empty(healthUrl)) {
+  name: 'unavailable-${token}'
+  location: 'global'
+  tags: union(tags, {
+    'hidden-link:${applicationInsightsId}': 'Resource'
+    'hidden-link:${availability.id}': 'Resource'
+  })
+  properties: {
+    description: 'Job Router: /health fails from outside. Two of the three regions that ask got no 200 within five minutes.'
+    severity: 1
+    enabled: true
+    scopes: [availability.id, applicationInsightsId]
+    evaluationFrequency: 'PT1M'
+    windowSize: 'PT5M'
+    criteria: {
+      'odata.type': 'Microsoft.Azure.Monitor.WebtestLocationAvailabilityCriteria'
+      webTestId: availability.id
+      componentId: applicationInsightsId
+      failedLocationCount: 2
+    }
+    autoMitigate: true
+    actions: empty(alertEmail) ? [] : [{ actionGroupId: people.id }]
   }
 }
