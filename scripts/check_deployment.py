@@ -11,13 +11,19 @@ import argparse
 import sys
 from pathlib import Path
 
-from scripts.deployment import app, package, project, references, templates
+from scripts.deployment import app, package, project, properties, references, runbook, templates
 
 
 def problems(root: Path) -> list[str]:
     """Everything that is broken in the project under `root`."""
     root = root.resolve()
-    found = [*templates.problems(root), *project.problems(root), *package.problems(root)]
+    found = [
+        *templates.problems(root),
+        *properties.problems(root),
+        *project.problems(root),
+        *package.problems(root),
+        *runbook.problems(root),
+    ]
     answer = app.ask(root)
     if isinstance(answer, str):
         return [*found, f"function_app.py cannot be imported: {answer}"]

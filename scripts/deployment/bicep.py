@@ -22,6 +22,8 @@ _DECLARATIONS: Final = {
     "module_declaration",
     "user_defined_function",
 }
+#: Functions that put objects or lists together.
+_JOINS: Final = {"union", "concat", "shallowMerge", "flatten"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Resource:
     version: str
     existing: bool
     node: Node
+
+    @property
+    def qualified(self) -> str:
+        """The whole type with its version; a nested resource takes what it lacks from the one around it."""
+        kind, version = self.type, self.version
+        around = self.node.parent
+        while around is not None:
+            if around.type == "resource_declaration":
+                name, _, its = text(around.named_children[1]).strip("'").partition("@")
+                kind, version = f"{name}/{kind}", version or its
+            around = around.parent
+        return f"{kind}@{version}"
 
 
 @dataclass(frozen=True)
@@ -151,6 +165,55 @@ class BicepFile:
                 read = node.type == "member_expression" and text(node.named_children[0]) == text(item)
                 if read and ".?" not in text(node):
                     yield text(source).split("'")[1], text(node.named_children[1])
+
+    def written(self, resource: Resource) -> Iterator[tuple[tuple[str, ...], Node]]:
+        """Every property that a resource is given, by its path and with its value. Items of a list have the path of the
+        list; what stands in a variable, or in a choice between two, counts as if it stood in its place."""
+        yield from self._written(resource.node.named_children[2], ())
+
+    def literals(self, value: Node) -> Iterator[str]:
+        """The texts without interpolation that an expression may come to."""
+        for node in self._values(value):
+            if node.type == "string" and all(child.type == "string_content" for child in node.named_children):
+                yield text(node).strip("'")
+
+    def _written(self, value: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Node]]:
+        for node in self._values(value):
+            for child in node.named_children if node.type == "object" else ():
+                if child.type == "object_property" and len(child.named_children) > 1:
+                    key, below = child.named_children[:2]
+                    here = (*path, text(key).strip("'"))
+                    yield here, below
+                    yield from self._written(below, here)
+
+    def _values(self, node: Node) -> Iterator[Node]:
+        """What an expression may come to: branches of a choice, items of lists, parts of a union."""
+        if node.type == "ternary_expression":
+            branches = node.named_children[1:]
+        elif node.type in {"array", "parenthesized_expression", "array_type", "type"}:
+            branches = node.named_children
+        elif node.type in {"for_statement", "if_statement"}:
+            branches = node.named_children[-1:]
+        elif node.type == "call_expression" and text(node.named_children[0]) in _JOINS:
+            branches = node.named_children[1].named_children
+        elif node.type == "identifier" and text(node) in self.variables:
+            branches = [self.variables[text(node)]]
+        elif node.type == "identifier" and text(node) in self._parameter_types:
+            branches = [self._parameter_types[text(node)]]
+        else:
+            yield node
+            return
+        for branch in branches:
+            yield from self._values(branch)
+
+    @cached_property
+    def _parameter_types(self) -> dict[str, Node]:
+        """The types of parameters whose items are spelt out in them."""
+        return {
+            text(node.named_children[0]): node.named_children[1]
+            for node, _ in self._declared("parameter_declaration")
+            if node.named_children[1].type == "type" and "{" in text(node.named_children[1])
+        }
 
     @property
     def undeclared(self) -> set[str]:

@@ -8,20 +8,28 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from tree_sitter import Node
+
+from scripts.deployment import kusto
 from scripts.deployment.app import App
 from scripts.deployment.bicep import BicepFile, every_property, text, walk
 from scripts.deployment.project import assigned, substituted
+from scripts.deployment.runbook import ALERT_FILES
 from scripts.deployment.tables import (
+    ALERT_AGGREGATIONS,
+    ALERT_FREQUENCIES,
     ALERT_OPERATORS,
+    ALERT_WINDOWS,
     ASSIGNMENTS,
     DEVELOPMENT_VARIABLES,
     HARMLESS_SECRETS,
     IDENTITY_SETTINGS,
     PLATFORM_SETTINGS,
     RETIRED_SETTINGS,
+    SUBSCRIPTIONS,
 )
 
-SUBSCRIPTIONS: Final = "infra/event-subscriptions.json"
+SUBSCRIPTIONS_FILE: Final = "infra/event-subscriptions.json"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
 _METRIC: Final = re.compile(r"(?:\bname|\bName|metric_name_s)\s*(?:==|=~)\s*['\"]([^'\"]+)['\"]")
 _METRICS: Final = re.compile(r"(?:\bname|\bName)\s*(?:in~?|has_any)\s*\(([^)]*)\)")
@@ -36,13 +44,16 @@ _VAULT_SECRET: Final = re.compile(r"az keyvault secret \w+ --vault-name (?:\([^)
 _VARIABLE: Final = re.compile(r"\bROUTER_[A-Z_]+[A-Z]\b")
 _ROLE_ROW: Final = re.compile(r"^\| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
 _ALWAYS_READY: Final = re.compile(r"\bfunction:(\w+)")
+_FUNCTION: Final = re.compile(r"`(On[A-Z]\w+)`")
+#: Names of the router's own in Azure, as pages write them.
+_OWN_NAME: Final = re.compile(r"`(router-[a-z-]+)`")
 
 
 def problems(root: Path, app: App) -> Iterator[str]:
     yield from _settings(root, app)
     yield from _subscriptions(root, app)
     yield from _tables(root, app)
-    for name in ("infra/workbook.json", "infra/alerts.json"):
+    for name in ("infra/workbook.json", *ALERT_FILES):
         yield from (f"{name}: {problem}" for problem in _dashboard(root / name, app))
     yield from _documents(root, app)
     yield from _sample(root, app)
@@ -65,42 +76,71 @@ def _settings(root: Path, app: App) -> Iterator[str]:
     for name in sorted((given & app.secrets) - HARMLESS_SECRETS):
         if not values[name].endswith("Reference"):
             yield f"{where}: {name} is a secret and must be a Key Vault reference"
+    for variable in variables:
+        yield from (f"{where}: {problem}" for problem in _conditional(file, variable))
+
+
+def _conditional(file: BicepFile, variable: Node) -> Iterator[str]:
+    """Settings that are given only where parameters are: all of these are asked for, or one goes out empty."""
+    if variable.type != "ternary_expression":
+        return
+    asked = {text(node) for node in walk(variable.named_children[0]) if node.type == "identifier"}
+    for name, value in every_property(variable):
+        if value.type == "identifier" and text(value) in file.parameters and text(value) not in asked:
+            yield f"{name} is set although {text(value)} may be empty"
 
 
 def _subscriptions(root: Path, app: App) -> Iterator[str]:
     try:
-        subscriptions: list[dict[str, Any]] = json.loads((root / SUBSCRIPTIONS).read_text())
+        subscriptions: list[dict[str, Any]] = json.loads((root / SUBSCRIPTIONS_FILE).read_text())
     except (OSError, ValueError) as error:
-        yield f"{SUBSCRIPTIONS}: {error}"
+        yield f"{SUBSCRIPTIONS_FILE}: {error}"
         return
     missing = [
         key for key in ("name", "function", "includedEventTypes") if not all(key in one for one in subscriptions)
     ]
     if missing:
-        yield f"{SUBSCRIPTIONS}: a subscription has no {', '.join(missing)}"
+        yield f"{SUBSCRIPTIONS_FILE}: a subscription has no {', '.join(missing)}"
         return
     names = [subscription["name"] for subscription in subscriptions]
     if len(set(names)) != len(names):
-        yield f"{SUBSCRIPTIONS}: names repeat"
+        yield f"{SUBSCRIPTIONS_FILE}: names repeat"
     for subscription in subscriptions:
         name, function = subscription["name"], subscription["function"]
         if not re.fullmatch(r"[A-Za-z0-9-]{3,64}", name):
-            yield f"{SUBSCRIPTIONS}: {name!r} is no name for an event subscription"
+            yield f"{SUBSCRIPTIONS_FILE}: {name!r} is no name for an event subscription"
         if function not in app.functions:
-            yield f"{SUBSCRIPTIONS}: {name} wakes {function}, which does not exist"
+            yield f"{SUBSCRIPTIONS_FILE}: {name} wakes {function}, which does not exist"
         elif app.functions[function].get("type") != "eventGridTrigger":
-            yield f"{SUBSCRIPTIONS}: {function} has no Event Grid trigger"
+            yield f"{SUBSCRIPTIONS_FILE}: {function} has no Event Grid trigger"
         for kind in sorted(set(subscription["includedEventTypes"]) - app.events):
-            yield f"{SUBSCRIPTIONS}: {name} filters {kind}, which is never published"
+            yield f"{SUBSCRIPTIONS_FILE}: {name} filters {kind}, which is never published"
         if not subscription["includedEventTypes"]:
-            yield f"{SUBSCRIPTIONS}: {name} filters nothing"
+            yield f"{SUBSCRIPTIONS_FILE}: {name} filters nothing"
+    yield from (f"{SUBSCRIPTIONS_FILE}: {problem}" for problem in _undecided(subscriptions))
     triggered = {name for name, trigger in app.functions.items() if trigger.get("type") == "eventGridTrigger"}
     for name in sorted(triggered - {subscription["function"] for subscription in subscriptions}):
-        yield f"{SUBSCRIPTIONS}: nothing wakes {name}"
+        yield f"{SUBSCRIPTIONS_FILE}: nothing wakes {name}"
     for path in ("infra/main.bicep", "docs/deployment.md"):
         if (root / path).is_file():
             for name in sorted(set(_ALWAYS_READY.findall((root / path).read_text())) - set(app.functions)):
                 yield f"{path}: function {name} does not exist"
+
+
+def _undecided(subscriptions: list[dict[str, Any]]) -> Iterator[str]:
+    """Where the file differs from the table of what wakes what."""
+    given = {
+        one["name"]: (one["function"], {kind.rpartition(".")[2] for kind in one["includedEventTypes"]})
+        for one in subscriptions
+    }
+    for name in sorted(given.keys() ^ SUBSCRIPTIONS.keys()):
+        yield f"the subscription {name} is in only one of the file and scripts/deployment/tables.py"
+    for name in sorted(given.keys() & SUBSCRIPTIONS.keys()):
+        (function, events), (wanted_function, wanted) = given[name], SUBSCRIPTIONS[name]
+        if function != wanted_function:
+            yield f"{name} wakes {function}, scripts/deployment/tables.py says {wanted_function}"
+        for event in sorted(events ^ wanted):
+            yield f"{name}: {event} is in only one of the file and scripts/deployment/tables.py"
 
 
 def _tables(root: Path, app: App) -> Iterator[str]:
@@ -123,6 +163,8 @@ def _dashboard(path: Path, app: App) -> Iterator[str]:
         return
     yield from _workbook(content) if isinstance(content, dict) else _alerts(content)
     yield from _queries(strings(content), app)
+    for query in queries(content):
+        yield from kusto.problems(query)
 
 
 def _workbook(content: dict[str, Any]) -> Iterator[str]:
@@ -161,6 +203,13 @@ def _alerts(content: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{name}: operator {alert.get('operator')} is unknown"
         if column is not None and not re.search(rf"\b{column} = ", alert.get("query", "")):
             yield f"{name}: the query has no column {column}"
+        for key, allowed in (
+            ("evaluationFrequency", ALERT_FREQUENCIES),
+            ("windowSize", ALERT_WINDOWS),
+            ("timeAggregation", ALERT_AGGREGATIONS),
+        ):
+            if alert.get(key) not in allowed:
+                yield f"{name}: {key} {alert.get(key)} is unknown"
 
 
 def _queries(texts: Iterable[str], app: App) -> Iterator[str]:
@@ -173,6 +222,19 @@ def _queries(texts: Iterable[str], app: App) -> Iterator[str]:
             yield f"no metric or span is called {name}"
         for name in sorted({dotted or quoted for dotted, quoted in _DIMENSION.findall(query)} - app.dimensions):
             yield f"no dimension is called {name}"
+
+
+def queries(content: Any) -> Iterator[str]:
+    """Every query in a JSON document, however deep."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            if key == "query" and isinstance(value, str):
+                yield value
+            else:
+                yield from queries(value)
+    elif isinstance(content, list):
+        for value in content:
+            yield from queries(value)
 
 
 def strings(content: Any) -> Iterator[str]:
@@ -227,6 +289,13 @@ def _page(root: Path, page: str, app: App) -> Iterator[str]:
         if f"'{name}'" not in vault:
             yield f"the vault has no secret {name}"
     yield from _queries(_KUSTO.findall(page), app)
+    for query in _KUSTO.findall(page):
+        yield from kusto.problems(query)
+    for name in sorted(set(_FUNCTION.findall(page)) - set(app.functions)):
+        yield f"function {name} does not exist"
+    own = SUBSCRIPTIONS.keys() | set(re.findall(r"'(router-[a-z-]+)'", vault))
+    for name in sorted(set(_OWN_NAME.findall(page)) - own):
+        yield f"there is no event subscription or secret {name}"
 
 
 def _sample(root: Path, app: App) -> Iterator[str]:

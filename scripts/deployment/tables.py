@@ -84,27 +84,143 @@ RETIRED_SETTINGS: Final = {
     "WEBSITE_VNET_ROUTE_ALL",
 }
 
-#: Properties that a resource type must have with this value, by path; the promise of docs/security.md.
+#: Open to the internet only without private networking, as docs/deployment.md tells.
+_UNLESS_PRIVATE: Final = "privateNetworking ? 'Disabled' : 'Enabled'"
+_CLOSED_IF_PRIVATE: Final = "privateNetworking ? 'Deny' : 'Allow'"
+
+#: Properties that a resource type must have with this value, by their path below `properties`: the promise of
+#: docs/security.md.
 SAFE_DEFAULTS: Final = {
     "Microsoft.Storage/storageAccounts": {
         "allowSharedKeyAccess": "false",
         "allowBlobPublicAccess": "false",
+        "allowCrossTenantReplication": "false",
+        "defaultToOAuthAuthentication": "true",
         "minimumTlsVersion": "'TLS1_2'",
         "supportsHttpsTrafficOnly": "true",
+        "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
     },
-    "Microsoft.EventGrid/topics": {"disableLocalAuth": "true", "minimumTlsVersionAllowed": "'1.2'"},
+    "Microsoft.EventGrid/topics": {
+        "disableLocalAuth": "true",
+        "minimumTlsVersionAllowed": "'1.2'",
+        "publicNetworkAccess": _UNLESS_PRIVATE,
+    },
     "Microsoft.DocumentDB/databaseAccounts": {
         "disableLocalAuth": "true",
+        "disableKeyBasedMetadataWriteAccess": "true",
         "minimalTlsVersion": "'Tls12'",
+        "publicNetworkAccess": _UNLESS_PRIVATE,
         "enableMultipleWriteLocations": "false",
+        "consistencyPolicy.defaultConsistencyLevel": "'Strong'",
     },
-    "Microsoft.KeyVault/vaults": {"enableRbacAuthorization": "true", "enableSoftDelete": "true"},
+    "Microsoft.KeyVault/vaults": {
+        "enableRbacAuthorization": "true",
+        "enableSoftDelete": "true",
+        "publicNetworkAccess": _UNLESS_PRIVATE,
+        "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
+    },
     "Microsoft.Insights/components": {
         "DisableLocalAuth": "true",
         "CustomMetricsOptedInType": "'WithDimensions'",
     },
-    "Microsoft.Web/sites": {"httpsOnly": "true"},
+    "Microsoft.OperationalInsights/workspaces": {"features.disableLocalAuth": "true"},
+    "Microsoft.Web/sites": {
+        "httpsOnly": "true",
+        "siteConfig.minTlsVersion": "'1.2'",
+        "siteConfig.ipSecurityRestrictionsDefaultAction": "empty(allowedIpRanges) ? 'Allow' : 'Deny'",
+    },
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": "false"},
 }
+
+#: Which events wake which function, by event subscription. One line here is one reviewed decision: an event that is
+#: missing costs seconds each time, until the deadline that stands behind it, and no test of the router fails.
+SUBSCRIPTIONS: Final = {
+    "router-job": (
+        "OnJobEvent",
+        {
+            "RouterJobReceived",
+            "RouterJobUnassigned",
+            "RouterJobWorkerSelectorsExpired",
+            "RouterWorkerOfferDeclined",
+            "RouterWorkerOfferExpired",
+            "RouterWorkerOfferRevoked",
+        },
+    ),
+    "router-worker": (
+        "OnWorkerEvent",
+        {
+            "RouterWorkerRegistered",
+            "RouterWorkerUpdated",
+            "RouterJobClosed",
+            "RouterJobCancelled",
+            "RouterJobUnassigned",
+            "RouterWorkerOfferDeclined",
+            "RouterWorkerOfferRevoked",
+        },
+    ),
+    "router-exception": ("OnExceptionEvent", {"RouterJobExceptionTriggered"}),
+}
+
+#: What an alert rule may be evaluated by, in ISO 8601, and how it may join the rows that it finds.
+ALERT_FREQUENCIES: Final = {
+    "PT1M", "PT5M", "PT10M", "PT15M", "PT30M", "PT45M", "PT1H", "PT2H", "PT3H", "PT4H", "PT5H", "PT6H", "P1D",
+}  # fmt: skip
+ALERT_WINDOWS: Final = {*ALERT_FREQUENCIES, "P2D"}
+ALERT_AGGREGATIONS: Final = {"Average", "Count", "Maximum", "Minimum", "Total"}
+
+#: Metrics of the platform that the runbook asks for, with their dimensions (Azure Monitor, "Supported metrics").
+PLATFORM_METRICS: Final = {
+    "PublishSuccessCount": set[str](),
+    "PublishSuccessLatencyInMs": set[str](),
+    "PublishFailCount": {"Error", "ErrorType"},
+    "DeliverySuccessCount": {"EventSubscriptionName"},
+    "DeliveryAttemptFailCount": {"Error", "ErrorType", "EventSubscriptionName"},
+    "DeadLetteredCount": {"DeadLetterReason", "EventSubscriptionName"},
+    "DroppedEventCount": {"DropReason", "EventSubscriptionName"},
+    "Transactions": {"ApiName", "Authentication", "GeoType", "ResponseType", "TransactionType"},
+}
+
+_OF_EVERY_TABLE: Final = {
+    "appId", "appName", "application_Version", "client_Browser", "client_City", "client_CountryOrRegion", "client_IP",
+    "client_Model", "client_OS", "client_StateOrProvince", "client_Type", "cloud_RoleInstance", "cloud_RoleName",
+    "customDimensions", "iKey", "itemId", "itemType", "operation_Id", "operation_Name", "operation_ParentId",
+    "operation_SyntheticSource", "sdkVersion", "session_Id", "timestamp", "user_AccountId", "user_AuthenticatedId",
+    "user_Id",
+}  # fmt: skip
+#: Tables that a query may read, with their columns. Those of Application Insights have the names of queries in its own
+#: scope (Azure Monitor, "Workspace-based resource changes", has them beside the names of the workspace); the last two
+#: are of Log Analytics itself ("Usage"; "Monitor operational issues").
+KUSTO_TABLES: Final = {
+    "customMetrics": {
+        *_OF_EVERY_TABLE, "name", "value", "valueCount", "valueMax", "valueMin", "valueStdDev", "valueSum",
+    },
+    "dependencies": {
+        *_OF_EVERY_TABLE, "customMeasurements", "data", "duration", "id", "itemCount", "name", "performanceBucket",
+        "resultCode", "success", "target", "type",
+    },
+    "exceptions": {
+        *_OF_EVERY_TABLE, "assembly", "customMeasurements", "details", "handledAt", "innermostAssembly",
+        "innermostMessage", "innermostMethod", "innermostType", "itemCount", "message", "method", "outerAssembly",
+        "outerMessage", "outerMethod", "outerType", "problemId", "severityLevel", "type",
+    },
+    "requests": {
+        *_OF_EVERY_TABLE, "customMeasurements", "duration", "id", "itemCount", "name", "performanceBucket",
+        "resultCode", "source", "success", "url",
+    },
+    "traces": {*_OF_EVERY_TABLE, "customMeasurements", "itemCount", "message", "severityLevel"},
+    "Usage": {
+        "TimeGenerated", "StartTime", "EndTime", "DataType", "IsBillable", "Quantity", "QuantityUnit", "Solution",
+    },
+    "_LogOperation": {
+        "TimeGenerated", "Category", "Operation", "Level", "Detail", "_ResourceId", "Computer", "CorrelationId",
+    },
+}  # fmt: skip
+#: The words of the Kusto query language that the queries use.
+KUSTO_WORDS: Final = {
+    "ago", "and", "asc", "bin", "by", "contains", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
+    "kind", "leftouter", "let", "max", "on", "or", "order", "project", "round", "strcat", "sum", "sumif", "summarize",
+    "top", "tostring", "where",
+}  # fmt: skip
 
 #: Keys of azure.yaml by its published schema (v1.0), at the levels that the project uses.
 AZURE_YAML_KEYS: Final = {

@@ -40,15 +40,14 @@ def _in_one_file(file: BicepFile) -> Iterator[str]:
             yield f"parameter {parameter.name} looks like a secret but is not @secure()"
     for resource in file.resources.values():
         if not resource.existing:
-            yield from _unsafe(resource)
+            yield from _unsafe(file, resource)
 
 
-def _unsafe(resource: Resource) -> Iterator[str]:
-    expected = SAFE_DEFAULTS.get(resource.type)
+def _unsafe(file: BicepFile, resource: Resource) -> Iterator[str]:
+    expected = SAFE_DEFAULTS.get(resource.qualified.partition("@")[0])
     if expected is None:
         return
-    values = {key: text(value) for key, body in properties(resource.node) if key == "properties"
-              for key, value in properties(body)}  # fmt: skip
+    values = {".".join(path[1:]): text(value) for path, value in file.written(resource) if path[0] == "properties"}
     for name, value in expected.items():
         if values.get(name) != value:
             yield f"{resource.symbol}: {name} must be {value}, not {values.get(name, 'absent')}"

@@ -9,7 +9,7 @@ import pytest
 
 from router import settings
 from scripts import check_deployment
-from scripts.deployment import app, references
+from scripts.deployment import app, references, runbook
 from scripts.deployment.bicep import BicepFile, every_property, text
 from tests.unit.infra.conftest import ROOT, replace
 
@@ -40,6 +40,27 @@ def test_the_deployment_fits_together() -> None:
         ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnJobEvent"', "nothing wakes OnExceptionEvent"),
         ("infra/event-subscriptions.json", "RouterJobUnassigned", "RouterJobUnassign", "is never published"),
         ("infra/event-subscriptions.json", '"router-worker"', '"router-job"', "names repeat"),
+        ("infra/event-subscriptions.json", '      "Microsoft.Communication.RouterJobReceived",\n', "",
+         "router-job: RouterJobReceived is in only one"),
+        ("infra/event-subscriptions.json", "RouterJobExceptionTriggered", "RouterJobQueued", "router-exception: RouterJobQueued is in"),
+        ("infra/event-subscriptions.json", '"router-exception"', '"router-exceptions"', "the subscription router-exception is in only"),
+        ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnWorkerEvent"', "router-exception wakes OnWorkerEvent, scripts"),
+        ("infra/app/function.bicep", "empty(entraTenantId) || empty(entraAudience) ?", "empty(entraTenantId) ?",
+         "ROUTER_ENTRA_AUDIENCE is set although entraAudience may be empty"),
+        ("infra/app/function.bicep", "empty(tablesPrefix) ?", "empty(entraTenantId) ?", "although tablesPrefix may be empty"),
+        ("infra/alerts.json", "max(valueMax)", "max(valueMaxx)", "valueMaxx is no column of customMetrics"),
+        ("infra/alerts.json", "| summarize Seconds", "| summarise Seconds", "summarise is no column"),
+        ("infra/alerts.json", "timestamp < ago(5m)", "TimeGenerated < ago(5m)", "TimeGenerated is no column of customMetrics"),
+        ("infra/alerts.json", '"PT5M"', '"PT5"', "evaluationFrequency PT5 is unknown"),
+        ("infra/alerts.json", '"Maximum"', '"Max"', "timeAggregation Max is unknown"),
+        ("infra/cap-alerts.json", "IsBillable", "Billable", "Billable is no column of Usage"),
+        ("infra/cap-alerts.json", "_LogOperation", "_LogOperations", "a query reads no known table: _LogOperations"),
+        ("infra/workbook.json", "customMetrics", "customMetricz", "a query reads no known table: customMetricz"),
+        ("infra/workbook.json", "sum(valueCount)", "sum(valueCounts)", "valueCounts is no column of customMetrics"),
+        ("infra/workbook.json", "by duration desc", "by durationMs desc", "durationMs is no column of dependencies"),
+        ("docs/operations.md", "outerMessage", "outermostMessage", "outermostMessage is no column of exceptions"),
+        ("docs/operations.md", "`router-exception`", "`router-exceptions`", "no event subscription or secret router-exceptions"),
+        ("docs/deployment.md", "`OnDeadlines`", "`OnTimer`", "docs/deployment.md: function OnTimer does not exist"),
         ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnTimer'", "function OnTimer does not exist"),
         ("infra/app/cosmos.bicep", "  'members'\n", "", "table members is in only one"),
         ("infra/workbook.json", '\\"ApiRequestRouter\\"', '\\"ApiRequests\\"', "no metric or span is called ApiRequests"),
@@ -73,6 +94,27 @@ def test_a_name_changed_in_the_deployment_is_seen(
 ) -> None:
     replace(project / file, old, new)
     found = list(references.problems(project, the_app))
+    assert any(said in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "said"),
+    [
+        ("infra/alerts.json", "events are published late", "events come late", "the alert 'events come late' is not in the daily look"),
+        ("docs/operations.md", "| telemetry nears its daily cap |", "| much telemetry |", "'telemetry nears its daily cap' is not in"),
+        ("docs/operations.md", "`router-exception`", "the last", "the event subscription router-exception is not named"),
+        ("docs/operations.md", "--metrics PublishFailCount", "--metrics PublishFailures", "PublishFailures is not a metric"),
+        ("docs/operations.md", "Error eq '*'", "EventSubscriptionName eq '*'", "PublishFailCount has no dimension EventSubscriptionName"),
+        ("docs/operations.md", "ResponseType eq", "Response eq", "Transactions has no dimension Response"),
+        ("docs/operations.md", 'workbook "Job Router"', 'workbook "Router"', "no workbook is called Router"),
+        ("infra/app/dashboards.bicep", "displayName: 'Job Router'", "displayName: 'Jobs'", "no workbook is called Job Router"),
+        ("infra/app/dashboards.bicep", "'{dailyCapGB}'", "'{cap}'", "does not fill in {dailyCapGB}"),
+    ],
+)  # fmt: skip
+def test_a_name_that_the_runbook_has_alone_is_seen(project: Path, file: str, old: str, new: str, said: str) -> None:
+    assert list(runbook.problems(project)) == []
+    replace(project / file, old, new)
+    found = list(runbook.problems(project))
     assert any(said in problem for problem in found), found
 
 
