@@ -13,6 +13,7 @@ from router.models.types import Flag, Id, Int32, Labels, Model, Name, Text, Time
 MAX_NOTES: Final = 1000
 MAX_UNASSIGNMENTS: Final = 3
 JOB_LIFE_DAYS: Final = 90
+DEFAULT_PRIORITY: Final = 1
 #: Ended offers that a job remembers.
 MAX_ENDED_OFFERS: Final = 50
 #: Workers that declined, as a job remembers them: so many that its row stays far from its limit.
@@ -91,7 +92,7 @@ class RouterJobInput(Model):
     channel_id: Id
     classification_policy_id: Id | None = None
     queue_id: Id | None = None
-    priority: Int32 = 1
+    priority: Int32 = DEFAULT_PRIORITY
     disposition_code: Name | None = None
     requested_worker_selectors: Annotated[list[RouterWorkerSelector], Field(max_length=MAX_SELECTORS)] = []
     labels: Labels = {}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from router.engine import waiting
 from router.errors import NotFound
-from router.models.jobs import JobStatus
+from router.models.jobs import DEFAULT_PRIORITY, JobStatus
 from router.service import job_api
 from router.service.parts import Parts
 
@@ -25,7 +25,7 @@ class Position:
 class Statistics:
     queue_id: str
     length: int
-    #: By priority.
+    #: By priority; of an empty queue 0 for the default priority.
     estimated_wait_minutes: dict[int, int]
     longest_wait_minutes: float | None
 
@@ -53,7 +53,7 @@ async def statistics(parts: Parts, queue_id: str) -> Statistics:
         last[one.priority] = length
         first = min(first, one.enqueued_at)
     if not length:
-        return Statistics(queue_id, 0, {}, None)
+        return Statistics(queue_id, 0, {DEFAULT_PRIORITY: 0}, None)
     rate = await _rate(parts, queue_id, first)
     longest = (now - first).total_seconds() / 60
     estimates = {priority: waiting.estimate(place, rate) for priority, place in last.items()}

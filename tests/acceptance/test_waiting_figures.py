@@ -32,6 +32,11 @@ def test_an_empty_queue(desk: Desk) -> None:
     assert statistics.longest_job_wait_time_minutes is None
 
 
+@pytest.mark.ours
+def test_who_comes_to_an_empty_queue_waits_for_nobody(desk: Desk) -> None:
+    assert desk.client.get_queue_statistics(desk.queue()).estimated_wait_time_minutes == {"1": 0}
+
+
 def test_an_offered_job_still_counts_and_an_assigned_one_does_not(desk: Desk) -> None:
     queue = desk.queue()
     worker, job = desk.worker(queue), desk.job(queue)
