@@ -285,6 +285,7 @@ def test_types_of_selectors_survive(desk: Desk) -> None:
     assert found.value == 2.5
 
 
+@pytest.mark.ours
 def test_more_than_a_job_can_hold(desk: Desk) -> None:
     attachments = [
         StaticWorkerSelectorAttachment(

@@ -98,6 +98,7 @@ def test_what_must_be_given_at_creation(desk: Desk) -> None:
         assert isinstance(refused(lambda get=get: get(NOBODY)), ResourceNotFoundError)
 
 
+@pytest.mark.ours
 def test_what_is_named_must_exist(desk: Desk) -> None:
     administration, client = desk.administration, desk.client
     unknown_queue = refused(lambda: client.upsert_job(NOBODY, channel_id="v", queue_id=NOBODY))
@@ -244,6 +245,7 @@ def test_what_a_request_brings_is_echoed(desk: Desk) -> None:
     assert answer.headers["x-ms-request-id"]
 
 
+@pytest.mark.ours
 def test_a_job_that_is_not_queued_has_no_position(desk: Desk) -> None:
     job = desk.job(desk.queue())
     desk.client.cancel_job(job)

@@ -164,6 +164,7 @@ class TestCancel:
         assert desk.no_offers(worker).load_ratio == 0
         conflict(lambda: desk.client.cancel_job(job))
 
+    @pytest.mark.ours
     def test_an_assigned_job(self, desk: Desk) -> None:
         queue = desk.queue()
         worker, job = desk.worker(queue), desk.job(queue)
