@@ -5,18 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from router.engine import endings, exceptions, matching
 from router.engine.matching import Reason
 from router.engine.selectors import all_selectors, describe
 from router.models.jobs import ENDED, JobRecord, JobStatus, ScheduleAndSuspendMode
-from router.service import distribution_policy, job_api, job_commits
+from router.service import distribution_policy, explain_workers, job_api, job_commits
 from router.service.parts import Parts
 from router.storage.aggregates import Position
-
-#: Workers of other queues are passed over: so many reads a page at most, and then it is a short one.
-_LIST_CALLS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -45,24 +41,17 @@ class Explanation:
 
 
 async def explain(parts: Parts, job_id: str, size: int, after: Position | None) -> Explanation:
-    """One page of workers, by id. Raises NotFound."""
+    """One page of workers, in the order in which they would get the job. Raises NotFound."""
     record = await job_api.get(parts, job_id)
     judged: list[Judged] = []
     policy = None
     if record.status is JobStatus.QUEUED:
         policy = await distribution_policy.of_queue(parts, record.job.queue_id)
     if policy is not None:
+        assert record.job.queue_id is not None
+        workers, after = await explain_workers.page(parts, record.job.queue_id, policy, size, after)
         now = parts.clock.now()
-        for _ in range(_LIST_CALLS):
-            page = await parts.workers.store.page([], size - len(judged), after)
-            after = page.next
-            judged += [
-                Judged(worker.id, matching.disqualified(record, worker, policy.mode, now))
-                for worker in page.records
-                if record.job.queue_id in worker.worker.queues and not worker.routing.deleting
-            ]
-            if after is None or len(judged) >= size:
-                break
+        judged = [Judged(worker.id, matching.disqualified(record, worker, policy.mode, now)) for worker in workers]
     else:
         after = None
     return Explanation(

@@ -134,6 +134,26 @@ class AvailabilityStore:
                 await self._table.upsert(entity)
             await self.remove(queue_id, gone)
 
+    async def page(
+        self,
+        queue_id: str,
+        order: Order,
+        size: int,
+        *,
+        after: str | None = None,
+        until: str | None = None,
+        token: tuple[str, str] | None = None,
+    ) -> tuple[list[Candidate], tuple[str, str] | None]:
+        """Workers of the queue that may take something, whatever it is, between two row keys; and the token of the
+        next page, if there may be more."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", key(queue_id)),
+            ("RowKey", "gt", after if after is not None else f"{order}~"),
+            ("RowKey", "le", until) if until is not None else ("RowKey", "lt", f"{order}~~"),
+        ]
+        found = await self._table.query(where, limit=size, columns=["WorkerId"], after=token)
+        return [Candidate(str(one.columns["WorkerId"]), one.row) for one in found.entities], found.next
+
     async def has_any(self, queue_id: str) -> bool:
         """Whether a worker of the queue may be able to take something."""
         page = await self._table.query(

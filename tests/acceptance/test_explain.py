@@ -125,19 +125,54 @@ class TestWhatHappensNext:
         assert "closed" in desk.explain(accepted.job_id)["summary"]
 
 
-def test_pages_hold_what_was_asked_and_miss_nobody(desk: Desk) -> None:
-    queue = desk.queue()
-    workers = [desk.worker(queue, available_for_offers=False) for _ in range(5)]
-    job = desk.queued(queue)
+def in_pages(desk: Desk, job: str, size: int) -> list[str]:
+    """The workers of all pages, as they come."""
     seen: list[str] = []
-    path, params = f"routing/jobs/{job}/explain", {"maxpagesize": "2"}
+    path, params = f"routing/jobs/{job}/explain", {"maxpagesize": str(size)}
     while path:
         page = send(desk.client, "GET", path, params=params).json()
-        assert len(page["workers"]) <= 2
+        assert len(page["workers"]) <= size
         assert (page["jobId"], page["status"]) == (job, "queued"), "each page tells of the job"
         seen += [one["workerId"] for one in page["workers"]]
         path, _, query = page.get("nextLink", "").lstrip("/").partition("?")
         params = dict([query.split("=", 1)]) if query else {}
-    assert seen == workers
+    return seen
+
+
+class TestOrder:
+    """Who would get the job first comes first, then who cannot take anything now."""
+
+    EXPERT = selector("skill", "equal", "expert")
+
+    def test_longest_idle(self, desk: Desk) -> None:
+        queue = desk.queue()
+        away = [desk.worker(queue, available_for_offers=False) for _ in range(2)]
+        idle = [desk.worker(queue, capacity=2) for _ in range(3)]
+        busy = desk.worker(queue, capacity=2, labels={"busy": True})
+        desk.offer(busy, desk.job(queue, requested_worker_selectors=[selector("busy", "equal", True)]))
+        job = desk.queued(queue, requested_worker_selectors=[self.EXPERT])
+        expected = [*idle, busy, *away]
+        assert eventually(lambda: in_pages(desk, job, 100) == expected)
+        assert in_pages(desk, job, 2) == expected
+        assert in_pages(desk, job, 1) == expected
+
+    def test_round_robin(self, desk: Desk) -> None:
+        queue = desk.queue(mode=m.RoundRobinMode())
+        workers = sorted(desk.worker(queue, capacity=2) for _ in range(4))
+        job = desk.queued(queue, requested_worker_selectors=[self.EXPERT])
+        assert in_pages(desk, job, 2) == workers
+        for turn in range(2):
+            desk.offer(workers[turn], desk.job(queue))
+        expected = [*workers[2:], *workers[:2]]
+        assert eventually(lambda: in_pages(desk, job, 100) == expected)
+        assert in_pages(desk, job, 1) == expected
+        desk.offer(workers[2], desk.job(queue))
+
+
+def test_pages_hold_what_was_asked_and_miss_nobody(desk: Desk) -> None:
+    queue = desk.queue()
+    workers = [desk.worker(queue, available_for_offers=False) for _ in range(5)]
+    job = desk.queued(queue)
+    assert in_pages(desk, job, 2) == workers
     answer = send(desk.client, "GET", f"routing/jobs/{job}/explain", params={"maxpagesize": "0"})
     assert answer.status_code == 400
