@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 RUN := .venv/bin/python
 SEEDS ?= 2000
 FUZZ_REQUESTS ?= 10000
+FUZZ_EXAMPLES ?= 200
 FUZZ_SEED ?= $(shell date +%s)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -47,8 +48,8 @@ load: setup ## Sustain a mixed load for a minute and print the figures
 simulate: setup ## Run the deterministic simulation over SEEDS seeds
 	@$(RUN) -m tests.sim --seeds $(SEEDS)
 
-fuzz: setup ## Send a running app very many bad requests (FUZZ_REQUESTS, FUZZ_SEED)
-	@FUZZ_REQUESTS=$(FUZZ_REQUESTS) FUZZ_SEED=$(FUZZ_SEED) $(RUN) -m pytest -s tests/fuzz
+fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQUESTS, FUZZ_EXAMPLES, FUZZ_SEED)
+	@$(RUN) -m tests.fuzz --requests $(FUZZ_REQUESTS) --examples $(FUZZ_EXAMPLES) --seed $(FUZZ_SEED)
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

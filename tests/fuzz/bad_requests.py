@@ -276,6 +276,7 @@ class BadRequests:
             {"If-Match": f'"{other}"'}, {"If-Match": other}, {"If-Match": f'W/"{other}"'}, {"If-Match": '""'}, {"If-Match": ","},
             {"If-Match": '"' * 500}, {"If-None-Match": "*"}, {"If-Unmodified-Since": "Mon, 01 Jan 2001 00:00:00 GMT"},
             {"If-Unmodified-Since": "Monday, 01-Jan-01 00:00:00 GMT"}, {"If-Match": '"a", ' * 500 + '"b"'}, {"If-Match": "é"},
+            {"If-Match": ""}, {"If-None-Match": ""}, {"If-Match": "", "If-Unmodified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
         ])  # fmt: skip
         return BadRequest(
             what,
@@ -416,6 +417,7 @@ class BadRequests:
         for action in ("complete", "close", "unassign"):
             yield f"{world.assigned_job}/assignments/{world.assignment}:{action}"
         yield f"{world.worker}/offers/none:decline"
+        yield f"{world.worker}/offers/none:accept"
 
     def _patch(self, what: str, path: str, body: bytes) -> BadRequest:
         return BadRequest(

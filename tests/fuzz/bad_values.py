@@ -47,7 +47,10 @@ RULE = [
     {"kind": "expression", "expression": ")" * 300}, {"kind": "expression", "expression": "NoSuchFunction(1)"},
     {"kind": "expression", "expression": "'" + "((" * 500}, {"kind": "expression", "expression": "1", "language": "lua"},
     {"kind": "function"}, {"kind": "function", "functionUri": 5}, {"kind": "function", "functionUri": "x" * 16_385},
-    {"kind": "function", "functionUri": "https://example.com/", "credential": "key"},
+    {"kind": "function", "functionUri": "https://example.com/", "credential": "key"}, {"kind": "function", "functionUri": ""},
+    *({"kind": "function", "functionUri": uri} for uri in ("not a uri", "ftp://x", "//example.com", "http://169.254.169.254/x", "https://")),
+    {"kind": "webhook", "webhookUri": "http://example.com/"}, {"kind": "webhook", "webhookUri": "https://me:pw@example.com/"},
+    {"kind": "webhook", "webhookUri": "https://example.com/", "authorizationServerUri": "example.com/token"},
     {"kind": "webhook", "webhookUri": ["x"]}, {"kind": "webhook", "webhookUri": "https://example.com/", "clientCredential": 5},
 ]  # fmt: skip
 MODE = [
