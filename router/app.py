@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from router import settings as settings_module
 from router.api.functions import http_functions
-from router.api.gate import Gate
 from router.api.triggers import triggers
-from router.service.deadline_runner import DeadlineRunner
-from router.service.parts import Parts
 from router.settings import Settings, SettingsError
-from router.storage.port import StorageUnavailable, Tables
+from router.storage.port import StorageUnavailable
+
+if TYPE_CHECKING:
+    from router.api.gate import Gate
+    from router.service.deadline_runner import DeadlineRunner
+    from router.service.parts import Parts
+    from router.storage.port import Tables
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +80,7 @@ class RouterApp:
         from router.api.auth.hmac import AccessKeys
         from router.api.auth.ratelimit import RateLimiter
         from router.api.auth.target import TargetReader
+        from router.api.gate import Gate
         from router.clock import SystemClock
         from router.events.envelope import EventSchema
         from router.events.publisher import EventPublisher
@@ -84,6 +89,8 @@ class RouterApp:
         from router.rules.engine import RuleEngine
         from router.rules.http.client import RuleHttpClient
         from router.rules.secrets import SecretBox
+        from router.service.deadline_runner import DeadlineRunner
+        from router.service.parts import Parts
         from router.service.procedures import PROCEDURES
         from router.telemetry.setup import configure
 
@@ -106,7 +113,11 @@ class RouterApp:
             rules=RuleEngine(http, secrets),
             procedures=PROCEDURES,
         )
-        await parts.tables.ready()
+        try:
+            await parts.tables.ready()
+        except BaseException:
+            await parts.tables.close()  # the next request tries with new ones
+            raise
         entra = (
             EntraTokens(settings.entra_tenant_id, settings.entra_audiences, authority=settings.entra_authority)
             if settings.entra_tenant_id
@@ -119,6 +130,7 @@ class RouterApp:
             targets=TargetReader(on_app_service=settings.on_app_service),
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),
             secrets=secrets,
+            http_on_loopback=settings.rules_allow_http_loopback,
         )
         return _Built(parts, gate, DeadlineRunner(parts))
 

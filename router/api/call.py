@@ -41,6 +41,8 @@ class Call:
     token_keys: tuple[str, ...]
     #: Keeps secrets of policies; without it a policy that has some is refused.
     secrets: SecretBox | None
+    #: Whether rules may call plain http on loopback.
+    http_on_loopback: bool
 
     @property
     def id(self) -> str:

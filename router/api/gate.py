@@ -47,6 +47,7 @@ class Gate:
     targets: TargetReader
     token_keys: tuple[str, ...]
     secrets: SecretBox | None
+    http_on_loopback: bool = False
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
@@ -112,6 +113,7 @@ class Gate:
                 body=request.get_body(),
                 token_keys=self.token_keys,
                 secrets=self.secrets,
+                http_on_loopback=self.http_on_loopback,
             )
             if call.ids and operation.resource == "Job":
                 span.set(names.ATTRIBUTE_JOB, call.id)

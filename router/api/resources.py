@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
 from typing import Any
 
-from router import settings
 from router.api.call import Call, Reply, resource_headers
 from router.api.wire import apply, documents
 from router.api.wire.parse import parse_patch
@@ -30,21 +28,15 @@ _RENDER: dict[str, Callable[[str, str, Document], Document]] = {
 def _build(call: Call, current: Document | None, patch: Document) -> Document:
     match call.operation.resource:
         case "DistributionPolicy":
-            document = apply.distribution_policy_document(current, patch, http_on_loopback=_http_on_loopback())
+            document = apply.distribution_policy_document(current, patch, http_on_loopback=call.http_on_loopback)
         case "ClassificationPolicy":
-            document = apply.classification_policy_document(current, patch, http_on_loopback=_http_on_loopback())
+            document = apply.classification_policy_document(current, patch, http_on_loopback=call.http_on_loopback)
         case "ExceptionPolicy":
             return apply.exception_policy_document(current, patch, call.parts.ids.guid)
         case _:
             return apply.queue_document(current, patch)
     context = f"{call.operation.resource}/{call.id}"
     return seal_secrets(document, call.secrets, context, current)
-
-
-@lru_cache(maxsize=1)
-def _http_on_loopback() -> bool:
-    """Whether rules may call http on loopback, as their client was told when the app was put together."""
-    return settings.load().rules_allow_http_loopback
 
 
 async def upsert(call: Call) -> Reply:

@@ -179,9 +179,9 @@ async def test_the_ends_of_int32(wire: RawWire, priority: int) -> None:
         ("Job", {"channelId": "v"}, ["queueId"]),
         ("Job", {"channelId": "v", "queueId": "none such"}, ["queueId"]),
         ("Job", {"channelId": "v", "classificationPolicyId": "none such"}, ["classificationPolicyId"]),
-        ("Job", {"channelId": "v", "queueId": "q", "notes": [{}], "matchingMode": {"kind": "x"}}, ["matchingMode.kind", "notes[0].message"]),
+        ("Job", {"channelId": "v", "queueId": "q", "notes": [{}], "matchingMode": {"kind": "x"}}, ["matchingMode.kind", "notes[0].message", "queueId"]),
         ("Job", {"channelId": "v", "queueId": "q", "requestedWorkerSelectors": [{"labelOperator": "is"}]},
-         ["requestedWorkerSelectors[0].key", "requestedWorkerSelectors[0].labelOperator"]),
+         ["queueId", "requestedWorkerSelectors[0].key", "requestedWorkerSelectors[0].labelOperator"]),
     ],
 )  # fmt: skip
 async def test_every_invalid_field_is_named(wire: RawWire, kind: str, body: dict[str, Any], targets: list[str]) -> None:

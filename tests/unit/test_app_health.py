@@ -24,6 +24,7 @@ class Tables:
 
     def __init__(self, fault: Exception | None = None) -> None:
         self.fault = fault
+        self.closed = 0
 
     def table(self, name: str) -> None:
         return None
@@ -31,6 +32,9 @@ class Tables:
     async def ready(self) -> None:
         if self.fault is not None:
             raise self.fault
+
+    async def close(self) -> None:
+        self.closed += 1
 
 
 @pytest.fixture
@@ -66,6 +70,7 @@ async def test_a_wrong_setting_is_named(
 async def test_storage_that_does_not_answer(app: RouterApp, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, tables := Tables(StorageUnavailable("no connection to account")))
     assert await app.health() == (False, "Storage does not answer.")
+    assert tables.closed == 1, "what a start that failed has opened is not left open"
     tables.fault = None
     assert await app.health() == (True, "ready")
     tables.fault = StorageUnavailable("no connection to account")

@@ -26,6 +26,7 @@ def call(operation: str, *ids: str) -> Call:
         body=b"",
         token_keys=(),
         secrets=None,
+        http_on_loopback=False,
     )
 
 
