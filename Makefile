@@ -31,8 +31,9 @@ start-app: setup ## Start the app alone, against the parts of a `make start` tha
 start-func: setup ## As start, with the app under Azure Functions Core Tools
 	@exec $(RUN) -m local --func
 
-check: setup ## Lint, check types and imports
+check: setup ## Lint, check format, types and imports
 	@$(RUN) -m ruff check .
+	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
 
