@@ -141,8 +141,8 @@ async def _fill_team(parts: Parts, queue: str, size: int) -> None:
         change = worker_engine.create(worker_id, _worker(queue), since + timedelta(milliseconds=number), {})
         assert change.record is not None
         async with slots:
-            await parts.workers.store.save(Row(worker_id, change.record.model_copy(update={"etag": "e"})), worker_id)
-            await worker_commits.index(parts, None, change.record)
+            row = Row(worker_id, change.record.model_copy(update={"etag": "e"}))
+            await worker_commits.index(parts, None, await parts.workers.store.save(row, worker_id))
 
     await asyncio.gather(*(one(number) for number in range(size)))
 

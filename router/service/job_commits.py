@@ -80,7 +80,7 @@ async def change_row(
             parts.recent_jobs[job_id] = after.commit
             try:
                 await _follow(parts, before.record, after, adding)
-                parts.followed.add([after.commit])
+                parts.followed.done(before.commit, after.commit)
             except Exception:
                 parts.jobs.announce(after)
                 raise

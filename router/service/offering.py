@@ -76,7 +76,7 @@ class Reserved:
     offer: JobOffer
     before: WorkerRecord
     holder: WorkerRecord
-    moves: tuple[tuple[WorkerRecord | None, WorkerRecord | None], ...]
+    moves: tuple[tuple[Row[WorkerRecord] | None, Row[WorkerRecord] | None], ...]
     frees: bool = False
 
 
@@ -204,9 +204,9 @@ async def _pass_on(
         return None
     last, holder = reserved.moves[-1], reserved.holder
     if before.record.routing.version == holder.routing.version:
-        moves = (*reserved.moves[:-1], (last[0], after.record))
+        moves = (*reserved.moves[:-1], (last[0], after))
     else:  # somebody else has changed the worker meanwhile and put its own rows
-        moves = (*reserved.moves[:-1], (last[0], None), (before.record, after.record))
+        moves = (*reserved.moves[:-1], (last[0], None), (before, after))
     offer, without = made[0]
     frees = offer.capacity_cost < old.capacity_cost or record.job.channel_id != reserved.view.job.channel_id
     return Reserved(job, record, policy, offer, without, after.record, moves, reserved.frees or frees)
@@ -303,7 +303,7 @@ async def _reserve(parts: Parts, attempt: Attempt, now: datetime) -> Reserved | 
         return Moved(moved[0])
     if after.version == before.version or not made or before.record is None or after.record is None:
         return None
-    moves = ((before.record, after.record),)
+    moves = ((before, after),)
     return Reserved(attempt.job, view, policy, made[0], before.record, after.record, moves)
 
 

@@ -17,7 +17,7 @@ from router.service.locks import KeyedLocks
 from router.service.outbox import Outbox, Publisher
 from router.service.overdue import Overdue
 from router.service.pending_offers import PendingOffers
-from router.service.remembered import Recent, RecentIds
+from router.service.remembered import Followed, Recent, RecentIds
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -84,8 +84,8 @@ class Parts:
     recent_workers: Recent[WorkerRecord] = field(default_factory=lambda: Recent(_RECENT_WORKERS))
     #: The last commit of each job's row that this process made.
     recent_jobs: Recent[str] = field(default_factory=lambda: Recent(_RECENT_JOBS))
-    #: Versions of rows after which this process has done all that hangs on them.
-    followed: RecentIds = field(default_factory=RecentIds)
+    #: Commits after which this process has done all that hangs on them.
+    followed: Followed = field(default_factory=Followed)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)

@@ -92,7 +92,7 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     if not row.record.worker.available_for_offers and row.record.worker.offers:
         await revocation.revoke_unqualified(parts, row.record)
         row = await parts.workers.store.load(worker_id)
-    await worker_commits.index(parts, None, row.record)
+    await worker_commits.index(parts, None, row)
     await work_search.find_work(parts, worker_id, row)
 
 

@@ -26,28 +26,32 @@ _IN_FLIGHT: Final = timedelta(seconds=4)
 
 
 async def settle_job(parts: Parts, job_id: str, due: datetime) -> None:
-    if await _settle(parts, parts.jobs, job_id, due):
+    commit = await _settle(parts, parts.jobs, job_id, due)
+    if commit is not None:
         await reconcile.reconcile_job(parts, job_id)
+        parts.followed.settled(commit)
 
 
 async def settle_worker(parts: Parts, worker_id: str, due: datetime) -> None:
-    if await _settle(parts, parts.workers, worker_id, due):
+    commit = await _settle(parts, parts.workers, worker_id, due)
+    if commit is not None:
         await reconcile.reconcile_worker(parts, worker_id)
+        parts.followed.settled(commit)
 
 
-async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -> bool:
-    """False when a later deadline watches over the row."""
+async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -> str | None:
+    """The commit of the row that is to be reconciled; None if there is no need, or a later deadline watches over it."""
     store = commits.store
     for _ in range(10):
         row: Row[Any] = await store.load(id)
         if not row.version:
-            return False
+            return None
         if row.settle_at is None or row.settle_at > due:
             # Used up by another instance, or never relied on: a later one watches, if there is something to watch.
             if row.settle_at is not None:
-                return False
+                return None
             if not row.outbox and not row.overflow:
-                return True
+                return row.commit
         unsent = parts.outbox.unsent(row.outbox)
         now = parts.clock.now()
         if unsent and not row.overflow and now - unsent[-1].time < _IN_FLIGHT:
@@ -55,7 +59,7 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
             await parts.deadlines.arm(Deadline(f"settle-{store.kind}", id, later))
             record = await _with_deadlines(parts, row.record)
             if await _saved(parts, commits, replace(row, record=record, settle_at=later)):
-                return False
+                return None
             continue
         if row.overflow:
             await parts.outbox.send(f"{store.kind}/{id}", await store.overflow(row))
@@ -67,13 +71,13 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -
                 await store.drop(row)
             except RowChanged:
                 continue
-            return False
-        followed = row.commit in parts.followed and not _unfinished(row.record)
+            return None
         record = await _with_deadlines(parts, row.record)
-        if await _saved(parts, commits, replace(row, record=record, outbox=(), overflow=(), settle_at=None)):
+        commit = await _saved(parts, commits, replace(row, record=record, outbox=(), overflow=(), settle_at=None))
+        if commit:
             await store.drop_overflow(row)
-            return not followed
-    return True
+            return None if commit in parts.followed and not _unfinished(row.record) else commit
+    return row.commit
 
 
 def _unfinished(record: JobRecord | WorkerRecord) -> bool:
@@ -94,9 +98,11 @@ async def _with_deadlines(parts: Parts, record: Any) -> Any:
     return evolve(record, routing={"armed": [*record.routing.armed, *(one.row for one in later)][-_MOST_ARMED:]})
 
 
-async def _saved(parts: Parts, commits: Commits[Any], row: Row[Any]) -> bool:
+async def _saved(parts: Parts, commits: Commits[Any], row: Row[Any]) -> str | None:
+    """The commit with which the row was written; None if somebody has written it meanwhile."""
     try:
-        await commits.store.save(row, parts.ids.guid())
+        saved = await commits.store.save(row, parts.ids.guid())
     except RowChanged:
-        return False
-    return True
+        return None
+    parts.followed.done(row.commit, saved.commit)
+    return saved.commit

@@ -50,6 +50,9 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
     before, after = await worker_commits.change_row(parts, worker_id, step)
     assert after.record is not None
     record = after.record
+    if before.record is not None and before.record.worker.max_concurrent_offers != record.worker.max_concurrent_offers:
+        # RouterWorkerUpdated does not name that property, so no event wakes the search for what it may take now.
+        parts.background.start(work_search.find_work(parts, worker_id), f"work for worker/{worker_id}")
     if record.worker.offers and after.version != before.version:
         await revocation.revoke_unqualified(parts, record)
         current = await parts.workers.store.load(worker_id)

@@ -60,8 +60,7 @@ async def change_row(
         _remember(parts, worker_id, after.record)
         try:
             if not index_later:
-                await index(parts, before.record, after.record)
-                parts.followed.add([after.commit])
+                await index(parts, before, after)
         except Exception:
             parts.workers.announce(after)
             raise
@@ -76,11 +75,13 @@ def _remember(parts: Parts, worker_id: str, record: WorkerRecord | None) -> None
         parts.recent_workers[worker_id] = record
 
 
-async def index(parts: Parts, before: WorkerRecord | None, after: WorkerRecord | None) -> None:
-    """Moves the worker's availability rows from one version to the next."""
-    old, new = availability(before), availability(after)
+async def index(parts: Parts, before: Row[WorkerRecord] | None, after: Row[WorkerRecord] | None) -> None:
+    """Moves the worker's availability rows from one version to the next: all that hangs on its row."""
+    old, new = availability(before.record if before else None), availability(after.record if after else None)
     if old != new:
         await parts.availability.move(old, new)
+    if before is not None and after is not None:
+        parts.followed.done(before.commit, after.commit)
 
 
 def availability(record: WorkerRecord | None) -> Availability | None:

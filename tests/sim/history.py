@@ -319,6 +319,9 @@ class History:
             other = self.jobs.get(other_id)
             if other is None or self._version(other) != version:
                 continue
+            policy = self._world.policy_of(other.job.queue_id)
+            if policy is not None and self._reserved_for(other) >= policy.mode.max_concurrent_offers:
+                continue  # a worker has been reserved for it since
             # The place that the job got with its offer may be an earlier one than that of its reservation's moment.
             now = self._world.now()
             if reference.order(other, now) < reference.order(job, now):

@@ -103,3 +103,44 @@ async def _move(process: Process, queue_id: str) -> None:
         return RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id})
 
     await process.call(job_api.upsert, "job", wanted, anything)
+
+
+def test_a_worker_that_may_take_more_offers_gets_them_at_once() -> None:
+    """RouterWorkerUpdated does not name that property: no event wakes the search."""
+
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.worker(process, "worker", capacity=3, maxConcurrentOffers=1)
+        for number in range(3):
+            await scene.job(process, f"job{number}")
+        await asyncio.sleep(1)
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["job0"]
+        await scene.worker(process, "worker", capacity=3, maxConcurrentOffers=2)
+        await asyncio.sleep(1)
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["job0", "job1"]
+
+    scene.tell(story)
+
+
+def test_what_a_change_has_left_undone_is_found_though_another_one_followed() -> None:
+    """The index rows of the worker could not be moved; the next change, in which nothing had to be moved, is no proof
+    that they stand where they belong."""
+
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.worker(process, "worker")
+        move = process.parts.availability.move
+
+        async def fails(*_: object) -> None:
+            raise StorageUnavailable("Not now.")
+
+        process.parts.availability.move = fails  # type: ignore[method-assign]
+        with pytest.raises(StorageUnavailable):
+            await scene.worker(process, "worker", labels={"skill": 1})
+        process.parts.availability.move = move  # type: ignore[method-assign]
+        await scene.worker(process, "worker", labels={"skill": 1}, tags={"seen": True})
+        await asyncio.sleep(40)
+        record = world.history.workers["worker"]
+        assert any(one.row.endswith(f"~{record.routing.version}") for one in world.rows("availability").all())
+
+    scene.tell(story)
