@@ -66,7 +66,8 @@ async def _look_again(parts: Parts, queue_id: str) -> None:
         if len(some) == _AT_ONCE:
             await _look_at(parts, queue_id, some)
             some = []
-    await _look_at(parts, queue_id, some)
+    if some:
+        await _look_at(parts, queue_id, some)
 
 
 async def _look_at(parts: Parts, queue_id: str, some: list[Waiting]) -> None:
