@@ -20,6 +20,7 @@ from router.models.jobs import (
     JobStatus,
     RouterJobAssignment,
     SuspendMode,
+    Unassigned,
     UnassignJobOptions,
 )
 
@@ -68,8 +69,11 @@ def unassign(record: JobRecord, assignment_id: str, options: UnassignJobOptions,
     job: dict[str, object] = {
         "assignments": {id: one for id, one in record.job.assignments.items() if id != assignment_id}
     }
+    offer_id = record.routing.accepted_offers.get(assignment_id, "")
+    left = Unassigned(worker_id=assignment.worker_id, offer_id=offer_id)
     routing = {
         "unassignment_count": record.routing.unassignment_count + 1,
+        "unassigned": {**record.routing.unassigned, assignment_id: left},
         "accepted_offers": {},
     }
     if options.suspend_matching:

@@ -144,6 +144,13 @@ class EndedOffer(Model):
     outcome: OfferOutcome
 
 
+class Unassigned(Model):
+    """An assignment that the job no longer shows, kept for the same reason."""
+
+    worker_id: str
+    offer_id: str
+
+
 class Decline(Model):
     """A worker that declined this job: never again when `retry_at` is not set."""
 
@@ -170,6 +177,8 @@ class JobRouting(Model):
     #: Offer id of each assignment: an accept that is repeated gets the same answer.
     accepted_offers: dict[str, str] = {}
     declined: dict[str, Decline] = {}
+    #: By assignment id; at most as many as a job may be unassigned.
+    unassigned: dict[str, Unassigned] = {}
     unassignment_count: int = 0
     #: Counts the stays in a queue; a rule fires at most once per stay.
     stay: int = 0

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 #: A deadline this soon after the settle deadline is armed at once, so that it is never late.
 NEAR: Final = timedelta(seconds=3)
-Work = Coroutine[Any, Any, None]
+Work = Coroutine[Any, Any, object]
 #: A pure decision about a job that exists.
 Step = Callable[[JobRecord], JobChange | None]
 

@@ -113,8 +113,9 @@ async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBri
     return briefs
 
 
-async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> None:
-    """Frees what ended offers reserved. One that expired deregisters its worker, whose other offers are revoked."""
+async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> bool:
+    """Frees what ended offers reserved; whether there was something to free. One that expired deregisters its worker,
+    whose other offers are revoked."""
     now = parts.clock.now()
 
     def step(record: WorkerRecord) -> WorkerChange | None:
@@ -122,31 +123,43 @@ async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *
             return None
         return workers.drop_offers(record, offer_ids, now, deregister=expired)
 
-    _, after = await change(parts, worker_id, step, from_memory=True)
+    before, after = await change(parts, worker_id, step, from_memory=True)
     if expired and after.record is not None and after.record.worker.offers:
         await parts.procedures.revoke_unqualified(parts, after.record)
+    return after.version != before.version
 
 
-async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: str = "") -> None:
-    """Frees what an ended assignment used, or still reserved as the offer `offer_id`. A worker that was deleted has
-    nothing to free."""
+async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: str = "") -> bool:
+    """Frees what an ended assignment used, or still reserved as the offer `offer_id`; whether there was something to
+    free. A worker that was deleted has nothing."""
     now = parts.clock.now()
-    await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now, offer_id))
+    before, after = await change(parts, worker_id, lambda record: workers.release(record, assignment_id, now, offer_id))
+    return after.version != before.version
 
 
 async def free_workers(parts: Parts, job: JobRecord) -> None:
-    """Takes from the workers' rows what they still hold of the job's ended offers and assignments."""
+    """Takes from the workers' rows what they still hold of the job's ended offers and assignments. No event tells of
+    that: whoever is freed looks for work."""
     work = [
-        drop_offers(parts, ended.worker_id, frozenset({offer_id}), expired=ended.outcome is OfferOutcome.EXPIRED)
+        (
+            ended.worker_id,
+            drop_offers(parts, ended.worker_id, frozenset({offer_id}), expired=ended.outcome is OfferOutcome.EXPIRED),
+        )
         for offer_id, ended in job.routing.ended_offers.items()
         if ended.outcome is not OfferOutcome.ACCEPTED
     ]
     work += [
-        release(parts, one.worker_id, one.assignment_id, job.routing.accepted_offers.get(one.assignment_id, ""))
-        for one in job.job.assignments.values()
+        (one.worker_id, release(parts, one.worker_id, id, job.routing.accepted_offers.get(id, "")))
+        for id, one in job.job.assignments.items()
         if one.closed_at is not None
     ]
-    await asyncio.gather(*work)
+    work += [
+        (left.worker_id, release(parts, left.worker_id, id, left.offer_id))
+        for id, left in job.routing.unassigned.items()
+    ]
+    freed = await asyncio.gather(*(each for _, each in work))
+    for worker_id in {worker_id: None for (worker_id, _), is_freed in zip(work, freed, strict=True) if is_freed}:
+        parts.background.start(parts.procedures.find_work(parts, worker_id), f"work for worker/{worker_id}")
 
 
 async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:

@@ -298,7 +298,8 @@ class History:
                 continue  # workers of its own are reserved for it
             if not self._world.in_backlog(other):
                 continue  # it has just come, and its own search will find the worker taken
-            moments = (now, now - timedelta(seconds=2))  # a selector may expire two seconds late
+            # A selector may expire two seconds late, and later if nothing worked meanwhile.
+            moments = (now, now - timedelta(seconds=2 + self._world.outage))
             if all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
                 ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from router.errors import Conflict
-from router.models.jobs import CancelJobOptions, RouterJobInput
+from router.models.jobs import CancelJobOptions, RouterJobInput, UnassignJobOptions
 from router.service import job_api, resource_api, worker_api
 from router.storage.port import StorageUnavailable
 from tests.sim import scene
@@ -142,5 +142,32 @@ def test_what_a_change_has_left_undone_is_found_though_another_one_followed() ->
         await asyncio.sleep(40)
         record = world.history.workers["worker"]
         assert any(one.row.endswith(f"~{record.routing.version}") for one in world.rows("availability").all())
+
+    scene.tell(story)
+
+
+@pytest.mark.parametrize("then", ["it waits", "it is deleted"])
+def test_a_job_that_was_unassigned_is_taken_from_its_worker(then: str) -> None:
+    """The worker could not be freed at once, and the job does not show that assignment any more."""
+
+    async def story(world: World, process: Process) -> None:
+        await _one_assigned_one_waiting(world, process)
+        (assignment,) = world.history.jobs["first"].job.assignments
+        save = process.parts.workers.store.save
+
+        async def fails(*_: object) -> None:
+            raise StorageUnavailable("Not now.")
+
+        await asyncio.sleep(40)  # the worker's settle deadline is used up
+        process.parts.workers.store.save = fails  # type: ignore[assignment,method-assign]
+        with pytest.raises(StorageUnavailable):
+            await process.call(job_api.unassign, "first", assignment, UnassignJobOptions(suspend_matching=True))
+        process.parts.workers.store.save = save  # type: ignore[method-assign]
+        if then == "it is deleted":
+            await process.call(job_api.cancel, "first", CancelJobOptions())
+            await process.call(job_api.delete, "first")
+        await asyncio.sleep(60)
+        assert not world.history.workers["worker"].worker.assigned_jobs
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
 
     scene.tell(story)
