@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 _log = logging.getLogger(__name__)
+
+_MOST_TRIES: Final = 20
+_LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class Background:
@@ -23,6 +26,11 @@ class Background:
         task.add_done_callback(self._tasks.discard)
         return task
 
+    def start_until_done(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
+        """Like `start`, for what nothing else stands behind while this process lives: what fails is tried again, ever
+        more rarely."""
+        self.start(self._until_done(work, name), name)
+
     async def drain(self, seconds: float) -> None:
         """Waits for what is under way, at most so long."""
         if self._tasks:
@@ -32,9 +40,20 @@ class Background:
         return len(self._tasks)
 
     @staticmethod
+    async def _until_done(work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
+        for attempt in range(_MOST_TRIES - 1):
+            try:
+                await work()
+                return
+            except Exception as error:
+                _log.warning("Background work failed and is tried again: %s", error, extra={"work": name})
+            await asyncio.sleep(min(2.0**attempt, _LONGEST_PAUSE_SECONDS))
+        await work()
+
+    @staticmethod
     async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> None:
         try:
             await work
         except Exception:
-            # A settle deadline stands behind everything that runs here: it is done again.
+            # A settle deadline stands behind it: it is done again.
             _log.exception("Background work failed", extra={"work": name})

@@ -20,7 +20,7 @@ from router.models.jobs import (
     RouterJobInput,
     UnassignJobOptions,
 )
-from router.service import job_commits, reconcile, work_search, worker_commits
+from router.service import job_commits, reconcile, worker_commits
 from router.service.parts import Parts
 from router.service.resource_api import Check, checked, missing_reference
 from router.storage.aggregates import Position, Row
@@ -95,7 +95,7 @@ async def cancel(parts: Parts, job_id: str, options: CancelJobOptions) -> None:
     await _act(parts, job_id, step)
     for worker_id in held:
         # RouterJobCancelled names no worker, and the job may be deleted before it arrives.
-        parts.background.start(work_search.find_work(parts, worker_id), f"work for worker/{worker_id}")
+        worker_commits.look_for_work(parts, worker_id)
 
 
 async def complete(parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions) -> None:

@@ -142,7 +142,7 @@ async def issue(parts: Parts, reserved: Reserved) -> Offered:
             _look_again(parts, reserved.job.id)
         if reserved.frees:
             worker_id = reserved.offer.worker_id
-            parts.background.start(_find_other_work(parts, worker_id), f"work for worker/{worker_id}")
+            _find_other_work(parts, worker_id)
     return Offered(reserved.job.id, row)
 
 
@@ -351,11 +351,15 @@ async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:
     except Exception:
         _log.exception("A reservation could not be given back; its settle deadline will", extra={"worker": worker_id})
         return
-    parts.background.start(_find_other_work(parts, worker_id), f"work for worker/{worker_id}")
+    _find_other_work(parts, worker_id)
 
 
-async def _find_other_work(parts: Parts, worker_id: str) -> None:
+def _find_other_work(parts: Parts, worker_id: str) -> None:
     """Whoever looked for this worker while it was reserved found it taken: somebody must look again. A little later,
     so that searches which take the worker from each other come to an end."""
-    await asyncio.sleep(0.05 + 0.1 * parts.ids.fraction())
-    await parts.procedures.find_work(parts, worker_id)
+
+    async def search() -> None:
+        await asyncio.sleep(0.05 + 0.1 * parts.ids.fraction())
+        await parts.procedures.find_work(parts, worker_id)
+
+    parts.background.start_until_done(search, f"other work for worker/{worker_id}")

@@ -89,7 +89,7 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     if row.record.routing.deleting:
         await worker_api.finish_deletion(parts, worker_id)
         return
-    if not row.record.worker.available_for_offers and row.record.worker.offers:
+    if row.record.worker.offers:
         await revocation.revoke_unqualified(parts, row.record)
         row = await parts.workers.store.load(worker_id)
     await worker_commits.index(parts, None, row)

@@ -15,7 +15,7 @@ from router.ids import was_offered
 from router.models.filters import WorkerFilter
 from router.models.jobs import JobRecord, JobStatus
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
-from router.service import job_commits, offering, revocation, work_search, worker_commits
+from router.service import job_commits, offering, revocation, worker_commits
 from router.service.parts import Parts
 from router.service.resource_api import Check, checked, missing_reference
 from router.storage.aggregates import Position, Row
@@ -52,7 +52,7 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
     record = after.record
     if before.record is not None and before.record.worker.max_concurrent_offers != record.worker.max_concurrent_offers:
         # RouterWorkerUpdated does not name that property, so no event wakes the search for what it may take now.
-        parts.background.start(work_search.find_work(parts, worker_id), f"work for worker/{worker_id}")
+        worker_commits.look_for_work(parts, worker_id)
     if record.worker.offers and after.version != before.version:
         await revocation.revoke_unqualified(parts, record)
         current = await parts.workers.store.load(worker_id)
@@ -214,7 +214,7 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
         _, after = await worker_commits.change(parts, row.id, step, row)
         if after.record is not None and after.record.worker.max_concurrent_offers is not None:
             # An offer less: there may be room for another. No event of ours wakes for that.
-            parts.background.start(work_search.find_work(parts, row.id), f"drive worker/{row.id}")
+            worker_commits.look_for_work(parts, row.id)
 
 
 def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:

@@ -159,7 +159,14 @@ async def free_workers(parts: Parts, job: JobRecord) -> None:
     ]
     freed = await asyncio.gather(*(each for _, each in work))
     for worker_id in {worker_id: None for (worker_id, _), is_freed in zip(work, freed, strict=True) if is_freed}:
-        parts.background.start(parts.procedures.find_work(parts, worker_id), f"work for worker/{worker_id}")
+        look_for_work(parts, worker_id)
+
+
+def look_for_work(parts: Parts, worker_id: str) -> None:
+    """Sets the search going where no event does."""
+    parts.background.start_until_done(
+        lambda: parts.procedures.find_work(parts, worker_id), f"work for worker/{worker_id}"
+    )
 
 
 async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:

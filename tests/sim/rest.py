@@ -6,6 +6,7 @@ import itertools
 from datetime import timedelta
 from typing import Final
 
+from router.engine import matching
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.service import job_commits, worker_commits
@@ -111,6 +112,10 @@ def _check_worker(world: World, worker: WorkerRecord, jobs: dict[str, JobRecord]
         job = jobs.get(offer.job_id)
         if job is None or offer.offer_id not in job.routing.offers:
             fault(f"worker {worker.id} reserves for an offer that job {offer.job_id} does not have")
+        elif (policy := world.policy_of(job.job.queue_id)) and not matching.still_fits(
+            job, worker, offer, bypass_selectors=policy.mode.bypass_selectors
+        ):
+            fault(f"worker {worker.id} keeps an offer of job {job.id} for which it no longer qualifies")
     for held in who.assigned_jobs:
         job = jobs.get(held.job_id)
         one = job.job.assignments.get(held.assignment_id) if job else None

@@ -7,8 +7,9 @@ import asyncio
 import pytest
 
 from router.errors import Conflict
-from router.models.jobs import CancelJobOptions, RouterJobInput, UnassignJobOptions
+from router.models.jobs import CancelJobOptions, JobRecord, RouterJobInput, UnassignJobOptions
 from router.service import job_api, resource_api, worker_api
+from router.storage.aggregates import Row
 from router.storage.port import StorageUnavailable
 from tests.sim import scene
 from tests.sim.process import Process
@@ -169,5 +170,54 @@ def test_a_job_that_was_unassigned_is_taken_from_its_worker(then: str) -> None:
         await asyncio.sleep(60)
         assert not world.history.workers["worker"].worker.assigned_jobs
         assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
+
+    scene.tell(story)
+
+
+def test_an_offer_that_its_worker_no_longer_qualifies_for_is_revoked_though_that_failed_at_first() -> None:
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.worker(process, "worker", labels={"skill": 5})
+        skilled = {"key": "skill", "labelOperator": "equal", "value": 5}
+        await scene.job(process, "job", requestedWorkerSelectors=[skilled])
+        await asyncio.sleep(1)
+        assert scene.offers(world, "worker")
+        save = process.parts.jobs.store.save
+
+        async def fails(*_: object) -> None:
+            raise StorageUnavailable("Not now.")
+
+        process.parts.jobs.store.save = fails  # type: ignore[assignment,method-assign]
+        with pytest.raises(StorageUnavailable):
+            await scene.worker(process, "worker", labels={"skill": 1})
+        process.parts.jobs.store.save = save  # type: ignore[method-assign]
+        await asyncio.sleep(40)
+        assert not scene.offers(world, "worker")
+        assert not world.history.jobs["job"].routing.offers
+
+    scene.tell(story)
+
+
+def test_a_search_that_no_event_asked_for_is_tried_again() -> None:
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.worker(process, "worker", capacity=3, maxConcurrentOffers=1)
+        for number in range(2):
+            await scene.job(process, f"job{number}")
+        await asyncio.sleep(20)
+        load, failures = process.parts.jobs.store.load, 3
+
+        async def fails(job_id: str) -> Row[JobRecord]:
+            nonlocal failures
+            if job_id == "job1" and failures:
+                failures -= 1
+                raise StorageUnavailable("Not now.")
+            return await load(job_id)
+
+        process.parts.jobs.store.load = fails  # type: ignore[method-assign]
+        await scene.worker(process, "worker", capacity=3, maxConcurrentOffers=2)
+        await asyncio.sleep(10)
+        assert not failures
+        assert [offer.job_id for offer in scene.offers(world, "worker")] == ["job0", "job1"]
 
     scene.tell(story)
