@@ -52,29 +52,30 @@ def check_rest(world: World, acknowledged: list[Acknowledged]) -> None:
 
 
 def _check_job(world: World, job: JobRecord, workers: dict[str, WorkerRecord]) -> None:
-    fault, now = world.history.fault, world.now()
+    fault = world.history.fault
+    late = world.now() - timedelta(seconds=2)  # what is due now is being dealt with
     if job.job.status in ("created", "pendingClassification", "pendingSchedule"):
         fault(f"job {job.id} rests at {job.job.status}")
     if job.routing.triggered:
         fault(f"job {job.id} has exception rules whose actions have not been run")
     mode = job.job.matching_mode
-    if job.job.status == "scheduled" and mode.kind == "scheduleAndSuspend" and mode.schedule_at <= now:
+    if job.job.status == "scheduled" and mode.kind == "scheduleAndSuspend" and mode.schedule_at <= late:
         fault(f"job {job.id} was to be activated at {mode.schedule_at}")
-    if job.job.status == "completed" and job.routing.close_at and job.routing.close_at <= now:
+    if job.job.status == "completed" and job.routing.close_at and job.routing.close_at <= late:
         fault(f"job {job.id} was to be closed at {job.routing.close_at}")
     if job.job.status == "queued":
         for one in (*job.job.requested_worker_selectors, *job.job.attached_worker_selectors):
-            if one.status == "active" and one.expires_at and one.expires_at <= now:
+            if one.status == "active" and one.expires_at and one.expires_at <= late:
                 fault(f"job {job.id} has a selector that was to expire at {one.expires_at}")
             if one.expires_after_seconds and one.expires_at is None:
                 fault(f"job {job.id} is queued and its selector has not started")
         threshold = world.wait_threshold(job.job.queue_id, "waits")
         if threshold is not None and job.job.enqueued_at and "waits" not in job.routing.fired_rules:
             due = job.job.enqueued_at + timedelta(seconds=threshold)
-            if due <= now:
+            if due <= late:
                 fault(f"job {job.id} was to be looked at by its waitTime rule at {due}")
     for offer in job.routing.offers.values():
-        if offer.expires_at <= now:
+        if offer.expires_at <= late:
             fault(f"job {job.id} has an offer that was to expire at {offer.expires_at}")
         held = workers.get(offer.worker_id)
         if held is None or not any(one.offer_id == offer.offer_id for one in held.worker.offers):
