@@ -79,9 +79,9 @@ async def _requests(scene: Stage, read: float, upsert: float) -> None:
     exceptions = {"id": "rule", "trigger": {"kind": "queueLength", "threshold": 10}, "actions": [{"kind": "cancel"}]}
     await scene.put(f"/routing/exceptionPolicies/{policy}", {"exceptionRules": [exceptions]})
     await scene.put(f"/routing/classificationPolicies/{policy}", {"fallbackQueueId": queue})
-    available = {**worker, "availableForOffers": True}
-    queues = [scene.name("queue") for _ in range(10)]
-    for one in queues:
+    idle, queues = scene.name("queue"), [scene.name("queue") for _ in range(10)]  # where no jobs wait
+    available = {**worker, "queues": [idle], "availableForOffers": True}
+    for one in (idle, *queues):
         await scene.put(f"/routing/queues/{one}", {"distributionPolicyId": policy})
     everywhere = {**available, "queues": queues}
     await scene.put("/routing/workers/available", available)

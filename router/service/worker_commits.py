@@ -52,7 +52,7 @@ async def change_row(
     async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
         decided = await step(found)
         if decided is not None and decided.record is not None:
-            await _arm_idle(parts, found.record, decided.record)
+            await _arm_idle(parts, found, decided.record)
         return decided
 
     before, after = await parts.workers.change(worker_id, decide, row, announce=False, from_memory=from_memory)
@@ -169,7 +169,8 @@ def look_for_work(parts: Parts, worker_id: str) -> None:
     )
 
 
-async def _arm_idle(parts: Parts, before: WorkerRecord | None, after: WorkerRecord) -> None:
-    registered = after.routing.registered_at
+async def _arm_idle(parts: Parts, row: Row[WorkerRecord], after: WorkerRecord) -> None:
+    before, registered = row.record, after.routing.registered_at
     if registered is not None and (before is None or before.routing.registered_at != registered):
-        await parts.deadlines.arm(Deadline("idle", after.id, registered + timedelta(days=IDLE_DAYS)))
+        idle = Deadline("idle", after.id, registered + timedelta(days=IDLE_DAYS))
+        await asyncio.gather(parts.workers.watch(row), parts.deadlines.arm(idle))
