@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ours, pytest.mark.slow, pytest.mark.timeout(600)]
 
 StartRouter = Callable[..., LocalRouter]
 #: How long the app is under load and killed again and again.
-SECONDS = float(os.environ.get("ROUTER_RACES_SECONDS", "20"))
+SECONDS = float(os.environ.get("ROUTER_RACES_SECONDS", "12"))
 CHANNELS = [{"channelId": "voice", "capacityCostPerJob": 1}]
 
 
