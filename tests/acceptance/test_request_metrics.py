@@ -214,7 +214,7 @@ async def in_trace(received: Sink, trace_id: str, word: str) -> bool:
 async def test_telemetry_costs_less_than_a_tenth_of_a_request(tmp_path: Path) -> None:
     """Two hosts of the same app on the same storage, one with metrics and traces on and one with both off, in turns.
 
-    Other work on the machine disturbs single rounds by more than what is measured, so the best of three counts.
+    Other work on the machine disturbs single rounds by more than what is measured, so the best of six counts.
     """
     with sink() as received:
         settings = {"APPLICATIONINSIGHTS_CONNECTION_STRING": received.connection_string}
@@ -230,7 +230,7 @@ async def test_telemetry_costs_less_than_a_tenth_of_a_request(tmp_path: Path) ->
             await on.call("UpsertJob", "PATCH", "jobs/j", b'{"channelId": "voice", "queueId": "q"}', expect=201)
             await compare(on, off, turns=50)  # warms up
             more = 1.0
-            for _ in range(3):
+            for _ in range(6):
                 more = min(more, await compare(on, off, turns=200))
                 if more < 0.1:
                     break
