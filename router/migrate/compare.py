@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from router.migrate.own import OWN_MAPS, is_own
-from router.models.types import parse_time
+from router.models.types import parse_time, same_on_wire
 
 _TIMES: Final = frozenset({"addedAt", "scheduleAt"})
 #: Objects that hold secrets. Nothing may be left of them when their secrets are not shown.
@@ -36,7 +36,7 @@ def differences(wanted: Any, found: Any, path: str = "", *, own: bool = False) -
     if isinstance(wanted, list) and isinstance(found, list) and len(wanted) == len(found):
         pairs = enumerate(zip(wanted, found, strict=True))
         return [one for number, pair in pairs for one in differences(*pair, f"{path}[{number}]", own=own)]
-    same = isinstance(wanted, bool) == isinstance(found, bool) and wanted == found
+    same = same_on_wire(wanted, found)
     return [] if same or (not own and _nothing(wanted) and _nothing(found)) else [path or "."]
 
 

@@ -11,14 +11,12 @@ from router.errors import ErrorDetail
 from router.models.policies import MAX_ATTACHMENTS
 from router.models.types import MAX_TEXT_LENGTH
 from router.rules.powerfx import PowerFxSyntaxError, compile_expression
+from router.rules.uris import MAX_URI, is_secure
 
 #: What an expression may name: labels of the job; in scoring also the worker's (or workers') and the selectors.
 _NAMES: Final = ("job",)
 _SCORING_NAMES: Final = ("job", "worker", "workers", "selectors")
 _URIS: Final = {"function": ("functionUri",), "webhook": ("webhookUri", "authorizationServerUri")}
-#: As the client has it that will call them (router/rules/http/client.py).
-_LOOPBACK_NAMES: Final = ("localhost", "127.0.0.1", "::1")
-_MAX_URI: Final = 2048
 #: No valid policy has more: one rule, and one in each attachment of both kinds.
 _MAX_RULES: Final = 1 + 2 * MAX_ATTACHMENTS
 
@@ -74,8 +72,8 @@ def _uri_problems(path: str, uri: Any, http_on_loopback: bool) -> Iterator[Error
 def _wrong_with(uri: str, http_on_loopback: bool) -> str | None:
     from yarl import URL  # on first use: most routers have no such rules
 
-    if len(uri) > _MAX_URI:
-        return f"it has {len(uri)} characters, more than {_MAX_URI}"
+    if len(uri) > MAX_URI:
+        return f"it has {len(uri)} characters, more than {MAX_URI}"
     if any(letter.isspace() or not letter.isprintable() for letter in uri):
         return "it has spaces or control characters"
     try:
@@ -83,8 +81,7 @@ def _wrong_with(uri: str, http_on_loopback: bool) -> str | None:
         host, port = url.host, url.port
     except ValueError:
         return "it is not a URI"
-    on_loopback = http_on_loopback and host in _LOOPBACK_NAMES
-    if url.scheme != "https" and not (url.scheme == "http" and on_loopback):
+    if not is_secure(url.scheme, host, http_on_loopback=http_on_loopback):
         return f"its scheme is '{url.scheme[:20]}'" if url.scheme else "it has no scheme"
     if not host or not port:
         return "it has no host" if port else "its port is 0"

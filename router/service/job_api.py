@@ -22,7 +22,7 @@ from router.models.jobs import (
 )
 from router.service import job_commits, reconcile, worker_commits
 from router.service.parts import Parts
-from router.service.resource_api import Check, checked, missing_reference
+from router.service.resource_api import Check, checked, missing_references
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
@@ -139,13 +139,8 @@ def _references(wanted: RouterJobInput) -> dict[str, Any]:
 
 async def _missing(parts: Parts, current: JobRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:
     """A queue or classification policy that is named anew must exist."""
-    before = _references(current.job) if current is not None else {}
-    found = [
-        await missing_reference(parts, kind, named.get(field), field)
-        for field, kind in (("queueId", "Queue"), ("classificationPolicyId", "ClassificationPolicy"))
-        if named.get(field) != before.get(field)
-    ]
-    return [detail for detail in found if detail is not None]
+    kinds = {"queueId": "Queue", "classificationPolicyId": "ClassificationPolicy"}
+    return await missing_references(parts, kinds, _references(current.job) if current is not None else {}, named)
 
 
 def _conditions(wanted: JobFilter) -> list[Condition]:

@@ -149,12 +149,18 @@ async def _missing(parts: Parts, kind: str, current: Resource | None, document: 
     """A queue's policies must exist; those that it names already are not looked at again."""
     if kind != "Queue":
         return []
-    before = current.document if current is not None else {}
-    names = (("distributionPolicyId", "DistributionPolicy"), ("exceptionPolicyId", "ExceptionPolicy"))
+    kinds = {"distributionPolicyId": "DistributionPolicy", "exceptionPolicyId": "ExceptionPolicy"}
+    return await missing_references(parts, kinds, current.document if current is not None else {}, document)
+
+
+async def missing_references(
+    parts: Parts, kinds: Mapping[str, str], before: Mapping[str, Any], named: Mapping[str, Any]
+) -> list[ErrorDetail]:
+    """What is wrong with the references in these fields, each to something of a kind, that are not as `before`."""
     found = [
-        await missing_reference(parts, named_kind, document.get(field), field)
-        for field, named_kind in names
-        if document.get(field) != before.get(field)
+        await missing_reference(parts, kind, named.get(field), field)
+        for field, kind in kinds.items()
+        if named.get(field) != before.get(field)
     ]
     return [detail for detail in found if detail is not None]
 

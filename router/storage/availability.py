@@ -156,10 +156,8 @@ class AvailabilityStore:
 
     async def has_any(self, queue_id: str) -> bool:
         """Whether a worker of the queue may be able to take something."""
-        page = await self._table.query(
-            [("PartitionKey", "eq", key(queue_id)), ("RowKey", "gt", "n~")], limit=1, columns=["WorkerId"]
-        )
-        return bool(page.entities) or page.next is not None
+        found, more = await self.page(queue_id, "n", 1)
+        return bool(found) or more is not None
 
     async def cursor(self, queue_id: str) -> str | None:
         """Where round robin stands: the id-order key of the worker that had its turn last."""

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from router.rules.failure import RuleCallError
 from router.rules.http.tokens import TokenCache
+from router.rules.uris import MAX_URI, is_secure
 
 if TYPE_CHECKING:
     import aiohttp
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 # aiohttp is imported on first use: most routers have no such rules.
 
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
-_MAX_URI = 2048
 _CHUNK = 64 * 1024
 
 
@@ -150,8 +149,8 @@ class RuleHttpClient:
     def _check(self, who: str, uri: str) -> URL:
         from yarl import URL
 
-        if len(uri) > _MAX_URI:
-            raise RuleCallError("RuleUriInvalid", f"The URI of the {who} is longer than {_MAX_URI} characters.")
+        if len(uri) > MAX_URI:
+            raise RuleCallError("RuleUriInvalid", f"The URI of the {who} is longer than {MAX_URI} characters.")
         try:
             url = URL(uri)
             host, valid = url.host, url.port is not None
@@ -161,8 +160,7 @@ class RuleHttpClient:
             raise RuleCallError("RuleUriInvalid", f"The URI of the {who} is not an absolute https URI.")
         if url.user is not None or url.password is not None:
             raise RuleCallError("RuleUriInvalid", f"The URI of the {who} must not hold a user name or a password.")
-        plain = url.scheme == "http" and self._allow_loopback and host in _LOOPBACK_NAMES
-        if url.scheme != "https" and not plain:
+        if not is_secure(url.scheme, host, http_on_loopback=self._allow_loopback):
             raise RuleCallError("RuleUriInvalid", f"The URI of the {who} at {host} must be https.")
         return url
 
