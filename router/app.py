@@ -82,6 +82,7 @@ class RouterApp:
         from router.api.auth.target import TargetReader
         from router.api.gate import Gate
         from router.clock import SystemClock
+        from router.collector import collect_seldom
         from router.events.envelope import EventSchema
         from router.events.publisher import EventPublisher
         from router.events.topic import Topic
@@ -132,6 +133,7 @@ class RouterApp:
             secrets=secrets,
             http_on_loopback=settings.rules_allow_http_loopback,
         )
+        collect_seldom()
         return _Built(parts, gate, DeadlineRunner(parts))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import azure.functions as func
 import pytest
 
@@ -112,3 +114,13 @@ def test_a_refused_request_tells_the_log_and_not_the_caller(
     (record,) = caplog.records
     assert str(fault) in record.getMessage()
     assert (record.exc_info is not None) == traced
+
+
+async def test_garbage_is_looked_for_seldom_once_the_app_has_started(
+    app: RouterApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has been loaded by then is never walked over again, and the rest every so many thousand objects."""
+    use(monkeypatch, Tables())
+    await app.parts()
+    assert gc.get_freeze_count() > 10_000
+    assert gc.get_threshold()[0] >= 10_000

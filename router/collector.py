@@ -1,0 +1,19 @@
+"""How often Python looks for circles of garbage: seldom. Hardly anything here is one, and each look walks over all that
+is alive: what was imported, rows that are remembered, every call that waits for storage."""
+
+from __future__ import annotations
+
+import gc
+from functools import cache
+from typing import Final
+
+#: Objects more than before the youngest are looked at, then how many such looks before the older and the oldest are.
+#: Python's own 700 means a look at every second request, and a look at everything several times a second in a storm.
+_SELDOM: Final = (50_000, 20, 100)
+
+
+@cache
+def collect_seldom() -> None:
+    """Once a process, when it has started: what is there by now stays, and is not looked at again."""
+    gc.set_threshold(*_SELDOM)
+    gc.freeze()
