@@ -12,7 +12,7 @@ from bench.stage import Stage, stage
 from router.models.types import parse_time
 
 _OFFERS = 1_000
-_BATCH = 20
+_BATCH = 5
 #: Seconds; routers cache policies for 3.
 _POLICIES_ARE_READ_AGAIN = 4.0
 
@@ -27,7 +27,7 @@ async def run() -> None:
 async def _one(scene: Stage) -> None:
     """How late a single offer expires."""
     lateness = []
-    for number in range(5):
+    for number in range(10):
         queue = await _queue(scene, f"single{number}", 1.0 + number / 5)
         worker = f"single{number}"
         await scene.put(f"/routing/workers/{worker}", _worker(queue, 1))
@@ -76,7 +76,8 @@ async def _thousand(scene: Stage) -> None:
             done = looked
         await asyncio.sleep(0.1)
     assert not await _offers(scene)
-    line("the last one is processed after the last expiry by", f"{done - max(expiries):.1f} s", "under 5 s")
+    line("the last one is processed after the last expiry by", f"{done - expiries[-1]:.1f} s", "under 5 s")
+    line("and after the first expiry by", f"{done - expiries[0]:.1f} s")
 
 
 async def _any_active(scene: Stage) -> bool:

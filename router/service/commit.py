@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,8 +24,9 @@ from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.service.locks import KeyedLocks
 from router.service.outbox import Outbox
+from router.service.remembered import Recent
 from router.storage.aggregates import AggregateStore, Row
-from router.storage.deadlines import Deadline, DeadlineStore
+from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore
 from router.storage.port import RowChanged
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
@@ -36,6 +37,7 @@ SETTLE_AFTER: Final = timedelta(seconds=15)
 #: A settle deadline that is nearer than this is not relied on: the commit might come after it.
 SETTLE_MARGIN: Final = timedelta(seconds=5)
 _TRIES: Final = 12
+_MOST_EARLY: Final = 10_000
 
 
 class Commits(Generic[R]):
@@ -57,7 +59,7 @@ class Commits(Generic[R]):
         self._clock = clock
         self._ids = ids
         #: Rows whose next write is watched over already: the version that was read, and until when.
-        self._early: dict[str, tuple[str, datetime]] = {}
+        self._early: Recent[tuple[str, datetime]] = Recent(_MOST_EARLY)
 
     async def change(
         self,
@@ -140,9 +142,27 @@ class Commits(Generic[R]):
         """For steps that write other rows anyway: puts the settle deadline there meanwhile."""
         self._early[row.id] = (row.version, await self._arm(row))
 
+    async def watch_all(self, rows: Sequence[Row[R]]) -> None:
+        """For many rows that are about to be written: puts settle deadlines there that they share."""
+        now = self._clock.now()
+        new = [row for row in rows if watched_until(row.settle_at, now)[1]]
+        ids, settle_at = [row.id for row in new], now + SETTLE_AFTER
+        shared = [ids[start : start + MOST_TARGETS] for start in range(0, len(ids), MOST_TARGETS)]
+        await asyncio.gather(
+            *(
+                self._deadlines.arm(
+                    Deadline(f"settle-{self.store.kind}s", first, settle_at, self._ids.guid(), others=tuple(others))
+                )
+                for first, *others in shared
+            )
+        )
+        for row in new:
+            self._early[row.id] = (row.version, settle_at)
+
     async def _watched(self, row: Row[R]) -> datetime:
         """Until when a settle deadline watches over the row; it is in storage before this returns."""
-        early = self._early.pop(row.id, None)
+        early = self._early.get(row.id)
+        self._early.forget(row.id)
         if early is not None and early[0] == row.version and early[1] - self._clock.now() > SETTLE_MARGIN:
             return early[1]
         return await self._arm(row)

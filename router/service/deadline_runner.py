@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -25,6 +26,9 @@ Handler = Callable[[Parts, Deadline], Awaitable[None]]
 
 #: How far a tick looks ahead; the next tick comes after it.
 _AHEAD: Final = timedelta(seconds=1)
+#: How long after its start a tick waits for what it has started. A timer that still runs when it is due again skips
+#: that time, and what was armed meanwhile would be a second late.
+_WAITS_SECONDS: Final = 0.85
 _TAKEN_AT_ONCE: Final = 1000
 _CONCURRENT: Final = 128
 #: So many offers that expire together are worth preparing for.
@@ -33,6 +37,8 @@ _MANY: Final = 50
 HANDLERS: Final[Mapping[str, Handler]] = {
     "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due),
     "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due),
+    "settle-jobs": settle.settle_jobs,
+    "settle-workers": settle.settle_workers,
     "offer": lambda parts, it: reconcile.expire_offers(parts, it.target),
     "selectors": lambda parts, it: reconcile.expire_selectors(parts, it.target),
     "schedule": lambda parts, it: reconcile.drive_job(parts, it.target),
@@ -50,19 +56,24 @@ HANDLERS: Final[Mapping[str, Handler]] = {
 class DeadlineRunner:
     """The due deadlines of all shards, as one process sees them."""
 
-    def __init__(self, parts: Parts, concurrent: int = _CONCURRENT) -> None:
+    def __init__(self, parts: Parts, concurrent: int = _CONCURRENT, many: int = _MANY) -> None:
+        """`many` offers that come due in one tick are worth preparing for."""
         self._parts = parts
+        self._many = many
         self._slots = asyncio.Semaphore(concurrent)
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._done: list[Deadline] = []
+        #: Done, and not removed yet.
+        self._done: dict[tuple[str, str], Deadline] = {}
         self._figures = QueueFigures(parts)
 
     async def tick(self) -> None:
-        """Starts everything that is due within the next second and returns when it is done, or after about a
-        second: what takes longer goes on."""
+        """Starts everything that is due within the next second and returns when it is done, or shortly before the
+        next tick: what takes longer goes on."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _WAITS_SECONDS
         await self._start_due()
         if self._running:
-            await asyncio.wait(list(self._running.values()), timeout=_AHEAD.total_seconds())
+            await asyncio.wait(list(self._running.values()), timeout=max(ends - loop.time(), 0))
         await self._sweep()
         await self._figures.refresh()
 
@@ -74,30 +85,27 @@ class DeadlineRunner:
         new: list[Deadline] = []
         for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
             place = (deadline.partition, deadline.row)
+            done = self._done.get(place)
+            if done is not None and done.version == deadline.version:
+                continue
             if place not in self._running:
                 self._running[place] = asyncio.create_task(self._run(deadline, place))
                 new.append(deadline)
         await self._watch([one.target for one in new if one.kind == "offer"])
 
     async def _watch(self, job_ids: Sequence[str]) -> None:
-        """Puts the settle deadlines there of what many expiring offers are about to change: at once they are a few
-        transactions, one by one two writes an offer."""
-        if len(job_ids) < _MANY:
+        """Puts the settle deadlines there of what many expiring offers are about to change: together they are a few
+        rows, one by one two an offer."""
+        if len(job_ids) < self._many:
             return
         jobs, workers = self._parts.jobs, self._parts.workers
-        rows = [row for job_id in job_ids if (row := jobs.store.as_written(job_id)) is not None]
-        holders = [
-            workers.store.as_written(offer.worker_id)
-            for row in rows
-            if row.record is not None
-            for offer in row.record.routing.offers.values()
-        ]
-        try:
-            await asyncio.gather(
-                *(jobs.watch(row) for row in rows), *(workers.watch(row) for row in holders if row is not None)
-            )
-        except StorageUnavailable:
-            return  # each is watched by its own commit
+        rows = [row for job_id in dict.fromkeys(job_ids) if (row := jobs.store.as_written(job_id)) is not None]
+        worker_ids = dict.fromkeys(
+            offer.worker_id for row in rows if row.record for offer in row.record.routing.offers.values()
+        )
+        holders = [held for worker_id in worker_ids if (held := workers.store.as_written(worker_id)) is not None]
+        with suppress(StorageUnavailable):  # then each is watched by its own commit
+            await asyncio.gather(jobs.watch_all(rows), workers.watch_all(holders))
 
     async def drain(self) -> None:
         """Waits for everything that has been started."""
@@ -130,10 +138,10 @@ class DeadlineRunner:
                 if handler is None:  # armed by a later version, during its deployment: left to its instances
                     raise LookupError(f"No handler for deadlines of kind '{deadline.kind}'")
                 await handler(self._parts, deadline)
-            self._done.append(deadline)
+            self._done[deadline.partition, deadline.row] = deadline
         except Exception:
             if deadline.kind.startswith("settle-"):
-                metrics.record_reconciliation(deadline.kind.removeprefix("settle-"), "failed")  # type: ignore[arg-type]
+                metrics.record_reconciliation(deadline.kind.removeprefix("settle-").rstrip("s"), "failed")  # type: ignore[arg-type]
             _log.exception(
                 "A deadline failed and is tried again",
                 extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
@@ -149,11 +157,14 @@ class DeadlineRunner:
 
     async def _sweep(self) -> None:
         """Removes what is done, many rows a transaction."""
-        done, self._done = self._done, []
+        done = dict(self._done)
         if not done:
             return
         try:
-            await self._parts.deadlines.remove(done)
+            await self._parts.deadlines.remove(list(done.values()))
         except Exception:
-            self._done.extend(done)
             _log.warning("Done deadlines could not be removed yet", exc_info=True)
+            return
+        for place, deadline in done.items():
+            if self._done.get(place) is deadline:
+                del self._done[place]

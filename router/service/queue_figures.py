@@ -26,7 +26,7 @@ class QueueFigures:
     async def refresh(self) -> None:
         """Looks at the queues if it is time. A failure is told and costs one look."""
         now = self._parts.clock.now()
-        if not metrics.active() or (self._next is not None and now < self._next):
+        if not metrics.active() or self._parts.overdue.is_storm or (self._next is not None and now < self._next):
             return
         self._next = now + _EVERY
         try:

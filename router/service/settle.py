@@ -5,6 +5,7 @@ It is what makes a crash cost time and nothing else (docs/architecture.md, "What
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -37,6 +38,29 @@ async def settle_worker(parts: Parts, worker_id: str, due: datetime) -> None:
     if commit is not None:
         await reconcile.reconcile_worker(parts, worker_id)
         parts.followed.settled(commit)
+
+
+async def settle_jobs(parts: Parts, deadline: Deadline) -> None:
+    """The jobs whose settle deadlines share a row."""
+    await _each(deadline, lambda job_id: settle_job(parts, job_id, deadline.due))
+
+
+async def settle_workers(parts: Parts, deadline: Deadline) -> None:
+    """The workers whose settle deadlines share a row."""
+    await _each(deadline, lambda worker_id: settle_worker(parts, worker_id, deadline.due))
+
+
+async def _each(deadline: Deadline, settle: Callable[[str], Awaitable[None]]) -> None:
+    """Settles all that it can, one after the other. Raises the first failure: then all are looked at again, and those
+    that were settled need nothing more."""
+    failure: Exception | None = None
+    for target in (deadline.target, *deadline.others):
+        try:
+            await settle(target)
+        except Exception as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
 
 
 async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime) -> str | None:

@@ -1,7 +1,8 @@
 """Everything timed: rows ordered by when they are due.
 
 Layout: PartitionKey = shard, RowKey = due time ~ kind ~ key(target) ~ key(argument); columns Kind, Target,
-Argument, Due, Attempt. A spurious row is harmless: whoever acts on it reads the truth first."""
+Argument, Due, Attempt, and Others where targets share the row. A spurious row is harmless: whoever acts on it reads
+the truth first."""
 
 from __future__ import annotations
 
@@ -9,9 +10,11 @@ import asyncio
 import contextlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
+
+from pydantic_core import from_json, to_json
 
 from router.models.types import format_time, parse_time
 from router.storage.grouped import GroupedUpserts
@@ -19,6 +22,8 @@ from router.storage.keys import key, time_key
 from router.storage.port import Entity, RowChanged, RowExists, Table, Write
 
 SHARDS: Final = 4
+#: Ids have up to 256 characters, a column up to 32,768.
+MOST_TARGETS: Final = 50
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,8 @@ class Deadline:
     due: datetime
     argument: str = ""
     attempt: int = 0
+    #: Targets that share the row with `target`: together at most MOST_TARGETS.
+    others: tuple[str, ...] = ()
     #: Of the row that was read. One that has been armed anew meanwhile is not removed by whoever has done the old one.
     version: str = field(default="", compare=False)
 
@@ -72,7 +79,7 @@ class DeadlineStore:
 
     async def put_off(self, deadline: Deadline, due: datetime) -> None:
         """A copy at a later time; the original goes."""
-        later = Deadline(deadline.kind, deadline.target, due, deadline.argument, deadline.attempt + 1)
+        later = replace(deadline, due=due, attempt=deadline.attempt + 1, version="")
         await self.arm(later)
         await self.remove([deadline])
 
@@ -108,17 +115,16 @@ def backoff(attempt: int) -> timedelta:
 
 
 def _entity(deadline: Deadline) -> Entity:
-    return Entity(
-        deadline.partition,
-        deadline.row,
-        {
-            "Kind": deadline.kind,
-            "Target": deadline.target,
-            "Argument": deadline.argument,
-            "Due": format_time(deadline.due),
-            "Attempt": deadline.attempt,
-        },
-    )
+    columns: dict[str, Any] = {
+        "Kind": deadline.kind,
+        "Target": deadline.target,
+        "Argument": deadline.argument,
+        "Due": format_time(deadline.due),
+        "Attempt": deadline.attempt,
+    }
+    if deadline.others:
+        columns["Others"] = to_json(deadline.others).decode()
+    return Entity(deadline.partition, deadline.row, columns)
 
 
 def _deadline(entity: Entity) -> Deadline:
@@ -129,5 +135,6 @@ def _deadline(entity: Entity) -> Deadline:
         parse_time(columns["Due"]),
         str(columns.get("Argument") or ""),
         int(columns.get("Attempt") or 0),
+        tuple(from_json(columns["Others"])) if columns.get("Others") else (),
         entity.version,
     )

@@ -50,7 +50,7 @@ class Process:
         )
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit
-        self.runner = DeadlineRunner(self.parts)
+        self.runner = DeadlineRunner(self.parts, many=world.storm)
         self.start(self._tick())
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

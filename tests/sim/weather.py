@@ -37,6 +37,8 @@ class Weather:
     #: answer, or (where processes may die) none is alive.
     outage_after: float = 0.0
     outage: float = 0.0
+    #: So many offers that expire in the same second are a storm: in some runs each of them.
+    storm: int = 50
 
     @property
     def calm(self) -> bool:
@@ -68,6 +70,7 @@ def draw(chance: random.Random) -> Weather:
             late=chance.choice((0.0, 0.2)),
             latest=0.5,
             outbox_limit=outbox_limit,
+            storm=chance.choice((1, 50)),
         )
 
     def some(most: float) -> float:
@@ -91,4 +94,5 @@ def draw(chance: random.Random) -> Weather:
         outbox_limit=outbox_limit,
         outage_after=chance.choice((1.0, 4.0, 9.0)),
         outage=chance.choice((0.0, 0.0, 0.0, 20.0, 45.0)),
+        storm=chance.choice((1, 50)),
     )

@@ -40,6 +40,7 @@ class World:
         self.always_calm = weather.calm
         self.was_calm = weather.calm
         self.outbox_limit = weather.outbox_limit
+        self.storm = weather.storm
         self.outage = weather.outage
         self.loop = VirtualLoop()
         self.outside = contextvars.copy_context()
