@@ -94,7 +94,7 @@ def reserve(record: WorkerRecord, offer: JobOffer, job_id: str, channel_id: str,
     )
 
 
-def drop_offers(record: WorkerRecord, offer_ids: frozenset[str], now: datetime, *, deregister: bool) -> WorkerChange:
+def drop_offers(record: WorkerRecord, offer_ids: frozenset[str], *, deregister: bool) -> WorkerChange:
     """Frees what the offers reserved. A draining worker without offers becomes inactive; `deregister` (an offer
     has expired) makes it unavailable, draining while it still has other offers."""
     worker = record.worker
@@ -177,7 +177,7 @@ def release(record: WorkerRecord, assignment_id: str, now: datetime, offer_id: s
     gone = {held.job_id for held in worker.assigned_jobs if held.assignment_id == assignment_id}
     if not gone:
         if any(offer.offer_id == offer_id for offer in worker.offers):
-            return drop_offers(record, frozenset({offer_id}), now, deregister=False)
+            return drop_offers(record, frozenset({offer_id}), deregister=False)
         return Change(record)
     kept = [held for held in worker.assigned_jobs if held.assignment_id != assignment_id]
     still_held = {held.job_id for held in kept} | {offer.job_id for offer in worker.offers}

@@ -22,9 +22,9 @@ from router.ids import Ids
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
+from router.recent import Recent
 from router.service.locks import KeyedLocks
 from router.service.outbox import Outbox
-from router.service.remembered import Recent
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore
 from router.storage.port import RowChanged
@@ -59,7 +59,7 @@ class Commits(Generic[R]):
         self._clock = clock
         self._ids = ids
         #: Rows whose next write is watched over already: the version that was read, and until when.
-        self._early: Recent[tuple[str, datetime]] = Recent(_MOST_EARLY)
+        self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
 
     async def change(
         self,
@@ -161,8 +161,7 @@ class Commits(Generic[R]):
 
     async def _watched(self, row: Row[R]) -> datetime:
         """Until when a settle deadline watches over the row; it is in storage before this returns."""
-        early = self._early.get(row.id)
-        self._early.forget(row.id)
+        early = self._early.forget(row.id)
         if early is not None and early[0] == row.version and early[1] - self._clock.now() > SETTLE_MARGIN:
             return early[1]
         return await self._arm(row)

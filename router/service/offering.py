@@ -191,7 +191,7 @@ async def _pass_on(
 
     def step(found: WorkerRecord) -> WorkerChange | None:
         made.clear()
-        without = workers.drop_offers(found, frozenset({old.offer_id}), now, deregister=False).record
+        without = workers.drop_offers(found, frozenset({old.offer_id}), deregister=False).record
         assert without is not None
         if matching.disqualified(record, without, policy.mode, now) is not None:
             return None

@@ -16,9 +16,9 @@ from typing import Any, Final, Protocol
 from router.clock import Clock
 from router.errors import RouterError
 from router.models.events import PendingEvent
+from router.recent import Recent, RecentIds
 from router.service.background import Background
 from router.service.overdue import Overdue
-from router.service.remembered import Recent, RecentIds
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
@@ -31,7 +31,7 @@ CLEAR_AFTER_SECONDS: Final = 0.25
 _CLEARED_AT_ONCE: Final = 4
 _CLEARING_YIELDS_SECONDS: Final = 5.0
 _SENDING_YIELDS_SECONDS: Final = 5.0
-_REMEMBERED: Final = 50_000
+_REMEMBERED: Final = 10_000
 
 
 class Publisher(Protocol):
@@ -62,7 +62,7 @@ class Outbox:
         self._clear_after = clear_after
         self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
         self._out = RecentIds(_REMEMBERED)
-        self._latest: Recent[str] = Recent(_REMEMBERED)
+        self._latest: Recent[str, str] = Recent(_REMEMBERED)
 
     def seen(self, event_id: str) -> None:
         """An event has been delivered to this process, so it is out."""

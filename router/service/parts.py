@@ -11,13 +11,14 @@ from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
+from router.recent import Recent, RecentIds
 from router.service.background import Background
 from router.service.commit import Commits
+from router.service.followed import Followed
 from router.service.locks import KeyedLocks
 from router.service.outbox import Outbox, Publisher
 from router.service.overdue import Overdue
 from router.service.pending_offers import PendingOffers
-from router.service.remembered import Followed, Recent, RecentIds
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -28,7 +29,7 @@ from router.storage.resources import ResourceStore
 from router.storage.throughput import ThroughputStore
 
 _RECENT_WORKERS: Final = 2_000
-_RECENT_JOBS: Final = 20_000
+_RECENT_JOBS: Final = 10_000
 
 
 class Rules(Protocol):
@@ -81,9 +82,9 @@ class Parts:
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
     #: Workers as this process last wrote them.
-    recent_workers: Recent[WorkerRecord] = field(default_factory=lambda: Recent(_RECENT_WORKERS))
+    recent_workers: Recent[str, WorkerRecord] = field(default_factory=lambda: Recent(_RECENT_WORKERS))
     #: The last commit of each job's row that this process made.
-    recent_jobs: Recent[str] = field(default_factory=lambda: Recent(_RECENT_JOBS))
+    recent_jobs: Recent[str, str] = field(default_factory=lambda: Recent(_RECENT_JOBS))
     #: Commits after which this process has done all that hangs on them.
     followed: Followed = field(default_factory=Followed)
     outbox: Outbox = field(init=False)

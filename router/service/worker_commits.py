@@ -116,12 +116,11 @@ async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBri
 async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> bool:
     """Frees what ended offers reserved; whether there was something to free. One that expired deregisters its worker,
     whose other offers are revoked."""
-    now = parts.clock.now()
 
     def step(record: WorkerRecord) -> WorkerChange | None:
         if not any(offer.offer_id in offer_ids for offer in record.worker.offers):
             return None
-        return workers.drop_offers(record, offer_ids, now, deregister=expired)
+        return workers.drop_offers(record, offer_ids, deregister=expired)
 
     before, after = await change(parts, worker_id, step, from_memory=True)
     if expired and after.record is not None and after.record.worker.offers:

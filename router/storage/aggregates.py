@@ -7,7 +7,6 @@ columns that lists filter by. Outbox overflow stands beside it: RowKey = key(id)
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from router.models.events import PendingEvent
 from router.models.jobs import ACTIVE, JobRecord, ScheduleAndSuspendMode
 from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
+from router.recent import Recent
 from router.storage.documents import LARGEST_DOCUMENT, read_document, write_document
 from router.storage.keys import key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
@@ -65,7 +65,7 @@ class AggregateStore(Generic[R]):
         self.kind = kind
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
-        self._written: OrderedDict[str, Row[R]] = OrderedDict()
+        self._written: Recent[str, Row[R]] = Recent(_REMEMBERED)
         #: Characters of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
 
@@ -82,11 +82,9 @@ class AggregateStore(Generic[R]):
     async def save(self, row: Row[R], commit: str) -> Row[R]:
         """Writes the row under the version it was read with (none: it must be new). Raises RowChanged,
         TooLarge. A write whose answer was lost counts as done when the row carries `commit`."""
-        self._written.pop(row.id, None)
+        self._written.forget(row.id)
         saved = await self._save(replace(row, commit=commit))
         self._written[row.id] = saved
-        if len(self._written) > _REMEMBERED:
-            self._written.popitem(last=False)
         return saved
 
     async def _save(self, row: Row[R]) -> Row[R]:
@@ -113,7 +111,7 @@ class AggregateStore(Generic[R]):
 
     async def drop(self, row: Row[R]) -> None:
         """Removes a row whose record is deleted and whose outbox is empty. Raises RowChanged."""
-        self._written.pop(row.id, None)
+        self._written.forget(row.id)
         await self._table.delete(key(row.id), key(row.id), row.version)
 
     async def overflow(self, row: Row[R]) -> list[PendingEvent]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 import contextlib
 import dataclasses
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +19,13 @@ from pydantic import TypeAdapter
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
+from router.recent import Recent
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
 from router.storage.windows import Bound, KeyWindows
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
-_REMEMBERED: Final = 20_000
+_REMEMBERED: Final = 10_000
 _REMEMBERED_LINES: Final = 2_000
 _LONGEST_HEAD: Final = 50
 #: Sorts behind every row key, which starts with `0` (expedited) or `1`.
@@ -63,13 +63,13 @@ class BacklogStore:
         self._table = table
         self._windows = KeyWindows(table)
         self._heads = _Heads()
-        self._versions: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._versions: Recent[tuple[str, str], str] = Recent(_REMEMBERED)
 
     async def put(self, record: JobRecord, queue_id: str) -> None:
         """Writes the job's row, open, under the key that its state gives it."""
         waiting = _waiting(record, queue_id)
         self._heads.add(waiting)
-        self._remember(queue_id, waiting.row, await self._table.upsert(_entity(waiting)))
+        self._versions[queue_id, waiting.row] = await self._table.upsert(_entity(waiting))
 
     async def put_closed(self, record: JobRecord, queue_id: str) -> None:
         """Writes the row of a job that got all its offers when it was queued, unless somebody has written it."""
@@ -91,7 +91,7 @@ class BacklogStore:
             await self._table.replace(_entity(closed))
 
     async def remove(self, queue_id: str, row: str) -> None:
-        self._versions.pop((queue_id, row), None)
+        self._versions.forget((queue_id, row))
         self._heads.drop(queue_id, row)
         await self._table.delete(key(queue_id), row)
 
@@ -112,7 +112,7 @@ class BacklogStore:
         async for entities in self._windows.read(filters, None, end, page=page):
             line = [_parse(queue_id, entity) for entity in entities]
             for waiting in line:
-                self._remember(queue_id, waiting.row, waiting.version)
+                self._versions[queue_id, waiting.row] = waiting.version
             if is_head:
                 self._heads.set(queue_id, line)
                 is_head = False
@@ -145,27 +145,18 @@ class BacklogStore:
             if after is None:
                 return
 
-    def _remember(self, queue_id: str, row: str, version: str) -> None:
-        self._versions[(queue_id, row)] = version
-        self._versions.move_to_end((queue_id, row))
-        while len(self._versions) > _REMEMBERED:
-            self._versions.popitem(last=False)
-
 
 class _Heads:
     """The first jobs of each queue's line, as last seen from here."""
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, list[Waiting]] = OrderedDict()
+        self._lines: Recent[str, list[Waiting]] = Recent(_REMEMBERED_LINES)
 
     def get(self, queue_id: str) -> Sequence[Waiting]:
-        return tuple(self._lines.get(queue_id, ()))
+        return tuple(self._lines.get(queue_id) or ())
 
     def set(self, queue_id: str, line: Sequence[Waiting]) -> None:
         self._lines[queue_id] = list(line)
-        self._lines.move_to_end(queue_id)
-        while len(self._lines) > _REMEMBERED_LINES:
-            self._lines.popitem(last=False)
 
     def add(self, waiting: Waiting) -> None:
         """Puts the job in its place, if that is not behind all that is known."""

@@ -5,10 +5,10 @@ earlier one of its kind ended, and goes beyond that bound only when nothing is l
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal
 
+from router.recent import Recent
 from router.storage.port import Condition, Entity, Table
 
 #: One end of a range of row keys.
@@ -24,7 +24,7 @@ class KeyWindows:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._reach: OrderedDict[tuple[Condition, ...], str] = OrderedDict()
+        self._reach: Recent[tuple[Condition, ...], str] = Recent(_REMEMBERED)
 
     async def read(
         self,
@@ -56,15 +56,9 @@ class KeyWindows:
             where.append(("RowKey", *start))
         found = await self._table.query(where, limit=page, columns=columns)
         if found.next is not None and found.entities:
-            self._remember(kind, found.entities[-1].row)
+            self._reach[kind] = found.entities[-1].row
         yield found.entities
         while found.next is not None:
             page = min(page * _GROWTH, _LARGEST_PAGE)
             found = await self._table.query(where, limit=page, after=found.next, columns=columns)
             yield found.entities
-
-    def _remember(self, kind: tuple[Condition, ...], row: str) -> None:
-        self._reach[kind] = row
-        self._reach.move_to_end(kind)
-        while len(self._reach) > _REMEMBERED:
-            self._reach.popitem(last=False)

@@ -401,7 +401,7 @@ class EngineMachine(RuleBasedStateMachine):
             self._drop(name, {offer_id}, deregister=False)
 
     def _drop(self, name: str, offer_ids: set[str], *, deregister: bool) -> None:
-        change = workers.drop_offers(self.records[name], frozenset(offer_ids), self.now, deregister=deregister)
+        change = workers.drop_offers(self.records[name], frozenset(offer_ids), deregister=deregister)
         assert change.record is not None
         self.records[name] = change.record
         self.people[name].offers -= offer_ids

@@ -94,7 +94,7 @@ class TestUpdate:
         draining = after(change)
         assert draining.worker.state is DRAINING
         assert after(update(draining, tags={"a": 1})).worker.state is DRAINING
-        change = workers.drop_offers(draining, frozenset({"offer-j"}), NOW, deregister=False)
+        change = workers.drop_offers(draining, frozenset({"offer-j"}), deregister=False)
         assert (after(change).worker.state, events(change)) == (INACTIVE, ["WorkerDeregistered"])
 
     def test_coming_back_while_draining(self) -> None:
@@ -171,21 +171,21 @@ class TestAssign:
 
 class TestOffersGo:
     def test_their_capacity_is_free(self) -> None:
-        change = workers.drop_offers(worker(held={"i": 1, "j": 1}), frozenset({"offer-i"}), NOW, deregister=False)
+        change = workers.drop_offers(worker(held={"i": 1, "j": 1}), frozenset({"offer-i"}), deregister=False)
         record = after(change)
         assert ([one.job_id for one in record.worker.offers], events(change)) == (["j"], [])
         assert (record.routing.job_channels, record.routing.offer_queues) == ({"j": "voice"}, {"offer-j": "q"})
         assert record.worker.state is ACTIVE
 
     def test_an_expired_one_deregisters(self) -> None:
-        change = workers.drop_offers(worker(held={"j": 1}), frozenset({"offer-j"}), NOW, deregister=True)
+        change = workers.drop_offers(worker(held={"j": 1}), frozenset({"offer-j"}), deregister=True)
         record = after(change).worker
         assert (record.state, record.available_for_offers, events(change)) == (INACTIVE, False, ["WorkerDeregistered"])
 
     def test_with_others_open_it_drains_first(self) -> None:
-        change = workers.drop_offers(worker(held={"i": 1, "j": 1}), frozenset({"offer-j"}), NOW, deregister=True)
+        change = workers.drop_offers(worker(held={"i": 1, "j": 1}), frozenset({"offer-j"}), deregister=True)
         assert (after(change).worker.state, events(change)) == (DRAINING, [])
-        change = workers.drop_offers(after(change), frozenset({"offer-i"}), NOW, deregister=False)
+        change = workers.drop_offers(after(change), frozenset({"offer-i"}), deregister=False)
         assert (after(change).worker.state, events(change)) == (INACTIVE, ["WorkerDeregistered"])
 
 
@@ -200,7 +200,7 @@ class TestTheEnd:
         record = after(workers.start_deletion(worker(held={"j": 1}, assigned={"k": 1})))
         assert record.routing.deleting
         assert workers.delete(record, {}) is None
-        record = after(workers.drop_offers(record, frozenset({"offer-j"}), NOW, deregister=False))
+        record = after(workers.drop_offers(record, frozenset({"offer-j"}), deregister=False))
         change = workers.delete(record, {})
         assert change is not None
         assert (change.record, events(change)) == (None, ["WorkerDeleted"])
@@ -233,7 +233,7 @@ def test_whatever_happens_the_books_balance(steps: list[tuple[str, int]], capaci
             change = workers.reserve(record, offer(f"o{number}"), f"j{which}", "voice", "q")
         elif what in ("drop", "expire") and offers:
             gone = frozenset({offers[which % len(offers)].offer_id})
-            change = workers.drop_offers(record, gone, NOW, deregister=what == "expire")
+            change = workers.drop_offers(record, gone, deregister=what == "expire")
         elif what == "assign" and offers:
             one = offers[which % len(offers)]
             change = workers.assign(record, one.offer_id, one.job_id, "voice", assignment(f"a{number}"), NOW)
