@@ -9,7 +9,7 @@ from typing import Final
 
 #: Objects more than before the youngest are looked at, then how many such looks before the older and the oldest are.
 #: Python's own 700 means a look at every second request, and a look at everything several times a second in a storm.
-_SELDOM: Final = (50_000, 20, 100)
+_SELDOM: Final = (20_000, 10, 10)
 
 
 @cache
