@@ -11,7 +11,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], what: str = "", seconds: float = 15.0, pause: float = 0.05) -> T:
+def eventually(condition: Callable[[], T | None], what: str = "", seconds: float = 15.0, pause: float = 0.05) -> T:
     """The first true value of the condition. An AssertionError of the condition counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:
@@ -30,7 +30,7 @@ def eventually(condition: Callable[[], T], what: str = "", seconds: float = 15.0
 
 
 async def eventually_async(
-    condition: Callable[[], Awaitable[T]], what: str = "", seconds: float = 15.0, pause: float = 0.05
+    condition: Callable[[], Awaitable[T | None]], what: str = "", seconds: float = 15.0, pause: float = 0.05
 ) -> T:
     """As `eventually`, for a condition that is awaited."""
     deadline = time.monotonic() + seconds

@@ -29,20 +29,23 @@ def service(request: pytest.FixtureRequest) -> Service:
 
 @pytest.fixture(scope="session")
 def administration(service: Service) -> Iterator[JobRouterAdministrationClient]:
-    with service.administration() as client:
+    client = service.administration()
+    with client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def client(service: Service) -> Iterator[JobRouterClient]:
-    with service.client() as client:
+    client = service.client()
+    with client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def preview(service: Service) -> Iterator[JobRouterClient]:
     """A client of the preview version."""
-    with service.client(api_version=PREVIEW) as client:
+    client = service.client(api_version=PREVIEW)
+    with client:
         yield client
 
 

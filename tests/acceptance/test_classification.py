@@ -281,7 +281,7 @@ class TestFunctions:
 def test_types_of_selectors_survive(desk: Desk) -> None:
     sent = RouterWorkerSelector(key="k", label_operator="equal", value=2.5)
     policy = desk.classification(worker_selector_attachments=[StaticWorkerSelectorAttachment(worker_selector=sent)])
-    [found] = classified(desk, policy, queue=desk.queue()).attached_worker_selectors
+    [found] = classified(desk, policy, queue=desk.queue()).attached_worker_selectors or []
     assert found.value == 2.5
 
 

@@ -21,6 +21,8 @@ Upsert = Callable[..., Any]
 def upsert(request: pytest.FixtureRequest, desk: Desk) -> Upsert:
     """Creates or updates one resource of a kind: `upsert(name_or_tag, **conditions)`."""
     administration, client = desk.administration, desk.client
+    call: Callable[..., Any]
+    base: dict[str, Any]
     match request.param:
         case "distribution policy":
             id, call, base = (
@@ -69,9 +71,9 @@ def test_if_missing_and_if_present(upsert: Upsert) -> None:
         upsert("none", match_condition=MatchConditions.IfPresent)
     assert refused.value.status_code == 412
     made = upsert("one", match_condition=MatchConditions.IfMissing)
-    with pytest.raises(ResourceExistsError) as refused:
+    with pytest.raises(ResourceExistsError) as exists:
         upsert("two", match_condition=MatchConditions.IfMissing)
-    assert refused.value.status_code == 412
+    assert exists.value.status_code == 412
     assert upsert("one", match_condition=MatchConditions.IfPresent).etag == made.etag
 
 

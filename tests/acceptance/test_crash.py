@@ -6,6 +6,7 @@ import os
 import signal
 import uuid
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_one_of_two_workers_is_killed(start_router: Callable[..., LocalRouter]) 
             if number == 2:
                 os.kill(int((router.data_dir / "app.1.pid").read_text()), signal.SIGKILL)
             job = _again_if_cut(lambda: desk.job(queue, tags={"run": uuid.uuid4().hex}))
-            _again_if_cut(lambda job=job: desk.until_job(job, lambda one: one.status == "queued", "is queued", 40))
+            _again_if_cut(partial(desk.until_job, job, lambda one: one.status == "queued", "is queued", 40))
         statistics = eventually(lambda: _again_if_cut(lambda: client.get_queue_statistics(queue)))
         # A request that was cut off may have made its job before it was sent again.
         assert statistics.length >= 6

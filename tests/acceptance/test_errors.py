@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import uuid
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ def refused(call: Callable[[], Any]) -> HttpResponseError:
     return error.value
 
 
-def targets(error: HttpResponseError) -> set[str]:
+def targets(error: HttpResponseError) -> set[str | None]:
     return {detail.target for detail in error.error.details}
 
 
@@ -84,7 +85,7 @@ def test_deleting_what_is_not_there(administration: JobRouterAdministrationClien
         client.delete_job,
         client.delete_worker,
     ):
-        assert delete(NOBODY) is None
+        delete(NOBODY)  # no error: 204
 
 
 @pytest.mark.ours
@@ -95,7 +96,7 @@ def test_what_must_be_given_at_creation(desk: Desk) -> None:
     assert targets(refused(lambda: client.upsert_worker(NOBODY, {}))) == {"capacity"}
     assert targets(refused(lambda: client.upsert_job(NOBODY, {}))) == {"channelId", "queueId"}
     for get in (administration.get_distribution_policy, administration.get_queue, client.get_worker, client.get_job):
-        assert isinstance(refused(lambda get=get: get(NOBODY)), ResourceNotFoundError)
+        assert isinstance(refused(partial(get, NOBODY)), ResourceNotFoundError)
 
 
 @pytest.mark.ours
@@ -169,7 +170,7 @@ def test_wrong_workers(desk: Desk) -> None:
         RouterWorker(capacity=1, labels={f"l{number}": 1 for number in range(101)}),
         RouterWorker(capacity=1, labels={"Id": "mine", "nested": {}}),
     ):
-        assert refused(lambda worker=worker: desk.client.upsert_worker(NOBODY, worker)).status_code == 400
+        assert refused(partial(desk.client.upsert_worker, NOBODY, worker)).status_code == 400
 
 
 def test_a_policy_with_an_expression_that_does_not_compile(desk: Desk) -> None:
@@ -355,7 +356,7 @@ def test_an_unknown_assignment(desk: Desk) -> None:
     worker, job = desk.worker(queue), desk.job(queue)
     desk.accept(worker, job)
     for call in (desk.client.complete_job, desk.client.close_job, desk.client.unassign_job):
-        error = refused(lambda call=call: call(job, str(uuid.uuid4())))
+        error = refused(partial(call, job, str(uuid.uuid4())))
         assert error.status_code == 404
 
 

@@ -22,10 +22,10 @@ from azure.communication.jobrouter import models as m
 from azure.communication.jobrouter.aio import JobRouterAdministrationClient, JobRouterClient
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
-from event_checker import JobHistory, WorkerHistory, complaints
 
 from local.options import DEVELOPMENT_KEY, ROOT
 from scripts.event_run import Event, EventRun, Subscriber, free_ports, running_router, type_of, wait_for
+from tests.acceptance.event_checker import JobHistory, WorkerHistory, complaints
 
 JOBS = int(os.environ.get("EVENT_JOBS", "60"))
 AT_ONCE = 10

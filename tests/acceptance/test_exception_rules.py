@@ -30,7 +30,7 @@ def test_cancel_after_a_time(desk: Desk) -> None:
     enqueued = desk.client.get_job(job).enqueued_at
     cancelled = desk.until(job, "cancelled", seconds=4)
     assert cancelled.disposition_code == "Late"
-    [note] = cancelled.notes
+    [note] = cancelled.notes or []
     assert note.message == "too late"
     assert 1 <= (note.added_at - enqueued).total_seconds() < 2.1
 

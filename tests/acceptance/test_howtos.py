@@ -237,7 +237,7 @@ def test_overflow_by_queue_length(desk: Desk) -> None:
     eleventh = desk.job(queue)
     moved = desk.until_job(eleventh, lambda job: job.queue_id == backup, "overflows")
     assert (moved.status, moved.priority) == ("queued", 10)
-    [added] = moved.requested_worker_selectors
+    [added] = moved.requested_worker_selectors or []
     assert (added.key, added.value, added.status) == ("overflow", True, "active")
     assert desk.client.get_queue_statistics(queue).length == 10
     assert {desk.client.get_job(job).queue_id for job in ten} == {queue}

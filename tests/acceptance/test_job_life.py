@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_from_created_to_closed_and_deleted(desk: Desk) -> None:
     assert (assignment.completed_at, assignment.closed_at) == (None, None)
     busy = client.get_worker(worker)
     assert (busy.offers, busy.load_ratio) == ([], 0.5)
-    [held] = busy.assigned_jobs
+    [held] = busy.assigned_jobs or []
     assert (held.assignment_id, held.job_id, held.capacity_cost) == (accepted.assignment_id, job, 2)
 
     client.complete_job(job, accepted.assignment_id, CompleteJobOptions(note="completed"))
@@ -116,11 +117,11 @@ def test_each_action_in_its_state_only(desk: Desk) -> None:
     conflict(lambda: client.close_job(job, assignment))
     client.complete_job(job, assignment)
     for call in (client.complete_job, client.unassign_job):
-        conflict(lambda call=call: call(job, assignment))
+        conflict(partial(call, job, assignment))
     conflict(lambda: client.cancel_job(job))
     client.close_job(job, assignment)
     for call in (client.complete_job, client.close_job, client.unassign_job):
-        conflict(lambda call=call: call(job, assignment))
+        conflict(partial(call, job, assignment))
     conflict(lambda: client.cancel_job(job))
 
 

@@ -162,7 +162,7 @@ class TestReclassification:
         job = desk.queued(own, classification_policy_id=policy, priority=7, requested_worker_selectors=[asked])
         found = desk.client.get_job(job)
         assert (found.queue_id, found.priority) == (own, 7)
-        [attached] = found.attached_worker_selectors
+        [attached] = found.attached_worker_selectors or []
         assert (attached.key, attached.value, attached.status) == ("Foo", "Bar", "active")
         assert (attached.expires_at - found.enqueued_at).total_seconds() == pytest.approx(60, abs=0.01)
         assert [one.key for one in found.requested_worker_selectors] == ["k"]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from azure.communication.jobrouter.models import RouterChannel, ScheduleAndSuspendMode
 from azure.core.exceptions import HttpResponseError
+from azure.core.paging import PageIterator
 
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import Service, send
@@ -35,6 +36,7 @@ def test_pages(five: tuple[Desk, str, list[str]]) -> None:
 def test_going_on_from_a_continuation_token(five: tuple[Desk, str, list[str]], service: Service) -> None:
     desk, queue, jobs = five
     paged = desk.client.list_jobs(queue_id=queue, results_per_page=2).by_page()
+    assert isinstance(paged, PageIterator)
     first = [job.id for job in next(paged)]
     token = paged.continuation_token
     assert token.startswith("/routing/jobs?continuationToken=")
@@ -57,6 +59,7 @@ async def test_pages_asynchronously(five: tuple[Desk, str, list[str]], service: 
 def test_a_token_is_checked_for_tampering(five: tuple[Desk, str, list[str]]) -> None:
     desk, queue, _ = five
     paged = desk.client.list_jobs(queue_id=queue, results_per_page=2).by_page()
+    assert isinstance(paged, PageIterator)
     next(paged)
     token = paged.continuation_token
     middle = len(token) - 12

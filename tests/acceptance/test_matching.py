@@ -85,12 +85,12 @@ class TestSelectors:
         asked = [selector("a", "equal", 1, expires_after_seconds=1.2), selector("b", "notEqual", 1)]
         job = desk.queued(queue, requested_worker_selectors=asked)
         waiting = desk.client.get_job(job)
-        expiring, lasting = waiting.requested_worker_selectors
+        expiring, lasting = waiting.requested_worker_selectors or []
         assert (expiring.expires_at - waiting.enqueued_at).total_seconds() == pytest.approx(1.2, abs=0.001)
         assert (expiring.status, lasting.status, lasting.expires_at) == ("active", "active", None)
         offer = desk.offer(worker, job, seconds=5)
         assert -0.05 < (offer.offered_at - expiring.expires_at).total_seconds() < 1.1
-        expired, lasting = desk.client.get_job(job).requested_worker_selectors
+        expired, lasting = desk.client.get_job(job).requested_worker_selectors or []
         assert (expired.status, lasting.status) == ("expired", "active")
         assert expired.expires_after_seconds == 1.2
 

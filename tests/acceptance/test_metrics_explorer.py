@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
-from chromium import Page, page
 
 from local.metrics import Collector, mount, start
 from local.metrics.envelopes import MetricPoint
+from tests.acceptance.chromium import Page, page
 
 pytestmark = pytest.mark.timeout(600)  # a fresh machine installs the browser first
 

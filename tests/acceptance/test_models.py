@@ -271,7 +271,7 @@ def test_a_job_comes_back_as_it_was_sent(desk: Desk) -> None:
     assert (job.tags, job.priority, job.channel_reference) == (sent.tags, -5, "ref")
     assert [(note.message, note.added_at) for note in job.notes] == [("first", early), ("second", late)]
     assert job.as_dict()["matchingMode"] == {"kind": "queueAndMatch"}
-    [selector] = job.requested_worker_selectors
+    [selector] = job.requested_worker_selectors or []
     assert (selector.expedite, selector.status) == (False, "active")
     assert "scheduledAt" not in job.as_dict()
 
@@ -320,6 +320,7 @@ def test_a_worker_comes_back_as_it_was_sent(desk: Desk) -> None:
         available_for_offers=False,
     )
     worker = desk.client.upsert_worker(worker_id, sent)
+    assert sent.labels is not None
     assert worker.labels == {**sent.labels, "Id": worker_id}
     assert [channel.as_dict() for channel in worker.channels] == [channel.as_dict() for channel in sent.channels]
     assert (worker.state, worker.offers, worker.assigned_jobs, worker.load_ratio) == ("inactive", [], [], 0)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from azure.communication.jobrouter.models import DeclineJobOfferOptions, LongestIdleMode
+from azure.communication.jobrouter.models import AcceptJobOfferResult, DeclineJobOfferOptions, LongestIdleMode
 from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
 
 from tests.acceptance.desk import Desk
@@ -46,7 +46,7 @@ def test_one_of_many_gets_the_job(desk: Desk) -> None:
     job = desk.job(queue)
     offers = {worker: desk.offer(worker, job).offer_id for worker in workers}
 
-    def accept(worker: str) -> Any:
+    def accept(worker: str) -> AcceptJobOfferResult | HttpResponseError:
         try:
             return desk.client.accept_job_offer(worker, offers[worker])
         except HttpResponseError as error:
@@ -54,9 +54,9 @@ def test_one_of_many_gets_the_job(desk: Desk) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         answers = list(pool.map(accept, workers))
-    winners = [one for one in answers if not isinstance(one, Exception)]
+    winners = [one for one in answers if not isinstance(one, HttpResponseError)]
     assert len(winners) == 1
-    refused = [one for one in answers if isinstance(one, Exception)]
+    refused = [one for one in answers if isinstance(one, HttpResponseError)]
     assert [(one.status_code, one.error.code) for one in refused] == [(409, "Conflict")] * 2
     [assignment] = desk.client.get_job(job).assignments.values()
     assert assignment.worker_id == winners[0].worker_id

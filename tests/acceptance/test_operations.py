@@ -65,8 +65,9 @@ def test_every_operation(service: Service, way: str) -> None:
         assert client.get_queue_position(job).position == 1
         assert client.get_queue_statistics(queue).length == 1
         assert [one.id for one in client.list_jobs(queue_id=queue)] == [job]
-        assert client.reclassify_job(job) is None
-        eventually(lambda: client.get_job(job).status == "queued")
+        before = client.get_job(job).etag
+        client.reclassify_job(job)
+        eventually(lambda: (found := client.get_job(job)).status == "queued" and found.etag != before)
 
         registered = client.upsert_worker(
             worker,
@@ -80,21 +81,25 @@ def test_every_operation(service: Service, way: str) -> None:
         assert registered.state == "active"
         assert [one.id for one in client.list_workers(queue_id=queue)] == [worker]
 
-        def offer_id() -> str:
-            return eventually(lambda: client.get_worker(worker).offers)[0].offer_id
+        def offer_id(declined: str = "") -> str:
+            def offers() -> list[str]:
+                return [one.offer_id for one in client.get_worker(worker).offers or [] if one.offer_id != declined]
+
+            return eventually(offers)[0]
 
         again = DeclineJobOfferOptions(retry_offer_at=datetime.now(UTC))
-        assert client.decline_job_offer(worker, offer_id(), again) is None
-        assignment = client.accept_job_offer(worker, offer_id()).assignment_id
+        declined = offer_id()
+        client.decline_job_offer(worker, declined, again)
+        assignment = client.accept_job_offer(worker, offer_id(declined)).assignment_id
         unassigned = client.unassign_job(job, assignment, UnassignJobOptions(suspend_matching=False))
         assert (unassigned.job_id, unassigned.unassignment_count) == (job, 1)
         assignment = client.accept_job_offer(worker, offer_id()).assignment_id
-        assert client.complete_job(job, assignment, CompleteJobOptions(note="done")) is None
-        assert client.close_job(job, assignment, CloseJobOptions(disposition_code="Solved", note="closed")) is None
+        client.complete_job(job, assignment, CompleteJobOptions(note="done"))
+        client.close_job(job, assignment, CloseJobOptions(disposition_code="Solved", note="closed"))
         assert client.get_job(job).disposition_code == "Solved"
         client.delete_job(job)
         client.upsert_job(job, RouterJob(channel_id="voice", queue_id=queue))
-        assert client.cancel_job(job, CancelJobOptions(note="no", disposition_code="Gone")) is None
+        client.cancel_job(job, CancelJobOptions(note="no", disposition_code="Gone"))
         client.delete_job(job)
         client.delete_worker(worker)
         administration.delete_queue(queue)
@@ -142,8 +147,14 @@ async def test_every_operation_asynchronously(service: Service, way: str) -> Non
         assert (await client.get_queue_position(job)).position == 1
         assert (await client.get_queue_statistics(queue)).length == 1
         assert [one.id async for one in client.list_jobs(queue_id=queue)] == [job]
-        assert await client.reclassify_job(job) is None
-        await eventually_async(queued)
+        before = (await client.get_job(job)).etag
+        await client.reclassify_job(job)
+
+        async def reclassified() -> bool:
+            found = await client.get_job(job)
+            return found.status == "queued" and found.etag != before
+
+        await eventually_async(reclassified)
 
         registered = await client.upsert_worker(
             worker,
@@ -157,24 +168,26 @@ async def test_every_operation_asynchronously(service: Service, way: str) -> Non
         assert registered.state == "active"
         assert [one.id async for one in client.list_workers(queue_id=queue)] == [worker]
 
-        async def offer_id() -> str:
+        async def offer_id(declined: str = "") -> str:
             async def offers() -> list[str]:
-                return [offer.offer_id for offer in (await client.get_worker(worker)).offers]
+                held = (await client.get_worker(worker)).offers or []
+                return [offer.offer_id for offer in held if offer.offer_id != declined]
 
             return (await eventually_async(offers))[0]
 
         again = DeclineJobOfferOptions(retry_offer_at=datetime.now(UTC))
-        assert await client.decline_job_offer(worker, await offer_id(), again) is None
-        assignment = (await client.accept_job_offer(worker, await offer_id())).assignment_id
+        declined = await offer_id()
+        await client.decline_job_offer(worker, declined, again)
+        assignment = (await client.accept_job_offer(worker, await offer_id(declined))).assignment_id
         unassigned = await client.unassign_job(job, assignment)
         assert (unassigned.job_id, unassigned.unassignment_count) == (job, 1)
         assignment = (await client.accept_job_offer(worker, await offer_id())).assignment_id
-        assert await client.complete_job(job, assignment) is None
-        assert await client.close_job(job, assignment) is None
+        await client.complete_job(job, assignment)
+        await client.close_job(job, assignment)
         assert (await client.get_job(job)).disposition_code == "Closed"
         await client.delete_job(job)
         await client.upsert_job(job, RouterJob(channel_id="voice", queue_id=queue))
-        assert await client.cancel_job(job) is None
+        await client.cancel_job(job)
         await client.delete_job(job)
         await client.delete_worker(worker)
         await administration.delete_queue(queue)

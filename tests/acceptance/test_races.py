@@ -192,8 +192,8 @@ class Shift:
         jobs = {one["id"]: one for one in await every(wire, "/routing/jobs", status="all")}
         workers = {one["id"]: one for queue in self.queues for one in await workers_of(wire, queue)}
         assert set(self.jobs) <= set(jobs), "an acknowledged job is not there"
-        for job, status in self.over.items():
-            assert jobs[job]["status"] == status, f"{job} was acknowledged to be {status}"
+        for id, status in self.over.items():
+            assert jobs[id]["status"] == status, f"{id} was acknowledged to be {status}"
         assigned: dict[str, str] = {}
         for job in jobs.values():
             open_ones = [one for one in job["assignments"].values() if "closedAt" not in one]

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 from aiohttp import ClientSession, TCPConnector
-from metered_router import (
+
+from tests.acceptance.metered_router import (
     GA,
     KEY,
     ROOT,
@@ -27,7 +28,6 @@ from metered_router import (
     free_port,
     running_router,
 )
-
 from tests.integration.telemetry_sink import Sink, sink
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -286,4 +286,5 @@ class SecondHost:
 
 
 def environment_of(pid_file: Path) -> dict[str, str]:
-    return psutil.Process(int(pid_file.read_text())).environ()
+    found: dict[str, str] = psutil.Process(int(pid_file.read_text())).environ()
+    return found

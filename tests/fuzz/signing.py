@@ -16,7 +16,8 @@ class AccessKeyAuth(AuthBase):
         assert request.url is not None
         assert request.method is not None
         body = request.body or b""
-        content = body.encode() if isinstance(body, str) else bytes(body)
+        assert isinstance(body, str | bytes), "what is read only once cannot be signed"
+        content = body.encode() if isinstance(body, str) else body
         host = request.url.split("/")[2]
         request.headers.update(sign(self._key, request.method, request.path_url, host, content))
         return request

@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -24,6 +24,9 @@ from tests.fuzz.signing import AccessKeyAuth
 from tests.fuzz.world import World, build
 from tests.local_router import LocalRouter
 from tests.raw_wire import RawWire
+
+if TYPE_CHECKING:
+    from schemathesis.specs.openapi.schemas import OpenApiCase
 
 #: `make fuzz` asks for more, and for other seeds.
 LONG = "FUZZ_EXAMPLES" in os.environ
@@ -50,7 +53,7 @@ class Fuzzed:
     turn: Iterator[int] = field(default_factory=itertools.count)
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
 
-    def leaves_out(self, case: schemathesis.Case) -> bool:
+    def leaves_out(self, case: OpenApiCase) -> bool:
         if LONG or case.meta is None or not isinstance(case.meta.phase.data, CoveragePhaseData):
             return False
         return self.chance.random() >= SHARES.get(case.operation.method.lower(), OTHER_SHARE)
@@ -62,7 +65,7 @@ class Fuzzed:
     def _id(self, kind: str) -> str:
         return self.world.paths[kind][0].rpartition("/")[2]
 
-    def direct(self, case: schemathesis.Case) -> None:
+    def direct(self, case: OpenApiCase) -> None:
         """Makes it a request for something that is there."""
         known = self.known(case.path)
         case.path_parameters.update({name: id for name, id in known.items() if name in case.path_parameters})
@@ -140,7 +143,7 @@ def announced() -> schemathesis.BaseSchema:
 @pytest.mark.timeout(120 + EXAMPLES * 10)
 @pytest.mark.parametrize("label", LABELS)
 def test_only_what_the_document_announces(label: str, announced: schemathesis.BaseSchema, fuzzed: Fuzzed) -> None:
-    def send(case: schemathesis.Case) -> None:
+    def send(case: OpenApiCase) -> None:
         if fuzzed.leaves_out(case):
             return
         if next(fuzzed.turn) % 2:

@@ -90,9 +90,9 @@ class _Table(MemoryTable):
         self._count("write")
         return await super().upsert(*args)
 
-    async def delete(self, *args: Any, **options: Any) -> bool:
+    async def delete(self, *args: Any, **options: Any) -> None:
         self._count("write")
-        return await super().delete(*args, **options)
+        await super().delete(*args, **options)
 
     async def transact(self, *args: Any) -> None:
         self._count("write")

@@ -10,13 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
-from test_topic import KEY, Subscriber, TopicProcess, bare_server, subscriber, topic, trusted
 
 from router.clock import SystemClock
 from router.events.envelope import EventSchema, envelope
 from router.events.publisher import EventPublisher
 from router.events.topic import Topic
 from router.models.events import PendingEvent
+from tests.integration.test_topic import KEY, Subscriber, TopicProcess, bare_server, subscriber, topic, trusted
 
 __all__ = ["bare_server", "subscriber", "topic"]  # the fixtures
 TIMES = 400

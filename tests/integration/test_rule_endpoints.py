@@ -10,7 +10,7 @@ import socket
 import time
 import traceback
 from asyncio.selector_events import BaseSelectorEventLoop
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -52,7 +52,7 @@ class Endpoint:
         return await handler(request)
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Handler:
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Handler:
     async def handler(_: web.Request) -> web.StreamResponse:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         return web.Response(body=content, status=status, headers=headers)
@@ -226,7 +226,7 @@ async def test_credentials_go_into_headers(
 async def test_any_json_is_understood_whatever_it_is_called(
     client: RuleHttpClient, endpoint: Endpoint, body: bytes, result: Any, kind: str
 ) -> None:
-    endpoint.answers = [answer(body, **{"Content-Type": kind})]
+    endpoint.answers = [answer(body, headers={"Content-Type": kind})]
     assert await call(client, endpoint) == result
 
 
@@ -258,7 +258,7 @@ async def test_rubbish(client: RuleHttpClient, endpoint: Endpoint, body: bytes) 
 
 
 async def test_an_answer_that_unpacks_to_a_flood_is_not_unpacked(client: RuleHttpClient, endpoint: Endpoint) -> None:
-    endpoint.answers = [answer(gzip.compress(b" " * 100_000_000), **{"Content-Encoding": "gzip"})]
+    endpoint.answers = [answer(gzip.compress(b" " * 100_000_000), headers={"Content-Encoding": "gzip"})]
     assert (await failure(client, endpoint.uri())).code == "RuleAnswerInvalid"
     assert endpoint.requests[0].headers["Accept-Encoding"] == "identity"
 
@@ -441,7 +441,7 @@ async def test_redirects_are_not_followed(client: RuleHttpClient, endpoint: Endp
     async with serving() as other:
         other.answers = [answer(1)]
         for location in ("http://169.254.169.254/metadata/instance?api-version=2021-02-01", other.uri()):
-            endpoint.answers = [answer(b"", status, Location=location)]
+            endpoint.answers = [answer(b"", status, {"Location": location})]
             error = await failure(client, endpoint.uri())
             assert error.code == "RuleRedirected"
             assert f"answered {status}; redirects are not followed" in error.reason
@@ -498,7 +498,7 @@ async def test_names_that_lead_to_forbidden_addresses(address: str) -> None:
 async def test_a_name_that_changes_its_address_between_calls(endpoint: Endpoint) -> None:
     """DNS rebinding: whatever a name led to before, each address is judged when it is dialled."""
     names = Names(["127.0.0.1"], ["169.254.169.254"])
-    endpoint.answers = [answer(1, Connection="close")]
+    endpoint.answers = [answer(1, headers={"Connection": "close"})]
     async with make_client(resolver=names) as client:
         uri = f"http://localhost:{endpoint.port}/?code=the-code-in-the-uri"
         assert await client.post_function(uri, None, PAYLOAD) == 1
@@ -748,7 +748,7 @@ async def test_the_authorization_server_is_under_the_same_guards(webhook: Webhoo
         ]:
             webhook.server.requests.clear()
             webhook.server.answers = [
-                answer({"error": "the-client-secret"}, status, Location="http://169.254.169.254/")
+                answer({"error": "the-client-secret"}, status, {"Location": "http://169.254.169.254/"})
             ]
             with pytest.raises(RuleCallError) as raised:
                 await webhook.call(client)

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from telemetry_sink import Sink, sink
 
 from local.metrics import start
 from router.telemetry import names
+from tests.integration.telemetry_sink import Sink, sink
 
 ROOT = Path(__file__).parents[2]
 STATUSES = (200, 201, 204, 400, 401, 404, 409, 412, 500, 503)

@@ -16,9 +16,9 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from wire_operations import REQUESTS
 
 from tests.conftest import StartRouter
+from tests.integration.wire_operations import REQUESTS
 from tests.raw_wire import GA, MERGE_PATCH, Answer, RawWire, sign
 
 STRANGER = base64.b64encode(b"s" * 32).decode()

@@ -231,7 +231,7 @@ async def test_times_of_the_router_have_the_form_of_the_service(wire: RawWire) -
     job = await wire.job(queue, notes=[{"message": "now"}])
 
     async def queued() -> dict[str, Any]:
-        found = (await wire.get(job)).expect(200)
+        found: dict[str, Any] = (await wire.get(job)).expect(200)
         assert "enqueuedAt" in found, found
         return found
 

@@ -6,8 +6,8 @@ import asyncio
 import re
 
 import pytest
-from wire_operations import REQUESTS
 
+from tests.integration.wire_operations import REQUESTS
 from tests.raw_wire import GA, PREVIEW, RawWire
 
 BOTH = f"{GA}, {PREVIEW}"

@@ -163,26 +163,26 @@ class History:
             if policy and len(after.routing.offers) > policy.mode.max_concurrent_offers:
                 self.fault(f"job {after.id} has {len(after.routing.offers)} offers")
         for event in events:
-            offer_id = event.data.get("offerId")
-            if offer_id is not None and offer_id not in self._offers:
+            told = event.data.get("offerId")
+            if told is not None and told not in self._offers:
                 self.fault(f"{event.type} of an offer that never was")
             if event.type == "RouterWorkerOfferExpired":
-                self._timed(f"offer of {after.id}", self._offers[offer_id].expires_at)
+                self._timed(f"offer of {after.id}", self._offers[event.data["offerId"]].expires_at)
         for assignment_id, offer_id in after.routing.accepted_offers.items():
             assignment = after.job.assignments.get(assignment_id)
-            offer = self._offers.get(offer_id)
-            if assignment is None or offer is None:
+            accepted = self._offers.get(offer_id)
+            if assignment is None or accepted is None:
                 self.fault(f"job {after.id} remembers an accepted offer without its assignment")
-            elif assignment.assigned_at >= offer.expires_at or assignment.worker_id != offer.worker_id:
+            elif assignment.assigned_at >= accepted.expires_at or assignment.worker_id != accepted.worker_id:
                 self.fault(f"job {after.id} was accepted too late, or by another")
 
     def _check_times(self, before: JobRecord | None, after: JobRecord, events: Sequence[PendingEvent]) -> None:
         now, job = self._world.now(), after.job
         for one in (*job.requested_worker_selectors, *job.attached_worker_selectors):
             if one.expires_at is not None and job.status == "queued":
-                mark = (after.id, one.key, one.expires_at)
-                if mark not in self._selectors or before is None or before.job.status != "queued":
-                    self._selectors[mark] = now
+                runs = (after.id, one.key, one.expires_at)
+                if runs not in self._selectors or before is None or before.job.status != "queued":
+                    self._selectors[runs] = now
         if before is not None:
             old = {
                 one.key: one for one in (*before.job.requested_worker_selectors, *before.job.attached_worker_selectors)
@@ -263,7 +263,7 @@ class History:
             if before is None or not before.worker.available_for_offers or before.routing.deleting:
                 self.fault(f"worker {after.id} got an offer while it takes none")
             self._check_reserved(before, after, offer)
-        new = [one for one in (*who.offers, *who.assigned_jobs) if one.job_id not in held]
+        new = [one for one in reference.held(after) if one.job_id not in held]
         if not new:
             return
         if reference.in_use(after) > who.capacity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.events.envelope import EventSchema
@@ -61,7 +61,8 @@ class Process:
         if not self.alive:
             raise Gone
         self._number += 1
-        number, answer = self._number, self.world.loop.create_future()
+        number = self._number
+        answer: asyncio.Future[T] = self.world.loop.create_future()
         self._calls[number] = answer
 
         def answered(task: asyncio.Task[T]) -> None:
@@ -241,4 +242,4 @@ class _Rules:
         return [float(worker.get("skill", 0)) for worker in workers]
 
 
-Handler = Callable[[Parts, str, str], Awaitable[None]]
+Handler = Callable[[Parts, str, str], Coroutine[Any, Any, None]]

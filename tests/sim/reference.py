@@ -7,7 +7,7 @@ from typing import Any
 
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
-from router.models.workers import WorkerRecord
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment, WorkerRecord
 
 
 def holds(selector: Any, labels: dict[str, Any]) -> bool:
@@ -37,9 +37,12 @@ def holds(selector: Any, labels: dict[str, Any]) -> bool:
     )
 
 
+def held(worker: WorkerRecord) -> list[RouterJobOffer | RouterWorkerAssignment]:
+    return [*worker.worker.offers, *worker.worker.assigned_jobs]
+
+
 def in_use(worker: WorkerRecord) -> int:
-    held = [*worker.worker.offers, *worker.worker.assigned_jobs]
-    return sum(one.capacity_cost for one in held)
+    return sum(one.capacity_cost for one in held(worker))
 
 
 def on_channel(worker: WorkerRecord, channel_id: str, jobs: dict[str, JobRecord]) -> int:
@@ -50,10 +53,9 @@ def on_channel(worker: WorkerRecord, channel_id: str, jobs: dict[str, JobRecord]
         for one in worker.worker.offers
         if one.job_id in jobs and one.offer_id not in jobs[one.job_id].routing.offers
     }
-    held = [one.job_id for one in (*worker.worker.offers, *worker.worker.assigned_jobs)]
     return sum(
         1
-        for job_id in held
+        for job_id in [one.job_id for one in held(worker)]
         if job_id in jobs
         and channel_id
         == (worker.routing.job_channels if job_id in reserved else {}).get(job_id, jobs[job_id].job.channel_id)
@@ -111,7 +113,7 @@ def qualifies(
         return False
     if any(one.worker_id == who.id for one in job.routing.offers.values()):
         return False
-    if any(one.job_id == job.id for one in (*who.offers, *who.assigned_jobs)):
+    if any(one.job_id == job.id for one in held(worker)):
         return False
     if in_use(worker) + channel.capacity_cost_per_job > who.capacity:
         return False

@@ -80,19 +80,21 @@ def _check_job(world: World, job: JobRecord, workers: dict[str, WorkerRecord]) -
         held = workers.get(offer.worker_id)
         if held is None or not any(one.offer_id == offer.offer_id for one in held.worker.offers):
             fault(f"job {job.id} has an offer that worker {offer.worker_id} does not hold")
-    for one in job.job.assignments.values():
-        if one.closed_at is None:
-            worker = workers.get(one.worker_id)
+    for assignment in job.job.assignments.values():
+        if assignment.closed_at is None:
+            worker = workers.get(assignment.worker_id)
             held_by = [] if worker is None else [held.assignment_id for held in worker.worker.assigned_jobs]
-            deleted = worker is None or (worker.routing.registered_at or worker.routing.active_at) > one.assigned_at
-            if one.assignment_id not in held_by and not deleted:
-                fault(f"job {job.id} is with worker {one.worker_id}, which does not know")
+            deleted = (
+                worker is None or (worker.routing.registered_at or worker.routing.active_at) > assignment.assigned_at
+            )
+            if assignment.assignment_id not in held_by and not deleted:
+                fault(f"job {job.id} is with worker {assignment.worker_id}, which does not know")
             elif (
-                one.assignment_id not in held_by
+                assignment.assignment_id not in held_by
                 and worker is not None
-                and _same_worker(world, worker, one.assignment_id)
+                and _same_worker(world, worker, assignment.assignment_id)
             ):
-                fault(f"worker {one.worker_id} has lost job {job.id}")
+                fault(f"worker {assignment.worker_id} has lost job {job.id}")
 
 
 def _same_worker(world: World, worker: WorkerRecord, assignment_id: str) -> bool:
@@ -122,7 +124,7 @@ def _check_worker(world: World, worker: WorkerRecord, jobs: dict[str, JobRecord]
         one = job.job.assignments.get(held.assignment_id) if job else None
         if job is None or one is None or one.closed_at is not None or one.worker_id != worker.id:
             fault(f"worker {worker.id} holds an assignment that job {held.job_id} does not have open")
-    known = {one.job_id for one in (*who.offers, *who.assigned_jobs)}
+    known = {one.job_id for one in reference.held(worker)}
     if set(worker.routing.job_channels) != known:
         fault(f"worker {worker.id} remembers channels of {set(worker.routing.job_channels) ^ known}")
 

@@ -69,7 +69,7 @@ def test_a_queue_that_a_job_has_come_back_to_is_in_use() -> None:
             await late.wait()
             await remove(*args)  # type: ignore[arg-type]
 
-        process.parts.members.remove = removes_late  # type: ignore[method-assign]
+        process.parts.members.remove = removes_late  # type: ignore[assignment, method-assign]
         leaving = asyncio.ensure_future(_move(process, "other"))
         await asyncio.sleep(1)
         coming_back = asyncio.ensure_future(_move(process, "queue"))
@@ -135,7 +135,7 @@ def test_what_a_change_has_left_undone_is_found_though_another_one_followed() ->
         async def fails(*_: object) -> None:
             raise StorageUnavailable("Not now.")
 
-        process.parts.availability.move = fails  # type: ignore[method-assign]
+        process.parts.availability.move = fails  # type: ignore[assignment, method-assign]
         with pytest.raises(StorageUnavailable):
             await scene.worker(process, "worker", labels={"skill": 1})
         process.parts.availability.move = move  # type: ignore[method-assign]
@@ -207,12 +207,12 @@ def test_a_search_that_no_event_asked_for_is_tried_again() -> None:
         await asyncio.sleep(20)
         load, failures = process.parts.jobs.store.load, 3
 
-        async def fails(job_id: str) -> Row[JobRecord]:
+        async def fails(id: str) -> Row[JobRecord]:
             nonlocal failures
-            if job_id == "job1" and failures:
+            if id == "job1" and failures:
                 failures -= 1
                 raise StorageUnavailable("Not now.")
-            return await load(job_id)
+            return await load(id)
 
         process.parts.jobs.store.load = fails  # type: ignore[method-assign]
         await scene.worker(process, "worker", capacity=3, maxConcurrentOffers=2)

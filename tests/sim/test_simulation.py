@@ -48,7 +48,7 @@ def test_a_seed_replays_exactly(seed: str) -> None:
 
 
 def test_time_jumps() -> None:
-    loop = VirtualLoop()
+    loop = VirtualLoop()  # type: ignore[abstract]
     woken: list[tuple[str, float]] = []
 
     async def sleeper(name: str, seconds: float) -> None:
@@ -63,6 +63,6 @@ def test_time_jumps() -> None:
 
 
 def test_a_run_without_end_is_told() -> None:
-    loop = VirtualLoop()
+    loop = VirtualLoop()  # type: ignore[abstract]
     with pytest.raises(Stuck):
         loop.run(loop.create_future())

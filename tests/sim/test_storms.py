@@ -58,7 +58,7 @@ def test_what_is_done_is_not_done_again_while_its_row_stands(monkeypatch: pytest
         await _offers(process)
         await asyncio.sleep(EXPIRE_AFTER - 2)
         with monkeypatch.context() as patch:
-            patch.setitem(HANDLERS, "offer", counted)  # type: ignore[misc]
+            patch.setitem(HANDLERS, "offer", counted)
             patch.setattr(process.parts.deadlines, "remove", _fail)
             await asyncio.sleep(6)
         assert set(done.values()) == {1}
@@ -80,7 +80,7 @@ def test_a_tick_ends_before_the_next_one(monkeypatch: pytest.MonkeyPatch) -> Non
         await _offers(process)
         await asyncio.sleep(EXPIRE_AFTER - 2)
         with monkeypatch.context() as patch:
-            patch.setitem(HANDLERS, "offer", slow)  # type: ignore[misc]
+            patch.setitem(HANDLERS, "offer", slow)
             await asyncio.sleep(1.5)
             began = world.loop.time()
             await process.runner.tick()

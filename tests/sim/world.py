@@ -42,7 +42,7 @@ class World:
         self.outbox_limit = weather.outbox_limit
         self.storm = weather.storm
         self.outage = weather.outage
-        self.loop = VirtualLoop()
+        self.loop = VirtualLoop()  # type: ignore[abstract]
         self.outside = contextvars.copy_context()
         self.history = History(self)
         self.event_grid = EventGrid(self)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from signed_wire import Wire, listening
+
+from tests.unit.auth.signed_wire import Wire, listening
 
 
 @pytest.fixture

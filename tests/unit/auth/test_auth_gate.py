@@ -7,13 +7,13 @@ import sys
 
 import pytest
 from azure.functions import HttpRequest
-from signed_wire import KEY, OTHER_KEY
-from test_auth_hmac import NOW, TARGET, signed
 
 from router.api.auth.authenticate import Authenticator
 from router.api.auth.entra import EntraTokens
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from tests.unit.auth.signed_wire import KEY, OTHER_KEY
+from tests.unit.auth.test_auth_hmac import NOW, TARGET, signed
 
 KEYS = AccessKeys([KEY, OTHER_KEY])
 ENTRA = EntraTokens("tenant", ["audience"], authority="http://127.0.0.1:1")

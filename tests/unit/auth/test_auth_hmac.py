@@ -8,11 +8,11 @@ import hmac
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from signed_wire import KEY, OTHER_KEY
 
 from router.api.auth.encodings import signed_targets
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from tests.unit.auth.signed_wire import KEY, OTHER_KEY
 
 NOW = datetime(2026, 11, 3, 21, 26, 56, tzinfo=UTC)
 DATE = "Tue, 03 Nov 2026 21:26:56 GMT"

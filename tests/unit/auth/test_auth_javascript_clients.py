@@ -11,10 +11,10 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from signed_wire import KEY, OTHER_KEY, Received, rebuilt
 
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from tests.unit.auth.signed_wire import KEY, OTHER_KEY, Received, rebuilt
 
 RECORDED: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parent / "javascript_requests.json").read_text("utf-8")

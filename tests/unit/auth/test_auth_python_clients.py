@@ -10,10 +10,10 @@ from azure.communication.jobrouter import JobRouterAdministrationClient, JobRout
 from azure.communication.jobrouter.aio import JobRouterClient as AioJobRouterClient
 from azure.communication.jobrouter.models import CancelJobOptions
 from azure.core.credentials import AzureKeyCredential
-from signed_wire import KEY, OTHER_KEY, Received, Wire, rebuilt
 
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from tests.unit.auth.signed_wire import KEY, OTHER_KEY, Received, Wire, rebuilt
 
 IDS = [
     "plain-id",
@@ -42,7 +42,8 @@ def verify(request: Received, *, known: bool = True, target: str | None = None) 
 def call_everything(client: JobRouterClient, id: str) -> None:
     client.get_job(id)
     client.delete_job(id)
-    client.upsert_job(id, channel_id="é\n", labels={"a": "ü"}, tags={"x": 1})
+    # The declared overload asks for every field.
+    client.upsert_job(id, channel_id="é\n", labels={"a": "ü"}, tags={"x": 1})  # type: ignore[call-overload]
     client.cancel_job(id, CancelJobOptions(note="ñ"))
     client.reclassify_job(id)
     client.complete_job(id, id)
@@ -61,7 +62,8 @@ def call_everything(client: JobRouterClient, id: str) -> None:
 
 @pytest.mark.parametrize("id", ODD_IDS)
 def test_sync_client_verifies(wire: Wire, id: str) -> None:
-    with JobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY)) as client:
+    client = JobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY))
+    with client:
         call_everything(client, id)
     assert len(wire.received) == 9
     for request in wire.received:
@@ -70,8 +72,9 @@ def test_sync_client_verifies(wire: Wire, id: str) -> None:
 
 @pytest.mark.parametrize("id", ODD_IDS)
 async def test_aio_client_verifies(wire: Wire, id: str) -> None:
-    async with AioJobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY)) as client:
-        await call_everything_aio(client, id)
+    aio_client = AioJobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY))
+    async with aio_client:
+        await call_everything_aio(aio_client, id)
     assert len(wire.received) == 6
     for request in wire.received:
         assert verify(request) == 1
@@ -79,7 +82,7 @@ async def test_aio_client_verifies(wire: Wire, id: str) -> None:
 
 async def call_everything_aio(client: AioJobRouterClient, id: str) -> None:
     await client.get_job(id)
-    await client.upsert_job(id, channel_id="é", labels={"a": "ü"})
+    await client.upsert_job(id, channel_id="é", labels={"a": "ü"})  # type: ignore[call-overload]
     await client.cancel_job(id)
     await client.complete_job(id, id)
     await client.accept_job_offer(id, id)
@@ -89,10 +92,12 @@ async def call_everything_aio(client: AioJobRouterClient, id: str) -> None:
 
 @pytest.mark.parametrize("id", IDS)
 async def test_python_clients_verify_where_the_platform_rebuilt_the_url(wire: Wire, id: str) -> None:
-    with JobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY)) as client:
+    client = JobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY))
+    with client:
         call_everything(client, id)
-    async with AioJobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY)) as client:
-        await call_everything_aio(client, id)
+    aio_client = AioJobRouterClient(f"http://127.0.0.1:{wire.port}", AzureKeyCredential(KEY))
+    async with aio_client:
+        await call_everything_aio(aio_client, id)
     assert len(wire.received) == 15
     for request in wire.received:
         assert verify(request, known=False, target=rebuilt(request.target)) == 1

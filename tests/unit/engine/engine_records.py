@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from router.engine.change import Change
+from router.engine.change import Change, R
 from router.models.jobs import (
     JobOffer,
     JobRecord,
@@ -133,7 +133,7 @@ def events(change: Change[Any] | None) -> list[str]:
     return [event.type.removeprefix("Router") for event in change.events]
 
 
-def after(change: Change[Any] | None) -> Any:
+def after(change: Change[R] | None) -> R:
     """The record that a change leaves."""
     assert change is not None
     assert change.record is not None

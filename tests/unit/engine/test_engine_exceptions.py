@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from router.engine import exceptions
+from router.engine.change import JobChange
 from router.engine.evolve import evolve, move
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
@@ -92,7 +93,7 @@ class TestWhenTheyFire:
         assert (fired, record.job.notes) == (30, [])
 
 
-def run(record: JobRecord, *actions: dict[str, Any], seconds: float = 100) -> Any:
+def run(record: JobRecord, *actions: dict[str, Any], seconds: float = 100) -> JobChange:
     """The actions of a rule that has fired."""
     rules = policy(("r", length(1)), actions=list(actions)).exception_rules
     fired = after(exceptions.trigger(record, "p", rules, NOW))
@@ -176,7 +177,7 @@ class TestActions:
         assert (same.job.enqueued_at, same.routing.fired_rules) == (NOW, ["r"])
 
     def test_in_order_each_sees_what_the_one_before_left(self) -> None:
-        actions = [
+        actions: list[dict[str, Any]] = [
             {"kind": "manualReclassify", "priority": 3},
             {"kind": "reclassify", "classificationPolicyId": "p2"},
             {"kind": "cancel", "dispositionCode": "Gone"},

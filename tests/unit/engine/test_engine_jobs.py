@@ -227,7 +227,7 @@ class TestUpdateBeforeItIsAnywhere:
 
 
 class TestSettledJobs:
-    ROUTING = {
+    ROUTING: dict[str, Any] = {
         "channel_id": "chat",
         "queue_id": "other",
         "classification_policy_id": "p",

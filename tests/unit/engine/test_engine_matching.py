@@ -14,7 +14,7 @@ from tests.unit.engine.engine_records import NOW, channel, job, later, offer, of
 
 MODE = LongestIdleMode(kind="longestIdle")
 BYPASS = LongestIdleMode(kind="longestIdle", bypass_selectors=True)
-SKILLED = {"requested_worker_selectors": [selector("skill", "greaterThanOrEqual", 7)]}
+SKILLED: dict[str, Any] = {"requested_worker_selectors": [selector("skill", "greaterThanOrEqual", 7)]}
 
 #: In the order in which they are told: the reason, what the worker is like, and what the message says.
 REASONS: list[tuple[str, dict[str, Any], str]] = [

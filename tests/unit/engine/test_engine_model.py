@@ -236,7 +236,10 @@ class EngineMachine(RuleBasedStateMachine):
     @rule()
     def is_completed(self) -> None:
         id = self._assignment()
-        step = lambda: endings.complete(self.record, id, CompleteJobOptions(note="done"), self.now)  # noqa: E731
+
+        def step() -> JobChange:
+            return endings.complete(self.record, id, CompleteJobOptions(note="done"), self.now)
+
         if self.model.status == "assigned":
             self._take(step())
             self.model.status = "completed"
@@ -247,7 +250,10 @@ class EngineMachine(RuleBasedStateMachine):
     def is_closed(self, later: bool) -> None:
         id = self._assignment()
         at = self.now + timedelta(seconds=20) if later else None
-        step = lambda: endings.close(self.record, id, CloseJobOptions(close_at=at), self.now)  # noqa: E731
+
+        def step() -> JobChange:
+            return endings.close(self.record, id, CloseJobOptions(close_at=at), self.now)
+
         if self.model.status != "completed":
             self._refused((Conflict, NotFound), step)
             return
@@ -266,7 +272,10 @@ class EngineMachine(RuleBasedStateMachine):
     def is_unassigned(self, suspend: bool) -> None:
         id = self._assignment()
         options = UnassignJobOptions(suspend_matching=suspend)
-        step = lambda: endings.unassign(self.record, id, options, self.now)  # noqa: E731
+
+        def step() -> JobChange:
+            return endings.unassign(self.record, id, options, self.now)
+
         if self.model.status != "assigned" or self.model.unassigned >= 3:
             self._refused((Conflict, NotFound), step)
             return
@@ -280,7 +289,9 @@ class EngineMachine(RuleBasedStateMachine):
 
     @rule()
     def is_cancelled(self) -> None:
-        step = lambda: endings.cancel(self.record, CancelJobOptions(), self.now)  # noqa: E731
+        def step() -> JobChange:
+            return endings.cancel(self.record, CancelJobOptions(), self.now)
+
         if self.model.status in {"completed", *ENDED}:
             self._refused(Conflict, step)
             return

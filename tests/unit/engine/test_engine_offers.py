@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.engine import offers
+from router.engine.change import Change
 from router.errors import Conflict, NotFound
 from router.models.jobs import JobRecord, JobStatus
 from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, worker
@@ -21,7 +22,7 @@ class TestAttach:
         record = after(change)
         assert record.routing.offers == {"o1": offer()}
         assert record.routing.scoring_failures == 0
-        assert offers.attach(record, offer(), worker().worker, 1, NOW) == type(change)(record), "again: nothing more"
+        assert offers.attach(record, offer(), worker().worker, 1, NOW) == Change(record), "again: nothing more"
 
     @pytest.mark.parametrize("status", [one for one in JobStatus if one is not JobStatus.QUEUED])
     def test_not_unless_queued(self, status: JobStatus) -> None:

@@ -16,7 +16,7 @@ from router.models.workers import RouterWorkerInput, WorkerRecord, WorkerState
 from tests.unit.engine.engine_records import NOW, after, channel, events, later, offer, worker
 
 ACTIVE, DRAINING, INACTIVE = WorkerState.ACTIVE, WorkerState.DRAINING, WorkerState.INACTIVE
-AWAY = {"available_for_offers": False}
+AWAY: dict[str, Any] = {"available_for_offers": False}
 
 
 def wanted(record: WorkerRecord | None = None, **changes: Any) -> RouterWorkerInput:
@@ -139,7 +139,8 @@ class TestAssign:
         change = workers.assign(record, "offer-j", "j", "voice", assignment(), later(5))
         assert not events(change)
         held = after(change)
-        assert (held.worker.offers, held.worker.load_ratio) == ([], pytest.approx(2 / 3))
+        assert held.worker.offers == []
+        assert held.worker.load_ratio == pytest.approx(2 / 3)
         one = held.worker.assigned_jobs[0]
         assert (one.assignment_id, one.job_id, one.capacity_cost, one.assigned_at) == ("a1", "j", 2, later(5))
         assert held.routing.accepted_offers == {"offer-j": "j"}
@@ -250,7 +251,7 @@ def test_whatever_happens_the_books_balance(steps: list[tuple[str, int]], capaci
         assert ("WorkerRegistered" in names) == (state is ACTIVE and before.worker.state is not ACTIVE)
         assert (state is ACTIVE) == bool(record.worker.available_for_offers)
         assert (state is DRAINING) == (not record.worker.available_for_offers and bool(record.worker.offers))
-        jobs = {one.job_id for one in (*record.worker.offers, *record.worker.assigned_jobs)}
+        jobs = {one.job_id for one in record.worker.offers} | {one.job_id for one in record.worker.assigned_jobs}
         assert set(record.routing.job_channels) == jobs
         assert set(record.routing.offer_queues) == {one.offer_id for one in record.worker.offers}
         assert in_use(record.worker) <= capacity

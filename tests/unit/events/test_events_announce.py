@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from event_samples import EXPIRED, LATER, drafts, job, worker
 
 from router.engine import announce
 from router.models.event_catalogue import EventName, JobBrief, QueueBrief, WorkerProperty
 from router.models.jobs import JobStatus, SuspendMode
 from router.models.workers import RouterChannel
+from tests.unit.events.event_samples import EXPIRED, LATER, drafts, job, worker
 
 JOB = "job/job-1/channel/voice"
 SUBJECTS = {

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from azure.eventgrid import SystemEventNames
-from event_samples import drafts
 
 from router.models import event_catalogue
 from router.models.event_catalogue import CATALOGUE, EVENT_TYPE_PREFIX, EventName
+from tests.unit.events.event_samples import drafts
 
 OFFICIAL = json.loads((Path(__file__).parent / "official_models.json").read_text())
 #: The official model of a deleted worker inherits a job's three fields, which then have no value.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from event_samples import drafts, job, pending, worker
-
 from router.engine import announce
 from router.events.envelope import EventSchema, cut, envelope, to_json
 from router.models.event_catalogue import CATALOGUE, EventName, QueueBrief
+from tests.unit.events.event_samples import drafts, job, pending, worker
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

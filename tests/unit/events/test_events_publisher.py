@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from event_samples import pending
 
 from router.events.envelope import MAX_REQUEST_BYTES, EventSchema, to_json
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import NotAcceptable, TopicBusy, TopicClosed, TopicRefused
+from tests.unit.events.event_samples import pending
 
 
 class HandTopic:

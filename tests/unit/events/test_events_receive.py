@@ -10,11 +10,11 @@ import pytest
 from azure.functions import EventGridEvent
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
-from event_samples import NOW, drafts, pending
 
 from router.events.envelope import EventSchema, envelope
 from router.events.receive import Poisoned, read_event
 from router.models.event_catalogue import EventName
+from tests.unit.events.event_samples import NOW, drafts, pending
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 BOTH = list(EventSchema)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from powerfx_render import render
 
 from router.rules.powerfx import PowerFxError, evaluate
 from router.rules.powerfx.functions import FUNCTIONS
+from tests.unit.powerfx.powerfx_render import render
 
 CASES = Path(__file__).with_name("cases.txt")
 

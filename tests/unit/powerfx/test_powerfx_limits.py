@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from powerfx_hostile import expressions
 
 from router.rules.powerfx import Limits, PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
+from tests.unit.powerfx.powerfx_hostile import expressions
 
 HOSTILE = 1_000
 LONGEST_SECONDS = 0.2

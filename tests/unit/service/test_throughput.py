@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from router.storage.port import StorageUnavailable
+from router.storage.port import Entity, StorageUnavailable
 from router.storage.throughput import ENOUGH, WINDOW, ThroughputStore
 from tests.sim.memory_tables import MemoryTable, Rows
 
@@ -29,7 +29,7 @@ class Table(MemoryTable):
     writes = 0
     away = False
 
-    async def upsert(self, entity):
+    async def upsert(self, entity: Entity) -> str:
         if self.away:
             raise StorageUnavailable("away")
         self.writes += 1

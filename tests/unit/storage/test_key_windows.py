@@ -70,7 +70,7 @@ def test_earlier_readings_change_nothing_of_what_is_read(there: set[str], steps:
                 await table.delete("p", what)
             else:
                 expected = [row for row in sorted(rows) if rows[row] and what[0] <= row < what[1]]
-                assert (await _read(windows, *what, most=how))[:how] == expected[:how]
+                assert (await _read(windows, what[0], what[1], most=how))[:how] == expected[:how]
         assert await _read(windows, "a", "z") == [row for row in sorted(rows) if rows[row]]
 
     asyncio.run(run())

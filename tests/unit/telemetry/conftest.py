@@ -11,9 +11,9 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from telemetry_recorded import Recorded
 
 from router.telemetry import names, requests, routing, tracing
+from tests.unit.telemetry.telemetry_recorded import Recorded
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from unittest.mock import MagicMock
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from telemetry_recorded import Recorded
 
 from router.telemetry import names, requests
+from tests.unit.telemetry.telemetry_recorded import Recorded
 
 
 def counted(operation: str, version: str | None, status: int) -> dict[str, str]:

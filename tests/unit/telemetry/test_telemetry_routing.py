@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from telemetry_recorded import Recorded
 
 from router.telemetry import names, routing
 from router.telemetry.routing import QueueFigures
+from tests.unit.telemetry.telemetry_recorded import Dimensions, Recorded
 
 
 def test_counters(recorded: Recorded) -> None:
     for outcome in ("issued", "accepted", "declined", "expired", "revoked"):
-        routing.record_offer(outcome)  # type: ignore[arg-type]
+        routing.record_offer(outcome)
     routing.record_offer("issued", 4)
     routing.record_offer("revoked", 0)
     routing.record_reconciliation("job", "changed")
@@ -106,5 +108,5 @@ def test_every_metric_has_an_instrument(recorded: Recorded) -> None:
     assert {name.lower() for name in recorded.points()} == {name.lower() for name in names.METRICS}
 
 
-def gauge(points: dict[str, dict[frozenset[tuple[str, str]], object]], metric: str) -> dict[str, float]:
-    return {dict(key)[names.DIMENSION_QUEUE]: point.value for key, point in points.get(metric, {}).items()}  # type: ignore[attr-defined]
+def gauge(points: dict[str, dict[Dimensions, Any]], metric: str) -> dict[object, float]:
+    return {dict(key)[names.DIMENSION_QUEUE]: point.value for key, point in points.get(metric, {}).items()}

@@ -42,7 +42,8 @@ class FakeTransport:
         self.posts.append(ids)
         if self.always is not None:
             return self.always
-        future = self.open[ids[0]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self.open[ids[0]] = future
         return await future
 
     def end(self, id: str, outcome: Outcome = OK) -> None:
@@ -215,12 +216,16 @@ async def test_memory_holds_a_window_and_the_disk_the_rest(fixture: Fixture, mon
 async def test_new_events_queue_up_behind_those_on_disk(fixture: Fixture, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_WINDOW", 10)
     await fixture.publish(*(str(n) for n in range(30)))
+
+    def is_under_way(id: str) -> Callable[[], bool]:
+        return lambda: id in fixture.transport.open
+
     fixture.delivery.start()
     await settle()
     assert fixture.delivery._waiting == 6  # four are under way, so there would be room
     await fixture.publish("30")
     for number in range(31):
-        await until(lambda number=number: str(number) in fixture.transport.open)
+        await until(is_under_way(str(number)))
         fixture.transport.end(str(number))
     await until(lambda: fixture.delivery.counts.pending == 0)
     assert fixture.transport.posts == [[str(n)] for n in range(31)]

@@ -11,7 +11,7 @@ from local.topic.errors import PublishError
 from local.topic.schemas import Schema, check_content_type, parse_events, to_cloud_event
 
 TOPIC = "/subscriptions/s/topics/t"
-EVENT_GRID = {
+EVENT_GRID: dict[str, object] = {
     "id": "1",
     "subject": "job/1",
     "eventType": "T",

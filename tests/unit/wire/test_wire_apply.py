@@ -9,21 +9,6 @@ from typing import Any
 
 import pytest
 from azure.communication.jobrouter import models as sdk
-from wire_samples import (
-    BEFORE,
-    EXCEPTION_POLICY,
-    JOB,
-    NOW,
-    QUEUE_ATTACHMENTS,
-    RULES,
-    WORKER,
-    WORKER_ATTACHMENTS,
-    guids,
-    new_job,
-    new_worker,
-    sent,
-    wired,
-)
 
 from router.api.wire.apply import (
     classification_policy_document,
@@ -53,6 +38,21 @@ from router.models.queues import RouterQueue
 from router.models.selectors import SelectorStatus
 from router.models.workers import RouterJobOffer, RouterWorkerAssignment
 from router.rules.secrets import MASK, SecretBox, seal_secrets
+from tests.unit.wire.wire_samples import (
+    BEFORE,
+    EXCEPTION_POLICY,
+    JOB,
+    NOW,
+    QUEUE_ATTACHMENTS,
+    RULES,
+    WORKER,
+    WORKER_ATTACHMENTS,
+    guids,
+    new_job,
+    new_worker,
+    sent,
+    wired,
+)
 
 RULES_ANSWERED = {
     "static": {"kind": "static", "value": 5},
@@ -79,7 +79,11 @@ def test_every_rule(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["bestWorker", "longestIdle", "roundRobin"])
 def test_every_distribution_mode(kind: str) -> None:
-    model = {"bestWorker": sdk.BestWorkerMode, "longestIdle": sdk.LongestIdleMode, "roundRobin": sdk.RoundRobinMode}
+    model: dict[str, type[sdk.DistributionMode]] = {
+        "bestWorker": sdk.BestWorkerMode,
+        "longestIdle": sdk.LongestIdleMode,
+        "roundRobin": sdk.RoundRobinMode,
+    }
     patch = sent(sdk.DistributionPolicy(name="n", mode=model[kind]()))
     document = distribution_policy_document(None, patch)
     assert wired(render_distribution_policy("d", "e", document)) == {

@@ -11,7 +11,6 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import schemathesis
-import wire_samples as samples
 from azure.communication.jobrouter import models as sdk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +21,7 @@ from router.errors import Conflict, ErrorDetail, RouterError
 from router.models import jobs, results, workers
 from router.models.jobs import JobStatus
 from router.models.operations import GA, OPERATIONS, PREVIEW
+from tests.unit.wire import wire_samples as samples
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = json.loads(documents.json_bytes(openapi_document()))

@@ -72,7 +72,7 @@ def test_no_parameters_mean_everything() -> None:
 def test_job_filters() -> None:
     assert _job_filter(status="all") == JobFilter()
     assert _job_filter(status="ACTIVE").statuses == ACTIVE
-    assert _job_filter(Status="pendingclassification").statuses == {JobStatus.PENDING_CLASSIFICATION}
+    assert _job_filter(Status="pendingclassification").statuses == frozenset({JobStatus.PENDING_CLASSIFICATION})
     assert _job_filter(queueId="q", channelId="c", classificationPolicyId="p") == JobFilter(
         queue_id="q", channel_id="c", classification_policy_id="p"
     )
