@@ -38,7 +38,7 @@ check: setup ## Lint, check format, types and imports
 	@.venv/bin/lint-imports
 
 test: check ## Check, then run every test
-	@$(RUN) -m pytest
+	@$(RUN) -m pytest -n 2 --dist loadgroup
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator
+from typing import Final
 
 import hypothesis
 import pytest
@@ -19,6 +20,17 @@ hypothesis.settings.register_profile("repeatable", derandomize=True, deadline=No
 hypothesis.settings.load_profile("repeatable")
 
 StartRouter = Callable[..., LocalRouter]
+
+#: Tests that need only a processor. They run beside all others, which wait for processes most of their time.
+_ALONE: Final = ("tests/unit/", "tests/sim/")
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Two lanes for `-n 2 --dist loadgroup`: in each, tests come one after the other in their usual order."""
+    for item in items:
+        lane = "computing" if item.nodeid.startswith(_ALONE) else "processes"
+        item.add_marker(pytest.mark.xdist_group(lane))
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from azure.communication.jobrouter.aio import JobRouterAdministrationClient, Job
 from azure.core.credentials import AzureKeyCredential
 
 from local.options import ROOT
+from tests.conftest import StartRouter
 from tests.eventually import eventually_async
 from tests.local_router import LocalRouter
 
@@ -73,19 +73,39 @@ class Pair:
 
 
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("move")
-    (folder / "secrets.json").write_text(json.dumps({PLACE: SECRET}))
-    with ThreadPoolExecutor() as threads:
-        starting = [threads.submit(LocalRouter, tmp_path_factory.mktemp("side")) for _ in range(2)]
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRouter]:
+    """A router at work. Nothing here writes to it."""
+    router = LocalRouter(tmp_path_factory.mktemp("source"))
     try:
-        pair = Pair(starting[0].result(), starting[1].result(), folder / "state.jsonl", folder / "secrets.json")
-        asyncio.run(_fill(pair.source))
+        asyncio.run(_fill(router))
+        yield router
+    finally:
+        router.end()
+
+
+@pytest.fixture
+def pair(source: LocalRouter, start_router: StartRouter, tmp_path: Path) -> Pair:
+    """Beside it one that nothing was moved to yet."""
+    return _pair(source, start_router(), tmp_path)
+
+
+@pytest.fixture(scope="module")
+def moved(source: LocalRouter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Beside it one that everything was moved to, and that no test leaves otherwise."""
+    target = LocalRouter(tmp_path_factory.mktemp("target"))
+    try:
+        pair = _pair(source, target, tmp_path_factory.mktemp("move"))
+        done = pair.migrate()
+        assert done.returncode == 0, done.stdout + done.stderr
         yield pair
     finally:
-        for started in starting:
-            if started.exception() is None:
-                started.result().end()
+        target.end()
+
+
+def _pair(source: LocalRouter, target: LocalRouter, folder: Path) -> Pair:
+    secrets = folder / "secrets.json"
+    secrets.write_text(json.dumps({PLACE: SECRET}))
+    return Pair(source, target, folder / "state.jsonl", secrets)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(pair: Pair) -> None:
@@ -141,7 +161,7 @@ def test_resumed_after_two_kills_it_is_complete_equal_and_then_changes_nothing(p
     assert asyncio.run(_read(pair.target)) == there
 
 
-def test_jobs_wait_in_the_same_order(pair: Pair) -> None:
+def test_jobs_wait_in_the_same_order(moved: Pair) -> None:
     async def places(router: LocalRouter) -> dict[str, int]:
         async with _client(router) as client:
             waiting = [job.id async for job in client.list_jobs(queue_id="queue-0", status="queued")]
@@ -149,39 +169,39 @@ def test_jobs_wait_in_the_same_order(pair: Pair) -> None:
             found = await asyncio.gather(*(client.get_queue_position(id) for id in some))
             return {place.job_id: place.position for place in found}
 
-    assert asyncio.run(places(pair.source)) == asyncio.run(places(pair.target))
+    assert asyncio.run(places(moved.source)) == asyncio.run(places(moved.target))
 
 
-def test_a_secret_that_was_moved_is_kept_and_not_shown(pair: Pair) -> None:
+def test_a_secret_that_was_moved_is_kept_and_not_shown(moved: Pair) -> None:
     async def policy() -> Any:
-        async with _administration(pair.target) as client:
+        async with _administration(moved.target) as client:
             return (await client.get_classification_policy("classify-0")).as_dict()
 
     shown = asyncio.run(policy())["prioritizationRule"]["credential"]
     assert shown == {"functionKey": "********"}
 
 
-def test_what_was_changed_over_there_is_left_unless_told_otherwise(pair: Pair) -> None:
+def test_what_was_changed_over_there_is_left_unless_told_otherwise(moved: Pair) -> None:
     async def rename(name: str) -> None:
-        async with _administration(pair.target) as client:
+        async with _administration(moved.target) as client:
             await client.upsert_queue("queue-1", name=name, labels={"functionKey": "b", "kind": "x2", "priority": 1})
 
     async def name() -> str | None:
-        async with _administration(pair.target) as client:
+        async with _administration(moved.target) as client:
             return (await client.get_queue("queue-1")).name
 
-    before = asyncio.run(_read(pair.target))["queues"]["queue-1"]
+    before = asyncio.run(_read(moved.target))["queues"]["queue-1"]
     asyncio.run(rename("Renamed here"))
-    left = pair.migrate()
+    left = moved.migrate()
     assert left.returncode == 1
     assert "Queue queue-1" in left.stdout
     assert asyncio.run(name()) == "Renamed here"
-    checked = pair.migrate("--check")
+    checked = moved.migrate("--check")
     assert checked.returncode == 1
     assert "Queue queue-1 differs at labels.functionKey, labels.kind, labels.priority, name" in checked.stdout
-    assert pair.migrate("--overwrite").returncode == 0
-    assert _without(asyncio.run(_read(pair.target))["queues"]["queue-1"], {"etag"}) == _without(before, {"etag"})
-    assert pair.migrate("--check").returncode == 0
+    assert moved.migrate("--overwrite").returncode == 0
+    assert _without(asyncio.run(_read(moved.target))["queues"]["queue-1"], {"etag"}) == _without(before, {"etag"})
+    assert moved.migrate("--check").returncode == 0
 
 
 def test_workers_become_available_only_when_told_and_a_job_served_there_does_not_come_back(pair: Pair) -> None:
@@ -189,9 +209,11 @@ def test_workers_become_available_only_when_told_and_a_job_served_there_does_not
         async with _client(pair.target) as client:
             return len([1 async for worker in client.list_workers(state="active") if worker.available_for_offers])
 
+    first = pair.migrate()
+    assert first.returncode == 0, first.stdout + first.stderr
     assert asyncio.run(available()) == 0
-    moved = pair.migrate("--activate")
-    assert moved.returncode == 0, moved.stdout + moved.stderr
+    activated = pair.migrate("--activate")
+    assert activated.returncode == 0, activated.stdout + activated.stderr
     ready = sum(1 for number in range(VOLUME.workers) if number % 10 == 0)
     assert asyncio.run(available()) == ready
 
@@ -209,18 +231,18 @@ def test_workers_become_available_only_when_told_and_a_job_served_there_does_not
     assert "moved and gone on since: 1" in pair.migrate("--check").stdout
 
 
-def test_one_router_under_two_names_is_refused(pair: Pair) -> None:
-    target = _connection_string(pair.target)
+def test_one_router_under_two_names_is_refused(moved: Pair) -> None:
+    target = _connection_string(moved.target)
     other = target.replace("localhost", "127.0.0.1")
     assert other != target
-    command = [*pair.command("--check"), "--from", other, "--state", str(pair.state.with_name("other.jsonl"))]
+    command = [*moved.command("--check"), "--from", other, "--state", str(moved.state.with_name("other.jsonl"))]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert refused.returncode == 2, refused.stdout
     assert "one router under two names" in refused.stderr
 
 
-def test_a_wrong_key_is_said_and_not_shown(pair: Pair) -> None:
-    wrong = _connection_string(pair.target)[:-6] + "AAAAA="
+def test_a_wrong_key_is_said_and_not_shown(moved: Pair) -> None:
+    wrong = _connection_string(moved.target)[:-6] + "AAAAA="
     command = [
         sys.executable,
         "-m",
@@ -228,7 +250,7 @@ def test_a_wrong_key_is_said_and_not_shown(pair: Pair) -> None:
         "--from",
         wrong,
         "--to",
-        _connection_string(pair.source),
+        _connection_string(moved.source),
         "--dry-run",
     ]
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL)

@@ -14,11 +14,13 @@ from local.options import ROOT
 from tests.fuzz import __main__ as command
 
 VARIABLES = ("FUZZ_SEED", "FUZZ_REQUESTS", "FUZZ_EXAMPLES")
+#: What a make hands on to a make that it runs.
+OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
 def line(**environment: str) -> list[str]:
     """The last line that make would run, in words."""
-    inherited = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    inherited = {name: value for name, value in os.environ.items() if name not in (*VARIABLES, *OF_MAKE)}
     made = subprocess.run(
         ["make", "-n", "fuzz"], cwd=ROOT, env={**inherited, **environment}, capture_output=True, text=True, check=True
     )
