@@ -149,11 +149,23 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord) -> None:
     that come after the row's settle deadline are left to that: most jobs have moved on by then."""
     before, now = row.record, parts.clock.now()
     settle_at, renewed = watched_until(row.settle_at, now)
-    due = [one for one in await _deadlines(parts, None if renewed else before, after) if one.due <= settle_at + NEAR]
+    found = await (_unknown_deadlines if renewed else _deadlines)(parts, before, after)
+    due = [one for one in found if one.due <= settle_at + NEAR]
     work = [parts.deadlines.arm(deadline) for deadline in due]
     work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
     if work:
         await asyncio.gather(parts.jobs.watch(row), *work)
+
+
+async def _unknown_deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:
+    """All deadlines of the job but those that its last settle deadline has armed, which stand in storage or are done;
+    unless the change makes them necessary once more."""
+    found = await _deadlines(parts, None, after)
+    known = set(after.routing.armed)
+    if known.isdisjoint(one.row for one in found):
+        return found
+    again = {one.row for one in await _deadlines(parts, before, after)}
+    return [one for one in found if one.row not in known or one.row in again]
 
 
 async def later_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:

@@ -68,6 +68,8 @@ class History:
             self._row("job", before, after)
         elif table == "workers":
             self._row("worker", before, after)
+        elif table == "deadlines" and after is not None:
+            self.changed[f"deadline/{after.row}"] = self._world.now()
 
     def _row(self, kind: str, before: Entity | None, after: Entity | None) -> None:
         if after is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -200,5 +201,29 @@ def test_a_setting_saved_as_it_was_sets_nothing_going() -> None:
         await scene.setting(process, "Queue", "queue", {"distributionPolicyId": "policy", "name": "Support"})
         assert not list(world.rows("deadlines").all())
         await process.call(resource_api.get, "Queue", "queue")
+
+    scene.tell(story)
+
+
+def test_a_time_that_is_over_is_not_armed_again() -> None:
+    """What the settle deadline has armed is done or still to come, however often the job changes afterwards."""
+
+    async def story(world: World, process: Process) -> None:
+        def retries() -> list[str]:
+            return [entity.row for entity in world.rows("deadlines").all() if entity.columns["Kind"] == "retry"]
+
+        await scene.queue(process)
+        await scene.worker(process, "ann")
+        await scene.job(process, "job")
+        await asyncio.sleep(1)
+        (offer,) = scene.offers(world, "ann")
+        await process.call(worker_api.decline, "ann", offer.offer_id, world.now() + timedelta(seconds=40))
+        await asyncio.sleep(30)
+        assert len(retries()) == 1
+        await asyncio.sleep(30)
+        assert _offered(world, "ann") == ["job"]
+        assert not retries()
+        await scene.job(process, "job", labels={"vip": True})
+        assert not retries()
 
     scene.tell(story)
