@@ -124,7 +124,7 @@ async def reserve(parts: Parts, attempt: Attempt) -> Reserved | Offered | Moved 
         if not_taken and not (isinstance(reserved, Reserved) and reserved.view.job.queue_id == view.job.queue_id):
             not_taken()
     if isinstance(reserved, Reserved):
-        parts.pending_offers.take(reserved.job.id)
+        parts.pending_offers.take(reserved.job.id, reserved.offer.offer_id)
         queue_id = reserved.view.job.queue_id
         if queue_id and queue_id != view.job.queue_id and isinstance(reserved.policy.mode, RoundRobinMode):
             parts.availability.take_turn(queue_id, worker_id, now)
@@ -342,7 +342,8 @@ async def _attach(parts: Parts, reserved: Reserved) -> Row[JobRecord]:
     try:
         return await job_commits.change_row(parts, reserved.job.id, step, reserved.job)
     finally:
-        parts.pending_offers.leave(reserved.job.id)  # from here on its row tells how many it wants
+        # From here on its row tells how many it wants.
+        parts.pending_offers.leave(reserved.job.id, offer.offer_id)
 
 
 async def _give_back(parts: Parts, worker_id: str, offer_id: str) -> None:

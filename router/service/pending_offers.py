@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 
 class PendingOffers:
-    """How many offers of each job this process is about to attach. Meanwhile other workers pass the job over, and do
+    """Which offers of each job this process is about to attach. Meanwhile other workers pass the job over, and do
     not come again: afterwards it has to look for them, if it takes more offers."""
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._pending: dict[str, set[str]] = {}
         self._passed_over: set[str] = set()
 
-    def take(self, job_id: str) -> None:
-        self._counts[job_id] = self._counts.get(job_id, 0) + 1
+    def take(self, job_id: str, offer_id: str) -> None:
+        self._pending.setdefault(job_id, set()).add(offer_id)
 
-    def leave(self, job_id: str) -> None:
-        self._counts[job_id] -= 1
-        if not self._counts[job_id]:
-            del self._counts[job_id]
+    def leave(self, job_id: str, offer_id: str) -> None:
+        pending = self._pending[job_id]
+        pending.remove(offer_id)
+        if not pending:
+            del self._pending[job_id]
 
-    def passes_over(self, job_id: str, wanted: int) -> bool:
-        """Whether a worker that looks for a job is to leave this one: all the offers that it wants are on their way."""
-        if not 0 < wanted <= self._counts.get(job_id, 0):
+    def passes_over(self, job_id: str, wanted: int, has: Collection[str] = ()) -> bool:
+        """Whether a worker that looks for a job is to leave this one: all the offers that it wants are on their way.
+        `has` are those that its row shows already: the answer to that write may still be under way."""
+        if not 0 < wanted <= len(self._pending.get(job_id, set()).difference(has)):
             return False
         self._passed_over.add(job_id)
         return True

@@ -42,8 +42,9 @@ async def first_job(
 
 def is_served(parts: Parts, job_id: str, policy: DistributionPolicy, job: JobRecord | None = None) -> bool:
     """Whether all the offers that the job takes are on their way from here; what it has already is in its row."""
-    wanted = matching.wants_offers(job, policy.mode) if job else policy.mode.max_concurrent_offers
-    return parts.pending_offers.passes_over(job_id, wanted)
+    if job is None:
+        return parts.pending_offers.passes_over(job_id, policy.mode.max_concurrent_offers)
+    return parts.pending_offers.passes_over(job_id, matching.wants_offers(job, policy.mode), job.routing.offers)
 
 
 async def _first_of(

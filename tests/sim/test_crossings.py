@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,33 @@ def test_a_deleted_job_leaves_nothing_with_its_worker() -> None:
         assert not world.history.workers["worker"].worker.assigned_jobs
         await asyncio.sleep(60)
         assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
+
+    scene.tell(story)
+
+
+def test_an_offer_that_the_row_shows_is_not_on_its_way() -> None:
+    """The answer to the write that attached it comes late; a worker that looks for a job meanwhile counts it once."""
+
+    async def story(world: World, process: Process) -> None:
+        await scene.queue(process)
+        await scene.distribution(process, "policy", maxConcurrentOffers=2)
+        await scene.job(process, "urgent", priority=9)
+        await scene.job(process, "other")
+        await asyncio.sleep(1)
+        save = process.parts.jobs.store.save
+
+        async def answers_late(*arguments: Any) -> Any:
+            saved = await save(*arguments)
+            await asyncio.sleep(1)
+            return saved
+
+        process.parts.jobs.store.save = answers_late  # type: ignore[assignment,method-assign]
+        await scene.worker(process, "ann")
+        await asyncio.sleep(0.5)
+        assert list(world.history.jobs["urgent"].routing.offers)
+        await scene.worker(process, "bob")
+        await asyncio.sleep(0.5)
+        assert [offer.job_id for offer in scene.offers(world, "bob")] == ["urgent"]
 
     scene.tell(story)
 
