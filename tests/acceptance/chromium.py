@@ -105,7 +105,11 @@ class Page:
 
     async def click_at(self, x: float, y: float) -> None:
         for kind in ("mousePressed", "mouseReleased"):
-            await self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            await self.mouse(kind, x, y)
+
+    async def mouse(self, kind: str, x: float, y: float) -> None:
+        """One half of a click: `mousePressed` or `mouseReleased`."""
+        await self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     async def hover(self, x: float, y: float) -> None:
         await self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

@@ -121,6 +121,29 @@ async def test_it_updates_live(collector: Collector, url: URL, tab: Page) -> Non
     await tab.until("document.querySelector('#table tbody').textContent.includes('112')")
 
 
+async def test_a_click_that_outlasts_an_update_counts(collector: Collector, url: URL, tab: Page) -> None:
+    feed(collector, "GetJob", 200, 7)
+    feed(collector, "GetWorker", 200, 3)
+    await tab.open(f"{url}#split=Operation")
+    await tab.until("document.querySelectorAll('#table .toggle').length === 2")
+    x, y, width, height = await tab.box("#table tr[data-label=GetJob] .toggle")
+    middle = (x + width / 2, y + height / 2)
+    await tab.mouse("mousePressed", *middle)
+    feed(collector, "GetJob", 200, 5)
+    await tab.until("document.querySelector('#table tr[data-label=GetJob]').textContent.includes('12')")
+    await tab.mouse("mouseReleased", *middle)
+    await tab.until("document.querySelector('#table tr[data-label=GetJob] .toggle').ariaPressed === 'false'")
+
+    first = await tab.run("document.querySelector('.tile[aria-pressed=false]').dataset.metric")
+    tile = f".tile[data-metric='{first}']"
+    x, y, width, height = await tab.box(tile)
+    await tab.mouse("mousePressed", x + width / 2, y + height / 2)
+    feed(collector, "GetJob", 200, 5)
+    await tab.until("document.querySelector('#table tr[data-label=GetJob]').textContent.includes('17')")
+    await tab.mouse("mouseReleased", x + width / 2, y + height / 2)
+    await tab.until(f'document.querySelector("{tile}").ariaPressed === "true"')
+
+
 async def test_a_collector_that_is_gone_is_told(collector: Collector, url: URL, tab: Page) -> None:
     await tab.open(url)
     await tab.until(LIVE)

@@ -20,42 +20,56 @@ export class Table {
       head.classList.toggle("chosen", AGGREGATIONS[at] === aggregation);
     });
     const body = this.#table.tBodies[0];
+    const known = new Map([...body.rows].map((line) => [line.dataset.label, line]));
+    const lines = rows.map((row) => {
+      const line = fits(known.get(row.label), row) ? known.get(row.label) : this.#line(row);
+      fill(line, row, metric, aggregation);
+      return line;
+    });
+    // Lines stay where they are if they can: a press that outlasts an update is still a click.
+    if (lines.length === body.rows.length && lines.every((line, at) => line === body.rows[at])) return;
     const focused = document.activeElement?.closest?.("tr")?.dataset.label;
-    body.replaceChildren(...rows.map((row) => this.#row(row, metric, aggregation)));
-    if (focused !== undefined) [...body.rows].find((row) => row.dataset.label === focused)?.querySelector("button")?.focus();
+    body.replaceChildren(...lines);
+    if (focused !== undefined) [...body.rows].find((line) => line.dataset.label === focused)?.querySelector("button")?.focus();
   }
 
-  #row(row, metric, aggregation) {
+  #line(row) {
     const line = document.createElement("tr");
     line.dataset.label = row.label;
     const head = document.createElement("th");
     head.scope = "row";
-    const swatch = document.createElement("i");
-    swatch.className = "swatch";
-    if (row.colour && !row.hidden) swatch.style.background = row.colour;
-    else swatch.classList.add("off");
+    const name = document.createElement(row.colour ? "button" : "span");
+    name.className = "toggle";
     if (row.colour) {
-      const toggle = document.createElement("button");
-      toggle.type = "button";
-      toggle.className = "toggle";
-      toggle.setAttribute("aria-pressed", String(!row.hidden));
-      toggle.title = row.hidden ? "Show on the chart" : "Hide from the chart";
-      toggle.append(swatch, row.label);
-      toggle.addEventListener("click", () => this.#toggled(row.label));
-      head.append(toggle);
-    } else {
-      const plain = document.createElement("span");
-      plain.className = "toggle";
-      plain.append(swatch, row.label);
-      head.append(plain);
+      name.type = "button";
+      name.addEventListener("click", () => this.#toggled(row.label));
     }
-    const cells = AGGREGATIONS.map((name) => {
-      const cell = document.createElement("td");
-      cell.className = name === aggregation ? "number chosen" : "number";
-      cell.textContent = figure(row[name], unitOf(metric, name));
-      return cell;
-    });
-    line.append(head, ...cells);
+    const swatch = document.createElement("i");
+    name.append(swatch, row.label);
+    head.append(name);
+    line.append(head, ...AGGREGATIONS.map(() => document.createElement("td")));
     return line;
   }
+}
+
+// Whether the line is one of its kind: with a button if it is on the chart, without if not.
+function fits(line, row) {
+  return line !== undefined && Boolean(line.querySelector("button")) === Boolean(row.colour);
+}
+
+function fill(line, row, metric, aggregation) {
+  const shown = Boolean(row.colour) && !row.hidden;
+  const swatch = line.querySelector("i");
+  swatch.className = shown ? "swatch" : "swatch off";
+  swatch.style.background = shown ? row.colour : "";
+  const toggle = line.querySelector("button");
+  if (toggle) {
+    toggle.setAttribute("aria-pressed", String(!row.hidden));
+    toggle.title = row.hidden ? "Show on the chart" : "Hide from the chart";
+  }
+  line.querySelectorAll("td").forEach((cell, at) => {
+    const name = AGGREGATIONS[at];
+    cell.className = name === aggregation ? "number chosen" : "number";
+    cell.textContent = figure(row[name], unitOf(metric, name));
+  });
 }
