@@ -13,16 +13,21 @@ from typing import Any
 from bench.figures import Figure, heading, table
 from bench.stage import stage
 from router.clock import SystemClock
+from router.commit import job as job_commits
+from router.commit import worker as worker_commits
+from router.commit.parts import Parts
 from router.engine import workers as worker_engine
 from router.ids import Ids
+from router.matching import distribution, work_search
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, RouterJobInput
 from router.models.workers import RouterChannel, RouterWorkerInput
-from router.service import distribution, job_api, job_commits, resource_api, work_search, worker_api, worker_commits
-from router.service.parts import Parts
-from router.service.procedures import PROCEDURES
 from router.storage.aggregates import Row
 from router.storage.azure import AzureTables
+from router.upkeep.procedures import PROCEDURES
+from router.usecases import jobs as job_usecases
+from router.usecases import settings as setting_usecases
+from router.usecases import workers as worker_usecases
 
 _TIMES = 30
 #: Before the first that counts, of each.
@@ -114,7 +119,7 @@ async def _arrives(parts: Parts, queue: str) -> list[float]:
 
 async def _finds(parts: Parts, queue: str) -> list[float]:
     worker_id = f"{queue}-agent-{uuid.uuid4()}"
-    await worker_api.upsert(parts, worker_id, lambda _: _worker(queue), lambda etag, modified: None)
+    await worker_usecases.upsert(parts, worker_id, lambda _: _worker(queue), lambda etag, modified: None)
     started = time.perf_counter()
     await work_search.find_work(parts, worker_id)
     taken = (time.perf_counter() - started) * 1000
@@ -127,14 +132,14 @@ async def _finds(parts: Parts, queue: str) -> list[float]:
 async def _queue(parts: Parts, queue: str, mode: str) -> None:
     policy: dict[str, Any] = {"offerExpiresAfterSeconds": 3600, "mode": {"kind": mode}}
     check = lambda etag, modified: None  # noqa: E731
-    await resource_api.upsert(parts, "DistributionPolicy", queue, lambda _: policy, check)
-    await resource_api.upsert(parts, "Queue", queue, lambda _: {"distributionPolicyId": queue}, check)
+    await setting_usecases.upsert(parts, "DistributionPolicy", queue, lambda _: policy, check)
+    await setting_usecases.upsert(parts, "Queue", queue, lambda _: {"distributionPolicyId": queue}, check)
 
 
 async def _submit(parts: Parts, queue: str) -> str:
     job_id = f"{queue}-{uuid.uuid4()}"
     wanted = RouterJobInput(channel_id="voice", queue_id=queue, labels={"skill": 5})
-    await job_api.upsert(parts, job_id, lambda _: wanted, lambda etag, modified: None)
+    await job_usecases.upsert(parts, job_id, lambda _: wanted, lambda etag, modified: None)
     return job_id
 
 

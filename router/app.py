@@ -17,9 +17,9 @@ from router.storage.port import StorageUnavailable
 
 if TYPE_CHECKING:
     from router.api.gate import Gate
-    from router.service.deadline_runner import DeadlineRunner
-    from router.service.parts import Parts
+    from router.commit.parts import Parts
     from router.storage.port import Tables
+    from router.upkeep.deadlines import DeadlineRunner
 
 _log = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class RouterApp:
         from router.api.gate import Gate
         from router.clock import SystemClock
         from router.collector import collect_seldom
+        from router.commit.parts import Parts
         from router.events.envelope import EventSchema
         from router.events.publisher import EventPublisher
         from router.events.topic import Topic
@@ -90,10 +91,9 @@ class RouterApp:
         from router.rules.engine import RuleEngine
         from router.rules.http.client import RuleHttpClient
         from router.rules.secrets import SecretBox
-        from router.service.deadline_runner import DeadlineRunner
-        from router.service.parts import Parts
-        from router.service.procedures import PROCEDURES
         from router.telemetry.setup import configure
+        from router.upkeep.deadlines import DeadlineRunner
+        from router.upkeep.procedures import PROCEDURES
 
         settings = self._settings or settings_module.load()
         configure(settings.applicationinsights_connection_string)

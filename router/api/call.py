@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from router.api.wire.conditions import http_date, quote_etag, read_conditions
+from router.commit.parts import Parts
 from router.errors import BadRequest, ErrorDetail, NotFound
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
-from router.service.parts import Parts
-from router.service.resource_api import Check
+from router.usecases.settings import Check
+from router.wire.conditions import http_date, quote_etag, read_conditions
 
 
 @dataclass(frozen=True)

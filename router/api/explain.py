@@ -5,15 +5,15 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from router.api.call import Call, Reply
-from router.api.wire.query import read_list
 from router.models.types import format_time
-from router.service import explain_api
+from router.usecases import explain as explain_usecases
+from router.wire.query import read_list
 
 
 async def explain(call: Call) -> Reply:
     path = f"/{call.operation.route}".replace("{jobId}", _encoded(call.id))
     request = read_list(call.query, call.operation, call.token_keys, path)
-    found = await explain_api.explain(call.parts, call.id, request.size, request.position)
+    found = await explain_usecases.explain(call.parts, call.id, request.size, request.position)
     body = {
         "jobId": found.job_id,
         "status": str(found.status),

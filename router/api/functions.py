@@ -10,13 +10,13 @@ import azure.functions as func
 
 from router.api.call import Reply, parse_ids
 from router.api.gate import Gate, every_answer, headers_of, refusal
-from router.api.wire.documents import json_bytes
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
 from router.telemetry.requests import count_request
+from router.wire.documents import json_bytes
 
 _log = logging.getLogger(__name__)
 

@@ -15,16 +15,16 @@ from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
 from router.api.handlers import HANDLERS
-from router.api.wire.documents import json_bytes
-from router.api.wire.parse import MAX_BODY_BYTES, check_encoding
-from router.api.wire.query import parse_api_version
+from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
 from router.rules.secrets import SecretBox
-from router.service.parts import Parts
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
 from router.telemetry.requests import count_request
+from router.wire.documents import json_bytes
+from router.wire.parse import MAX_BODY_BYTES, check_encoding
+from router.wire.query import parse_api_version
 
 _log = logging.getLogger(__name__)
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from router.api.call import Call, Reply, resource_headers
-from router.api.wire import apply, documents
-from router.api.wire.parse import parse_options, parse_patch
-from router.api.wire.query import read_job_list
 from router.models.jobs import (
     CancelJobOptions,
     CloseJobOptions,
@@ -15,36 +12,40 @@ from router.models.jobs import (
     UnassignJobOptions,
 )
 from router.models.results import RouterJobPositionDetails, UnassignJobResult
-from router.service import job_api, waiting_api
+from router.usecases import figures as figure_usecases
+from router.usecases import jobs as job_usecases
+from router.wire import apply, documents
+from router.wire.parse import parse_options, parse_patch
+from router.wire.query import read_job_list
 
 
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
     now = call.parts.clock.now()
-    record, created = await job_api.upsert(
+    record, created = await job_usecases.upsert(
         call.parts, call.id, lambda current: apply.job_input(current, patch, now), call.check
     )
     return _reply(record, 201 if created else 200)
 
 
 async def get(call: Call) -> Reply:
-    return _reply(await job_api.get(call.parts, call.id))
+    return _reply(await job_usecases.get(call.parts, call.id))
 
 
 async def delete(call: Call) -> Reply:
-    await job_api.delete(call.parts, call.id)
+    await job_usecases.delete(call.parts, call.id)
     return Reply(204)
 
 
 async def list_page(call: Call) -> Reply:
     request = read_job_list(call.query, call.operation, call.token_keys)
-    found, after = await job_api.page(call.parts, request.filter, request.size, request.position)
+    found, after = await job_usecases.page(call.parts, request.filter, request.size, request.position)
     items = [documents.render_job(record) for record in found]
     return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
 
 
 async def position(call: Call) -> Reply:
-    figures = await waiting_api.position(call.parts, call.id)
+    figures = await figure_usecases.position(call.parts, call.id)
     details = RouterJobPositionDetails(
         job_id=figures.job_id,
         position=figures.position,
@@ -57,30 +58,30 @@ async def position(call: Call) -> Reply:
 
 async def reclassify(call: Call) -> Reply:
     parse_options(call.body, call.content_type, ReclassifyJobOptions)
-    await job_api.reclassify(call.parts, call.id)
+    await job_usecases.reclassify(call.parts, call.id)
     return Reply(body={})
 
 
 async def cancel(call: Call) -> Reply:
-    await job_api.cancel(call.parts, call.id, parse_options(call.body, call.content_type, CancelJobOptions))
+    await job_usecases.cancel(call.parts, call.id, parse_options(call.body, call.content_type, CancelJobOptions))
     return Reply(body={})
 
 
 async def complete(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, CompleteJobOptions)
-    await job_api.complete(call.parts, call.id, call.ids[1], options)
+    await job_usecases.complete(call.parts, call.id, call.ids[1], options)
     return Reply(body={})
 
 
 async def close(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, CloseJobOptions)
-    await job_api.close(call.parts, call.id, call.ids[1], options)
+    await job_usecases.close(call.parts, call.id, call.ids[1], options)
     return Reply(body={})
 
 
 async def unassign(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, UnassignJobOptions)
-    count = await job_api.unassign(call.parts, call.id, call.ids[1], options)
+    count = await job_usecases.unassign(call.parts, call.id, call.ids[1], options)
     return Reply(body=documents.canonical(UnassignJobResult(job_id=call.id, unassignment_count=count)))
 
 

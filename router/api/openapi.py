@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from pydantic_core import to_json
 
-from router.api.wire.parse import PATCH_TYPES
-from router.api.wire.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from router.api.wire.schemas import RESOURCES, component_schemas, ref, update_name
 from router.models.jobs import JobStatus
 from router.models.operations import API_VERSIONS, GA, OPERATIONS, Operation
 from router.models.workers import WorkerState
+from router.wire.parse import PATCH_TYPES
+from router.wire.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from router.wire.schemas import RESOURCES, component_schemas, ref, update_name
 
 Document = dict[str, Any]
 

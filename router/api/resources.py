@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from router.api.call import Call, Reply, resource_headers
-from router.api.wire import apply, documents
-from router.api.wire.parse import parse_patch
-from router.api.wire.query import read_list
 from router.models.results import RouterQueueStatistics
 from router.rules.secrets import seal_secrets
-from router.service import resource_api, waiting_api
 from router.storage.resources import Resource
+from router.usecases import figures as figure_usecases
+from router.usecases import settings as setting_usecases
+from router.wire import apply, documents
+from router.wire.parse import parse_patch
+from router.wire.query import read_list
 
 Document = dict[str, Any]
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -41,7 +42,7 @@ def _build(call: Call, current: Document | None, patch: Document) -> Document:
 
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
-    resource, created = await resource_api.upsert(
+    resource, created = await setting_usecases.upsert(
         call.parts,
         call.operation.resource,
         call.id,
@@ -52,23 +53,23 @@ async def upsert(call: Call) -> Reply:
 
 
 async def get(call: Call) -> Reply:
-    return _reply(await resource_api.get(call.parts, call.operation.resource, call.id))
+    return _reply(await setting_usecases.get(call.parts, call.operation.resource, call.id))
 
 
 async def delete(call: Call) -> Reply:
-    await resource_api.delete(call.parts, call.operation.resource, call.id)
+    await setting_usecases.delete(call.parts, call.operation.resource, call.id)
     return Reply(204)
 
 
 async def list_page(call: Call) -> Reply:
     request = read_list(call.query, call.operation, call.token_keys)
-    found, after = await resource_api.page(call.parts, call.operation.resource, request.size, request.position)
+    found, after = await setting_usecases.page(call.parts, call.operation.resource, request.size, request.position)
     items = [_RENDER[one.kind](one.id, one.etag, dict(one.document)) for one in found]
     return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
 
 
 async def queue_statistics(call: Call) -> Reply:
-    figures = await waiting_api.statistics(call.parts, call.id)
+    figures = await figure_usecases.statistics(call.parts, call.id)
     statistics = RouterQueueStatistics(
         queue_id=figures.queue_id,
         length=figures.length,

@@ -9,11 +9,11 @@ from typing import Final, Protocol
 
 import azure.functions as func
 
+from router.commit.parts import Parts
 from router.events.receive import read_event
-from router.service import wake
-from router.service.deadline_runner import DeadlineRunner
-from router.service.parts import Parts
 from router.telemetry import names, tracing
+from router.upkeep import events as wake
+from router.upkeep.deadlines import DeadlineRunner
 
 _log = logging.getLogger(__name__)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from router.api.call import Call, Reply, resource_headers
-from router.api.wire import apply, documents
-from router.api.wire.parse import parse_options, parse_patch
-from router.api.wire.query import read_worker_list
 from router.models.results import AcceptJobOfferResult
 from router.models.types import Model
 from router.models.workers import DeclineJobOfferOptions, WorkerRecord
-from router.service import worker_api
+from router.usecases import offers as offer_usecases
+from router.usecases import workers as worker_usecases
+from router.wire import apply, documents
+from router.wire.parse import parse_options, parse_patch
+from router.wire.query import read_worker_list
 
 
 class AcceptJobOfferOptions(Model):
@@ -18,38 +19,38 @@ class AcceptJobOfferOptions(Model):
 
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
-    record, created = await worker_api.upsert(
+    record, created = await worker_usecases.upsert(
         call.parts, call.id, lambda current: apply.worker_input(current, patch, call.api_version), call.check
     )
     return _reply(call, record, 201 if created else 200)
 
 
 async def get(call: Call) -> Reply:
-    return _reply(call, await worker_api.get(call.parts, call.id))
+    return _reply(call, await worker_usecases.get(call.parts, call.id))
 
 
 async def delete(call: Call) -> Reply:
-    await worker_api.delete(call.parts, call.id)
+    await worker_usecases.delete(call.parts, call.id)
     return Reply(204)
 
 
 async def list_page(call: Call) -> Reply:
     request = read_worker_list(call.query, call.operation, call.token_keys)
-    found, after = await worker_api.page(call.parts, request.filter, request.size, request.position)
+    found, after = await worker_usecases.page(call.parts, request.filter, request.size, request.position)
     items = [documents.render_worker(record, call.api_version) for record in found]
     return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
 
 
 async def accept(call: Call) -> Reply:
     parse_options(call.body, call.content_type, AcceptJobOfferOptions)
-    job_id, assignment_id = await worker_api.accept(call.parts, call.id, call.ids[1])
+    job_id, assignment_id = await offer_usecases.accept(call.parts, call.id, call.ids[1])
     result = AcceptJobOfferResult(assignment_id=assignment_id, job_id=job_id, worker_id=call.id)
     return Reply(body=documents.canonical(result))
 
 
 async def decline(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, DeclineJobOfferOptions)
-    await worker_api.decline(call.parts, call.id, call.ids[1], options.retry_offer_at)
+    await offer_usecases.decline(call.parts, call.id, call.ids[1], options.retry_offer_at)
     return Reply(body={})
 
 

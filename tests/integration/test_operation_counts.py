@@ -12,17 +12,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from router.commit.background import Background
+from router.commit.parts import Parts
 from router.ids import Ids
 from router.models.events import PendingEvent
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import CancelJobOptions, CloseJobOptions, CompleteJobOptions, RouterJobInput, UnassignJobOptions
 from router.models.workers import RouterChannel, RouterWorkerInput
-from router.service import deadline_runner, explain_api, job_api, resource_api, waiting_api, wake, worker_api
-from router.service.background import Background
-from router.service.parts import Parts
-from router.service.procedures import PROCEDURES
 from router.storage.deadlines import SHARDS
 from router.storage.port import Entity, Page
+from router.upkeep import deadlines as deadline_runner
+from router.upkeep import events as wake
+from router.upkeep.procedures import PROCEDURES
+from router.usecases import explain as explain_usecases
+from router.usecases import figures as figure_usecases
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
+from router.usecases import settings as setting_usecases
+from router.usecases import workers as worker_usecases
 from tests.eventually import eventually_async
 from tests.sim.memory_tables import MemoryTable, Rows
 
@@ -192,7 +199,7 @@ class Router:
         await self.rest()
 
     async def resource(self, kind: str, id: str, **document: Any) -> None:
-        await resource_api.upsert(self.parts, kind, id, lambda current: document, _always)
+        await setting_usecases.upsert(self.parts, kind, id, lambda current: document, _always)
 
     async def worker(self, id: str, **changes: Any) -> None:
         fields = {
@@ -202,11 +209,11 @@ class Router:
             "available_for_offers": True,
             **changes,
         }
-        await worker_api.upsert(self.parts, id, lambda current: RouterWorkerInput(**fields), _always)
+        await worker_usecases.upsert(self.parts, id, lambda current: RouterWorkerInput(**fields), _always)
 
     async def job(self, id: str, **changes: Any) -> None:
         fields = {"channel_id": "c", "queue_id": "q", **changes}
-        await job_api.upsert(self.parts, id, lambda current: RouterJobInput(**fields), _always)
+        await job_usecases.upsert(self.parts, id, lambda current: RouterJobInput(**fields), _always)
 
     async def offer(self, worker_id: str = "w") -> str:
         row = await self.parts.workers.store.load(worker_id)
@@ -222,9 +229,9 @@ async def routed_job(router: Router, job: str) -> None:
     """One job from its creation to its end, at a human's pace: all rests between two steps."""
     parts = router.parts
     await router.count("UpsertJob, new, for an idle worker", router.job(job))
-    _, assignment = await router.count("AcceptJobOffer", worker_api.accept(parts, "w", await router.offer()))
-    await router.count("CompleteJob", job_api.complete(parts, job, assignment, CompleteJobOptions()))
-    await router.count("CloseJob", job_api.close(parts, job, assignment, CloseJobOptions()))
+    _, assignment = await router.count("AcceptJobOffer", offer_usecases.accept(parts, "w", await router.offer()))
+    await router.count("CompleteJob", job_usecases.complete(parts, job, assignment, CompleteJobOptions()))
+    await router.count("CloseJob", job_usecases.close(parts, job, assignment, CloseJobOptions()))
     await router.settle("settling the job and its worker", "settle-job", "settle-worker")
 
 
@@ -244,15 +251,15 @@ async def waiting_job() -> dict[str, tuple[int, int, int]]:
     parts, count = router.parts, router.count
     await router.job("first")
     await router.rest()
-    _, before = await worker_api.accept(parts, "w", await router.offer())
-    await job_api.complete(parts, "first", before, CompleteJobOptions())
+    _, before = await offer_usecases.accept(parts, "w", await router.offer())
+    await job_usecases.complete(parts, "first", before, CompleteJobOptions())
     await router.rest()
     await count("UpsertJob, new, nobody is free", router.job("j"))
     router.clock.moment += timedelta(seconds=3)
-    await count("its worker closes another job", job_api.close(parts, "first", before, CloseJobOptions()))
-    _, assignment = await count("AcceptJobOffer", worker_api.accept(parts, "w", await router.offer()))
-    await count("CompleteJob", job_api.complete(parts, "j", assignment, CompleteJobOptions()))
-    await count("CloseJob", job_api.close(parts, "j", assignment, CloseJobOptions()))
+    await count("its worker closes another job", job_usecases.close(parts, "first", before, CloseJobOptions()))
+    _, assignment = await count("AcceptJobOffer", offer_usecases.accept(parts, "w", await router.offer()))
+    await count("CompleteJob", job_usecases.complete(parts, "j", assignment, CompleteJobOptions()))
+    await count("CloseJob", job_usecases.close(parts, "j", assignment, CloseJobOptions()))
     await router.settle("settling the job and its worker", "settle-job", "settle-worker")
     return router.costs()
 
@@ -263,37 +270,37 @@ async def other_calls() -> dict[str, tuple[int, int, int]]:
     parts, count = router.parts, router.count
     await count("UpsertQueue, new", router.resource("Queue", "q2", distributionPolicyId="p"))
     await count("UpsertQueue, nothing changed", router.resource("Queue", "q2", distributionPolicyId="p"))
-    await count("GetQueue (and each policy)", resource_api.get(parts, "Queue", "q"))
-    await count("GetQueues (and each list of policies), a page", resource_api.page(parts, "Queue", 100, None))
-    await count("DeleteQueue", resource_api.delete(parts, "Queue", "q2"))
+    await count("GetQueue (and each policy)", setting_usecases.get(parts, "Queue", "q"))
+    await count("GetQueues (and each list of policies), a page", setting_usecases.page(parts, "Queue", 100, None))
+    await count("DeleteQueue", setting_usecases.delete(parts, "Queue", "q2"))
     await count("UpsertWorker, new, in one queue", router.worker("w"))
     await count("UpsertWorker, nothing changed", router.worker("w"))
     await count("UpsertWorker, other labels", router.worker("w", labels={"a": 1}))
-    await count("GetWorker", worker_api.get(parts, "w"))
-    await count("GetWorkers, a page", worker_api.page(parts, WorkerFilter(), 100, None))
+    await count("GetWorker", worker_usecases.get(parts, "w"))
+    await count("GetWorkers, a page", worker_usecases.page(parts, WorkerFilter(), 100, None))
     await count("UpsertWorker, no longer available", router.worker("w", labels={"a": 1}, available_for_offers=False))
     await count("UpsertJob, new, nobody is free", router.job("j"))
     await count("UpsertJob, nothing changed", router.job("j"))
     await count("UpsertJob, other tags", router.job("j", tags={"a": 1}))
-    await count("GetJob", job_api.get(parts, "j"))
-    await count("GetJobs, a page", job_api.page(parts, JobFilter(), 100, None))
-    await count("GetInQueuePosition", waiting_api.position(parts, "j"))
-    await count("GetQueueStatistics", waiting_api.statistics(parts, "q"))
-    await count("ExplainJob, a page", explain_api.explain(parts, "j", 100, None))
+    await count("GetJob", job_usecases.get(parts, "j"))
+    await count("GetJobs, a page", job_usecases.page(parts, JobFilter(), 100, None))
+    await count("GetInQueuePosition", figure_usecases.position(parts, "j"))
+    await count("GetQueueStatistics", figure_usecases.statistics(parts, "q"))
+    await count("ExplainJob, a page", explain_usecases.explain(parts, "j", 100, None))
     await count("UpsertWorker, new, for a waiting job", router.worker("v"))
-    await count("DeclineJobOffer", worker_api.decline(parts, "v", await router.offer("v"), None))
-    await count("CancelJob, waiting", job_api.cancel(parts, "j", CancelJobOptions()))
-    await count("DeleteJob", job_api.delete(parts, "j"))
+    await count("DeclineJobOffer", offer_usecases.decline(parts, "v", await router.offer("v"), None))
+    await count("CancelJob, waiting", job_usecases.cancel(parts, "j", CancelJobOptions()))
+    await count("DeleteJob", job_usecases.delete(parts, "j"))
     await router.job("k")
     await router.rest()
-    await count("CancelJob, offered", job_api.cancel(parts, "k", CancelJobOptions()))
+    await count("CancelJob, offered", job_usecases.cancel(parts, "k", CancelJobOptions()))
     await router.job("l")
     await router.rest()
-    _, assignment = await worker_api.accept(parts, "v", await router.offer("v"))
+    _, assignment = await offer_usecases.accept(parts, "v", await router.offer("v"))
     await router.rest()
-    unassign = job_api.unassign(parts, "l", assignment, UnassignJobOptions())
+    unassign = job_usecases.unassign(parts, "l", assignment, UnassignJobOptions())
     await count("UnassignJob, offered again", unassign)
-    await count("DeleteWorker, with an offer", worker_api.delete(parts, "v"))
+    await count("DeleteWorker, with an offer", worker_usecases.delete(parts, "v"))
     return router.costs()
 
 
@@ -336,7 +343,7 @@ async def test_how_fast_a_line_moves_is_written_at_most_every_ten_seconds() -> N
     row = await router.parts.workers.store.load("w")
     assert row.record is not None
     for held in row.record.worker.offers:
-        await router.count("accept", worker_api.accept(router.parts, "w", held.offer_id))
+        await router.count("accept", offer_usecases.accept(router.parts, "w", held.offer_id))
     assert len(router.tables._rows["throughput"]) == 1
     recent = await router.parts.throughput.recent("q")
     assert (recent.assigned, len(recent.busy)) == (5, 1)

@@ -132,7 +132,7 @@ def test_a_trace_continues_and_logs_are_correlated(received: Sink) -> None:
         "import logging\n"
         f"with tracing.span('UpsertJob', {{'router.job.id': 'j1'}}, {PARENT!r}):\n"
         "    with tracing.span('OfferJob'):\n"
-        "        logging.getLogger('router.service').warning(\n"
+        "        logging.getLogger('router.matching').warning(\n"
         "            'slow, code=c2VjcmV0', extra={'labels': {'name': 'Ada'}, 'router.job.id': 'j1'})\n",
         received.connection_string,
     )
@@ -156,7 +156,7 @@ def test_an_exported_record_goes_no_further(received: Sink) -> None:
     output = run(
         "import logging\n"
         "logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))\n"
-        "logging.getLogger('router.service').warning('ours')\n"
+        "logging.getLogger('router.matching').warning('ours')\n"
         "logging.getLogger('another').warning('theirs')\n",
         received.connection_string,
     )
@@ -168,7 +168,7 @@ def test_logs_stay_with_the_process_when_they_are_not_exported(received: Sink) -
     output = run(
         "import logging\n"
         "logging.getLogger().addHandler(logging.StreamHandler(sys.stdout))\n"
-        "logging.getLogger('router.service').warning('ours')\n",
+        "logging.getLogger('router.matching').warning('ours')\n",
         received.connection_string,
         OTEL_LOGS_EXPORTER="none",
     )

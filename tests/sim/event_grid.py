@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from router.events.receive import read_event
-from router.service import wake
+from router.upkeep import events as wake
 from tests.sim.process import Gone, Handler
 from tests.sim.virtual_loop import PROCESS
 

@@ -7,15 +7,15 @@ import contextvars
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from router.commit.parts import Parts
 from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher
 from router.events.topic import TopicBusy
 from router.ids import Ids
 from router.rules.failure import RuleFailure
-from router.service.deadline_runner import DeadlineRunner
-from router.service.parts import Parts
-from router.service.procedures import PROCEDURES
 from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
+from router.upkeep.deadlines import DeadlineRunner
+from router.upkeep.procedures import PROCEDURES
 from tests.sim.memory_tables import Key, Rows
 from tests.sim.virtual_loop import PROCESS
 

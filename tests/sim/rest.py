@@ -6,10 +6,11 @@ import itertools
 from datetime import timedelta
 from typing import Final
 
+from router.commit import job as job_commits
+from router.commit import worker as worker_commits
 from router.engine import matching
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
-from router.service import job_commits, worker_commits
 from router.storage.backlog import order_key
 from router.storage.keys import key, time_key
 from tests.sim import reference

@@ -7,7 +7,9 @@ from typing import Any
 
 from router.models.jobs import RouterJobInput
 from router.models.workers import RouterWorkerInput
-from router.service import job_api, resource_api, worker_api
+from router.usecases import jobs as job_usecases
+from router.usecases import settings as setting_usecases
+from router.usecases import workers as worker_usecases
 from tests.sim.process import Process
 from tests.sim.weather import CALM
 from tests.sim.workload import anything
@@ -25,7 +27,7 @@ async def distribution(process: Process, id: str, **mode: Any) -> None:
 
 
 async def setting(process: Process, kind: str, id: str, document: dict[str, Any]) -> None:
-    await process.call(resource_api.upsert, kind, id, lambda _: document, anything)
+    await process.call(setting_usecases.upsert, kind, id, lambda _: document, anything)
 
 
 async def worker(process: Process, worker_id: str, capacity: int = 1, **fields: Any) -> None:
@@ -38,12 +40,12 @@ async def worker(process: Process, worker_id: str, capacity: int = 1, **fields: 
             **fields,
         }
     )
-    await process.call(worker_api.upsert, worker_id, lambda _: wanted, anything)
+    await process.call(worker_usecases.upsert, worker_id, lambda _: wanted, anything)
 
 
 async def job(process: Process, job_id: str, queue_id: str = "queue", **fields: Any) -> None:
     wanted = RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id, **fields})
-    await process.call(job_api.upsert, job_id, lambda _: wanted, anything)
+    await process.call(job_usecases.upsert, job_id, lambda _: wanted, anything)
 
 
 def tell(story: Callable[[World, Process], Awaitable[None]], seed: int = 1) -> World:

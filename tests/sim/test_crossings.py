@@ -9,9 +9,11 @@ import pytest
 
 from router.errors import Conflict
 from router.models.jobs import CancelJobOptions, JobRecord, RouterJobInput, UnassignJobOptions
-from router.service import job_api, resource_api, worker_api
 from router.storage.aggregates import Row
 from router.storage.port import StorageUnavailable
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
+from router.usecases import settings as setting_usecases
 from tests.sim import scene
 from tests.sim.process import Process
 from tests.sim.workload import anything
@@ -24,8 +26,8 @@ def test_a_job_deleted_as_soon_as_it_is_cancelled_leaves_its_worker_to_the_next(
 
     async def story(world: World, process: Process) -> None:
         await _one_assigned_one_waiting(world, process)
-        await process.call(job_api.cancel, "first", CancelJobOptions())
-        await process.call(job_api.delete, "first")
+        await process.call(job_usecases.cancel, "first", CancelJobOptions())
+        await process.call(job_usecases.delete, "first")
         await asyncio.sleep(1)
         assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
 
@@ -44,11 +46,11 @@ def test_a_deleted_job_leaves_nothing_with_its_worker() -> None:
 
         process.parts.workers.store.save = fails  # type: ignore[assignment,method-assign]
         with pytest.raises(StorageUnavailable):
-            await process.call(job_api.cancel, "first", CancelJobOptions())
+            await process.call(job_usecases.cancel, "first", CancelJobOptions())
         with pytest.raises(StorageUnavailable):
-            await process.call(job_api.delete, "first")
+            await process.call(job_usecases.delete, "first")
         process.parts.workers.store.save = save  # type: ignore[method-assign]
-        await process.call(job_api.delete, "first")
+        await process.call(job_usecases.delete, "first")
         assert not world.history.workers["worker"].worker.assigned_jobs
         await asyncio.sleep(60)
         assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]
@@ -106,9 +108,9 @@ def test_a_queue_that_a_job_has_come_back_to_is_in_use() -> None:
         await asyncio.gather(leaving, coming_back)
         await asyncio.sleep(20)
         with pytest.raises(Conflict):
-            await process.call(resource_api.delete, "Queue", "queue")
-        await process.call(resource_api.delete, "Queue", "other")
-        await process.call(job_api.cancel, "job", CancelJobOptions())
+            await process.call(setting_usecases.delete, "Queue", "queue")
+        await process.call(setting_usecases.delete, "Queue", "other")
+        await process.call(job_usecases.cancel, "job", CancelJobOptions())
         await asyncio.sleep(20)
         assert not list(world.rows("members").all())
 
@@ -121,7 +123,7 @@ async def _one_assigned_one_waiting(world: World, process: Process) -> None:
     await scene.job(process, "first")
     await asyncio.sleep(1)
     (offer,) = scene.offers(world, "worker")
-    await process.call(worker_api.accept, "worker", offer.offer_id)
+    await process.call(offer_usecases.accept, "worker", offer.offer_id)
     await scene.job(process, "second")
     await asyncio.sleep(1)
     assert not scene.offers(world, "worker")
@@ -131,7 +133,7 @@ async def _move(process: Process, queue_id: str) -> None:
     def wanted(current: object) -> RouterJobInput:
         return RouterJobInput.model_validate({"channelId": "chat", "queueId": queue_id})
 
-    await process.call(job_api.upsert, "job", wanted, anything)
+    await process.call(job_usecases.upsert, "job", wanted, anything)
 
 
 def test_a_worker_that_may_take_more_offers_gets_them_at_once() -> None:
@@ -190,11 +192,11 @@ def test_a_job_that_was_unassigned_is_taken_from_its_worker(then: str) -> None:
         await asyncio.sleep(40)  # the worker's settle deadline is used up
         process.parts.workers.store.save = fails  # type: ignore[assignment,method-assign]
         with pytest.raises(StorageUnavailable):
-            await process.call(job_api.unassign, "first", assignment, UnassignJobOptions(suspend_matching=True))
+            await process.call(job_usecases.unassign, "first", assignment, UnassignJobOptions(suspend_matching=True))
         process.parts.workers.store.save = save  # type: ignore[method-assign]
         if then == "it is deleted":
-            await process.call(job_api.cancel, "first", CancelJobOptions())
-            await process.call(job_api.delete, "first")
+            await process.call(job_usecases.cancel, "first", CancelJobOptions())
+            await process.call(job_usecases.delete, "first")
         await asyncio.sleep(60)
         assert not world.history.workers["worker"].worker.assigned_jobs
         assert [offer.job_id for offer in scene.offers(world, "worker")] == ["second"]

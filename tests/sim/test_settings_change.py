@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
-from router.service import reconcile, resource_api, worker_api, worker_commits
+from router.commit import worker as worker_commits
+from router.upkeep import reconcile
+from router.usecases import offers as offer_usecases
+from router.usecases import settings as setting_usecases
 from tests.sim import scene
 from tests.sim.process import Process
 from tests.sim.world import World
@@ -169,7 +172,7 @@ def test_a_worker_is_deregistered_so_long_after_it_did_something(monkeypatch: py
         await scene.job(process, "job")
         await asyncio.sleep(1)
         (offer,) = scene.offers(world, "ann")
-        await process.call(worker_api.decline, "ann", offer.offer_id, None)
+        await process.call(offer_usecases.decline, "ann", offer.offer_id, None)
         active = world.history.workers["ann"].routing.active_at
         due = (active - world.now()).total_seconds() + days * 86400
         await asyncio.sleep(due - 1)
@@ -200,7 +203,7 @@ def test_a_setting_saved_as_it_was_sets_nothing_going() -> None:
         await asyncio.sleep(20)
         await scene.setting(process, "Queue", "queue", {"distributionPolicyId": "policy", "name": "Support"})
         assert not list(world.rows("deadlines").all())
-        await process.call(resource_api.get, "Queue", "queue")
+        await process.call(setting_usecases.get, "Queue", "queue")
 
     scene.tell(story)
 
@@ -217,7 +220,7 @@ def test_a_time_that_is_over_is_not_armed_again() -> None:
         await scene.job(process, "job")
         await asyncio.sleep(1)
         (offer,) = scene.offers(world, "ann")
-        await process.call(worker_api.decline, "ann", offer.offer_id, world.now() + timedelta(seconds=40))
+        await process.call(offer_usecases.decline, "ann", offer.offer_id, world.now() + timedelta(seconds=40))
         await asyncio.sleep(30)
         assert len(retries()) == 1
         await asyncio.sleep(30)

@@ -10,12 +10,12 @@ from datetime import datetime
 
 import pytest
 
-from router.service import settle
-from router.service.commit import SETTLE_AFTER
-from router.service.deadline_runner import HANDLERS
-from router.service.parts import Parts
+from router.commit.loop import SETTLE_AFTER
+from router.commit.parts import Parts
 from router.storage.deadlines import MOST_TARGETS, Deadline
 from router.storage.port import StorageUnavailable
+from router.upkeep import settle
+from router.upkeep.deadlines import HANDLERS
 from tests.sim import scene
 from tests.sim.process import Process
 from tests.sim.rest import check_rest

@@ -18,7 +18,11 @@ from router.models.jobs import (
 )
 from router.models.policies import DistributionPolicy
 from router.models.workers import RouterWorkerInput, WorkerRecord
-from router.service import job_api, resource_api, waiting_api, worker_api
+from router.usecases import figures as figure_usecases
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
+from router.usecases import settings as setting_usecases
+from router.usecases import workers as worker_usecases
 from tests.sim.world import World
 
 
@@ -76,10 +80,10 @@ class Workload:
             self.workers.append(chance.choice((f"worker{number}", f"w#{number}")))
         for worker_id in self.workers:
             if chance.random() < 0.8:
-                await self._call(worker_api.upsert, worker_id, self._wanted_worker(), anything)
+                await self._call(worker_usecases.upsert, worker_id, self._wanted_worker(), anything)
 
     async def _resource(self, kind: str, id: str, document: dict[str, Any]) -> None:
-        await self._call(resource_api.upsert, kind, id, lambda _: document, anything)
+        await self._call(setting_usecases.upsert, kind, id, lambda _: document, anything)
 
     def _distribution(self) -> dict[str, Any]:
         chance = self._chance
@@ -210,13 +214,13 @@ class Workload:
             worker_id, offer_id = chance.choice(offers)
             if chance.random() < 0.2:
                 await self._until_it_expires(workers[worker_id], offer_id)
-            await self._call(worker_api.accept, worker_id, offer_id, told=("accept", offer_id))
+            await self._call(offer_usecases.accept, worker_id, offer_id, told=("accept", offer_id))
         elif dice < 0.55 and offers:
             await self._rush(offers)
         elif dice < 0.63 and offers:
             worker_id, offer_id = chance.choice(offers)
             later = None if chance.random() < 0.6 else self._world.now() + timedelta(seconds=chance.choice((1, 5, 30)))
-            await self._call(worker_api.decline, worker_id, offer_id, later)
+            await self._call(offer_usecases.decline, worker_id, offer_id, later)
         elif dice < 0.8 and jobs:
             await self._job_action(chance.choice(list(jobs.values())))
         elif dice < 0.97:
@@ -233,12 +237,12 @@ class Workload:
 
     async def create_job(self, job_id: str) -> None:
         self.jobs.append(job_id)
-        await self._call(job_api.upsert, job_id, self._wanted_job(), anything, told=("create", ""))
+        await self._call(job_usecases.upsert, job_id, self._wanted_job(), anything, told=("create", ""))
 
     async def _rush(self, offers: list[tuple[str, str]]) -> None:
         """Everybody accepts at once, some twice."""
         calls = [
-            self._call(worker_api.accept, worker_id, offer_id, told=("accept", offer_id))
+            self._call(offer_usecases.accept, worker_id, offer_id, told=("accept", offer_id))
             for worker_id, offer_id in offers
             for _ in range(self._chance.choice((1, 1, 2)))
         ]
@@ -251,26 +255,28 @@ class Workload:
         if held and job.job.status == "assigned":
             one = held[0].assignment_id
             if dice < 0.65:
-                await self._call(job_api.complete, job.id, one, CompleteJobOptions(note="done"), told=("complete", one))
+                await self._call(
+                    job_usecases.complete, job.id, one, CompleteJobOptions(note="done"), told=("complete", one)
+                )
             elif dice < 0.9:
                 options = UnassignJobOptions(suspend_matching=chance.random() < 0.2)
-                await self._call(job_api.unassign, job.id, one, options, told=("unassign", one))
+                await self._call(job_usecases.unassign, job.id, one, options, told=("unassign", one))
             else:
-                await self._call(job_api.cancel, job.id, CancelJobOptions(), told=("cancel", ""))
+                await self._call(job_usecases.cancel, job.id, CancelJobOptions(), told=("cancel", ""))
         elif held:
             one = held[0].assignment_id
             at = None if dice < 0.6 else now + timedelta(seconds=chance.choice((0.5, 3, 8, 25, 40)))
             if at is None:
                 self._world.history.closed_by_hand.add(job.id)
-            await self._call(job_api.close, job.id, one, CloseJobOptions(close_at=at), told=("close", one))
+            await self._call(job_usecases.close, job.id, one, CloseJobOptions(close_at=at), told=("close", one))
         elif job.job.status in ("closed", "cancelled", "classificationFailed", "scheduleFailed") and dice < 0.5:
-            await self._call(job_api.delete, job.id, told=("delete", ""))
+            await self._call(job_usecases.delete, job.id, told=("delete", ""))
         elif dice < 0.15:
-            await self._call(job_api.cancel, job.id, CancelJobOptions(note="never mind"), told=("cancel", ""))
+            await self._call(job_usecases.cancel, job.id, CancelJobOptions(note="never mind"), told=("cancel", ""))
         elif dice < 0.25:
-            await self._call(job_api.reclassify, job.id)
+            await self._call(job_usecases.reclassify, job.id)
         else:
-            await self._call(job_api.upsert, job.id, self._changed_job(), anything)
+            await self._call(job_usecases.upsert, job.id, self._changed_job(), anything)
 
     def _changed_job(self) -> Callable[..., RouterJobInput]:
         chance = self._chance
@@ -302,14 +308,14 @@ class Workload:
         chance = self._chance
         current = self._world.history.workers.get(worker_id)
         if current is None:
-            await self._call(worker_api.upsert, worker_id, self._wanted_worker(), anything, told=("worker", ""))
+            await self._call(worker_usecases.upsert, worker_id, self._wanted_worker(), anything, told=("worker", ""))
             return
         dice = chance.random()
         if dice < 0.45:
             await self.register(worker_id)
         elif dice < 0.6:
             wanted = self._wanted_worker(current, availableForOffers=False)
-            await self._call(worker_api.upsert, worker_id, wanted, anything, told=("worker", ""))
+            await self._call(worker_usecases.upsert, worker_id, wanted, anything, told=("worker", ""))
         elif dice < 0.95:
             changes: dict[str, Any] = chance.choice(
                 (
@@ -321,21 +327,21 @@ class Workload:
                 )
             )
             wanted = self._wanted_worker(current, **changes)
-            await self._call(worker_api.upsert, worker_id, wanted, anything, told=("worker", ""))
+            await self._call(worker_usecases.upsert, worker_id, wanted, anything, told=("worker", ""))
         else:
-            await self._call(worker_api.delete, worker_id)
+            await self._call(worker_usecases.delete, worker_id)
 
     async def register(self, worker_id: str) -> None:
         current = self._world.history.workers.get(worker_id)
         if current is not None and not current.routing.deleting:
             wanted = self._wanted_worker(current, availableForOffers=True)
-            await self._call(worker_api.upsert, worker_id, wanted, anything, told=("worker", ""))
+            await self._call(worker_usecases.upsert, worker_id, wanted, anything, told=("worker", ""))
 
     async def _look(self) -> None:
         jobs = list(self._world.history.jobs)
         if jobs:
-            await self._call(waiting_api.position, self._chance.choice(jobs))
-        await self._call(waiting_api.statistics, self._chance.choice(self.queues))
+            await self._call(figure_usecases.position, self._chance.choice(jobs))
+        await self._call(figure_usecases.statistics, self._chance.choice(self.queues))
 
     async def _call(
         self,

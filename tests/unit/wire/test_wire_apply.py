@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 from azure.communication.jobrouter import models as sdk
 
-from router.api.wire.apply import (
+from router.errors import RouterError
+from router.models.jobs import JobRecord, JobStatus, RouterJobAssignment, RouterJobNote
+from router.models.operations import GA, PREVIEW
+from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
+from router.models.queues import RouterQueue
+from router.models.selectors import SelectorStatus
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment
+from router.rules.secrets import MASK, SecretBox, seal_secrets
+from router.wire.apply import (
     classification_policy_document,
     distribution_policy_document,
     exception_policy_document,
@@ -18,7 +26,7 @@ from router.api.wire.apply import (
     queue_document,
     worker_input,
 )
-from router.api.wire.documents import (
+from router.wire.documents import (
     job_document,
     json_bytes,
     page_body,
@@ -30,14 +38,6 @@ from router.api.wire.documents import (
     render_worker,
     worker_document,
 )
-from router.errors import RouterError
-from router.models.jobs import JobRecord, JobStatus, RouterJobAssignment, RouterJobNote
-from router.models.operations import GA, PREVIEW
-from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
-from router.models.queues import RouterQueue
-from router.models.selectors import SelectorStatus
-from router.models.workers import RouterJobOffer, RouterWorkerAssignment
-from router.rules.secrets import MASK, SecretBox, seal_secrets
 from tests.unit.wire.wire_samples import (
     BEFORE,
     EXCEPTION_POLICY,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.wire.conditions import Conditions, http_date, parse_http_date, quote_etag, read_conditions
 from router.errors import BadRequest, ConditionNotMet
+from router.wire.conditions import Conditions, http_date, parse_http_date, quote_etag, read_conditions
 
 NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.wire.merge import merge_patch
 from router.models.jobs import RouterJobInput
 from router.models.policies import ClassificationPolicy, DistributionPolicy
+from router.wire.merge import merge_patch
 
 # RFC 7396 appendix A, the cases whose target and patch are objects.
 RFC_CASES: list[tuple[Any, Any, Any]] = [

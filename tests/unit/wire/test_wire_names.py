@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from router.api.wire.names import canonicalise, shape_of
 from router.models.jobs import RouterJobInput
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.workers import RouterWorkerInput
+from router.wire.names import canonicalise, shape_of
 
 POLICY: dict[str, Any] = {
     "fallbackQueueId": "f",

@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router.api.openapi import openapi_document
-from router.api.wire import apply, documents
 from router.errors import Conflict, ErrorDetail, RouterError
 from router.models import jobs, results, workers
 from router.models.jobs import JobStatus
 from router.models.operations import GA, OPERATIONS, PREVIEW
+from router.wire import apply, documents
 from tests.unit.wire import wire_samples as samples
 
 ROOT = Path(__file__).parents[3]

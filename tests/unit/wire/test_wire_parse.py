@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from router.api.wire.parse import MAX_BODY_BYTES, MAX_DEPTH, parse_json, parse_options, parse_patch
 from router.errors import RouterError
 from router.models.jobs import CancelJobOptions, CloseJobOptions, ReclassifyJobOptions
+from router.wire.parse import MAX_BODY_BYTES, MAX_DEPTH, parse_json, parse_options, parse_patch
 
 JSON = "application/json"
 

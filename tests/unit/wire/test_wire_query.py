@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.api.call import parse_ids, parse_query
-from router.api.wire.paging import PageToken, open_token, seal_token
-from router.api.wire.query import parse_api_version, read_job_list, read_list, read_worker_list
 from router.errors import RouterError
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import ACTIVE, JobStatus
 from router.models.operations import BY_NAME
 from router.models.workers import WorkerState
+from router.wire.paging import PageToken, open_token, seal_token
+from router.wire.query import parse_api_version, read_job_list, read_list, read_worker_list
 
 KEYS = ["cHJpbWFyeQ==", "c2Vjb25kYXJ5"]
 JOBS, WORKERS, QUEUES = BY_NAME["GetJobs"], BY_NAME["GetWorkers"], BY_NAME["GetQueues"]

@@ -9,9 +9,9 @@ import pytest
 
 from router.api import jobs, resources, workers
 from router.api.call import Call
-from router.api.wire.documents import json_bytes
 from router.models.operations import BY_NAME, GA
-from router.service.waiting_api import Position, Statistics
+from router.usecases.figures import Position, Statistics
+from router.wire.documents import json_bytes
 
 
 def call(operation: str, *ids: str) -> Call:
@@ -38,19 +38,19 @@ def answer(monkeypatch: pytest.MonkeyPatch, where: str, found: object) -> None:
 
 
 async def test_accepting_an_offer(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "router.service.worker_api.accept", ("j/1", "a1"))
+    answer(monkeypatch, "router.usecases.offers.accept", ("j/1", "a1"))
     reply = await workers.accept(call("AcceptJobOffer", "w é", "o1"))
     assert json_bytes(reply.body) == '{"assignmentId":"a1","jobId":"j/1","workerId":"w é"}'.encode()
 
 
 async def test_unassigning_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "router.service.job_api.unassign", 2)
+    answer(monkeypatch, "router.usecases.jobs.unassign", 2)
     reply = await jobs.unassign(call("UnassignJob", "j", "a"))
     assert json_bytes(reply.body) == b'{"jobId":"j","unassignmentCount":2}'
 
 
 async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "router.service.waiting_api.position", Position("j", 3, "q", 7, 12))
+    answer(monkeypatch, "router.usecases.figures.position", Position("j", 3, "q", 7, 12))
     reply = await jobs.position(call("GetInQueuePosition", "j"))
     assert json_bytes(reply.body) == (
         b'{"jobId":"j","position":3,"queueId":"q","queueLength":7,"estimatedWaitTimeMinutes":12.0}'
@@ -73,6 +73,6 @@ async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_queues_statistics(monkeypatch: pytest.MonkeyPatch, figures: Statistics, body: bytes) -> None:
-    answer(monkeypatch, "router.service.waiting_api.statistics", figures)
+    answer(monkeypatch, "router.usecases.figures.statistics", figures)
     reply = await resources.queue_statistics(call("GetQueueStatistics", "q"))
     assert json_bytes(reply.body) == body

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from router.api.wire.apply import classification_policy_document, distribution_policy_document
 from router.errors import ErrorDetail, RouterError
 from router.rules.check import rule_problems
 from router.rules.failure import RuleCallError
 from router.rules.http.client import RuleHttpClient
+from router.wire.apply import classification_policy_document, distribution_policy_document
 
 BAD_EXPRESSION = {"kind": "expression", "expression": "1 +"}
 SECRET = "https://f.example/api?code=s3cret"

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from router.api.wire.names import canonicalise
-from router.api.wire.validate import MAX_DETAILS, validate
 from router.errors import RouterError
 from router.models.jobs import RouterJobInput
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.workers import RouterWorkerInput
+from router.wire.names import canonicalise
+from router.wire.validate import MAX_DETAILS, validate
 
 
 def refused(model: Any, document: dict[str, Any]) -> dict[str, str]:

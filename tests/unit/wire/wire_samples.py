@@ -11,15 +11,15 @@ from typing import Any
 from azure.communication.jobrouter import models as sdk
 from azure.communication.jobrouter._model_base import SdkJSONEncoder
 
-from router.api.wire.apply import (
+from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
+from router.models.workers import RouterWorker, WorkerRecord, WorkerRouting
+from router.wire.apply import (
     job_input,
     worker_input,
 )
-from router.api.wire.documents import (
+from router.wire.documents import (
     json_bytes,
 )
-from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
-from router.models.workers import RouterWorker, WorkerRecord, WorkerRouting
 
 NOW = datetime(2023, 11, 3, 21, 26, 56, 854593, UTC)
 #: When patches arrive: NOW is still to come, and can be scheduled for.

@@ -1,0 +1,24 @@
+"""The distribution policy of a queue, through the cache."""
+
+from __future__ import annotations
+
+import logging
+
+from router.commit.parts import Parts
+from router.models.policies import DistributionPolicy
+
+_log = logging.getLogger(__name__)
+
+
+async def of_queue(parts: Parts, queue_id: str | None) -> DistributionPolicy | None:
+    """None when the queue or its policy is not there: routing goes on when the reference resolves again."""
+    queue = await parts.resources.cached("Queue", queue_id) if queue_id else None
+    if queue is None:
+        _log.warning("A job or worker names a queue that is not there", extra={"queue": queue_id})
+        return None
+    policy = await parts.resources.cached("DistributionPolicy", queue.model.distribution_policy_id)
+    if policy is None:
+        _log.warning("A queue names a distribution policy that is not there", extra={"queue": queue_id})
+        return None
+    model: DistributionPolicy = policy.model
+    return model

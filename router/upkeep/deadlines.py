@@ -1,0 +1,171 @@
+"""Running what has come due: taken shard by shard, at its time, concurrently and bounded.
+
+Rows due within the next second are waited for, so the error is milliseconds. A row that fails stays, as a copy with
+back-off; it never stops the others. Several instances may do this at once: every handler is idempotent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from router.commit.parts import Parts
+from router.storage.deadlines import SHARDS, Deadline, put_off_until
+from router.storage.port import StorageUnavailable
+from router.telemetry import routing as metrics
+from router.telemetry import tracing
+from router.upkeep import reconcile, rules, settle
+from router.upkeep import settings as settings_changes
+from router.upkeep.gauges import QueueFigures
+
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[Parts, Deadline], Awaitable[None]]
+
+#: How far a tick looks ahead; the next tick comes after it.
+_AHEAD: Final = timedelta(seconds=1)
+#: How long after its start a tick waits for what it has started. A timer that still runs when it is due again skips
+#: that time, and what was armed meanwhile would be a second late.
+_WAITS_SECONDS: Final = 0.85
+_TAKEN_AT_ONCE: Final = 1000
+_CONCURRENT: Final = 128
+#: So many offers that expire together are worth preparing for.
+_MANY: Final = 50
+
+HANDLERS: Final[Mapping[str, Handler]] = {
+    "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due),
+    "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due),
+    "settle-jobs": settle.settle_jobs,
+    "settle-workers": settle.settle_workers,
+    "offer": lambda parts, it: reconcile.expire_offers(parts, it.target),
+    "selectors": lambda parts, it: reconcile.expire_selectors(parts, it.target),
+    "schedule": lambda parts, it: reconcile.drive_job(parts, it.target),
+    "retry": lambda parts, it: reconcile.drive_job(parts, it.target),
+    "close": lambda parts, it: reconcile.close_due(parts, it.target),
+    "wait": lambda parts, it: rules.fire_wait_rules(parts, it.target),
+    "life": lambda parts, it: reconcile.end_life(parts, it.target),
+    "queue": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
+    "distribution-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
+    "exception-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
+    "idle": lambda parts, it: reconcile.deregister_idle(parts, it.target),
+}
+
+
+class DeadlineRunner:
+    """The due deadlines of all shards, as one process sees them."""
+
+    def __init__(self, parts: Parts, concurrent: int = _CONCURRENT, many: int = _MANY) -> None:
+        """`many` offers that come due in one tick are worth preparing for."""
+        self._parts = parts
+        self._many = many
+        self._slots = asyncio.Semaphore(concurrent)
+        self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
+        #: Done, and not removed yet.
+        self._done: dict[tuple[str, str], Deadline] = {}
+        self._figures = QueueFigures(parts)
+
+    async def tick(self) -> None:
+        """Starts everything that is due within the next second and returns when it is done, or shortly before the
+        next tick: what takes longer goes on."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + _WAITS_SECONDS
+        await self._start_due()
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=max(ends - loop.time(), 0))
+        await self._sweep()
+        await self._figures.refresh()
+
+    async def _start_due(self) -> None:
+        until = self._parts.clock.now() + _AHEAD
+        found = await asyncio.gather(
+            *(self._parts.deadlines.due(shard, until, _TAKEN_AT_ONCE) for shard in range(SHARDS))
+        )
+        new: list[Deadline] = []
+        for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
+            place = (deadline.partition, deadline.row)
+            done = self._done.get(place)
+            if done is not None and done.version == deadline.version:
+                continue
+            if place not in self._running:
+                self._running[place] = asyncio.create_task(self._run(deadline, place))
+                new.append(deadline)
+        await self._watch([one.target for one in new if one.kind == "offer"])
+
+    async def _watch(self, job_ids: Sequence[str]) -> None:
+        """Puts the settle deadlines there of what many expiring offers are about to change: together they are a few
+        rows, one by one two an offer."""
+        if len(job_ids) < self._many:
+            return
+        jobs, workers = self._parts.jobs, self._parts.workers
+        rows = [row for job_id in dict.fromkeys(job_ids) if (row := jobs.store.as_written(job_id)) is not None]
+        worker_ids = dict.fromkeys(
+            offer.worker_id for row in rows if row.record for offer in row.record.routing.offers.values()
+        )
+        holders = [held for worker_id in worker_ids if (held := workers.store.as_written(worker_id)) is not None]
+        with suppress(StorageUnavailable):  # then each is watched by its own commit
+            await asyncio.gather(jobs.watch_all(rows), workers.watch_all(holders))
+
+    async def drain(self) -> None:
+        """Waits for everything that has been started."""
+        while self._running:
+            await asyncio.wait(list(self._running.values()))
+        await self._sweep()
+
+    async def _run(self, deadline: Deadline, place: tuple[str, str]) -> None:
+        try:
+            wait = (deadline.due - self._parts.clock.now()).total_seconds()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self._parts.overdue.came()
+            try:
+                await self._slots.acquire()
+            finally:
+                self._parts.overdue.begun()
+            try:
+                await self._handle(deadline)
+            finally:
+                self._slots.release()
+        finally:
+            self._running.pop(place, None)
+
+    async def _handle(self, deadline: Deadline) -> None:
+        metrics.record_deadline_lag(max((self._parts.clock.now() - deadline.due).total_seconds(), 0.0))
+        try:
+            with tracing.span(f"deadline {deadline.kind}"):
+                handler = HANDLERS.get(deadline.kind)
+                if handler is None:  # armed by a later version, during its deployment: left to its instances
+                    raise LookupError(f"No handler for deadlines of kind '{deadline.kind}'")
+                await handler(self._parts, deadline)
+            self._done[deadline.partition, deadline.row] = deadline
+        except Exception:
+            if deadline.kind.startswith("settle-"):
+                metrics.record_reconciliation(deadline.kind.removeprefix("settle-").rstrip("s"), "failed")  # type: ignore[arg-type]
+            _log.exception(
+                "A deadline failed and is tried again",
+                extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
+            )
+            await self._put_off(deadline)
+
+    async def _put_off(self, deadline: Deadline) -> None:
+        try:
+            later = put_off_until(deadline, self._parts.clock.now())
+            await self._parts.deadlines.put_off(deadline, later)
+        except Exception:
+            _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)
+
+    async def _sweep(self) -> None:
+        """Removes what is done, many rows a transaction."""
+        done = dict(self._done)
+        if not done:
+            return
+        try:
+            await self._parts.deadlines.remove(list(done.values()))
+        except Exception:
+            _log.warning("Done deadlines could not be removed yet", exc_info=True)
+            return
+        for place, deadline in done.items():
+            if self._done.get(place) is deadline:
+                del self._done[place]

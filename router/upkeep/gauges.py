@@ -1,0 +1,43 @@
+"""What the queue gauges report: length and longest wait of each queue, looked at now and then by the timer."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Final
+
+from router.commit.parts import Parts
+from router.telemetry import routing as metrics
+
+_log = logging.getLogger(__name__)
+
+_EVERY: Final = timedelta(seconds=20)
+#: Queues that are looked at; further ones have no gauge.
+_MOST_QUEUES: Final = 100
+
+
+class QueueFigures:
+    """Feeds the gauges, while somebody records them."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._next: datetime | None = None
+
+    async def refresh(self) -> None:
+        """Looks at the queues if it is time. A failure is told and costs one look."""
+        now = self._parts.clock.now()
+        if not metrics.active() or self._parts.overdue.is_storm or (self._next is not None and now < self._next):
+            return
+        self._next = now + _EVERY
+        try:
+            queues, _ = await self._parts.resources.page("Queue", _MOST_QUEUES, None)
+            metrics.set_queue_figures([await self._look(queue.id, now) for queue in queues])
+        except Exception:
+            _log.warning("Queue figures could not be read", exc_info=True)
+
+    async def _look(self, queue_id: str, now: datetime) -> metrics.QueueFigures:
+        length, oldest = 0, now
+        async for one in self._parts.backlog.all(queue_id):
+            length += 1
+            oldest = min(oldest, one.enqueued_at)
+        return metrics.QueueFigures(queue_id, length, (now - oldest).total_seconds())

@@ -1,0 +1,168 @@
+"""Jobs as clients use them: upsert, get, list, delete and the actions (contract sections 3 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from router.commit import job as job_commits
+from router.commit import worker as worker_commits
+from router.commit.parts import Parts
+from router.engine import endings, jobs
+from router.engine.change import JobChange
+from router.errors import Conflict, ErrorDetail, NotFound
+from router.models.filters import JobFilter
+from router.models.jobs import (
+    ACTIVE,
+    CancelJobOptions,
+    CloseJobOptions,
+    CompleteJobOptions,
+    JobRecord,
+    JobStatus,
+    RouterJobInput,
+    UnassignJobOptions,
+)
+from router.storage.aggregates import Position, Row
+from router.storage.keys import time_key
+from router.storage.port import Condition
+from router.upkeep import reconcile
+from router.usecases.settings import Check, checked, missing_references
+
+#: What the client wants of the job, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
+Wanted = Callable[[JobRecord | None], RouterJobInput]
+
+
+async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
+    """The job afterwards, and whether it is new. A new job's way on is woken by RouterJobReceived."""
+    now = parts.clock.now()
+    created = False
+
+    async def step(row: Row[JobRecord]) -> JobChange:
+        nonlocal created
+        record = row.record
+        created = record is None
+        check(record.etag if record else None, record.modified if record else None)
+        want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
+        return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
+
+    after = await job_commits.change_row(parts, job_id, step)
+    assert after.record is not None
+    if not created:
+        _go_on(parts, after)
+    return after.record, created
+
+
+async def get(parts: Parts, job_id: str) -> JobRecord:
+    row = await parts.jobs.store.load(job_id)
+    if row.record is None:
+        raise NotFound("Job", job_id)
+    return row.record
+
+
+async def page(
+    parts: Parts, wanted: JobFilter, size: int, after: Position | None
+) -> tuple[list[JobRecord], Position | None]:
+    found = await parts.jobs.store.page(_conditions(wanted), size, after)
+    return list(found.records), found.next
+
+
+async def delete(parts: Parts, job_id: str) -> None:
+    """Conflict unless the job has ended; fine when it is not there. What its workers still hold of it is freed first:
+    nobody could do that any more when it is gone."""
+
+    async def step(row: Row[JobRecord]) -> JobChange | None:
+        if row.record is None:
+            return None
+        change = endings.delete(row.record)
+        await worker_commits.free_workers(parts, row.record)
+        return change
+
+    await job_commits.change_row(parts, job_id, step)
+
+
+async def reclassify(parts: Parts, job_id: str) -> None:
+    _go_on(parts, await _act(parts, job_id, jobs.reclassify))
+
+
+async def cancel(parts: Parts, job_id: str, options: CancelJobOptions) -> None:
+    now = parts.clock.now()
+    held: set[str] = set()
+
+    def step(record: JobRecord) -> JobChange:
+        held.clear()
+        held.update(one.worker_id for one in record.job.assignments.values() if one.closed_at is None)
+        return endings.cancel(record, options, now)
+
+    await _act(parts, job_id, step)
+    for worker_id in held:
+        # RouterJobCancelled names no worker, and the job may be deleted before it arrives.
+        worker_commits.look_for_work(parts, worker_id)
+
+
+async def complete(parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions) -> None:
+    now = parts.clock.now()
+    await _act(parts, job_id, lambda record: endings.complete(record, assignment_id, options, now))
+
+
+async def close(parts: Parts, job_id: str, assignment_id: str, options: CloseJobOptions) -> None:
+    now = parts.clock.now()
+    await _act(parts, job_id, lambda record: endings.close(record, assignment_id, options, now))
+
+
+async def unassign(parts: Parts, job_id: str, assignment_id: str, options: UnassignJobOptions) -> int:
+    """How often the job has been unassigned."""
+    now = parts.clock.now()
+    after = await _act(parts, job_id, lambda record: endings.unassign(record, assignment_id, options, now))
+    assert after.record is not None
+    return after.record.routing.unassignment_count
+
+
+async def _act(parts: Parts, job_id: str, step: job_commits.Step) -> Row[JobRecord]:
+    after = await job_commits.change(parts, job_id, step)
+    if after is None:
+        raise NotFound("Job", job_id)
+    return after
+
+
+def _go_on(parts: Parts, row: Row[JobRecord]) -> None:
+    """Takes the job on after the answer; its settle deadline stands behind this."""
+    if row.record is not None and row.record.status in (
+        JobStatus.PENDING_CLASSIFICATION,
+        JobStatus.PENDING_SCHEDULE,
+        JobStatus.QUEUED,
+    ):
+        parts.background.start(reconcile.drive_job(parts, row.id), f"drive job/{row.id}")
+
+
+def _references(wanted: RouterJobInput) -> dict[str, Any]:
+    return {"queueId": wanted.queue_id, "classificationPolicyId": wanted.classification_policy_id}
+
+
+async def _missing(parts: Parts, current: JobRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:
+    """A queue or classification policy that is named anew must exist."""
+    kinds = {"queueId": "Queue", "classificationPolicyId": "ClassificationPolicy"}
+    return await missing_references(parts, kinds, _references(current.job) if current is not None else {}, named)
+
+
+def _conditions(wanted: JobFilter) -> list[Condition]:
+    where: list[Condition] = []
+    if wanted.statuses == ACTIVE:
+        where.append(("Active", "eq", True))
+    elif wanted.statuses is not None:
+        where.extend(("Status", "eq", str(status)) for status in wanted.statuses)
+    if wanted.queue_id is not None:
+        where.append(("QueueId", "eq", wanted.queue_id))
+    if wanted.channel_id is not None:
+        where.append(("ChannelId", "eq", wanted.channel_id))
+    if wanted.classification_policy_id is not None:
+        where.append(("PolicyId", "eq", wanted.classification_policy_id))
+    if wanted.scheduled_before is not None:
+        where.append(("ScheduleAt", "le", time_key(wanted.scheduled_before)))
+    if wanted.scheduled_after is not None:
+        where.append(("ScheduleAt", "ge", time_key(wanted.scheduled_after)))
+    return where
+
+
+def not_queued(record: JobRecord) -> Conflict:
+    return Conflict(f"Job '{record.id}' is {record.status}; only a queued job has a position.")

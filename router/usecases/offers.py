@@ -1,0 +1,115 @@
+"""Accepting and declining offers (contract section 5, "Offers")."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Final
+
+from router.commit import job as job_commits
+from router.commit import worker as worker_commits
+from router.commit.parts import Parts
+from router.engine import offers, workers
+from router.engine.change import JobChange, WorkerChange
+from router.errors import Conflict, NotFound
+from router.ids import was_offered
+from router.models.jobs import JobRecord, JobStatus
+from router.models.workers import WorkerRecord
+from router.storage.aggregates import Row
+from router.telemetry import routing as metrics
+from router.usecases import workers as worker_usecases
+
+#: How long an accept waits for an offer that is still being attached to its job.
+_ATTACH_WAIT_SECONDS: Final = 2.0
+
+
+async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]:
+    """Job id and assignment id. Exactly one of any number of concurrent accepts succeeds; the same worker accepting
+    again gets the same answer. NotFound: unknown worker or offer; Conflict: not open any more."""
+    row = await parts.workers.store.load(worker_id)
+    worker = row.record
+    if worker is None or worker.routing.deleting:
+        raise NotFound("Worker", worker_id)
+    held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
+    job_id = held.job_id if held else worker.routing.accepted_offers.get(offer_id)
+    if job_id is None:
+        if was_offered(worker_id, offer_id):
+            raise Conflict(f"Offer '{offer_id}' is no longer open: it was accepted, declined, revoked or has expired.")
+        raise NotFound("Offer", offer_id)
+    job = await _attached(parts, job_id, offer_id)
+    assignment_id = parts.ids.guid()
+    now = parts.clock.now()
+    decided: list[str] = []
+
+    def step(record: JobRecord) -> JobChange:
+        decided.clear()
+        change, id = offers.accept(record, offer_id, worker.worker, assignment_id, now)
+        decided.append(id)
+        return change
+
+    after = await job_commits.change(parts, job_id, step, job)
+    if after is None or after.record is None:
+        raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
+    await _hold(parts, row, after.record, decided[0], offer_id)
+    if decided[0] == assignment_id:
+        _measure(parts, after.record, held.offered_at if held else now, now)
+    return job_id, decided[0]
+
+
+async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None) -> None:
+    """NotFound also for an offer that is gone or accepted (contract section 5, "Offers")."""
+    worker = await worker_usecases.get(parts, worker_id)
+    held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
+    if held is None:
+        raise NotFound("Offer", offer_id)
+    job = await _attached(parts, held.job_id, offer_id)
+    now = parts.clock.now()
+    after = await job_commits.change(
+        parts, held.job_id, lambda record: offers.decline(record, offer_id, worker_id, retry_at, now), job
+    )
+    if after is None:
+        raise NotFound("Offer", offer_id)
+    metrics.record_offer("declined")
+
+
+async def _attached(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord]:
+    """The job's row, once it knows the offer: a worker's row shows an offer moments before its job does."""
+    waited = 0.0
+    while True:
+        row = await parts.jobs.store.load(job_id)
+        if row.record is None or row.record.status is not JobStatus.QUEUED or waited >= _ATTACH_WAIT_SECONDS:
+            return row
+        routing = row.record.routing
+        if offer_id in routing.offers or offer_id in routing.ended_offers:
+            return row
+        await asyncio.sleep(0.01 + waited / 4)
+        waited += 0.01 + waited / 4
+
+
+async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment_id: str, offer_id: str) -> None:
+    """The worker's row turns the offer into the assignment."""
+    assignment = job.job.assignments[assignment_id]
+    now = parts.clock.now()
+
+    def step(record: WorkerRecord) -> WorkerChange | None:
+        if any(held.assignment_id == assignment_id for held in record.worker.assigned_jobs):
+            return None
+        if not any(held.offer_id == offer_id for held in record.worker.offers):
+            return None
+        return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
+
+    if assignment.closed_at is None:
+        _, after = await worker_commits.change(parts, row.id, step, row)
+        if after.record is not None and after.record.worker.max_concurrent_offers is not None:
+            # An offer less: there may be room for another. No event of ours wakes for that.
+            worker_commits.look_for_work(parts, row.id)
+
+
+def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:
+    metrics.record_offer("accepted")
+    enqueued = job.job.enqueued_at or now
+    metrics.record_assignment((now - job.routing.created_at).total_seconds(), (now - enqueued).total_seconds())
+    # A job that has been unassigned keeps its enqueuedAt: it has not waited all that time.
+    first_time = not job.routing.unassignment_count
+    if job.job.queue_id and first_time and parts.throughput.assigned(job.job.queue_id, enqueued, offered_at, now):
+        parts.background.start(parts.throughput.write(), "write throughput")

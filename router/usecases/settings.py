@@ -1,0 +1,168 @@
+"""Policies and queues as clients use them: upsert, get, list, delete (contract sections 3 and 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeGuard, TypeVar
+
+from router.commit.parts import Parts
+from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
+from router.models.jobs import ENDED
+from router.models.types import check_id, same_on_wire
+from router.storage.aggregates import Position
+from router.storage.members import Owner
+from router.storage.port import RowChanged
+from router.storage.resources import Resource
+from router.upkeep import settings as settings_changes
+from router.wire.invalid import InvalidDocument
+
+_TRIES: Final = 8
+Document = dict[str, Any]
+T = TypeVar("T")
+#: Makes the document that is to be stored, from the stored one. Raises BadRequest; as InvalidDocument, what it names is
+#: looked up all the same.
+Build = Callable[[Document | None], Document]
+#: Raises ConditionNotMet when the caller's conditions do not hold for this ETag and time.
+Check = Callable[[str | None, datetime | None], None]
+
+#: What is wrong with the references in these fields of a document, which may hold anything.
+Missing = Callable[[Mapping[str, Any]], Awaitable[list[ErrorDetail]]]
+
+
+async def checked(build: Callable[[], T], fields: Callable[[T], Mapping[str, Any]], missing: Missing) -> T:
+    """What a client wants, once everything that it names is there. Raises one BadRequest for all that is wrong."""
+    try:
+        wanted = build()
+    except InvalidDocument as refused:
+        raise refused.with_missing(await missing(refused.document)) from None
+    if details := await missing(fields(wanted)):
+        raise BadRequest(" ".join(detail.message for detail in details), details=details)
+    return wanted
+
+
+async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -> tuple[Resource, bool]:
+    """The resource afterwards, and whether it is new. What changes nothing is not written."""
+    for _ in range(_TRIES):
+        current = await parts.resources.load(kind, id)
+        check(current.etag if current else None, current.modified if current else None)
+        document = await checked(
+            partial(build, dict(current.document) if current else None),
+            lambda document: document,
+            partial(_missing, parts, kind, current),
+        )
+        if current is not None and same_on_wire(document, dict(current.document)):
+            return current, False
+        resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
+        await settings_changes.arm(parts, kind, id, current.document if current else None, document)
+        try:
+            return await parts.resources.save(resource), current is None
+        except RowChanged:
+            continue
+    raise Busy
+
+
+async def get(parts: Parts, kind: str, id: str) -> Resource:
+    found = await parts.resources.load(kind, id)
+    if found is None:
+        raise NotFound(kind, id)
+    return found
+
+
+async def page(parts: Parts, kind: str, size: int, after: Position | None) -> tuple[list[Resource], Position | None]:
+    return await parts.resources.page(kind, size, after)
+
+
+async def delete(parts: Parts, kind: str, id: str) -> None:
+    """Refused while in use (contract section 5); fine when it is not there."""
+    if await parts.resources.load(kind, id) is None:
+        return
+    match kind:
+        case "DistributionPolicy":
+            await _refuse_if_named(parts, id, kind, "DistributionPolicyId", "QueueExistsWithDistributionPolicy")
+        case "ExceptionPolicy":
+            await _refuse_if_named(parts, id, kind, "ExceptionPolicyId", "QueueExistsWithExceptionPolicy")
+        case "ClassificationPolicy":
+            job_id = await _active_member(parts, ("c", id))
+            if job_id is not None:
+                raise _in_use(kind, id, "ActiveJobWithClassificationPolicyExist", f"job '{job_id}' is active with it")
+        case _:
+            await _refuse_queue(parts, id)
+    await parts.resources.delete(kind, id)
+
+
+async def _refuse_if_named(parts: Parts, id: str, kind: str, column: str, code: str) -> None:
+    queue_id = await parts.resources.refers("Queue", column, id)
+    if queue_id is not None:
+        raise _in_use(kind, id, code, f"queue '{queue_id}' names it")
+
+
+async def _refuse_queue(parts: Parts, id: str) -> None:
+    reasons: list[ErrorDetail] = []
+    job_id = await _active_member(parts, ("q", id))
+    if job_id is not None:
+        reasons.append(ErrorDetail("ActiveJobInQueueExist", f"job '{job_id}' is active in it", "Queue"))
+    policy_id = await parts.resources.refers("ClassificationPolicy", "FallbackQueueId", id)
+    if policy_id is not None:
+        message = f"classification policy '{policy_id}' names it as fallback queue"
+        reasons.append(ErrorDetail("ClassificationPolicyWithFallbackQueueExist", message, "Queue"))
+    if reasons:
+        text = " and ".join(reason.message for reason in reasons)
+        raise Conflict(f"Queue '{id}' cannot be deleted: {text}.", details=reasons, target="Queue")
+
+
+async def _active_member(parts: Parts, owner: Owner) -> str | None:
+    """A job that is active and names the owner. Hints of jobs that have ended are removed on the way; one without a
+    job may be of a job that is just being created."""
+    async for job_id in parts.members.of(owner):
+        row = await parts.jobs.store.load(job_id)
+        job = row.record.job if row.record else None
+        named = job and (job.queue_id if owner[0] == "q" else job.classification_policy_id)
+        if job is not None and job.status not in ENDED and named == owner[1]:
+            return job_id
+        if job is not None and job.status in ENDED:
+            await parts.members.remove(owner, job_id)
+    return None
+
+
+def _in_use(kind: str, id: str, code: str, reason: str) -> BadRequest:
+    message = f"{kind} '{id}' cannot be deleted: {reason}."
+    return BadRequest(message, target=kind, details=[ErrorDetail(code, message, kind)])
+
+
+async def _missing(parts: Parts, kind: str, current: Resource | None, document: Mapping[str, Any]) -> list[ErrorDetail]:
+    """A queue's policies must exist; those that it names already are not looked at again."""
+    if kind != "Queue":
+        return []
+    kinds = {"distributionPolicyId": "DistributionPolicy", "exceptionPolicyId": "ExceptionPolicy"}
+    return await missing_references(parts, kinds, current.document if current is not None else {}, document)
+
+
+async def missing_references(
+    parts: Parts, kinds: Mapping[str, str], before: Mapping[str, Any], named: Mapping[str, Any]
+) -> list[ErrorDetail]:
+    """What is wrong with the references in these fields, each to something of a kind, that are not as `before`."""
+    found = [
+        await missing_reference(parts, kind, named.get(field), field)
+        for field, kind in kinds.items()
+        if named.get(field) != before.get(field)
+    ]
+    return [detail for detail in found if detail is not None]
+
+
+async def missing_reference(parts: Parts, kind: str, named: Any, field: str) -> ErrorDetail | None:
+    """What is wrong with a reference to something of this kind. One that is no id is invalid anyway."""
+    if not is_id(named) or await parts.resources.cached(kind, named) is not None:
+        return None
+    return ErrorDetail(f"{kind}NotFound", f"{kind} '{named}' was not found.", field)
+
+
+def is_id(named: Any) -> TypeGuard[str]:
+    if not isinstance(named, str):
+        return False
+    try:
+        check_id(named)
+    except ValueError:
+        return False
+    return True

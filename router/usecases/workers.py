@@ -1,0 +1,138 @@
+"""Workers as clients use them: upsert, get, list, delete (contract section 5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from router.commit import worker as worker_commits
+from router.commit.parts import Parts
+from router.engine import capacity, workers
+from router.engine.change import WorkerChange
+from router.errors import Busy, ErrorDetail, NotFound
+from router.matching import offering, revoke
+from router.models.filters import WorkerFilter
+from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
+from router.storage.aggregates import Position, Row
+from router.storage.port import Condition
+from router.upkeep import worker as worker_upkeep
+from router.usecases.settings import Check, checked, missing_reference
+
+#: What the client wants of the worker, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
+Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
+#: How long an accept waits for an offer that is still being attached to its job.
+_ATTACH_WAIT_SECONDS: Final = 2.0
+_LIST_CALLS: Final = 5
+
+
+async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> tuple[WorkerRecord, bool]:
+    """The worker afterwards, and whether it is new. Offers that it no longer qualifies for are revoked first."""
+
+    async def step(row: Row[WorkerRecord]) -> WorkerChange | None:
+        record, now = row.record, parts.clock.now()
+        if record is not None and record.routing.deleting:
+            raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
+        check(record.etag if record else None, record.modified if record else None)
+        want = await checked(
+            partial(wanted, record), lambda wanted: {"queues": wanted.queues}, partial(_missing_queues, parts, record)
+        )
+        queues = await worker_commits.queue_briefs(parts, want.queues)
+        return (
+            workers.create(worker_id, want, now, queues)
+            if record is None
+            else workers.update(record, want, now, queues)
+        )
+
+    before, after = await worker_commits.change_row(parts, worker_id, step)
+    assert after.record is not None
+    record = after.record
+    if before.record is not None and before.record.worker.max_concurrent_offers != record.worker.max_concurrent_offers:
+        # RouterWorkerUpdated does not name that property, so no event wakes the search for what it may take now.
+        worker_commits.look_for_work(parts, worker_id)
+    if record.worker.offers and after.version != before.version:
+        await revoke.revoke_unqualified(parts, record)
+        current = await parts.workers.store.load(worker_id)
+        record = current.record or record
+    return await _issued(parts, record), before.record is None
+
+
+async def get(parts: Parts, worker_id: str) -> WorkerRecord:
+    row = await parts.workers.store.load(worker_id)
+    if row.record is None or row.record.routing.deleting:
+        raise NotFound("Worker", worker_id)
+    return await _issued(parts, row.record)
+
+
+async def page(
+    parts: Parts, wanted: WorkerFilter, size: int, after: Position | None
+) -> tuple[list[WorkerRecord], Position | None]:
+    """One page; it may be short when the filter leaves few."""
+    where: list[Condition] = [] if wanted.state is None else [("State", "eq", str(wanted.state))]
+    found: list[WorkerRecord] = []
+    for _ in range(_LIST_CALLS):
+        some = await parts.workers.store.page(where, size - len(found), after)
+        found += [await _issued(parts, record) for record in some.records if _fits(record, wanted)]
+        after = some.next
+        if after is None or len(found) >= size:
+            break
+    return found, after
+
+
+async def _issued(parts: Parts, record: WorkerRecord) -> WorkerRecord:
+    """The worker with the offers that are offers: one that has only been reserved may yet be given back, and a client
+    must not see it. Old ones are known to be issued; a young one is looked up on its job."""
+    young = parts.clock.now() - offering.ABANDONED_AFTER
+    hidden = {
+        offer.offer_id
+        for offer in record.worker.offers
+        if offer.offered_at > young and offer.offer_id not in parts.attached and not await _is_attached(parts, offer)
+    }
+    if not hidden:
+        return record
+    shown = [offer for offer in record.worker.offers if offer.offer_id not in hidden]
+    worker = record.worker.model_copy(update={"offers": shown})
+    worker = worker.model_copy(update={"load_ratio": capacity.load_ratio(worker)})
+    return record.model_copy(update={"worker": worker})
+
+
+async def _is_attached(parts: Parts, offer: RouterJobOffer) -> bool:
+    row = await parts.jobs.store.load(offer.job_id)
+    if row.record is None or offer.offer_id not in row.record.routing.offers:
+        return False
+    parts.attached.add([offer.offer_id])
+    return True
+
+
+async def delete(parts: Parts, worker_id: str) -> None:
+    """Offers are revoked; assigned jobs keep their assignment. Fine when it is not there."""
+    _, after = await worker_commits.change(
+        parts, worker_id, lambda record: workers.start_deletion(record) if record.worker.offers else None
+    )
+    if after.record is not None:
+        await worker_upkeep.finish_deletion(parts, worker_id)
+
+
+async def _missing_queues(parts: Parts, current: WorkerRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:
+    """A queue that is named anew must exist. A list that is too long is not looked through: it is refused anyway."""
+    queues, known = named.get("queues"), current.worker.queues if current else []
+    if not isinstance(queues, list) or len(queues) > MAX_QUEUES:
+        return []
+    found = [
+        await missing_reference(parts, "Queue", queue_id, f"queues[{number}]")
+        for number, queue_id in enumerate(queues)
+        if queue_id not in known
+    ]
+    return [detail for detail in found if detail is not None]
+
+
+def _fits(record: WorkerRecord, wanted: WorkerFilter) -> bool:
+    worker = record.worker
+    if record.routing.deleting or (wanted.queue_id is not None and wanted.queue_id not in worker.queues):
+        return False
+    channels = [
+        channel for channel in worker.channels if wanted.channel_id is None or channel.channel_id == wanted.channel_id
+    ]
+    if wanted.channel_id is not None and not channels:
+        return False
+    return not wanted.has_capacity or any(capacity.can_take(record, channel) for channel in channels)
