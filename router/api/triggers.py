@@ -10,9 +10,9 @@ from typing import Final, Protocol
 import azure.functions as func
 
 from router.commit.parts import Parts
-from router.events.receive import read_event
+from router.events.receive import Wake, read_event
 from router.telemetry import names, tracing
-from router.upkeep import events as wake
+from router.upkeep import events
 from router.upkeep.deadlines import DeadlineRunner
 
 _log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ _CONCURRENT: Final = 32
 #: How long an event lets late deadlines go first: well within the time in which Event Grid wants an answer.
 _YIELDS_SECONDS: Final = 3.0
 
-Waker = Callable[[Parts, str, str], Awaitable[None]]
+Waker = Callable[[Parts, Wake], Awaitable[None]]
 
 
 class App(Protocol):
@@ -38,15 +38,10 @@ def triggers(app: App) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     slots = asyncio.Semaphore(_CONCURRENT)
 
-    async def handle(event: func.EventGridEvent, of_worker: bool, waker: Waker) -> None:
+    async def handle(event: func.EventGridEvent, waker: Waker) -> None:
         found = read_event(event)
         if found is None:
             return  # of another origin
-        target = found.worker_id if of_worker else found.job_id
-        if target is None and of_worker:
-            target, waker = found.job_id, wake.on_ended_job_event
-        if target is None:
-            return
         parts = await app.parts()
         async with slots:
             await parts.overdue.calm(_YIELDS_SECONDS)
@@ -57,22 +52,22 @@ def triggers(app: App) -> func.Blueprint:
                 names.ATTRIBUTE_WORKER: found.worker_id,
             }
             with tracing.span(names.event_span(found.name), attributes, found.traceparent):
-                await waker(parts, found.event_id, target)
+                await waker(parts, found)
 
     @blueprint.function_name("OnJobEvent")
     @blueprint.event_grid_trigger(arg_name="event")
     async def on_job_event(event: func.EventGridEvent) -> None:
-        await handle(event, False, wake.on_job_event)
+        await handle(event, events.on_job_event)
 
     @blueprint.function_name("OnWorkerEvent")
     @blueprint.event_grid_trigger(arg_name="event")
     async def on_worker_event(event: func.EventGridEvent) -> None:
-        await handle(event, True, wake.on_worker_event)
+        await handle(event, events.on_worker_event)
 
     @blueprint.function_name("OnExceptionEvent")
     @blueprint.event_grid_trigger(arg_name="event")
     async def on_exception_event(event: func.EventGridEvent) -> None:
-        await handle(event, False, wake.on_exception_event)
+        await handle(event, events.on_job_event)
 
     @blueprint.function_name("OnDeadlines")
     @blueprint.timer_trigger(arg_name="timer", schedule="* * * * * *", run_on_startup=False, use_monitor=False)

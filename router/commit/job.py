@@ -1,302 +1,172 @@
-"""A change of a job with all that hangs on it: deadlines before it, indexes and released workers after it."""
+"""A change of a job with all that hangs on it: what it needs before it is written, and what it leaves to do."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AsyncExitStack
-from datetime import timedelta
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
-from router.commit import policies
+from router.commit import deadlines, policies
 from router.commit import worker as worker_commits
-from router.commit.loop import watched_until
+from router.commit.loop import Committed
+from router.commit.owners import all_owners, owners, remembering
 from router.commit.parts import Parts
-from router.engine import endings, exceptions, matching, selectors
+from router.engine import exceptions, matching
 from router.engine.change import Change, JobChange
-from router.engine.evolve import evolve
-from router.models.jobs import (
-    ENDED,
-    JobRecord,
-    JobStatus,
-    ScheduleAndSuspendMode,
-)
-from router.models.policies import ExceptionPolicy
+from router.engine.service_order import Standing, standing
+from router.models.jobs import ENDED, JobRecord, JobStatus
 from router.storage.aggregates import Row
-from router.storage.backlog import order_key
-from router.storage.deadlines import Deadline
-from router.storage.members import Owner
+from router.storage.backlog import row_key
 from router.telemetry import routing as metrics
 
-_log = logging.getLogger(__name__)
-
-#: A deadline this soon after the settle deadline is armed at once, so that it is never late.
-NEAR: Final = timedelta(seconds=3)
+#: A decision about a job's row; it may run several times.
+Step = Callable[[Row[JobRecord]], Awaitable[JobChange | None]]
 Work = Coroutine[Any, Any, object]
-#: A pure decision about a job that exists.
-Step = Callable[[JobRecord], JobChange | None]
+#: States from which a job goes on by itself.
+_GOES_ON = frozenset({JobStatus.PENDING_CLASSIFICATION, JobStatus.PENDING_SCHEDULE})
+
+
+class _NeedsHold(Exception):
+    """The change adds the job to a queue that counts who comes: nobody else may add one meanwhile."""
+
+    def __init__(self, queue_id: str) -> None:
+        self.queue_id = queue_id
+
+
+def existing(decide: Callable[[JobRecord], JobChange | None]) -> Step:
+    """The step of a pure decision about a job that exists; there is nothing to do where it does not."""
+
+    async def step(row: Row[JobRecord]) -> JobChange | None:
+        return decide(row.record) if row.record is not None else None
+
+    return step
 
 
 async def change(
-    parts: Parts, job_id: str, step: Step, row: Row[JobRecord] | None = None, *, from_memory: bool = False
-) -> Row[JobRecord] | None:
-    """The row as it stands afterwards, or None if there is no such job. `from_memory`: see Commits.change."""
-
-    async def decide(found: Row[JobRecord]) -> JobChange | None:
-        return None if found.record is None else step(found.record)
-
-    after = await change_row(parts, job_id, decide, row, from_memory=from_memory)
-    return after if after.record is not None else None
-
-
-async def change_row(
     parts: Parts,
     job_id: str,
-    step: Callable[[Row[JobRecord]], object],
+    step: Step,
     row: Row[JobRecord] | None = None,
     *,
     from_memory: bool = False,
-) -> Row[JobRecord]:
-    """Like `change`, for steps that may also create (or await something)."""
-
-    adding = AsyncExitStack()
+    driven: bool = False,
+    round: asyncio.Future[None] | None = None,
+) -> Committed[JobRecord]:
+    """Commits what `step` decides (see Commits.change). `driven`: the caller takes the job on to its next state itself.
+    `round`: part of a round of the job's queue, which keeps the line itself and is done with that future."""
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
-        outcome = step(found)
-        decided: JobChange | None = await outcome if asyncio.iscoroutine(outcome) else outcome  # type: ignore[assignment]
+        decided = await step(found)
         if decided is None or decided.record is None:
             return decided
         if decided.record is found.record and not decided.events:
             return decided
-        decided = await _with_length_rules(parts, found.record, decided, adding)
+        decided = await _with_length_rules(parts, found.record, decided)
         assert decided.record is not None
-        record = _remembering_owners(found.record, placed(decided.record))
-        await _prepare(parts, found, record)
-        return Change(record, decided.events)
+        record = remembering(found.record, decided.record)
+        await _prepare(parts, found, record, in_round=round is not None)
+        return Change(record, decided.events, decided.result)
 
-    async with adding:
-        before, after = await parts.jobs.change(job_id, decide, row, announce=False, from_memory=from_memory)
-        if after.version != before.version:
-            parts.recent_jobs[job_id] = after.commit
-            try:
-                await _follow(parts, before.record, after, adding)
-                parts.followed.done(before.commit, after.commit)
-            except Exception:
-                parts.jobs.announce(after)
-                raise
-            parts.jobs.announce(after)
-    return after
-
-
-def placed(record: JobRecord) -> JobRecord:
-    """The record with its place in the backlog, as its state gives it."""
-    queued = record.status is JobStatus.QUEUED
-    queue_id = record.job.queue_id if queued else None
-    row = order_key(record) if queued else None
-    if (record.routing.backlog_queue, record.routing.backlog_key) == (queue_id, row):
-        return record
-    return evolve(record, routing={"backlog_queue": queue_id, "backlog_key": row})
+    try:
+        committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory)
+    except _NeedsHold as needs:
+        async with parts.rounds.held(needs.queue_id):
+            return await change(parts, job_id, step, driven=driven, round=round)
+    if not committed.changed:
+        return committed
+    work: asyncio.Future[Any] | None = round
+    try:
+        freed = await _follow(parts, committed, in_round=round is not None)
+        if round is None and parts.drives:
+            work = _go_on(parts, committed, freed, driven)
+    except Exception as error:
+        work = _failed(error)  # the settle deadline does it again
+        raise
+    finally:
+        parts.outbox.follow(parts.jobs.store, parts.jobs.watch, committed.after, work)
+    return committed
 
 
-def _remembering_owners(before: JobRecord | None, record: JobRecord) -> JobRecord:
-    """The record with the owners that it no longer names. Their hints stay until the job ends: a removal that came
-    late could take away the hint of a job that has come back meanwhile."""
-    if record.status in ENDED:
-        return record
-    known = record.routing.left_owners
-    left = [owner for owner in owners(before) if owner not in (*owners(record), *known)]
-    return evolve(record, routing={"left_owners": [*known, *left]}) if left else record
+# Before the write.
 
 
-async def _with_length_rules(
-    parts: Parts, before: JobRecord | None, change: JobChange, adding: AsyncExitStack
-) -> JobChange:
-    """While a job is being added to a queue, its queueLength rules look at who is ahead. Jobs are added to such a queue
-    one after the other, each when the one before stands in the backlog: that is how long `adding` is held."""
+async def _with_length_rules(parts: Parts, before: JobRecord | None, change: JobChange) -> JobChange:
+    """While a job is being added to a queue, its queueLength rules look at who is ahead. Whoever adds a job to such a
+    queue holds it: so the count is right, whoever else adds one."""
     record = change.record
     assert record is not None
     if record.status is not JobStatus.QUEUED or (before and before.routing.stay == record.routing.stay):
         return change
-    policy = await exception_policy(parts, record.job.queue_id)
+    policy = await policies.exception_policy(parts, record.job.queue_id)
     if policy is None or (most := exceptions.length_threshold(policy[1])) is None:
         return change
-    assert record.job.queue_id is not None
-    await adding.aclose()  # of a try that met a conflict
-    await adding.enter_async_context(parts.locks.hold(f"add/{record.job.queue_id}"))
-    ahead = await parts.backlog.count(record.job.queue_id, before=order_key(record), most=most)
+    where = standing(record)
+    assert where is not None
+    if not parts.rounds.holds(where.queue_id):
+        raise _NeedsHold(where.queue_id)
+    ahead = await parts.backlog.count(where.queue_id, before=where.place, most=most)
     rules = exceptions.length_rules(policy[1], ahead)
     if not rules:
         return change
     fired = exceptions.trigger(record, policy[0], rules, parts.clock.now())
-    return Change(fired.record, (*change.events, *fired.events))
+    return Change(fired.record, (*change.events, *fired.events), change.result)
 
 
-async def exception_policy(parts: Parts, queue_id: str | None) -> tuple[str, ExceptionPolicy] | None:
-    """The exception policy of a queue, with its id."""
-    queue = await parts.resources.cached("Queue", queue_id) if queue_id else None
-    policy_id = queue.model.exception_policy_id if queue else None
-    if not policy_id:
-        return None
-    policy = await parts.resources.cached("ExceptionPolicy", policy_id)
-    if policy is None:
-        _log.warning("Queue names an exception policy that is not there", extra={"queue": queue_id})
-        return None
-    return policy_id, policy.model
-
-
-async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord) -> None:
-    """What must stand in storage before the row says so: a spurious one is harmless, a missing one is not. Deadlines
-    that come after the row's settle deadline are left to that: most jobs have moved on by then."""
-    before, now = row.record, parts.clock.now()
-    settle_at, renewed = watched_until(row.settle_at, now)
-    found = await (_unknown_deadlines if renewed else _deadlines)(parts, before, after)
-    due = [one for one in found if one.due <= settle_at + NEAR]
-    work = [parts.deadlines.arm(deadline) for deadline in due]
+async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, *, in_round: bool) -> None:
+    """What must stand in storage before the job's row is written, and does no harm if that never happens."""
+    before = row.record
+    work: list[Work] = [parts.deadlines.arm(deadline) for deadline in await deadlines.of_change(parts, row, after)]
     work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
+    where = standing(after)
+    if where is not None and not in_round and _stands_anew(before, after, where):
+        work.append(_stand(parts, after, where))
     if work:
-        await asyncio.gather(parts.jobs.watch(row), *work)
+        await asyncio.gather(parts.jobs.watch.early(row), *work)
 
 
-async def _unknown_deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:
-    """All deadlines of the job but those that its last settle deadline has armed, which stand in storage or are done;
-    unless the change makes them necessary once more."""
-    found = await _deadlines(parts, None, after)
-    known = set(after.routing.armed)
-    if known.isdisjoint(one.row for one in found):
-        return found
-    again = {one.row for one in await _deadlines(parts, before, after)}
-    return [one for one in found if one.row not in known or one.row in again]
+async def _stand(parts: Parts, record: JobRecord, where: Standing) -> None:
+    policy = await policies.distribution_policy(parts, where.queue_id)
+    takes = policy is None or matching.wants_offers(record, policy.mode) > 0
+    await parts.backlog.put(record, where, parts.clock.now(), open=takes)
 
 
-async def later_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
-    """The job's deadlines that are not known to stand in storage: for its settle deadline. After an outage some have
-    passed by then, and are armed all the same: nobody else would see to them."""
-    if record.status in ENDED:
-        return []
-    found = [*await _deadlines(parts, None, record), Deadline("life", record.id, endings.life_ends(record))]
-    return [one for one in found if one.row not in record.routing.armed]
-
-
-async def _deadlines(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Deadline]:
-    """The deadlines that the change makes necessary."""
-    old = before.routing if before else None
-    found = [
-        Deadline("offer", after.id, offer.expires_at, offer.offer_id)
-        for offer_id, offer in after.routing.offers.items()
-        if old is None or offer_id not in old.offers
-    ]
-    found += [
-        Deadline("retry", after.id, decline.retry_at, worker_id)
-        for worker_id, decline in after.routing.declined.items()
-        if decline.retry_at and (old is None or old.declined.get(worker_id) != decline)
-    ]
-    if after.routing.retry_at and (old is None or old.retry_at != after.routing.retry_at):
-        found.append(Deadline("retry", after.id, after.routing.retry_at))
-    if after.routing.close_at and (old is None or old.close_at != after.routing.close_at):
-        found.append(Deadline("close", after.id, after.routing.close_at))
-    mode = after.job.matching_mode
-    if isinstance(mode, ScheduleAndSuspendMode) and (before is None or before.job.matching_mode != mode):
-        found.append(Deadline("schedule", after.id, mode.schedule_at))
-    if after.status is not JobStatus.QUEUED:
-        return found
-    entered = before is None or before.status is not JobStatus.QUEUED
-    expiry = selectors.next_expiry(after.job)
-    if expiry and (entered or before is None or selectors.next_expiry(before.job) != expiry):
-        found.append(Deadline("selectors", after.id, expiry))
-    if entered or before is None or before.routing.stay != after.routing.stay:
-        found += await wait_deadlines(parts, after)
-    return found
-
-
-async def wait_deadlines(parts: Parts, record: JobRecord) -> list[Deadline]:
-    """When the waitTime rules of the job's queue that have not fired in this stay are to be looked at."""
-    policy = await exception_policy(parts, record.job.queue_id)
-    if policy is None or record.job.enqueued_at is None:
-        return []
-    return [
-        Deadline("wait", record.id, at, rule_id)
-        for rule_id, at in exceptions.wait_deadlines(policy[1], record.job.enqueued_at)
-        if rule_id not in record.routing.fired_rules
-    ]
-
-
-def owners(record: JobRecord | None) -> list[Owner]:
-    """The queue and the policy that may not be deleted while the job is active."""
-    return [] if record is None or record.status in ENDED else _named(record)
-
-
-def all_owners(record: JobRecord) -> list[Owner]:
-    """Whoever may have a hint of the job, active or not, each once."""
-    return list(dict.fromkeys((*_named(record), *record.routing.left_owners)))
-
-
-def _named(record: JobRecord) -> list[Owner]:
-    named: list[Owner] = []
-    if record.job.queue_id:
-        named.append(("q", record.job.queue_id))
-    if record.job.classification_policy_id:
-        named.append(("c", record.job.classification_policy_id))
-    return named
-
-
-async def _follow(parts: Parts, before: JobRecord | None, row: Row[JobRecord], adding: AsyncExitStack) -> None:
-    """Brings in line what hangs on the job; a settle deadline stands behind it."""
-    after = row.record
-    work: list[Work] = []
-    if after is None:
-        if before is not None:
-            if before.status not in ENDED:
-                work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
-            if before.routing.backlog_key and before.routing.backlog_queue:
-                work.append(parts.backlog.remove(before.routing.backlog_queue, before.routing.backlog_key))
-    else:
-        work.append(_into_backlog(parts, before, after, adding))
-        if after.status in ENDED and before is not None and before.status not in ENDED:
-            work += [parts.members.remove(owner, row.id) for owner in all_owners(before)]
-        work += _releases(parts, before, after)
-    if work:
-        await asyncio.gather(*work)
-
-
-async def _into_backlog(parts: Parts, before: JobRecord | None, after: JobRecord, adding: AsyncExitStack) -> None:
-    """Who waits to be added too goes on as soon as the job stands in the backlog: what else hangs on the job takes
-    locks of its own."""
-    work: list[Work] = []
-    old = (before.routing.backlog_queue, before.routing.backlog_key) if before else (None, None)
-    new = (after.routing.backlog_queue, after.routing.backlog_key)
-    if new[0] and new != old and await _has_all_offers(parts, after):
-        work.append(parts.backlog.put_closed(after, new[0]))
-    elif new[0] and (new != old or before is None or _says_more(before, after)):
-        work.append(parts.backlog.put(after, new[0]))
-    if old[0] and old[1] and old != new:
-        work.append(parts.backlog.remove(old[0], old[1]))
-    await asyncio.gather(*work)
-    await adding.aclose()
-
-
-async def _has_all_offers(parts: Parts, record: JobRecord) -> bool:
-    if not record.routing.offers:
-        return False
-    policy = await policies.of_queue(parts, record.job.queue_id)
-    return policy is not None and not matching.wants_offers(record, policy.mode)
-
-
-def _says_more(before: JobRecord, after: JobRecord) -> bool:
-    """Whether the job may take offers that it could not take before, or matches others."""
+def _stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) -> bool:
+    """Whether the job stands elsewhere, may take offers that it could not take before, or matches others."""
     return (
-        len(after.routing.offers) < len(before.routing.offers)
+        before is None
+        or standing(before) != where
+        or len(after.routing.offers) < len(before.routing.offers)
+        or before.routing.declined != after.routing.declined
         or before.job.channel_id != after.job.channel_id
         or before.job.requested_worker_selectors != after.job.requested_worker_selectors
         or before.job.attached_worker_selectors != after.job.attached_worker_selectors
     )
 
 
-def _releases(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[Work]:
-    """Offers and assignments that the job no longer has are taken from their workers' rows."""
-    if before is None:
-        return []
+# After the write.
+
+
+async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bool) -> set[str]:
+    """Brings in line what hangs on the job. The queues of the workers that are freed by that."""
+    before, after, job_id = committed.before.record, committed.after.record, committed.after.id
     work: list[Work] = []
+    was, now = standing(before), standing(after)
+    if was is not None and not in_round and (now is None or _row(was) != _row(now)):
+        work.append(parts.backlog.remove(was))
+    if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
+        work += [parts.members.remove(owner, job_id) for owner in all_owners(before)]
+    releases = _releases(parts, before, after) if before is not None and after is not None else []
+    found = await asyncio.gather(*releases, *work)
+    return {queue_id for queues in found[: len(releases)] for queue_id in queues}
+
+
+def _row(where: Standing) -> tuple[str, str]:
+    return where.queue_id, row_key(where)
+
+
+def _releases(parts: Parts, before: JobRecord, after: JobRecord) -> list[Coroutine[Any, Any, set[str]]]:
+    """Offers and assignments that the job no longer has are taken from their workers' rows."""
+    work: list[Coroutine[Any, Any, set[str]]] = []
     ended: dict[str, set[str]] = {}
     accepted = set(after.routing.accepted_offers.values())
     for offer_id, offer in before.routing.offers.items():
@@ -317,3 +187,26 @@ def _releases(parts: Parts, before: JobRecord | None, after: JobRecord) -> list[
             offer_id = before.routing.accepted_offers.get(assignment_id, "")
             work.append(worker_commits.release(parts, assignment.worker_id, assignment_id, offer_id))
     return work
+
+
+def _go_on(parts: Parts, committed: Committed[JobRecord], freed: set[str], driven: bool) -> asyncio.Future[Any] | None:
+    """Sets going what the change makes possible."""
+    before, after = committed.before.record, committed.after.record
+    work: list[asyncio.Future[Any]] = []
+    where = standing(after)
+    if after is not None and where is not None and _stands_anew(before, after, where):
+        work.append(parts.rounds.ask([where.queue_id], sure=True))
+        freed = freed - {where.queue_id}
+    if freed:
+        work.append(parts.rounds.ask(sorted(freed)))
+    if after is not None and not driven and (after.status in _GOES_ON or after.routing.triggered):
+        work.append(parts.background.start(parts.procedures.drive_job(parts, after.id), f"drive job/{after.id}"))
+    if not work:
+        return None
+    return work[0] if len(work) == 1 else asyncio.gather(*work)
+
+
+def _failed(error: Exception) -> asyncio.Future[Any]:
+    failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
+    return failed

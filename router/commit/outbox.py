@@ -1,24 +1,28 @@
-"""From the outbox of a committed row to the topic, in order, without holding up the answer.
+"""What follows a commit: its events go to the topic, in order, without holding up the answer; then its row is cleared.
 
-A row's outbox holds what may not have been published yet. After a commit its events are sent in the background, and
-then the row is cleared, unless somebody has committed since: whoever writes a row takes over its outbox. An event
-that this process has sent, or has been woken by, is known to be out and is dropped at the next write. If the
-process dies anywhere in between, the row's settle deadline sends again (upkeep/settle.py)."""
+A row's outbox holds what may not have been published yet. After a commit its events are sent in the background; when
+they are out and all else that hangs on the commit is done, the row is cleared of them and of the promise, unless
+somebody has committed since: whoever writes a row takes over its outbox. An event that this process has sent, or has
+been woken by, is known to be out and is dropped at the next write. If the process dies anywhere in between, the row's
+settle deadline does the rest (upkeep/settle.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 from router.clock import Clock
 from router.commit.background import Background
 from router.commit.overdue import Overdue
+from router.commit.watch import SETTLE_MARGIN, Watch
 from router.errors import RouterError
 from router.models.events import PendingEvent
-from router.recent import Recent, RecentIds
+from router.models.jobs import ENDED, JobRecord
+from router.recent import RecentIds
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
@@ -31,7 +35,14 @@ CLEAR_AFTER_SECONDS: Final = 0.25
 _CLEARED_AT_ONCE: Final = 4
 _CLEARING_YIELDS_SECONDS: Final = 5.0
 _SENDING_YIELDS_SECONDS: Final = 5.0
-_REMEMBERED: Final = 10_000
+#: Between two tries of events that the topic does not take; the topic's own pause is no longer than that.
+_SENT_AGAIN_SECONDS: Final = 2.0
+#: While the topic does not answer, a row is watched for so much longer at a time.
+_EXTENDED: Final = timedelta(seconds=60)
+#: Rows that this process sees to at a time. What comes beyond that is left to the settle deadlines.
+_MOST_OPEN: Final = 10_000
+#: Rows of overflow that are sent at once: large events, and not what an outage of the topic has left behind.
+_MOST_OVERFLOW: Final = 16
 
 
 class Publisher(Protocol):
@@ -40,12 +51,16 @@ class Publisher(Protocol):
         ...
 
 
-#: Rows of overflow that are sent at once: large events, and not what an outage of the topic has left behind.
-_MOST_OVERFLOW: Final = 16
+@dataclass
+class _Open:
+    """A row whose last commit is not followed up to its end yet, and what is under way for it."""
+
+    row: Row[Any]
+    work: list[Awaitable[object]] = field(default_factory=list)
 
 
 class Outbox:
-    """Sends what commits leave behind."""
+    """Follows up what this process commits."""
 
     def __init__(
         self,
@@ -60,28 +75,39 @@ class Outbox:
         self._background = background
         self._overdue = overdue
         self._clear_after = clear_after
+        #: Events that are known to be out.
+        self._out = RecentIds()
+        self._open: dict[str, _Open] = {}
         self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
-        self._out = RecentIds(_REMEMBERED)
-        self._latest: Recent[str, str] = Recent(_REMEMBERED)
 
-    def seen(self, event_id: str) -> None:
-        """An event has been delivered to this process, so it is out."""
+    def seen(self, event_id: str) -> bool:
+        """An event has been delivered to this process, so it is out. Whether this process has sent it."""
+        sent = event_id in self._out
         self._out.add([event_id])
+        return sent
 
     def unsent(self, events: Iterable[PendingEvent]) -> tuple[PendingEvent, ...]:
         """Those that are not known to be out."""
         return tuple(event for event in events if event.id not in self._out)
 
-    def committed(self, store: AggregateStore[Any], row: Row[Any]) -> None:
-        """A row has been written: whoever clears an earlier one must not clear this."""
+    def follow(
+        self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any], work: Awaitable[object] | None
+    ) -> None:
+        """Sends what the outbox of a written row holds, and clears the row when `work`, which the commit has set going,
+        is done too. Work that fails leaves the row to its settle deadline."""
         name = f"{store.kind}/{row.id}"
-        self._latest[name] = row.version
-
-    def announce(self, store: AggregateStore[Any], row: Row[Any]) -> None:
-        """Sends what the outbox of a written row holds, then clears it."""
-        name = f"{store.kind}/{row.id}"
-        if row.outbox or row.overflow or row.record is None:
-            self._background.start(self._send_and_clear(store, row, name), f"publish {name}")
+        known = self._open.get(name)
+        if known is not None:
+            known.row = row
+            known.work += [work] if work is not None else []
+            return
+        if work is None and row.is_followed and row.record is not None:
+            watch.rests(row)
+            return
+        if len(self._open) >= _MOST_OPEN:
+            return
+        self._open[name] = _Open(row, [work] if work is not None else [])
+        self._background.start(self._to_its_end(name, store, watch), f"follow {name}")
 
     async def send(self, key: str, events: Sequence[PendingEvent]) -> None:
         """Returns when the topic has them. What is on its way from here is not sent twice: the publisher knows.
@@ -94,30 +120,84 @@ class Outbox:
                 metrics.record_outbox_age((self._clock.now() - unsent[0].time).total_seconds())
             self._out.add(event.id for event in unsent)
 
-    async def _send_and_clear(self, store: AggregateStore[Any], row: Row[Any], name: str) -> None:
+    async def _to_its_end(self, name: str, store: AggregateStore[Any], watch: Watch[Any]) -> None:
+        mine = self._open[name]
         try:
-            if len(row.overflow) > _MOST_OVERFLOW:
-                return  # too much for a quick send: the settle deadline does it in order
-            await self._overdue.calm(_SENDING_YIELDS_SECONDS)
-            await self.send(name, [*await store.overflow(row), *row.outbox])
+            while True:
+                row = mine.row
+                if not await self._sent(name, store, watch, mine):
+                    return
+                while mine.work:
+                    await mine.work.pop(0)
+                if mine.row is not row:
+                    continue
+                await asyncio.sleep(self._clear_after)
+                async with self._clearing:
+                    await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
+                    if mine.row is not row or mine.work:
+                        continue
+                    await _clear(store, watch, row)
+                if mine.row is row and not mine.work:
+                    return
         except Exception as error:
-            _log.warning("Events wait in the outbox: %s", error, extra={"aggregate": name})
-            return
-        await asyncio.sleep(self._clear_after)
-        async with self._clearing:
-            await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
-            if self._latest.get(name) == row.version and not self.unsent(row.outbox):
-                await clear(store, row)
+            _log.warning("What follows a commit is left to its settle deadline: %s", error, extra={"aggregate": name})
+        finally:
+            for work in mine.work:
+                if isinstance(work, asyncio.Future):
+                    work.add_done_callback(_retrieved)
+            del self._open[name]
+
+    async def _sent(self, name: str, store: AggregateStore[Any], watch: Watch[Any], mine: _Open) -> bool:
+        """Whether all events of the row are out. While the topic does not take them, its row is watched for longer."""
+        told = False
+        while True:
+            row = mine.row
+            if len(row.overflow) > _MOST_OVERFLOW:
+                return False  # too much for a quick send: the settle deadline does it in order
+            try:
+                await self._overdue.calm(_SENDING_YIELDS_SECONDS)
+                await self.send(name, [*await store.overflow(row), *row.outbox])
+                return True
+            except StorageUnavailable:
+                return False
+            except Exception as error:
+                if not told:
+                    _log.info("Events wait in the outbox: %s", error, extra={"aggregate": name})
+                told = True
+            await asyncio.sleep(_SENT_AGAIN_SECONDS)
+            row = mine.row
+            if row.settle_at is not None and row.settle_at - self._clock.now() < SETTLE_MARGIN:
+                try:
+                    extended = await watch.extended(row, _EXTENDED)
+                except (RowChanged, RouterError, StorageUnavailable):
+                    return mine.row is not row  # somebody else has it now, or the settle deadline will
+                if mine.row is row:
+                    mine.row = extended
 
 
-async def clear(store: AggregateStore[Any], row: Row[Any]) -> None:
-    """Empties the outbox of a row whose events are all out; removes the row of a deleted record."""
+async def _clear(store: AggregateStore[Any], watch: Watch[Any], row: Row[Any]) -> None:
+    """Empties the outbox of a row whose events are all out; removes the row of a deleted record. At the end of a job's
+    life the settle deadline goes too."""
     try:
         if row.record is None:
             await store.drop_overflow(row)
             await store.drop(row)
-        else:
-            await store.save(replace(row, outbox=(), overflow=()), row.commit)
-            await store.drop_overflow(row)
+            watch.done(row)
+            return
+        ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
+        settle_at = None if ended else row.settle_at
+        cleared = await store.save(
+            replace(row, outbox=(), overflow=(), promised_until=None, settle_at=settle_at), row.commit
+        )
+        await store.drop_overflow(row)
     except (RowChanged, StorageUnavailable, RouterError):
         return  # the next commit, or the settle deadline, takes it over
+    if ended:
+        watch.done(row)
+    else:
+        watch.rests(cleared)
+
+
+def _retrieved(work: asyncio.Future[Any]) -> None:
+    if not work.cancelled():
+        work.exception()

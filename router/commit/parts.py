@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from router.clock import Clock
 from router.commit.background import Background
-from router.commit.followed import Followed
 from router.commit.locks import KeyedLocks
 from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
-from router.commit.pending_offers import PendingOffers
+from router.commit.watch import Settled, Watch
 from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
-from router.recent import Recent, RecentIds
+from router.recent import RecentIds
 from router.storage.aggregates import job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
@@ -26,14 +27,12 @@ from router.storage.deadlines import DeadlineStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
+from router.storage.rounds import RoundStore
 from router.storage.throughput import ThroughputStore
-
-_RECENT_WORKERS: Final = 2_000
-_RECENT_JOBS: Final = 10_000
 
 
 class Rules(Protocol):
-    """The rule engines, as distribution and classification call them. Failures raise RuleFailure."""
+    """The rule engines, as matching and classification call them. Failures raise RuleFailure."""
 
     async def scores(
         self,
@@ -52,15 +51,33 @@ class Rules(Protocol):
         ...
 
 
+class Rounds(Protocol):
+    """The matching of queues, as commits ask for it (matching/rounds.py)."""
+
+    def ask(self, queue_ids: Iterable[str], *, sure: bool = False) -> asyncio.Future[None]:
+        """Asks that jobs and workers of these queues be matched. Done when that has happened or another process is
+        sure to do it. `sure`: somebody waits there for certain."""
+        ...
+
+    def held(self, queue_id: str) -> AbstractAsyncContextManager[None]:
+        """While it is held, nobody else adds jobs to the queue or matches its jobs."""
+        ...
+
+    def holds(self, queue_id: str) -> bool:
+        """Whether the caller is in such a hold."""
+        ...
+
+
 @dataclass(frozen=True)
 class Procedures:
-    """What commits and offers set going and what itself makes commits and offers: handed in, so that modules import
-    in one direction only (upkeep/procedures.py has them)."""
+    """What commits set going and what itself makes commits: handed in, so that modules import in one direction only
+    (upkeep/procedures.py has them)."""
 
-    #: Offers the job of that id to workers.
-    distribute: Callable[[Parts, str], Coroutine[Any, Any, None]]
-    #: Offers the worker of that id jobs.
-    find_work: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    rounds: Callable[[Parts], Rounds]
+    #: Takes the job on to its next state.
+    drive_job: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    #: Arms what a job that rests needs further on; the record that knows it.
+    job_rests: Callable[[Parts, JobRecord], Coroutine[Any, Any, JobRecord]]
     #: Revokes the worker's offers that its state no longer allows.
     revoke_unqualified: Callable[[Parts, WorkerRecord], Coroutine[Any, Any, None]]
 
@@ -75,18 +92,13 @@ class Parts:
     publisher: Publisher
     rules: Rules
     procedures: Procedures
+    #: Whether this process sees to what follows its commits by itself; else events and deadlines alone do.
+    drives: bool = True
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
-    pending_offers: PendingOffers = field(default_factory=PendingOffers)
     overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
-    #: Workers as this process last wrote them.
-    recent_workers: Recent[str, WorkerRecord] = field(default_factory=lambda: Recent(_RECENT_WORKERS))
-    #: The last commit of each job's row that this process made.
-    recent_jobs: Recent[str, str] = field(default_factory=lambda: Recent(_RECENT_JOBS))
-    #: Commits after which this process has done all that hangs on them.
-    followed: Followed = field(default_factory=Followed)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)
@@ -96,17 +108,38 @@ class Parts:
     availability: AvailabilityStore = field(init=False)
     members: MemberStore = field(init=False)
     throughput: ThroughputStore = field(init=False)
+    round_store: RoundStore = field(init=False)
+    rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
         table = self.tables.table
         self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue)
         self.deadlines = DeadlineStore(table("deadlines"))
-        self.jobs = Commits(job_store(table("jobs")), self.deadlines, self.outbox, self.locks, self.clock, self.ids)
-        self.workers = Commits(
-            worker_store(table("workers")), self.deadlines, self.outbox, self.locks, self.clock, self.ids
-        )
         self.resources = ResourceStore(self.tables, self.clock)
+        settled = Settled(self.deadlines, self.background)
+
+        async def job_rests(record: JobRecord) -> JobRecord:
+            return await self.procedures.job_rests(self, record)
+
+        async def worker_rests(record: WorkerRecord) -> WorkerRecord:
+            return record
+
+        jobs, workers = job_store(table("jobs")), worker_store(table("workers"))
+        common = (self.deadlines, settled, self.background, self.clock, self.ids)
+        committing = (self.outbox, self.locks, self.clock, self.ids, self.drives)
+        self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
+        self.workers = Commits(workers, Watch(workers, *common, worker_rests), *committing)
         self.backlog = BacklogStore(table("backlog"))
         self.availability = AvailabilityStore(table("availability"))
         self.members = MemberStore(table("members"))
         self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())
+        self.round_store = RoundStore(table("rounds"))
+        self.rounds = self.procedures.rounds(self)
+
+
+async def gathered(work: Iterable[Awaitable[object]]) -> None:
+    """All of it done. Raises the first failure after the others have ended."""
+    found = await asyncio.gather(*work, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one

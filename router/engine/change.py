@@ -1,9 +1,9 @@
-"""What a decision yields: the record as it is to be, and the events that become true with it."""
+"""What a decision yields: the record as it is to be, the events that become true with it, and what its caller asked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from router.models.events import EventDraft
 from router.models.jobs import JobRecord
@@ -18,6 +18,8 @@ class Change(Generic[R]):
 
     record: R | None
     events: tuple[EventDraft, ...] = ()
+    #: What the decision found out besides: an id that it chose, for example.
+    result: Any = None
 
 
 JobChange = Change[JobRecord]

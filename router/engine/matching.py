@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from router.engine.capacity import has_offer_room, holds, in_use, jobs_on
+from router.engine.candidates import Candidate, candidate
+from router.engine.capacity import takes_offers
 from router.engine.selectors import all_selectors, describe, first_failing
 from router.models.jobs import Decline, JobRecord, JobStatus
 from router.models.policies import BestWorkerMode, LongestIdleMode, RoundRobinMode
 from router.models.types import format_time
-from router.models.workers import RouterJobOffer, RouterWorkerAssignment, WorkerRecord, WorkerState
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment, WorkerRecord
 
 Mode = BestWorkerMode | LongestIdleMode | RoundRobinMode
 
@@ -24,43 +25,55 @@ class Reason:
 
 
 def wants_offers(job: JobRecord, mode: Mode) -> int:
-    """How many more offers the job takes now."""
-    if job.status is not JobStatus.QUEUED:
+    """How many more offers the job takes now. One that is not queued yet takes them with its entry."""
+    if job.status not in (JobStatus.QUEUED, JobStatus.CREATED):
         return 0
     return max(mode.max_concurrent_offers - len(job.routing.offers), 0)
 
 
 def disqualified(job: JobRecord, worker: WorkerRecord, mode: Mode, now: datetime) -> Reason | None:
     """Why the worker does not qualify for the job at `now`, or None if it does."""
-    who, channel_id = worker.worker, job.job.channel_id
-    if worker.routing.deleting or not who.available_for_offers or who.state is not WorkerState.ACTIVE:
-        return Reason("inactive", f"The worker is {who.state}, not available for offers.")
-    if job.job.queue_id not in who.queues:
+    if not takes_offers(worker):
+        return Reason("inactive", f"The worker is {worker.worker.state}, not available for offers.")
+    return unfit(job, candidate(worker), mode, now)
+
+
+def unfit(job: JobRecord, worker: Candidate, mode: Mode, now: datetime) -> Reason | None:
+    """Why a worker that takes offers does not qualify for the job at `now`, or None if it does."""
+    channel_id = job.job.channel_id
+    if job.job.queue_id not in worker.queues:
         return Reason("otherQueue", f"The worker does not serve queue '{job.job.queue_id}'.")
-    channel = who.channel(channel_id)
-    if channel is None:
+    if channel_id not in worker.channels:
         return Reason("otherChannel", f"The worker does not serve channel '{channel_id}'.")
-    if any(offer.worker_id == who.id for offer in job.routing.offers.values()) or holds(who, job.id):
+    if has_offer(job, worker):
         return Reason("hasOffer", "The worker holds an offer of this job.")
-    used = in_use(who)
-    if used + channel.capacity_cost_per_job > who.capacity:
-        return Reason(
-            "capacity",
-            f"{used} of {who.capacity} capacity in use; the job needs {channel.capacity_cost_per_job}.",
-        )
-    most = channel.max_number_of_jobs
-    if most is not None and jobs_on(worker, channel_id) >= most:
-        return Reason("channelLimit", f"The worker has its limit of {most} jobs on channel '{channel_id}'.")
-    if not has_offer_room(who):
-        return Reason("offerLimit", f"The worker has its limit of {who.max_concurrent_offers} live offers.")
-    if not mode.bypass_selectors and (failing := first_failing(all_selectors(job.job), who.matching_labels)):
-        label = who.matching_labels.get(failing.key)
+    if (full := no_room(worker, channel_id)) is not None:
+        return full
+    if not mode.bypass_selectors and (failing := first_failing(all_selectors(job.job), worker.labels)):
+        label = worker.labels.get(failing.key)
         against = "no such label" if label is None else label
         return Reason("selector", f"Selector {describe(failing)} does not hold: {against}.")
-    decline = job.routing.declined.get(who.id)
-    if decline and still_declined(decline, worker, now):
+    decline = job.routing.declined.get(worker.worker_id)
+    if decline and still_declined(decline, worker.registered_at, now):
         until = f"; again from {format_time(decline.retry_at)}" if decline.retry_at else ""
         return Reason("declined", f"The worker declined at {format_time(decline.declined_at)}{until}.")
+    return None
+
+
+def has_offer(job: JobRecord, worker: Candidate) -> bool:
+    """Whether the worker has the job already, offered or assigned: two of one job could not be told apart."""
+    return job.id in worker.jobs or any(one.worker_id == worker.worker_id for one in job.routing.offers.values())
+
+
+def no_room(worker: Candidate, channel_id: str) -> Reason | None:
+    """What keeps the worker from one more job of a channel that it serves."""
+    channel = worker.channels[channel_id]
+    if worker.used + channel.cost > worker.capacity:
+        return Reason("capacity", f"{worker.used} of {worker.capacity} capacity in use; the job needs {channel.cost}.")
+    if channel.most is not None and channel.jobs >= channel.most:
+        return Reason("channelLimit", f"The worker has its limit of {channel.most} jobs on channel '{channel_id}'.")
+    if worker.most_offers is not None and worker.offers >= worker.most_offers:
+        return Reason("offerLimit", f"The worker has its limit of {worker.most_offers} live offers.")
     return None
 
 
@@ -84,9 +97,8 @@ def still_fits(job: JobRecord, worker: WorkerRecord, offer: RouterJobOffer, *, b
     return bypass_selectors or first_failing(all_selectors(job.job), who.matching_labels) is None
 
 
-def still_declined(decline: Decline, worker: WorkerRecord, now: datetime) -> bool:
+def still_declined(decline: Decline, registered_at: datetime | None, now: datetime) -> bool:
     """A decline ends at its retry time, or when the worker registers again."""
     if decline.retry_at is not None and decline.retry_at <= now:
         return False
-    registered = worker.routing.registered_at
-    return registered is None or registered <= decline.declined_at
+    return registered_at is None or registered_at <= decline.declined_at

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from router.engine import announce
-from router.engine.capacity import can_take, has_offer_room, holds, load_ratio, open_channels, takes_offers
+from router.engine.candidates import index_state
+from router.engine.capacity import can_take, has_offer_room, holds, load_ratio, takes_offers
 from router.engine.change import Change, WorkerChange
 from router.models.event_catalogue import QueueBrief
 from router.models.events import EventDraft
@@ -236,19 +237,4 @@ def _with(record: WorkerRecord, worker: RouterWorker, **routing: Any) -> WorkerR
         return changed
     return changed.model_copy(
         update={"routing": changed.routing.model_copy(update={"version": record.routing.version + 1})}
-    )
-
-
-def index_state(record: WorkerRecord) -> tuple[Any, ...]:
-    """All that the availability index tells of a worker."""
-    worker = record.worker
-    channels = tuple(open_channels(record))
-    if not channels:
-        return ()
-    return (
-        channels,
-        worker.load_ratio,
-        record.routing.available_since,
-        tuple(worker.queues),
-        tuple((name, type(value), value) for name, value in worker.labels.items()),
     )

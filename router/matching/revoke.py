@@ -22,7 +22,7 @@ async def revoke_unqualified(parts: Parts, worker: WorkerRecord) -> None:
 async def _revoke_if_unqualified(parts: Parts, worker: WorkerRecord, offer: RouterJobOffer) -> None:
     row = await parts.jobs.store.load(offer.job_id)
     if row.record is not None and not _is_over(row.record, offer.offer_id):
-        policy = await policies.of_queue(parts, row.record.job.queue_id)
+        policy = await policies.distribution_policy(parts, row.record.job.queue_id)
         bypass = policy is not None and policy.mode.bypass_selectors
         if matching.still_fits(row.record, worker, offer, bypass_selectors=bypass):
             return
@@ -30,13 +30,15 @@ async def _revoke_if_unqualified(parts: Parts, worker: WorkerRecord, offer: Rout
         def step(record: JobRecord) -> JobChange:
             return offers.revoke_or_refuse(record, offer.offer_id, worker.id)
 
-        row = await job_commits.change(parts, offer.job_id, step, row) or row
+        row = (await job_commits.change(parts, offer.job_id, job_commits.existing(step), row)).after
     if row.record is not None and offer.offer_id in row.record.routing.accepted_offers.values():
         return  # accepted: whoever did that, or the job's settle deadline, turns it into the assignment
     ended = row.record.routing.ended_offers.get(offer.offer_id) if row.record else None
-    await worker_commits.drop_offers(
+    queues = await worker_commits.drop_offers(
         parts, worker.id, frozenset({offer.offer_id}), expired=bool(ended and ended.outcome == "expired")
     )
+    if queues:
+        parts.rounds.ask(sorted(queues))
 
 
 def _is_over(job: JobRecord, offer_id: str) -> bool:

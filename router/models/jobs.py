@@ -192,9 +192,6 @@ class JobRouting(Model):
     #: Assignment id and time of a close that was put off.
     close_at: Time | None = None
     close_disposition: str | None = None
-    #: Where the job stands in the backlog: queue id and row key.
-    backlog_queue: str | None = None
-    backlog_key: str | None = None
     #: Kind and id of queues and policies that the job has named before: their hints go when it ends.
     left_owners: list[tuple[Literal["q", "c"], str]] = []
     #: Row keys of deadlines that its settle deadline has written.

@@ -1,8 +1,9 @@
 """Truth rows of jobs and workers: record, outbox and settle time in one row, written under its version.
 
 Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
-the pending settle deadline, `Commit` the id of the commit that wrote the row, `Kind` what the row is, and
-columns that lists filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<number>."""
+the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
+commit that wrote the row, `Kind` what the row is, and columns that lists filter by. Outbox overflow stands beside it:
+RowKey = key(id)~out~<number>."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ _PAGES_A_CALL: Final = 4
 #: The version of a row that somebody has written again before its version was known: no row has it.
 _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 #: Rows that are remembered as this process wrote them.
-_REMEMBERED: Final = 1_000
+_REMEMBERED: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ class Row(Generic[R]):
     commit: str = ""
     #: Row keys of outbox overflow, oldest first.
     overflow: tuple[str, ...] = ()
+    #: Until when whoever made the last commit sees to what hangs on it; None when that is done.
+    promised_until: datetime | None = None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether all that hangs on the last commit has been done: its events are out and nobody has to see to more."""
+        return not self.outbox and not self.overflow and self.promised_until is None
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,7 @@ class AggregateStore(Generic[R]):
         outbox = read_document("Out", entity.columns)
         settle = entity.columns.get("SettleAt")
         overflow = str(entity.columns.get("Overflow") or "")
+        promised = entity.columns.get("PromisedUntil")
         return Row(
             id=id,
             record=self._parse(entity) if entity.columns.get("Kind") == self.kind else None,
@@ -155,6 +164,7 @@ class AggregateStore(Generic[R]):
             version=entity.version,
             commit=str(entity.columns.get("Commit") or ""),
             overflow=tuple(overflow.split("\n")) if overflow else (),
+            promised_until=parse_time(promised) if promised else None,
         )
 
     def _entity(self, row: Row[R], outbox: str) -> Entity:
@@ -167,6 +177,8 @@ class AggregateStore(Generic[R]):
             columns.update(write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT))
         if row.settle_at:
             columns["SettleAt"] = format_time(row.settle_at)
+        if row.promised_until:
+            columns["PromisedUntil"] = format_time(row.promised_until)
         if row.overflow:
             columns["Overflow"] = "\n".join(row.overflow)
         return Entity(key(row.id), key(row.id), columns, row.version)

@@ -52,6 +52,7 @@ TABLES: Final = (
     "deadlines",
     "members",
     "throughput",
+    "rounds",
 )
 
 _KEYS = frozenset({"PartitionKey", "RowKey"})

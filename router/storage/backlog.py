@@ -1,40 +1,45 @@
 """Waiting jobs of each queue, in the order in which they are to be served.
 
 Layout: PartitionKey = key(queue), RowKey = order ~ key(job), where the order is expedited first, then priority
-downwards, then enqueuedAt (contract section 5, "Matching"). Columns: JobId, ChannelId, Priority, EnqueuedAt, Open (it
-has fewer offers than it may have), Selectors (the active ones, JSON). A hint: the job's row is the truth."""
+downwards, then enqueuedAt (contract section 5, "Matching"). A job that is created and not queued yet has `!` before its
+key, so that it is found first and not counted. Columns: JobId, ChannelId, Priority, EnqueuedAt, Open (it has fewer
+offers than it may have), Selectors (the active ones, JSON), Needs (what tells the channel and the selectors apart),
+Declined (who has declined it and when, JSON), Written. A hint: the job's row is the truth."""
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import dataclasses
-from collections.abc import AsyncIterator, Sequence
+import hashlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from router.models.jobs import JobRecord
+from router.engine.selectors import all_selectors
+from router.engine.service_order import Place, Standing
+from router.models.jobs import Decline, JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
-from router.recent import Recent
 from router.storage.keys import descending, key, time_key
-from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
-from router.storage.windows import Bound, KeyWindows
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
-_REMEMBERED: Final = 10_000
-_REMEMBERED_LINES: Final = 2_000
-_LONGEST_HEAD: Final = 50
-#: Sorts behind every row key, which starts with `0` (expedited) or `1`.
+_DECLINED: Final = TypeAdapter(dict[str, Decline])
+_LARGEST_COLUMN: Final = 16_000
+_ENTERING: Final = "!"
+#: Behind every `!`, before every row of a job that is queued: these start with `0` (expedited) or `1`.
+_FIRST_QUEUED: Final = "0"
+#: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
+#: What one transaction takes.
+_MOST_WRITES: Final = 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Waiting:
-    """A job in a queue's backlog, as the index tells it."""
+    """A job in a queue's line, as the index tells it."""
 
     queue_id: str
     job_id: str
@@ -44,86 +49,117 @@ class Waiting:
     enqueued_at: datetime
     selectors: Sequence[RouterWorkerSelector]
     open: bool
+    #: The same for jobs that ask for the same.
+    needs: str = ""
+    declined: Mapping[str, Decline] | None = None
+    #: When the row was written; none where an earlier version of the router wrote it.
+    written: datetime | None = None
     version: str = ""
 
+    @property
+    def entering(self) -> bool:
+        return self.row.startswith(_ENTERING)
 
-def order_key(record: JobRecord) -> str:
-    """The row key of a queued job: sorts in the order of service."""
-    job = record.job
-    assert job.enqueued_at is not None
-    expedited = any(
-        selector.expedite and selector.active
-        for selector in (*job.requested_worker_selectors, *job.attached_worker_selectors)
-    )
-    return f"{0 if expedited else 1}~{descending(job.priority)}~{time_key(job.enqueued_at)}~{key(job.id)}"
+    @property
+    def place(self) -> Place:
+        return Place(int(self.row.lstrip(_ENTERING)[0]), -self.priority, self.enqueued_at, self.job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The first of those who wait, and whether there are more."""
+
+    jobs: Sequence[Waiting]
+    more: bool
+
+
+def row_key(where: Standing) -> str:
+    """The row key of a job that stands there."""
+    place = where.place
+    entering = _ENTERING if where.entering else ""
+    return f"{entering}{place.rank}~{descending(place.priority)}~{time_key(place.enqueued_at)}~{key(place.job_id)}"
 
 
 class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._windows = KeyWindows(table)
-        self._heads = _Heads()
-        self._versions: Recent[tuple[str, str], str] = Recent(_REMEMBERED)
 
-    async def put(self, record: JobRecord, queue_id: str) -> None:
-        """Writes the job's row, open, under the key that its state gives it."""
-        waiting = _waiting(record, queue_id)
-        self._heads.add(waiting)
-        self._versions[queue_id, waiting.row] = await self._table.upsert(_entity(waiting))
+    async def put(self, record: JobRecord, where: Standing, now: datetime, *, open: bool = True) -> None:
+        """Writes the row of a job that stands there, whatever was there."""
+        await self._table.upsert(_entity(record, where, now, open))
 
-    async def put_closed(self, record: JobRecord, queue_id: str) -> None:
-        """Writes the row of a job that got all its offers when it was queued, unless somebody has written it."""
-        closed = dataclasses.replace(_waiting(record, queue_id), open=False)
-        with contextlib.suppress(RowExists):
-            await self._table.insert(_entity(closed))
+    async def remove(self, where: Standing) -> None:
+        await self.remove_row(where.queue_id, row_key(where))
 
-    def version(self, queue_id: str, row: str) -> str | None:
-        """The version in which this process last saw the row."""
-        return self._versions.get((queue_id, row))
-
-    async def close(self, record: JobRecord, queue_id: str, version: str) -> None:
-        """Says that the job has all its offers, unless the row has changed since `version`, which the caller saw
-        before the job got its last offer: saying "open" must always win, for a row that wrongly says "closed"
-        would keep a job from its worker."""
-        closed = dataclasses.replace(_waiting(record, queue_id), open=False, version=version)
-        self._heads.drop(queue_id, closed.row)
-        with contextlib.suppress(RowChanged):
-            await self._table.replace(_entity(closed))
-
-    async def remove(self, queue_id: str, row: str) -> None:
-        self._versions.forget((queue_id, row))
-        self._heads.drop(queue_id, row)
+    async def remove_row(self, queue_id: str, row: str) -> None:
         await self._table.delete(key(queue_id), row)
 
-    def remembered(self, queue_id: str) -> Sequence[Waiting]:
-        """What this process has read of the head of the queue's line, without those that it knows to be gone. There
-        may be others before and between them."""
-        return self._heads.get(queue_id)
+    async def update(self, moves: Sequence[tuple[Waiting, JobRecord, Standing, bool]], now: datetime) -> None:
+        """What a round has made of rows that it has read: each is moved to where its job stands now, open or not. A row
+        that somebody has written since keeps what that one says: "open" must always win, for a row that wrongly says
+        "closed" would keep a job from its worker."""
+        groups: list[list[Write]] = []
+        for seen, record, where, open in moves:
+            writes = _move(seen, _entity(record, where, now, open))
+            if (
+                groups
+                and len(groups[-1]) + len(writes) <= _MOST_WRITES
+                and groups[-1][0].entity.partition == (writes[0].entity.partition)
+            ):
+                groups[-1].extend(writes)
+            else:
+                groups.append(list(writes))
+        for group in groups:
+            try:
+                await self._apply(group)
+            except (RowChanged, RowExists):
+                for write in group:  # one of them has changed: each on its own
+                    with contextlib.suppress(RowChanged, RowExists):
+                        await self._apply([write])
 
-    def forget(self, queue_id: str, row: str) -> None:
-        """The job takes no offers now."""
-        self._heads.drop(queue_id, row)
+    async def _apply(self, writes: Sequence[Write]) -> None:
+        if len(writes) > 1:
+            await self._table.transact(writes)
+            return
+        (one,) = writes
+        match one.kind:
+            case "replace":
+                await self._table.replace(one.entity)
+            case "insert":
+                await self._table.insert(one.entity)
+            case "delete":
+                await self._table.delete(one.entity.partition, one.entity.row, one.entity.version or None)
+            case _:
+                await self._table.upsert(one.entity)
 
-    async def open_jobs(self, queue_id: str, *, before: str | None = None, page: int = 20) -> AsyncIterator[Waiting]:
-        """Jobs that may take an offer, first one first, up to the key `before`."""
-        filters: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("Open", "eq", True)]
-        end: Bound = ("lt", before if before is not None else _AFTER_ALL)
-        is_head = before is None
-        async for entities in self._windows.read(filters, None, end, page=page):
-            line = [_parse(queue_id, entity) for entity in entities]
-            for waiting in line:
-                self._versions[queue_id, waiting.row] = waiting.version
-            if is_head:
-                self._heads.set(queue_id, line)
-                is_head = False
-            for waiting in line:
-                yield waiting
+    async def line(
+        self,
+        queue_id: str,
+        limit: int,
+        *,
+        without: Sequence[str] = (),
+        after: str | None = None,
+        before: str | None = None,
+    ) -> Line:
+        """At most `limit` jobs that may take an offer, in the order of service, those that enter first. `without`
+        leaves out jobs with these needs, `after` and `before` bound the row keys."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", key(queue_id)),
+            ("RowKey", "lt", before if before is not None else _AFTER_ALL),
+            ("Open", "eq", True),
+            *(("Needs", "ne", needs) for needs in without),
+        ]
+        if after is not None:
+            where.append(("RowKey", "gt", after))
+        found = await self._table.query(where, limit=limit)
+        # A page of storage may end early: then there may be more.
+        return Line([_parse(queue_id, entity) for entity in found.entities], found.next is not None)
 
-    async def count(self, queue_id: str, *, before: str | None = None, most: int | None = None) -> int:
-        """How many jobs wait, or wait before the key `before`; counting stops at `most`."""
-        where: list[Condition] = [("PartitionKey", "eq", key(queue_id))]
+    async def count(self, queue_id: str, *, before: Place | None = None, most: int | None = None) -> int:
+        """How many jobs wait, or wait before a place; counting stops at `most`."""
+        where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "ge", _FIRST_QUEUED)]
         if before is not None:
-            where.append(("RowKey", "lt", before))
+            where.append(("RowKey", "lt", row_key(Standing(queue_id, before))))
         total = 0
         after: tuple[str, str] | None = None
         while True:
@@ -135,10 +171,11 @@ class BacklogStore:
                 return total
 
     async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
-        """All waiting jobs in order."""
+        """All jobs that wait, in order."""
+        where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "ge", _FIRST_QUEUED)]
         after: tuple[str, str] | None = None
         while True:
-            found = await self._table.query([("PartitionKey", "eq", key(queue_id))], after=after)
+            found = await self._table.query(where, after=after)
             for entity in found.entities:
                 yield _parse(queue_id, entity)
             after = found.next
@@ -146,71 +183,42 @@ class BacklogStore:
                 return
 
 
-class _Heads:
-    """The first jobs of each queue's line, as last seen from here."""
-
-    def __init__(self) -> None:
-        self._lines: Recent[str, list[Waiting]] = Recent(_REMEMBERED_LINES)
-
-    def get(self, queue_id: str) -> Sequence[Waiting]:
-        return tuple(self._lines.get(queue_id) or ())
-
-    def set(self, queue_id: str, line: Sequence[Waiting]) -> None:
-        self._lines[queue_id] = list(line)
-
-    def add(self, waiting: Waiting) -> None:
-        """Puts the job in its place, if that is not behind all that is known."""
-        line = self._lines.get(waiting.queue_id)
-        if line and waiting.row <= line[-1].row:
-            line[:] = [one for one in line if one.row != waiting.row]
-            bisect.insort(line, waiting, key=lambda one: one.row)
-            del line[_LONGEST_HEAD:]
-
-    def drop(self, queue_id: str, row: str) -> None:
-        line = self._lines.get(queue_id)
-        if line:
-            line[:] = [one for one in line if one.row != row]
+def _move(seen: Waiting, entity: Entity) -> list[Write]:
+    if seen.row == entity.row:
+        return [Write("replace", Entity(entity.partition, entity.row, entity.columns, seen.version))]
+    return [Write("insert", entity), Write("delete", Entity(entity.partition, seen.row))]
 
 
-def _waiting(record: JobRecord, queue_id: str) -> Waiting:
+def _entity(record: JobRecord, where: Standing, now: datetime, open: bool) -> Entity:
     job = record.job
-    assert job.enqueued_at is not None
-    return Waiting(
-        queue_id=queue_id,
-        job_id=job.id,
-        row=order_key(record),
-        channel_id=job.channel_id,
-        priority=job.priority,
-        enqueued_at=job.enqueued_at,
-        selectors=[
-            selector
-            for selector in (*job.requested_worker_selectors, *job.attached_worker_selectors)
-            if selector.active
-        ],
-        open=True,
-    )
+    active = [one for one in all_selectors(job) if one.active]
+    selectors = _SELECTORS.dump_json(active, by_alias=True, exclude_none=True).decode()
+    columns: dict[str, Any] = {
+        "JobId": job.id,
+        "ChannelId": job.channel_id,
+        "Priority": job.priority,
+        "EnqueuedAt": format_time(where.place.enqueued_at),
+        # Too many selectors for a column: left out, and the job's row decides alone.
+        "Selectors": selectors if len(selectors) < _LARGEST_COLUMN else "[]",
+        # Who enters is never left out.
+        "Needs": "" if where.entering else needs_of(job.channel_id, selectors),
+        "Open": open,
+        "Written": format_time(now),
+    }
+    if record.routing.declined:
+        declined = _DECLINED.dump_json(record.routing.declined, by_alias=True, exclude_none=True).decode()
+        if len(declined) < _LARGEST_COLUMN:
+            columns["Declined"] = declined
+    return Entity(key(where.queue_id), row_key(where), columns)
 
 
-def _entity(waiting: Waiting) -> Entity:
-    selectors = _SELECTORS.dump_json(list(waiting.selectors), by_alias=True, exclude_none=True).decode()
-    return Entity(
-        key(waiting.queue_id),
-        waiting.row,
-        {
-            "JobId": waiting.job_id,
-            "ChannelId": waiting.channel_id,
-            "Priority": waiting.priority,
-            "EnqueuedAt": format_time(waiting.enqueued_at),
-            # Too many selectors for a column: left out, and the job's row decides alone.
-            "Selectors": selectors if len(selectors) < 16_000 else "[]",
-            "Open": waiting.open,
-        },
-        waiting.version,
-    )
+def needs_of(channel_id: str, selectors: str) -> str:
+    return hashlib.blake2b(f"{channel_id}\n{selectors}".encode(), digest_size=9).hexdigest()
 
 
 def _parse(queue_id: str, entity: Entity) -> Waiting:
     columns = entity.columns
+    declined, written = columns.get("Declined"), columns.get("Written")
     return Waiting(
         queue_id=queue_id,
         job_id=str(columns["JobId"]),
@@ -220,5 +228,8 @@ def _parse(queue_id: str, entity: Entity) -> Waiting:
         enqueued_at=parse_time(columns["EnqueuedAt"]),
         selectors=_SELECTORS.validate_json(str(columns["Selectors"])),
         open=bool(columns["Open"]),
+        needs=str(columns.get("Needs") or ""),
+        declined=_DECLINED.validate_json(str(declined)) if declined else None,
+        written=parse_time(written) if written else None,
         version=entity.version,
     )

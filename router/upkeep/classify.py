@@ -56,12 +56,12 @@ async def classify(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
             return classification.fail(found, found.job.classification_policy_id or "", outcome)
 
         try:
-            after = await job_commits.change(parts, row.id, step, row)
+            row = (await job_commits.change(parts, row.id, job_commits.existing(step), row, driven=True)).after
         except TooLarge as error:
             # With what the policy attaches the job is more than a row can hold: tried again, it would be so again.
             outcome = [ErrorDetail(error.code, error.message)]
-            after = await job_commits.change(parts, row.id, partial(step, outcome=outcome))
-        row = after or Row(row.id)
+            failing = job_commits.existing(partial(step, outcome=outcome))
+            row = (await job_commits.change(parts, row.id, failing, driven=True)).after
     return row
 
 

@@ -17,8 +17,9 @@ from router.storage.deadlines import SHARDS, Deadline, put_off_until
 from router.storage.port import StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
-from router.upkeep import reconcile, rules, settle
-from router.upkeep import settings as settings_changes
+from router.upkeep import job as job_upkeep
+from router.upkeep import rules, settings, settle
+from router.upkeep import worker as worker_upkeep
 from router.upkeep.gauges import QueueFigures
 
 _log = logging.getLogger(__name__)
@@ -40,17 +41,17 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due),
     "settle-jobs": settle.settle_jobs,
     "settle-workers": settle.settle_workers,
-    "offer": lambda parts, it: reconcile.expire_offers(parts, it.target),
-    "selectors": lambda parts, it: reconcile.expire_selectors(parts, it.target),
-    "schedule": lambda parts, it: reconcile.drive_job(parts, it.target),
-    "retry": lambda parts, it: reconcile.drive_job(parts, it.target),
-    "close": lambda parts, it: reconcile.close_due(parts, it.target),
+    "offer": lambda parts, it: job_upkeep.expire_offers(parts, it.target),
+    "selectors": lambda parts, it: job_upkeep.expire_selectors(parts, it.target),
+    "schedule": lambda parts, it: job_upkeep.drive_job(parts, it.target),
+    "retry": lambda parts, it: job_upkeep.match_again(parts, it.target),
+    "close": lambda parts, it: job_upkeep.close_due(parts, it.target),
     "wait": lambda parts, it: rules.fire_wait_rules(parts, it.target),
-    "life": lambda parts, it: reconcile.end_life(parts, it.target),
-    "queue": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
-    "distribution-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
-    "exception-policy": lambda parts, it: settings_changes.follow(parts, it.kind, it.target),
-    "idle": lambda parts, it: reconcile.deregister_idle(parts, it.target),
+    "life": lambda parts, it: job_upkeep.end_life(parts, it.target),
+    "queue": lambda parts, it: settings.follow(parts, it.kind, it.target),
+    "distribution-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
+    "exception-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
+    "idle": lambda parts, it: worker_upkeep.deregister_idle(parts, it.target),
 }
 
 
@@ -72,7 +73,7 @@ class DeadlineRunner:
         next tick: what takes longer goes on."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + _WAITS_SECONDS
-        await self._start_due()
+        await asyncio.gather(self._start_due(), self._take_over())
         if self._running:
             await asyncio.wait(list(self._running.values()), timeout=max(ends - loop.time(), 0))
         await self._sweep()
@@ -94,6 +95,12 @@ class DeadlineRunner:
                 new.append(deadline)
         await self._watch([one.target for one in new if one.kind == "offer"])
 
+    async def _take_over(self) -> None:
+        """Queues whose holder stands still or is gone are matched by somebody else."""
+        overdue = await self._parts.round_store.overdue(self._parts.clock.now())
+        if overdue:
+            self._parts.rounds.ask([hold.queue_id for hold in overdue], sure=True)
+
     async def _watch(self, job_ids: Sequence[str]) -> None:
         """Puts the settle deadlines there of what many expiring offers are about to change: together they are a few
         rows, one by one two an offer."""
@@ -106,7 +113,7 @@ class DeadlineRunner:
         )
         holders = [held for worker_id in worker_ids if (held := workers.store.as_written(worker_id)) is not None]
         with suppress(StorageUnavailable):  # then each is watched by its own commit
-            await asyncio.gather(jobs.watch_all(rows), workers.watch_all(holders))
+            await asyncio.gather(jobs.watch.early_all(rows), workers.watch.early_all(holders))
 
     async def drain(self) -> None:
         """Waits for everything that has been started."""

@@ -1,35 +1,66 @@
-"""What an event wakes: the job's next step or a search for work, never a decision (docs/architecture.md)."""
+"""What an event wakes: the job's next step or a search for work, never a decision (docs/architecture.md).
+
+Most often whoever committed sees to that already, and says so in the row: then there is nothing to do."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Protocol
 
 from router.commit.parts import Parts
-from router.matching import work_search
-from router.upkeep import reconcile
+from router.storage.aggregates import Row
+from router.upkeep.job import drive_job
+from router.upkeep.worker import find_work
 
 
-async def on_job_event(parts: Parts, event_id: str, job_id: str) -> None:
-    """The job may need another worker, or its next step."""
-    parts.outbox.seen(event_id)
-    await reconcile.drive_job(parts, job_id)
+class Told(Protocol):
+    """An event, as far as it is read (events/receive.py)."""
+
+    @property
+    def event_id(self) -> str: ...
+
+    @property
+    def job_id(self) -> str | None: ...
+
+    @property
+    def worker_id(self) -> str | None: ...
 
 
-async def on_worker_event(parts: Parts, event_id: str, worker_id: str) -> None:
-    """The worker may be able to take something."""
-    parts.outbox.seen(event_id)
-    await work_search.find_work(parts, worker_id)
+async def on_job_event(parts: Parts, event: Told) -> None:
+    """The job may need another worker, or its next step, or an exception's actions are to be run."""
+    if event.job_id is None or _was_sent_here(parts, event):
+        return
+    row = await parts.jobs.store.load(event.job_id)
+    if not _is_seen_to(parts, row, event):
+        await drive_job(parts, event.job_id, row)
 
 
-async def on_ended_job_event(parts: Parts, event_id: str, job_id: str) -> None:
-    """A job has ended in a way whose event names no worker: whoever had it may be able to take something."""
-    parts.outbox.seen(event_id)
-    row = await parts.jobs.store.load(job_id)
-    held = {one.worker_id for one in row.record.job.assignments.values()} if row.record else set()
-    await asyncio.gather(*(work_search.find_work(parts, worker_id) for worker_id in held))
+async def on_worker_event(parts: Parts, event: Told) -> None:
+    """The worker may be able to take something: the one that the event names, or whoever had the job that has ended."""
+    if _was_sent_here(parts, event):
+        return
+    found = {event.worker_id} if event.worker_id is not None else set()
+    if event.job_id is not None:
+        job = await parts.jobs.store.load(event.job_id)
+        seen_to = _is_seen_to(parts, job, event)
+        if event.worker_id is None and job.record is not None:
+            found = {one.worker_id for one in job.record.job.assignments.values()}
+    else:
+        seen_to = _is_seen_to(parts, await parts.workers.store.load(event.worker_id or ""), event)
+    if seen_to:
+        return
+    await asyncio.gather(*(find_work(parts, worker_id) for worker_id in sorted(found)))
 
 
-async def on_exception_event(parts: Parts, event_id: str, job_id: str) -> None:
-    """An exception rule has fired: its actions are to be run."""
-    parts.outbox.seen(event_id)
-    await reconcile.drive_job(parts, job_id)
+def _was_sent_here(parts: Parts, event: Told) -> bool:
+    """Whether this process has sent the event, and so sees to what hangs on its commit."""
+    return parts.outbox.seen(event.event_id) and parts.drives
+
+
+def _is_seen_to(parts: Parts, row: Row[Any], event: Told) -> bool:
+    """Whether somebody has done what hangs on the event's commit, or has promised to."""
+    if not parts.drives:
+        return False
+    if row.promised_until is not None and row.promised_until > parts.clock.now():
+        return True
+    return row.promised_until is None and not any(one.id == event.event_id for one in row.outbox)

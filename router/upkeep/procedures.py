@@ -1,14 +1,18 @@
-"""The procedures that modules below them set going; handed to them as `parts.procedures`."""
+"""What commits set going and what itself makes commits; handed to them as `parts.procedures`."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from router.commit import deadlines
 from router.commit.parts import Procedures
-from router.matching import distribution, revoke, work_search
+from router.matching.revoke import revoke_unqualified
+from router.matching.rounds import Rounds
+from router.upkeep.job import drive_job
 
 PROCEDURES: Final = Procedures(
-    distribute=distribution.distribute,
-    find_work=work_search.find_work,
-    revoke_unqualified=revoke.revoke_unqualified,
+    rounds=Rounds,
+    drive_job=drive_job,
+    job_rests=deadlines.armed,
+    revoke_unqualified=revoke_unqualified,
 )

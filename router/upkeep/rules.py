@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from router.commit import job as job_commits
+from router.commit import policies
 from router.commit.parts import Parts
 from router.engine import exceptions
 from router.engine.change import JobChange
@@ -18,7 +19,7 @@ async def fire_wait_rules(parts: Parts, job_id: str) -> None:
     row = await parts.jobs.store.load(job_id)
     if row.record is None:
         return
-    found = await job_commits.exception_policy(parts, row.record.job.queue_id)
+    found = await policies.exception_policy(parts, row.record.job.queue_id)
     if found is None:
         return
     policy_id, policy = found
@@ -27,10 +28,10 @@ async def fire_wait_rules(parts: Parts, job_id: str) -> None:
     def step(record: JobRecord) -> JobChange:
         return exceptions.trigger(record, policy_id, exceptions.wait_rules_due(policy, record, now), now)
 
-    await job_commits.change(parts, job_id, step, row)
+    await job_commits.change(parts, job_id, job_commits.existing(step), row)
 
 
-async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord] | None:
+async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
     """Runs the actions of every rule that has fired for the job and has not been dealt with, up to one that has it
     classified. The row afterwards."""
     while (
@@ -44,8 +45,5 @@ async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord] | Non
         rules = [rule for rule in model.exception_rules if rule.id == triggered.rule_id] if model else []
         actions = rules[0].actions if rules else []
         step = partial(exceptions.run, rule_id=triggered.rule_id, actions=actions, now=parts.clock.now())
-        after = await job_commits.change(parts, row.id, step, row)
-        if after is None:
-            return None
-        row = after
+        row = (await job_commits.change(parts, row.id, job_commits.existing(step), row, driven=True)).after
     return row

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from router.commit import job as job_commits
-from router.commit import policies
+from router.commit import deadlines, policies
 from router.commit.parts import Parts
 from router.engine import matching
-from router.matching import distribution
-from router.models.jobs import JobRecord, JobStatus
+from router.engine.service_order import standing
+from router.models.jobs import JobStatus
 from router.storage.backlog import Waiting
 from router.storage.deadlines import Deadline
 from router.storage.resources import CACHE_SECONDS
@@ -70,30 +69,23 @@ async def _look_again(parts: Parts, queue_id: str) -> None:
             some = []
     if some:
         await _look_at(parts, queue_id, some)
+    await parts.rounds.ask([queue_id], sure=True)
 
 
 async def _look_at(parts: Parts, queue_id: str, some: list[Waiting]) -> None:
     rows = await asyncio.gather(*(parts.jobs.store.load(waiting.job_id) for waiting in some))
     waits = [
-        (waiting, row, row.record)
+        (waiting, row.record)
         for waiting, row in zip(some, rows, strict=True)
         if row.record is not None and row.record.status is JobStatus.QUEUED and row.record.job.queue_id == queue_id
     ]
-    await asyncio.gather(*(_arm_rules(parts, record) for _, _, record in waits))
-    policy = await policies.of_queue(parts, queue_id)
+    await asyncio.gather(*(deadlines.arm_wait_rules(parts, record) for _, record in waits))
+    policy = await policies.distribution_policy(parts, queue_id)
     if policy is None:
         return
     open_again = [
-        parts.backlog.put(record, queue_id)
-        for waiting, _, record in waits
-        if not waiting.open and matching.wants_offers(record, policy.mode)
+        parts.backlog.put(record, where, parts.clock.now())
+        for waiting, record in waits
+        if not waiting.open and matching.wants_offers(record, policy.mode) and (where := standing(record)) is not None
     ]
     await asyncio.gather(*open_again)
-    if await parts.availability.has_any(queue_id):  # else whoever becomes free looks for jobs
-        for _, row, _ in waits:
-            await distribution.distribute(parts, row.id, row)
-
-
-async def _arm_rules(parts: Parts, record: JobRecord) -> None:
-    deadlines = await job_commits.wait_deadlines(parts, record)
-    await asyncio.gather(*(parts.deadlines.arm(deadline) for deadline in deadlines))

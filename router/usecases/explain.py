@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from router.commit import job as job_commits
 from router.commit import policies
 from router.commit.parts import Parts
 from router.engine import endings, exceptions, matching
@@ -49,7 +48,7 @@ async def explain(parts: Parts, job_id: str, size: int, after: Position | None) 
     judged: list[Judged] = []
     policy = None
     if record.status is JobStatus.QUEUED:
-        policy = await policies.of_queue(parts, record.job.queue_id)
+        policy = await policies.distribution_policy(parts, record.job.queue_id)
     if policy is not None:
         assert record.job.queue_id is not None
         workers, after = await explain_workers.page(parts, record.job.queue_id, policy, size, after)
@@ -101,7 +100,7 @@ async def _following(parts: Parts, record: JobRecord) -> list[Following]:
                 found.append(Following(decline.retry_at, "retryOffer", f"'{worker_id}' may be offered it again."))
         if record.routing.retry_at:
             found.append(Following(record.routing.retry_at, "retryScoring", "The scoring rule is tried again."))
-        policy = await job_commits.exception_policy(parts, record.job.queue_id)
+        policy = await policies.exception_policy(parts, record.job.queue_id)
         if policy is not None and record.job.enqueued_at is not None:
             for rule_id, at in exceptions.wait_deadlines(policy[1], record.job.enqueued_at):
                 if rule_id not in record.routing.fired_rules:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from router.commit import worker as worker_commits
 from router.commit.parts import Parts
+from router.engine.candidates import available
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import Position
@@ -41,8 +41,8 @@ async def page(
 async def _start(parts: Parts, queue_id: str, policy: DistributionPolicy) -> Position:
     if not isinstance(policy.mode, RoundRobinMode):
         return (_AVAILABLE, "")
-    turn = await parts.availability.cursor(queue_id)
-    return (f"{_BEHIND_THE_TURN} {turn}", "") if turn else (f"{_BEFORE_THE_TURN} ", "")
+    turn = await parts.availability.turn(queue_id)
+    return (f"{_BEHIND_THE_TURN} {turn.behind}", "") if turn else (f"{_BEFORE_THE_TURN} ", "")
 
 
 async def _available(
@@ -50,7 +50,7 @@ async def _available(
 ) -> tuple[list[WorkerRecord], Position | None]:
     phase, token = position
     kind, _, turn = phase.partition(" ")
-    rows, then = await parts.availability.page(
+    rows, then = await parts.availability.available(
         queue_id,
         "i" if kind == _AVAILABLE else "n",
         size,
@@ -77,9 +77,7 @@ async def _others(
     found = [
         worker
         for worker in page.records
-        if queue_id in worker.worker.queues
-        and not worker.routing.deleting
-        and worker_commits.availability(worker) is None
+        if queue_id in worker.worker.queues and not worker.routing.deleting and available(worker) is None
     ]
     return found, (_OTHERS, " ".join(page.next)) if page.next else None
 

@@ -7,8 +7,9 @@ from datetime import datetime
 
 from router.commit.parts import Parts
 from router.engine import waiting
+from router.engine.service_order import standing
 from router.errors import NotFound
-from router.models.jobs import DEFAULT_PRIORITY, JobStatus
+from router.models.jobs import DEFAULT_PRIORITY
 from router.usecases import jobs as job_usecases
 
 
@@ -33,13 +34,13 @@ class Statistics:
 async def position(parts: Parts, job_id: str) -> Position:
     """Conflict when the job is not queued."""
     record = await job_usecases.get(parts, job_id)
-    queue_id, place = record.routing.backlog_queue, record.routing.backlog_key
-    if record.status is not JobStatus.QUEUED or queue_id is None or place is None:
+    where = standing(record)
+    if where is None or where.entering:
         raise job_usecases.not_queued(record)
-    ahead = await parts.backlog.count(queue_id, before=place)
-    length = await parts.backlog.count(queue_id)
-    rate = await _rate(parts, queue_id, record.job.enqueued_at)
-    return Position(job_id, ahead + 1, queue_id, max(length, ahead + 1), waiting.estimate(ahead + 1, rate))
+    ahead = await parts.backlog.count(where.queue_id, before=where.place)
+    length = await parts.backlog.count(where.queue_id)
+    rate = await _rate(parts, where.queue_id, record.job.enqueued_at)
+    return Position(job_id, ahead + 1, where.queue_id, max(length, ahead + 1), waiting.estimate(ahead + 1, rate))
 
 
 async def statistics(parts: Parts, queue_id: str) -> Statistics:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from router.commit import job as job_commits
-from router.commit import worker as worker_commits
 from router.commit.parts import Parts
 from router.engine import endings, jobs
 from router.engine.change import JobChange
@@ -19,38 +18,32 @@ from router.models.jobs import (
     CloseJobOptions,
     CompleteJobOptions,
     JobRecord,
-    JobStatus,
     RouterJobInput,
     UnassignJobOptions,
 )
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
-from router.upkeep import reconcile
+from router.upkeep.worker import free_workers
 from router.usecases.settings import Check, checked, missing_references
 
-#: What the client wants of the job, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
+#: What the client wants of the job, given what is there. Raises BadRequest; see wire/invalid.py.
 Wanted = Callable[[JobRecord | None], RouterJobInput]
 
 
 async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
-    """The job afterwards, and whether it is new. A new job's way on is woken by RouterJobReceived."""
+    """The job afterwards, and whether it is new."""
     now = parts.clock.now()
-    created = False
 
     async def step(row: Row[JobRecord]) -> JobChange:
-        nonlocal created
         record = row.record
-        created = record is None
         check(record.etag if record else None, record.modified if record else None)
         want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
-    after = await job_commits.change_row(parts, job_id, step)
-    assert after.record is not None
-    if not created:
-        _go_on(parts, after)
-    return after.record, created
+    committed = await job_commits.change(parts, job_id, step)
+    assert committed.after.record is not None
+    return committed.after.record, committed.before.record is None
 
 
 async def get(parts: Parts, job_id: str) -> JobRecord:
@@ -75,29 +68,19 @@ async def delete(parts: Parts, job_id: str) -> None:
         if row.record is None:
             return None
         change = endings.delete(row.record)
-        await worker_commits.free_workers(parts, row.record)
+        await free_workers(parts, row.record)
         return change
 
-    await job_commits.change_row(parts, job_id, step)
+    await job_commits.change(parts, job_id, step)
 
 
 async def reclassify(parts: Parts, job_id: str) -> None:
-    _go_on(parts, await _act(parts, job_id, jobs.reclassify))
+    await _act(parts, job_id, jobs.reclassify)
 
 
 async def cancel(parts: Parts, job_id: str, options: CancelJobOptions) -> None:
     now = parts.clock.now()
-    held: set[str] = set()
-
-    def step(record: JobRecord) -> JobChange:
-        held.clear()
-        held.update(one.worker_id for one in record.job.assignments.values() if one.closed_at is None)
-        return endings.cancel(record, options, now)
-
-    await _act(parts, job_id, step)
-    for worker_id in held:
-        # RouterJobCancelled names no worker, and the job may be deleted before it arrives.
-        worker_commits.look_for_work(parts, worker_id)
+    await _act(parts, job_id, lambda record: endings.cancel(record, options, now))
 
 
 async def complete(parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions) -> None:
@@ -114,25 +97,15 @@ async def unassign(parts: Parts, job_id: str, assignment_id: str, options: Unass
     """How often the job has been unassigned."""
     now = parts.clock.now()
     after = await _act(parts, job_id, lambda record: endings.unassign(record, assignment_id, options, now))
-    assert after.record is not None
-    return after.record.routing.unassignment_count
+    return after.routing.unassignment_count
 
 
-async def _act(parts: Parts, job_id: str, step: job_commits.Step) -> Row[JobRecord]:
-    after = await job_commits.change(parts, job_id, step)
-    if after is None:
+async def _act(parts: Parts, job_id: str, decide: Callable[[JobRecord], JobChange | None]) -> JobRecord:
+    """What a client does to a job that exists. Raises NotFound, and what `decide` raises."""
+    committed = await job_commits.change(parts, job_id, job_commits.existing(decide), from_memory=True)
+    if committed.after.record is None:
         raise NotFound("Job", job_id)
-    return after
-
-
-def _go_on(parts: Parts, row: Row[JobRecord]) -> None:
-    """Takes the job on after the answer; its settle deadline stands behind this."""
-    if row.record is not None and row.record.status in (
-        JobStatus.PENDING_CLASSIFICATION,
-        JobStatus.PENDING_SCHEDULE,
-        JobStatus.QUEUED,
-    ):
-        parts.background.start(reconcile.drive_job(parts, row.id), f"drive job/{row.id}")
+    return committed.after.record
 
 
 def _references(wanted: RouterJobInput) -> dict[str, Any]:

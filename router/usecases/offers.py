@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -14,7 +15,7 @@ from router.engine.change import JobChange, WorkerChange
 from router.errors import Conflict, NotFound
 from router.ids import was_offered
 from router.models.jobs import JobRecord, JobStatus
-from router.models.workers import WorkerRecord
+from router.models.workers import RouterJobOffer, WorkerRecord
 from router.storage.aggregates import Row
 from router.telemetry import routing as metrics
 from router.usecases import workers as worker_usecases
@@ -26,11 +27,9 @@ _ATTACH_WAIT_SECONDS: Final = 2.0
 async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]:
     """Job id and assignment id. Exactly one of any number of concurrent accepts succeeds; the same worker accepting
     again gets the same answer. NotFound: unknown worker or offer; Conflict: not open any more."""
-    row = await parts.workers.store.load(worker_id)
+    row, held = await _holder(parts, worker_id, offer_id)
     worker = row.record
-    if worker is None or worker.routing.deleting:
-        raise NotFound("Worker", worker_id)
-    held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
+    assert worker is not None
     job_id = held.job_id if held else worker.routing.accepted_offers.get(offer_id)
     if job_id is None:
         if was_offered(worker_id, offer_id):
@@ -39,21 +38,19 @@ async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]
     job = await _attached(parts, job_id, offer_id)
     assignment_id = parts.ids.guid()
     now = parts.clock.now()
-    decided: list[str] = []
 
-    def step(record: JobRecord) -> JobChange:
-        decided.clear()
+    def decide(record: JobRecord) -> JobChange:
         change, id = offers.accept(record, offer_id, worker.worker, assignment_id, now)
-        decided.append(id)
-        return change
+        return replace(change, result=id)
 
-    after = await job_commits.change(parts, job_id, step, job)
-    if after is None or after.record is None:
+    committed = await job_commits.change(parts, job_id, job_commits.existing(decide), job)
+    after = committed.after.record
+    if after is None:
         raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
-    await _hold(parts, row, after.record, decided[0], offer_id)
-    if decided[0] == assignment_id:
-        _measure(parts, after.record, held.offered_at if held else now, now)
-    return job_id, decided[0]
+    await _hold(parts, row, after, committed.result, offer_id)
+    if committed.result == assignment_id:
+        _measure(parts, after, held.offered_at if held else now, now)
+    return job_id, committed.result
 
 
 async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None) -> None:
@@ -64,12 +61,33 @@ async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetim
         raise NotFound("Offer", offer_id)
     job = await _attached(parts, held.job_id, offer_id)
     now = parts.clock.now()
-    after = await job_commits.change(
-        parts, held.job_id, lambda record: offers.decline(record, offer_id, worker_id, retry_at, now), job
-    )
-    if after is None:
+
+    def decide(record: JobRecord) -> JobChange:
+        return offers.decline(record, offer_id, worker_id, retry_at, now)
+
+    committed = await job_commits.change(parts, held.job_id, job_commits.existing(decide), job)
+    if committed.after.record is None:
         raise NotFound("Offer", offer_id)
     metrics.record_offer("declined")
+
+
+async def _holder(parts: Parts, worker_id: str, offer_id: str) -> tuple[Row[WorkerRecord], RouterJobOffer | None]:
+    """The worker's row and the offer in it: as this process wrote it last if the offer is there, for the job decides;
+    else as it is. Raises NotFound."""
+    known = parts.workers.store.as_written(worker_id)
+    held = _offer(known.record, offer_id) if known is not None else None
+    if known is not None and held is not None:
+        return known, held
+    row = await parts.workers.store.load(worker_id)
+    if row.record is None or row.record.routing.deleting:
+        raise NotFound("Worker", worker_id)
+    return row, _offer(row.record, offer_id)
+
+
+def _offer(worker: WorkerRecord | None, offer_id: str) -> RouterJobOffer | None:
+    if worker is None or worker.routing.deleting:
+        return None
+    return next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
 
 
 async def _attached(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord]:
@@ -91,7 +109,7 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
     assignment = job.job.assignments[assignment_id]
     now = parts.clock.now()
 
-    def step(record: WorkerRecord) -> WorkerChange | None:
+    def decide(record: WorkerRecord) -> WorkerChange | None:
         if any(held.assignment_id == assignment_id for held in record.worker.assigned_jobs):
             return None
         if not any(held.offer_id == offer_id for held in record.worker.offers):
@@ -99,10 +117,10 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
         return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
 
     if assignment.closed_at is None:
-        _, after = await worker_commits.change(parts, row.id, step, row)
-        if after.record is not None and after.record.worker.max_concurrent_offers is not None:
-            # An offer less: there may be room for another. No event of ours wakes for that.
-            worker_commits.look_for_work(parts, row.id)
+        committed = await worker_commits.change(parts, row.id, worker_commits.existing(decide), row, of_job=True)
+        record = committed.after.record
+        if committed.changed and record is not None and record.worker.max_concurrent_offers is not None:
+            parts.rounds.ask(record.worker.queues)  # an offer less: there may be room for another
 
 
 def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:

@@ -15,7 +15,7 @@ from router.storage.aggregates import Position
 from router.storage.members import Owner
 from router.storage.port import RowChanged
 from router.storage.resources import Resource
-from router.upkeep import settings as settings_changes
+from router.upkeep import settings as settings_upkeep
 from router.wire.invalid import InvalidDocument
 
 _TRIES: Final = 8
@@ -55,7 +55,7 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
         if current is not None and same_on_wire(document, dict(current.document)):
             return current, False
         resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
-        await settings_changes.arm(parts, kind, id, current.document if current else None, document)
+        await settings_upkeep.arm(parts, kind, id, current.document if current else None, document)
         try:
             return await parts.resources.save(resource), current is None
         except RowChanged:

@@ -11,7 +11,8 @@ from router.commit.parts import Parts
 from router.engine import capacity, workers
 from router.engine.change import WorkerChange
 from router.errors import Busy, ErrorDetail, NotFound
-from router.matching import offering, revoke
+from router.matching import revoke
+from router.matching.carry_out import ABANDONED_AFTER
 from router.models.filters import WorkerFilter
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
 from router.storage.aggregates import Position, Row
@@ -19,7 +20,7 @@ from router.storage.port import Condition
 from router.upkeep import worker as worker_upkeep
 from router.usecases.settings import Check, checked, missing_reference
 
-#: What the client wants of the worker, given what is there. Raises BadRequest; see resource_api.InvalidDocument.
+#: What the client wants of the worker, given what is there. Raises BadRequest; see wire/invalid.py.
 Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
 #: How long an accept waits for an offer that is still being attached to its job.
 _ATTACH_WAIT_SECONDS: Final = 2.0
@@ -44,17 +45,14 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
             else workers.update(record, want, now, queues)
         )
 
-    before, after = await worker_commits.change_row(parts, worker_id, step)
-    assert after.record is not None
-    record = after.record
-    if before.record is not None and before.record.worker.max_concurrent_offers != record.worker.max_concurrent_offers:
-        # RouterWorkerUpdated does not name that property, so no event wakes the search for what it may take now.
-        worker_commits.look_for_work(parts, worker_id)
-    if record.worker.offers and after.version != before.version:
+    committed = await worker_commits.change(parts, worker_id, step)
+    record = committed.after.record
+    assert record is not None
+    if record.worker.offers and committed.changed:
         await revoke.revoke_unqualified(parts, record)
         current = await parts.workers.store.load(worker_id)
         record = current.record or record
-    return await _issued(parts, record), before.record is None
+    return await _issued(parts, record), committed.before.record is None
 
 
 async def get(parts: Parts, worker_id: str) -> WorkerRecord:
@@ -82,7 +80,7 @@ async def page(
 async def _issued(parts: Parts, record: WorkerRecord) -> WorkerRecord:
     """The worker with the offers that are offers: one that has only been reserved may yet be given back, and a client
     must not see it. Old ones are known to be issued; a young one is looked up on its job."""
-    young = parts.clock.now() - offering.ABANDONED_AFTER
+    young = parts.clock.now() - ABANDONED_AFTER
     hidden = {
         offer.offer_id
         for offer in record.worker.offers
@@ -106,10 +104,12 @@ async def _is_attached(parts: Parts, offer: RouterJobOffer) -> bool:
 
 async def delete(parts: Parts, worker_id: str) -> None:
     """Offers are revoked; assigned jobs keep their assignment. Fine when it is not there."""
-    _, after = await worker_commits.change(
-        parts, worker_id, lambda record: workers.start_deletion(record) if record.worker.offers else None
-    )
-    if after.record is not None:
+
+    def decide(record: WorkerRecord) -> WorkerChange | None:
+        return workers.start_deletion(record) if record.worker.offers else None
+
+    committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide))
+    if committed.after.record is not None:
         await worker_upkeep.finish_deletion(parts, worker_id)
 
 

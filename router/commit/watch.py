@@ -1,0 +1,189 @@
+"""Settle deadlines: what stands behind every commit, so that a process that dies costs time and nothing else.
+
+A settle deadline stands in storage before the row is written. One serves all commits of the next seconds: the row says
+until when it is watched, and whoever is done with it takes that word back by a conditional write. So no commit can
+rely on a deadline that has been used up. Most often that is the process which committed: it takes the word back and
+removes the deadline, and the timer finds only what somebody has left undone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Generic, TypeVar
+
+from router.clock import Clock
+from router.commit.background import Background
+from router.errors import RouterError
+from router.ids import Ids
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+from router.recent import Recent
+from router.storage.aggregates import AggregateStore, Row
+from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore
+from router.storage.port import RowChanged, StorageUnavailable
+
+R = TypeVar("R", JobRecord, WorkerRecord)
+_log = logging.getLogger(__name__)
+
+SETTLE_AFTER: Final = timedelta(seconds=15)
+#: A settle deadline that is nearer than this is not relied on: the commit might come after it.
+SETTLE_MARGIN: Final = timedelta(seconds=5)
+#: So long before a settle deadline whoever relies on it takes it back. Later than that nobody relies on it anew.
+_TAKEN_BACK: Final = timedelta(seconds=4)
+_TIDIED_AT_ONCE: Final = 4
+_MOST_EARLY: Final = 10_000
+
+
+class Settled:
+    """Deadlines that are done, removed together: one transaction for what comes within a moment."""
+
+    _TOGETHER_SECONDS: Final = 1.0
+
+    def __init__(self, deadlines: DeadlineStore, background: Background) -> None:
+        self._deadlines = deadlines
+        self._background = background
+        self._done: list[Deadline] = []
+
+    def add(self, deadline: Deadline) -> None:
+        if not self._done:
+            self._background.start(self._remove(), "remove settle deadlines")
+        self._done.append(deadline)
+
+    async def _remove(self) -> None:
+        await asyncio.sleep(self._TOGETHER_SECONDS)
+        done, self._done = self._done, []
+        try:
+            await self._deadlines.remove(done)
+        except StorageUnavailable:
+            _log.info("Settle deadlines could not be removed: they will find nothing to do")
+
+
+class Watch(Generic[R]):
+    """The settle deadlines of one kind of aggregate, as far as this process arms them and relies on them."""
+
+    def __init__(
+        self,
+        store: AggregateStore[R],
+        deadlines: DeadlineStore,
+        settled: Settled,
+        background: Background,
+        clock: Clock,
+        ids: Ids,
+        prepare: Callable[[R], Awaitable[R]],
+    ) -> None:
+        """`prepare` arms what a row that rests needs further on, and returns its record as it is to be written."""
+        self._store: AggregateStore[R] = store
+        self._kind = f"settle-{store.kind}"
+        self._deadlines = deadlines
+        self._settled = settled
+        self._background = background
+        self._clock = clock
+        self._ids = ids
+        self._prepare: Callable[[R], Awaitable[R]] = prepare
+        #: Rows whose next write is watched over already: the version that was read, and until when.
+        self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
+        #: Rows at rest that rely on a settle deadline, and when that is due: in the order of time.
+        self._resting: dict[str, datetime] = {}
+        self._tidying = False
+
+    async def early(self, row: Row[R]) -> None:
+        """For steps that write other rows anyway: puts the settle deadline there meanwhile."""
+        self._early[row.id] = (row.version, await self._arm(row))
+
+    async def early_all(self, rows: Sequence[Row[R]]) -> None:
+        """For many rows that are about to be written: puts settle deadlines there that they share."""
+        now = self._clock.now()
+        new = [row for row in rows if watched_until(row.settle_at, now)[1]]
+        ids, settle_at = [row.id for row in new], now + SETTLE_AFTER
+        shared = [ids[start : start + MOST_TARGETS] for start in range(0, len(ids), MOST_TARGETS)]
+        await asyncio.gather(
+            *(
+                self._deadlines.arm(
+                    Deadline(f"{self._kind}s", first, settle_at, self._ids.guid(), others=tuple(others))
+                )
+                for first, *others in shared
+            )
+        )
+        for row in new:
+            self._early[row.id] = (row.version, settle_at)
+
+    async def watched(self, row: Row[R]) -> datetime:
+        """Until when a settle deadline watches over the row; it is in storage before this returns."""
+        early = self._early.forget(row.id)
+        if early is not None and early[0] == row.version and early[1] - self._clock.now() > SETTLE_MARGIN:
+            return early[1]
+        return await self._arm(row)
+
+    async def extended(self, row: Row[R], by: timedelta) -> Row[R]:
+        """The row, watched for longer: what hangs on it takes its time. Raises RowChanged."""
+        settle_at = self._clock.now() + by
+        await self._deadlines.arm(Deadline(self._kind, row.id, settle_at))
+        saved = await self._store.save(replace(row, settle_at=settle_at), self._ids.guid())
+        if row.settle_at is not None:
+            self._settled.add(Deadline(self._kind, row.id, row.settle_at))
+        return saved
+
+    async def taken_back(self, row: Row[R]) -> Row[R]:
+        """The row, no longer watched: it rests, and what it needs further on is armed. Raises RowChanged."""
+        assert row.record is not None
+        record = await self._prepare(row.record)
+        return await self._store.save(replace(row, record=record, settle_at=None), self._ids.guid())
+
+    async def _arm(self, row: Row[R]) -> datetime:
+        settle_at, renewed = watched_until(row.settle_at, self._clock.now())
+        if renewed:
+            await self._deadlines.arm(Deadline(self._kind, row.id, settle_at))
+        return settle_at
+
+    def rests(self, row: Row[R]) -> None:
+        """All that hangs on the row has been done."""
+        if row.settle_at is None:
+            return
+        self._resting.pop(row.id, None)
+        self._resting[row.id] = row.settle_at
+        if not self._tidying:
+            self._tidying = True
+            self._background.start(self._tidy(), f"take back {self._kind} deadlines")
+
+    def done(self, row: Row[R]) -> None:
+        """The word of this row, as it was before, has been taken back."""
+        self._resting.pop(row.id, None)
+        if row.settle_at is not None:
+            self._settled.add(Deadline(self._kind, row.id, row.settle_at))
+
+    async def _tidy(self) -> None:
+        """Takes back what rests, shortly before it is due. Ends when nothing is left."""
+        try:
+            while self._resting:
+                wait = (min(self._resting.values()) - _TAKEN_BACK - self._clock.now()).total_seconds()
+                if wait > 0:
+                    await asyncio.sleep(wait)
+                ripe = self._clock.now() + _TAKEN_BACK
+                some = [id for id, settle_at in self._resting.items() if settle_at <= ripe]
+                slots = asyncio.Semaphore(_TIDIED_AT_ONCE)
+                await asyncio.gather(*(self._take_back(id, self._resting.pop(id), slots) for id in some))
+        finally:
+            self._tidying = False
+
+    async def _take_back(self, id: str, settle_at: datetime, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            row = self._store.as_written(id)
+            if row is None or row.record is None or row.settle_at != settle_at or not row.is_followed:
+                return  # written again since, or forgotten: the timer finds it
+            if settle_at <= self._clock.now():
+                return  # too late: the timer is at it
+            try:
+                await self.taken_back(row)
+            except (RowChanged, RouterError, StorageUnavailable):
+                return  # another process has written it and sees to it, or the timer will
+            self._settled.add(Deadline(self._kind, id, settle_at))
+
+
+def watched_until(settle_at: datetime | None, now: datetime) -> tuple[datetime, bool]:
+    """The settle deadline that a commit at `now` relies on, given the row's, and whether that is a new one."""
+    if settle_at is not None and settle_at - now > SETTLE_MARGIN:
+        return settle_at, False
+    return now + SETTLE_AFTER, True

@@ -1,0 +1,385 @@
+"""What a plan has decided is done: reserve on the workers, attach to the jobs, or give back. Each write is conditional
+on the row that the plan was made of; what fails goes into the next round."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from router.commit import job as job_commits
+from router.commit import worker as worker_commits
+from router.commit.loop import Committed
+from router.commit.parts import Parts, gathered
+from router.engine import jobs, matching, offers, workers
+from router.engine.candidates import available
+from router.engine.change import Change, JobChange, WorkerChange
+from router.engine.evolve import evolve
+from router.engine.plan import Match, Plan
+from router.engine.service_order import Standing, standing
+from router.errors import RouterError
+from router.matching.read import Scene
+from router.models.jobs import JobOffer, JobRecord, JobStatus
+from router.models.policies import DistributionPolicy, RoundRobinMode
+from router.models.workers import WorkerRecord
+from router.storage.aggregates import Row
+from router.storage.availability import Move, row_keys
+from router.storage.backlog import Waiting, row_key
+from router.storage.port import RowChanged
+from router.telemetry import routing as metrics
+
+_log = logging.getLogger(__name__)
+
+#: An offer that is not attached this long after its round began is given back.
+ATTACH_WITHIN: Final = timedelta(seconds=3)
+#: A reservation that its job does not know after this long was left by a process that died. So much longer that no
+#: offer is attached after its reservation is gone.
+ABANDONED_AFTER: Final = timedelta(seconds=10)
+#: A scoring rule that fails is tried again ever more rarely.
+_LONGEST_RETRY_SECONDS: Final = 300.0
+
+#: Says that the capacity of these workers is about to be reserved. Raises HoldLost (matching/rounds.py).
+Announce = Callable[[Sequence[str]], Awaitable[None]]
+Jobs = Mapping[str, tuple[Waiting, Row[JobRecord]]]
+
+
+@dataclass
+class _Reserved:
+    """A worker with what was reserved on it: its row without and with that."""
+
+    committed: Committed[WorkerRecord]
+    offers: dict[str, JobOffer]
+
+    @property
+    def before(self) -> WorkerRecord:
+        assert self.committed.before.record is not None
+        return self.committed.before.record
+
+    @property
+    def holder(self) -> WorkerRecord:
+        assert self.committed.after.record is not None
+        return self.committed.after.record
+
+
+@dataclass
+class Done:
+    """What became of a plan."""
+
+    offered: int = 0
+    #: Something has failed, or made room again: there may be more to match.
+    again: bool = False
+    #: Rows of the index that this has written.
+    rows: set[str] = field(default_factory=set)
+
+
+async def carry_out(
+    parts: Parts, seen: Scene, plan: Plan, found: Jobs, announce: Announce, round: asyncio.Future[None]
+) -> Done:
+    """Offers what the plan says, and queues the jobs that enter, offered or not. Commits of jobs are followed up to
+    their end when `round` is done."""
+    done = Done()
+    entering = {id: both for id, both in found.items() if both[0].entering}
+    taken: list[_Reserved] = []
+    if plan.matches:
+        assert seen.policy is not None
+        rows, _ = await asyncio.gather(_rows(parts, seen, plan), announce(sorted({m.worker_id for m in plan.matches})))
+        taken, _ = await asyncio.gather(
+            _reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, entering)
+        )
+    else:
+        await _enter(parts, seen, plan, entering)
+    by_job: dict[str, list[tuple[JobOffer, _Reserved]]] = {}
+    for one in taken:
+        for job_id, offer in one.offers.items():
+            by_job.setdefault(job_id, []).append((offer, one))
+    touched = [id for id in found if id in by_job or id in entering]
+    followed, *after = await asyncio.gather(
+        _follow_workers(parts, taken, done),
+        *(_attach(parts, seen, found[id], by_job.get(id, []), round) for id in touched),
+        return_exceptions=True,
+    )
+    # Where storage did not answer, a job may have taken its offer, or take it yet. A reservation that is given back
+    # then would leave an offer that its worker does not know. Who holds the queue next looks after it.
+    failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
+    rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
+    work = [_line(parts, seen, plan, found[id][0], record, done) for id, record in rows_after.items()]
+    closing = [close for close in (_closing(seen, found[id][0], record) for id, record in rows_after.items()) if close]
+    work += [parts.backlog.update(closing, seen.now)] if closing else []
+    work += _unattached(parts, by_job, rows_after, done)
+    if isinstance(seen.policy and seen.policy.mode, RoundRobinMode):
+        offered = [match.worker_id for match in plan.matches if _has(rows_after.get(match.job.id), match.worker_id)]
+        work += [parts.availability.save_turn(seen.queue_id, offered[-1])] if offered else []
+    await gathered(work)
+    if failures:
+        raise failures[0]
+    return done
+
+
+def _unattached(
+    parts: Parts,
+    by_job: Mapping[str, Sequence[tuple[JobOffer, _Reserved]]],
+    rows_after: Mapping[str, JobRecord | None],
+    done: Done,
+) -> list[Coroutine[Any, Any, None]]:
+    """Gives back what the jobs did not take; counts what they took."""
+    back: dict[str, set[str]] = {}
+    for job_id, record in rows_after.items():
+        for offer, one in by_job.get(job_id, ()):
+            if record is not None and _knows(record, offer.offer_id):
+                done.offered += 1
+                _measure(parts, record, offer)
+            else:
+                back.setdefault(one.holder.id, set()).add(offer.offer_id)
+    done.again = done.again or bool(back)
+    return [_give_back(parts, id, ids) for id, ids in back.items()]
+
+
+async def back_off(parts: Parts, job_id: str) -> None:
+    """A scoring rule failed: the job stays queued and is tried again, ever more rarely."""
+    now = parts.clock.now()
+
+    def decide(record: JobRecord) -> JobChange | None:
+        if record.status is not JobStatus.QUEUED:
+            return None
+        failures = record.routing.scoring_failures + 1
+        retry_at = now + timedelta(seconds=min(2.0**failures, _LONGEST_RETRY_SECONDS))
+        return Change(evolve(record, routing={"scoring_failures": failures, "retry_at": retry_at}))
+
+    await job_commits.change(parts, job_id, job_commits.existing(decide))
+
+
+# Workers.
+
+
+async def _rows(parts: Parts, seen: Scene, plan: Plan) -> dict[str, Row[WorkerRecord]]:
+    """The rows of the workers: as this process wrote them last, if the index says nothing newer."""
+
+    async def of(worker_id: str) -> Row[WorkerRecord]:
+        known = parts.workers.store.as_written(worker_id)
+        if known is not None and known.record and known.record.routing.version == seen.workers[worker_id].version:
+            return known
+        return await parts.workers.store.load(worker_id)
+
+    ids = sorted({match.worker_id for match in plan.matches})
+    return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
+
+
+async def _reserve_all(
+    parts: Parts, seen: Scene, plan: Plan, rows: Mapping[str, Row[WorkerRecord]], done: Done
+) -> list[_Reserved]:
+    matches: dict[str, list[Match]] = {}
+    for match in plan.matches:
+        matches.setdefault(match.worker_id, []).append(match)
+    found = await asyncio.gather(
+        *(_reserve(parts, seen, rows[id], some) for id, some in matches.items()), return_exceptions=True
+    )
+    taken: list[_Reserved] = []
+    failure: BaseException | None = None
+    for (worker_id, some), result in zip(matches.items(), found, strict=True):
+        if isinstance(result, _Reserved):
+            taken.append(result)
+            if len(result.offers) == len(some):
+                continue
+        elif isinstance(result, BaseException) and not isinstance(result, RowChanged | RouterError):
+            failure = failure or result
+            continue
+        done.again = True
+        row, index = rows[worker_id].record, seen.workers[worker_id]
+        if row is None or row.routing.version != index.version:
+            await _heal(parts, seen, worker_id, row)
+    if failure is not None:
+        await asyncio.gather(
+            *(_give_back(parts, one.holder.id, {o.offer_id for o in one.offers.values()}) for one in taken)
+        )
+        raise failure
+    return taken
+
+
+async def _reserve(parts: Parts, seen: Scene, row: Row[WorkerRecord], matches: Sequence[Match]) -> _Reserved | None:
+    """One write takes capacity for all the jobs that the worker is to be offered; None if it can take none of them."""
+    policy = seen.policy
+    assert policy is not None
+    ids = [parts.ids.offer_id(row.id) for _ in matches]
+
+    async def step(found: Row[WorkerRecord]) -> WorkerChange | None:
+        record = found.record
+        if record is None:
+            return None
+        made: dict[str, JobOffer] = {}
+        for match, offer_id in zip(matches, ids, strict=True):
+            if matching.disqualified(match.job, record, policy.mode, seen.now) is not None:
+                continue
+            offer = _new_offer(match.job, record, policy, offer_id, seen.now)
+            change = workers.reserve(record, offer, match.job.id, match.job.job.channel_id, seen.queue_id)
+            if change is not None and change.record is not None:
+                record = change.record
+                made[match.job.id] = offer
+        return Change(record, result=made) if made else None
+
+    committed = await parts.workers.attempt(row, step, watched=False)
+    return _Reserved(committed, committed.result) if committed.changed else None
+
+
+def _new_offer(
+    job: JobRecord, worker: WorkerRecord, policy: DistributionPolicy, offer_id: str, now: datetime
+) -> JobOffer:
+    channel = worker.worker.channel(job.job.channel_id)
+    assert channel is not None
+    return JobOffer(
+        offer_id=offer_id,
+        worker_id=worker.id,
+        capacity_cost=channel.capacity_cost_per_job,
+        offered_at=now,
+        expires_at=now + timedelta(seconds=policy.offer_expires_after_seconds),
+    )
+
+
+async def _follow_workers(parts: Parts, taken: Sequence[_Reserved], done: Done) -> None:
+    """The index follows the reservations."""
+    moves = [Move(available(one.before), available(one.holder)) for one in taken]
+    done.rows |= {row for move in moves if move.new is not None for row in row_keys(move.new)}
+    try:
+        await parts.availability.move(moves)
+    finally:
+        for one in taken:
+            worker_commits.follow(parts, one.committed, None)
+
+
+async def _heal(parts: Parts, seen: Scene, worker_id: str, record: WorkerRecord | None) -> None:
+    """The index tells of an old version of the worker. If nobody is about to put that right, it is done here."""
+    if record is not None and seen.now - record.modified < timedelta(seconds=2):
+        return
+    await parts.availability.remove(seen.queue_id, [seen.workers[worker_id].row])
+    now = available(record)
+    if now is not None:
+        await parts.availability.move([Move(None, now)])
+
+
+async def _give_back(parts: Parts, worker_id: str, offer_ids: set[str]) -> None:
+    try:
+        queues = await worker_commits.drop_offers(parts, worker_id, frozenset(offer_ids), expired=False)
+    except RouterError:
+        _log.warning("A reservation is given back later", exc_info=True, extra={"worker": worker_id})
+        raise
+    if queues:
+        parts.rounds.ask(sorted(queues))
+
+
+# Jobs.
+
+
+def _entered(waiting: Waiting) -> Standing:
+    """Where a job that enters stands when it is queued."""
+    return Standing(waiting.queue_id, waiting.place)
+
+
+async def _enter(parts: Parts, seen: Scene, plan: Plan, entering: Jobs) -> None:
+    """Jobs that enter get their place in the line before they are queued: who acts on it reads the job."""
+    moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
+    for waiting, row in entering.values():
+        assert row.record is not None
+        queued = jobs.enqueue(row.record, waiting.place.enqueued_at).record
+        assert queued is not None
+        moves.append((waiting, queued, _entered(waiting), _takes_more(seen, plan, row.record)))
+    if moves:
+        await parts.backlog.update(moves, seen.now)
+
+
+def _takes_more(seen: Scene, plan: Plan, job: JobRecord) -> bool:
+    """Whether the job takes more offers than are planned for it."""
+    if seen.policy is None:
+        return True
+    return matching.wants_offers(job, seen.policy.mode) > sum(match.job.id == job.id for match in plan.matches)
+
+
+async def _line(parts: Parts, seen: Scene, plan: Plan, waiting: Waiting, record: JobRecord | None, done: Done) -> None:
+    """The line says of a job that has entered what became of it, where that is not what was planned."""
+    if not waiting.entering:
+        return
+    where = standing(record)
+    if record is None or where is None or row_key(where) != row_key(_entered(waiting)):
+        done.again = True
+        await parts.backlog.remove(_entered(waiting))
+        if record is not None and where is not None:
+            await parts.backlog.put(record, where, parts.clock.now(), open=_is_open(seen, record))
+    elif _is_open(seen, record) and any(match.job.id == record.id for match in plan.matches):
+        await parts.backlog.put(record, where, parts.clock.now(), open=True)
+
+
+def _closing(
+    seen: Scene, waiting: Waiting, record: JobRecord | None
+) -> tuple[Waiting, JobRecord, Standing, bool] | None:
+    """The row of a job that waited and has all its offers now."""
+    where = standing(record)
+    if waiting.entering or record is None or where is None or row_key(where) != waiting.row or _is_open(seen, record):
+        return None
+    return waiting, record, where, False
+
+
+def _is_open(seen: Scene, record: JobRecord) -> bool:
+    return seen.policy is None or matching.wants_offers(record, seen.policy.mode) > 0
+
+
+async def _attach(
+    parts: Parts,
+    seen: Scene,
+    both: tuple[Waiting, Row[JobRecord]],
+    reserved: Sequence[tuple[JobOffer, _Reserved]],
+    round: asyncio.Future[None],
+) -> Row[JobRecord]:
+    """The job's row decides: it takes the offers if it is still what the workers have reserved for. One that enters is
+    queued by that, with the place with which it was planned; without an offer if there is none. Its row afterwards."""
+    waiting, row = both
+    planned = row.record
+    assert planned is not None
+
+    async def step(found: Row[JobRecord]) -> JobChange | None:
+        record, now = found.record, parts.clock.now()
+        where = standing(record)
+        if record is None or where is None or where.queue_id != seen.queue_id or where.place > waiting.place:
+            return None  # gone, or further back than when it was looked who comes first
+        change = JobChange(record)
+        if record.status is JobStatus.CREATED:
+            change = jobs.enqueue(record, waiting.place.enqueued_at)
+        for offer, one in reserved:
+            attached = _with_offer(change, offer, one, seen, planned, now)
+            change = attached if attached is not None else change
+        return change
+
+    try:
+        return (await job_commits.change(parts, row.id, step, row, round=round)).after
+    except RouterError as error:
+        _log.warning("A job could not take an offer: %s", error, extra={"job": row.id})
+        return await parts.jobs.store.load(row.id)
+
+
+def _with_offer(
+    change: JobChange, offer: JobOffer, reserved: _Reserved, seen: Scene, planned: JobRecord, now: datetime
+) -> JobChange | None:
+    record, policy = change.record, seen.policy
+    assert record is not None
+    assert policy is not None
+    if now - offer.offered_at > ATTACH_WITHIN or record.job.channel_id != planned.job.channel_id:
+        return None
+    if matching.disqualified(record, reserved.before, policy.mode, now) is not None:
+        return None
+    attached = offers.attach(record, offer, reserved.holder.worker, policy.mode.max_concurrent_offers, now)
+    return attached and Change(attached.record, (*change.events, *attached.events))
+
+
+def _knows(record: JobRecord, offer_id: str) -> bool:
+    return offer_id in record.routing.offers or offer_id in record.routing.accepted_offers.values()
+
+
+def _has(record: JobRecord | None, worker_id: str) -> bool:
+    return record is not None and any(one.worker_id == worker_id for one in record.routing.offers.values())
+
+
+def _measure(parts: Parts, record: JobRecord, offer: JobOffer) -> None:
+    parts.attached.add([offer.offer_id])
+    metrics.record_offer("issued")
+    if record.job.enqueued_at:
+        metrics.record_time_to_offer((offer.offered_at - record.job.enqueued_at).total_seconds())

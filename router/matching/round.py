@@ -1,0 +1,83 @@
+"""One round of a queue: read, plan, carry out (docs/architecture.md, "Rounds")."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+
+from router.commit.parts import Parts
+from router.engine.plan import Plan, plan
+from router.engine.service_order import Place, standing
+from router.matching import carry_out, read
+from router.matching.carry_out import Announce, Jobs
+from router.matching.read import Notes, Scene
+from router.models.jobs import JobRecord
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Played:
+    """What a round has done. `seen` is all that it has looked at or written."""
+
+    seen: frozenset[str]
+    offered: int = 0
+    again: bool = False
+    left: set[str] = field(default_factory=set)
+
+
+async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, round: asyncio.Future[None]) -> Played:
+    """Matches the first of the line that can be matched. Reads on, page after page, while it finds nobody."""
+    played = Played(scene.fingerprint)
+    looked_at = 0
+    while True:
+        found = await read.jobs(parts, scene, read.MOST_LOOKED_AT)
+        decided, failing = await _decide(parts, scene, found)
+        done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
+        for record in failing:
+            _log.error("A scoring rule failed; the job is tried again", extra={"job": record.id})
+            await carry_out.back_off(parts, record.id)
+        played.offered += done.offered
+        played.left |= decided.left
+        played.seen |= scene.fingerprint | done.rows
+        looked_at += len(scene.line)
+        if done.again or (scene.more and done.offered):
+            played.again = True  # with fresh data
+            return played
+        if scene.more:
+            read.note_hopeless(scene, notes)
+        if not scene.more or not scene.line or looked_at >= read.MOST_LOOKED_AT:
+            return played
+        scene = await read.further(parts, scene, notes)
+
+
+async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
+    """The plan, and jobs whose scoring rule fails."""
+    records = [row.record for _, row in found.values() if row.record is not None]
+    if scene.policy is None or not scene.candidates:
+        return Plan((), frozenset()), []
+    now, turn = scene.now, scene.turn.worker_id if scene.turn else None
+    waiting = [one for one in records if one.routing.retry_at is None or one.routing.retry_at <= now]
+    scores = await read.scores(parts, scene, waiting)
+    failing = [one for one in waiting if scores is not None and one.id not in scores]
+    decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores)
+    shared = {match.worker_id for match in decided.matches}
+    of_several = [one for one in scene.candidates if one.worker_id in shared and len(one.queues) > 1]
+    if of_several:
+        rivals = await read.rivals(parts, scene.queue_id, of_several, _last(decided))
+        if rivals:
+            decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores, rivals=rivals)
+            # Who gets a job instead may have rivals of their own: only those that were looked at count.
+            looked = {one.worker_id for one in of_several}
+            alone = {one.worker_id for one in scene.candidates if len(one.queues) == 1}
+            if any(match.worker_id not in looked | alone for match in decided.matches):
+                everybody = [one for one in scene.candidates if len(one.queues) > 1]
+                rivals = await read.rivals(parts, scene.queue_id, everybody, _last(decided))
+                decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores, rivals=rivals)
+    return decided, failing
+
+
+def _last(decided: Plan) -> Place:
+    places = [where.place for match in decided.matches if (where := standing(match.job)) is not None]
+    return max(places)

@@ -1,0 +1,325 @@
+"""One matcher a queue at a time: who asks, who holds the queue, and when it is given back.
+
+Whatever may make a match possible asks for a round of the queues concerned, once it stands in the indexes. In a process
+asks are combined. Between processes a row of the queue says who holds it and until when. Who finds it free takes it;
+who finds it held goes: the holder looks once more after it has given the queue back, so it sees what was written before
+that. A hold ends by itself: who takes over one whose time is over first looks after what its holder had begun
+(docs/architecture.md, "Rounds")."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from router.commit.parts import Parts
+from router.matching import abandoned, read
+from router.matching.round import play
+from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.rounds import Hold
+
+_log = logging.getLogger(__name__)
+
+#: How long a hold lasts; each round with matches renews it.
+HELD_FOR: Final = timedelta(seconds=3)
+#: So long before its end a hold is not acted on any more.
+_MARGIN: Final = timedelta(seconds=0.5)
+#: A holder works at most so long at a time, then others may have the queue.
+_WORKS_SECONDS: Final = 5.0
+#: Rounds in which nothing was offered although something was planned, before the holder gives up for now.
+_MOST_VAIN: Final = 10
+_MOST_TRIES: Final = 120
+_LONGEST_PAUSE_SECONDS: Final = 2.0
+#: A worker was left to another queue's round: looked again after a while, ever more rarely.
+_LEFT_SECONDS: Final = (0.02, 0.5)
+_MOST_LEFT: Final = 60
+
+
+class HoldLost(Exception):
+    """The hold's time is over, or somebody else has it."""
+
+
+@dataclass(eq=False)
+class _Token:
+    """A hold of this task, while it lasts."""
+
+    queue_id: str
+    lasts: bool = True
+
+
+_HOLDS: ContextVar[tuple[_Token, ...]] = ContextVar("holds", default=())
+
+
+@dataclass
+class _Queue:
+    """A queue that this process is asked about."""
+
+    id: str
+    asked: int = 0
+    looked: int = 0
+    #: Somebody waits there for certain.
+    sure: bool = False
+    waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    notes: read.Notes = field(default_factory=read.Notes)
+    #: Its row as it was read or written last.
+    seen: Hold | None = None
+    #: It is to be looked at again when another's hold ends.
+    later: asyncio.TimerHandle | None = None
+
+
+class Rounds:
+    """The matching of queues by this process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._name = parts.ids.guid()
+        self._queues: dict[str, _Queue] = {}
+
+    def ask(self, queue_ids: Iterable[str], *, sure: bool = False) -> asyncio.Future[None]:
+        """Asks that jobs and workers of these queues be matched. Done when that has happened or another process is
+        sure to do it. `sure`: somebody waits there for certain."""
+        loop = asyncio.get_running_loop()
+        asked: list[asyncio.Future[None]] = []
+        for queue_id in queue_ids:
+            queue = self._queues.get(queue_id)
+            if queue is None:
+                queue = self._queues[queue_id] = _Queue(queue_id)
+            queue.asked += 1
+            queue.sure = queue.sure or sure
+            done: asyncio.Future[None] = loop.create_future()
+            done.add_done_callback(_retrieved)
+            queue.waiting.append((queue.asked, done))
+            asked.append(done)
+            if queue.task is None:
+                queue.task = self._parts.background.start(self._serve(queue), f"match {queue_id}")
+        if len(asked) == 1:
+            return asked[0]
+        every: asyncio.Future[None] = asyncio.ensure_future(_all(asked))
+        every.add_done_callback(_retrieved)
+        return every
+
+    def holds(self, queue_id: str) -> bool:
+        return any(token.lasts and token.queue_id == queue_id for token in _HOLDS.get())
+
+    @asynccontextmanager
+    async def held(self, queue_id: str) -> AsyncIterator[None]:
+        """While it is held, nobody else adds jobs to the queue or matches its jobs. Raises StorageUnavailable."""
+        queue = self._queues.setdefault(queue_id, _Queue(queue_id))
+        pause = 0.01
+        while True:
+            async with self._parts.locks.hold(f"round/{queue_id}"):
+                hold = await self._take(queue)
+                if hold is not None:
+                    with _holding(queue_id):
+                        try:
+                            yield
+                        finally:
+                            await self._release(queue, hold)
+                    return
+            await asyncio.sleep(pause * (0.5 + self._parts.ids.fraction()))
+            pause = min(2 * pause, 0.5)
+
+    async def _serve(self, queue: _Queue) -> None:
+        """Looks at the queue until everybody who has asked has been served."""
+        failed = 0
+        try:
+            while queue.looked < queue.asked:
+                asked, sure, queue.sure = queue.asked, queue.sure or bool(failed), False
+                try:
+                    await self._look(queue, sure)
+                except Exception as error:
+                    failed += 1
+                    patient = isinstance(error, StorageUnavailable | RowChanged | HoldLost)
+                    if failed < (_MOST_TRIES if patient else 5):
+                        if not patient:
+                            _log.exception("A round failed and is tried again", extra={"queue": queue.id})
+                        queue.seen = None
+                        await asyncio.sleep(min(0.05 * 2**failed, _LONGEST_PAUSE_SECONDS))
+                        continue
+                    self._tell(queue, asked, error)
+                else:
+                    self._tell(queue, asked, None)
+                failed = 0
+        finally:
+            queue.task = None
+            if queue.later is None and not queue.notes.hopeless and not queue.notes.is_large and not queue.waiting:
+                self._forget(queue)
+
+    def _forget(self, queue: _Queue) -> None:
+        """Only the row that was seen last is worth keeping, and of many queues not even that."""
+        if len(self._queues) > 1_000 and self._queues.get(queue.id) is queue:
+            del self._queues[queue.id]
+
+    @staticmethod
+    def _tell(queue: _Queue, asked: int, error: Exception | None) -> None:
+        queue.looked = asked
+        for _, done in (one for one in queue.waiting if one[0] <= asked):
+            if not done.done():
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(error)
+        queue.waiting = [one for one in queue.waiting if one[0] > asked]
+
+    async def _look(self, queue: _Queue, sure: bool) -> None:
+        """Matches what can be matched, if this process gets hold of the queue."""
+        if not sure and not queue.notes.hopeless and not await self._somebody_waits(queue):
+            return
+        left = 0
+        while True:
+            async with self._parts.locks.hold(f"round/{queue.id}"):
+                first, hold = await self._begin(queue)
+                if hold is None or first is None:
+                    return
+                with _holding(queue.id):
+                    seen, left_to = await self._rounds(queue, hold, first)
+            if left_to:
+                asked = self.ask(sorted(left_to), sure=True)
+                await asyncio.wait([asked], timeout=1.0)
+                await asyncio.sleep(min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1]))
+                left += 1
+                if left < _MOST_LEFT:
+                    continue
+            if not await self._is_new(queue, seen):
+                return
+
+    async def _somebody_waits(self, queue: _Queue) -> bool:
+        line = await self._parts.backlog.line(queue.id, 1)
+        return bool(line.jobs) or line.more
+
+    async def _begin(self, queue: _Queue) -> tuple[read.Scene | None, Hold | None]:
+        """Takes the queue, and reads it meanwhile if it was free when it was seen last."""
+        now = self._parts.clock.now()
+        if queue.seen is None or queue.seen.is_held(now):
+            queue.seen = None
+            hold = await self._take(queue)
+            return (await read.scene(self._parts, queue.id, queue.notes), hold) if hold else (None, None)
+        scene, taken = await asyncio.gather(
+            read.scene(self._parts, queue.id, queue.notes), self._take(queue), return_exceptions=True
+        )
+        if isinstance(taken, BaseException):
+            raise taken
+        if isinstance(scene, BaseException):
+            if taken is not None:
+                await self._release(queue, taken)
+            raise scene
+        return scene, taken
+
+    async def _rounds(self, queue: _Queue, hold: Hold, scene: read.Scene) -> tuple[frozenset[str], set[str]]:
+        """Round after round, as long as there is something to match; then the queue is given back. What was seen last
+        and written here, and to which queues workers were left."""
+        loop = asyncio.get_running_loop()
+        ends, vain = loop.time() + _WORKS_SECONDS, 0
+        keeper = _Keeper(self, queue, hold)
+        while True:
+            round: asyncio.Future[None] = loop.create_future()
+            round.add_done_callback(_retrieved)
+            try:
+                played = await play(self._parts, queue.notes, scene, keeper.announce, round)
+            except BaseException as error:
+                # Not given back: whoever takes over looks after what has been begun.
+                round.set_exception(HoldLost(str(error)))
+                raise
+            round.set_result(None)
+            vain = 0 if played.offered else vain + 1
+            if not played.again or vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
+                break
+            scene = await read.scene(self._parts, queue.id, queue.notes)
+        await self._release(queue, keeper.hold)
+        return played.seen, played.left
+
+    async def _is_new(self, queue: _Queue, seen: frozenset[str]) -> bool:
+        """Whether there is something that no round has seen: it may have been written while the queue was held, by
+        somebody who has gone then."""
+        if not queue.notes.hopeless and not await self._somebody_waits(queue):
+            return False
+        return not (await read.scene(self._parts, queue.id, queue.notes)).fingerprint <= seen
+
+    async def _take(self, queue: _Queue) -> Hold | None:
+        """The hold, or None if another process has it: then this one looks again when it ends."""
+        store, clock = self._parts.round_store, self._parts.clock
+        seen = queue.seen or await store.load(queue.id)
+        while True:
+            now = clock.now()
+            if seen.is_held(now) and seen.holder != self._name:
+                queue.seen = None
+                self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
+                return None
+            try:
+                hold = await store.take(seen, self._name, now + HELD_FOR)
+                break
+            except RowChanged:
+                seen = await store.load(queue.id)
+        queue.seen = hold
+        if seen.workers:
+            await abandoned.drop(self._parts, seen.workers)
+        return hold
+
+    def _again(self, queue: _Queue, seconds: float) -> None:
+        """Looks at the queue again when another's hold is over; that one may have died."""
+        if queue.later is None:
+
+            def look() -> None:
+                queue.later = None
+                self.ask([queue.id])
+
+            queue.later = asyncio.get_running_loop().call_later(seconds + 0.05, look)
+
+    async def _release(self, queue: _Queue, hold: Hold) -> None:
+        try:
+            queue.seen = await self._parts.round_store.release(hold)
+        except RowChanged:
+            queue.seen = None  # taken over
+
+
+class _Keeper:
+    """A hold in use."""
+
+    def __init__(self, rounds: Rounds, queue: _Queue, hold: Hold) -> None:
+        self._parts = rounds._parts
+        self._name = rounds._name
+        self._queue = queue
+        self.hold = hold
+
+    def is_good(self) -> bool:
+        return self.hold.is_held(self._parts.clock.now() + _MARGIN)
+
+    async def announce(self, workers: Sequence[str]) -> None:
+        """Renews the hold and says whose capacity is about to be reserved. Raises HoldLost."""
+        if not self.is_good():
+            raise HoldLost
+        try:
+            until = self._parts.clock.now() + HELD_FOR
+            self.hold = await self._parts.round_store.take(self.hold, self._name, until, workers)
+        except RowChanged as error:
+            raise HoldLost from error
+        self._queue.seen = self.hold
+
+
+class _holding:  # noqa: N801  a context manager, named as it is read
+    """The task holds the queue meanwhile; what it starts does not, once this is over."""
+
+    def __init__(self, queue_id: str) -> None:
+        self._token = _Token(queue_id)
+
+    def __enter__(self) -> None:
+        self._reset = _HOLDS.set((*_HOLDS.get(), self._token))
+
+    def __exit__(self, *_: object) -> None:
+        self._token.lasts = False
+        _HOLDS.reset(self._reset)
+
+
+async def _all(asked: Sequence[asyncio.Future[None]]) -> None:
+    await asyncio.gather(*asked)
+
+
+def _retrieved(done: asyncio.Future[None]) -> None:
+    if not done.cancelled():
+        done.exception()
