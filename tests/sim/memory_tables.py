@@ -43,6 +43,16 @@ class Rows:
     def get(self, partition: str, row: str) -> Entity | None:
         return self._rows.get((partition, row))
 
+    def any_before(self, row: str) -> bool:
+        """Whether the first row of any partition comes before this one."""
+        place = 0
+        while place < len(self._keys):
+            partition, first = self._keys[place]
+            if first < row:
+                return True
+            place = bisect_left(self._keys, (partition + "\0", ""), place)
+        return False
+
     def insert(self, entity: Entity) -> str:
         check(entity)
         if (entity.partition, entity.row) in self._rows:

@@ -17,6 +17,7 @@ from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, 
 from router.upkeep.deadlines import DeadlineRunner
 from router.upkeep.procedures import PROCEDURES
 from tests.sim.memory_tables import Key, Rows
+from tests.sim.topology import Roles
 from tests.sim.virtual_loop import PROCESS
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ class Gone(Exception):
 
 
 class Process:
-    """Its own parts, locks and caches. After `die` none of its code runs any more."""
+    """Its own parts, locks and caches. After `die` none of its code runs any more; while it is frozen none does."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: World, number: int, roles: Roles) -> None:
         self.world = world
         self.name = f"p{number}"
+        self.roles = roles
         self.alive = True
+        self.held: list[asyncio.Handle] | None = None
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
         self._context = contextvars.copy_context()
@@ -51,7 +54,12 @@ class Process:
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit
         self.runner = DeadlineRunner(self.parts, many=world.storm)
-        self.start(self._tick())
+        if roles.timer:
+            self.start(self._tick())
+
+    @property
+    def is_frozen(self) -> bool:
+        return self.held is not None
 
     def start(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         return self.world.loop.create_task(work, context=self._context.copy())
@@ -81,11 +89,24 @@ class Process:
 
     def die(self) -> None:
         self.world.note(self, "dies")
-        self.alive = False
+        self.alive, self.held = False, None
         calls, self._calls = self._calls, {}
         for answer in calls.values():
             if not answer.done():
                 answer.set_exception(Gone())
+
+    def freeze(self) -> None:
+        """The process stands still: what it has asked of storage is done when it wakes up, and so is all else."""
+        if self.alive and self.held is None:
+            self.world.note(self, "freezes")
+            self.held = []
+
+    def wake(self) -> None:
+        """It goes on where it stood, and does not know how late it is."""
+        if self.held is not None:
+            self.world.note(self, "wakes up")
+            held, self.held = self.held, None
+            self.world.loop.go_on(held)
 
     async def step(self, name: str, act: Callable[[], T], *, writes: bool = False) -> T:
         """One call of storage: takes its time, and may fail in every way that the weather knows."""

@@ -7,9 +7,9 @@ import logging
 import random
 from dataclasses import dataclass
 
+from tests.sim import topology, weather
 from tests.sim.rest import check_rest, check_unmatched
 from tests.sim.virtual_loop import Stuck
-from tests.sim.weather import draw
 from tests.sim.workload import Workload
 from tests.sim.world import World
 
@@ -41,7 +41,7 @@ class _Log(logging.Handler):
 
 def run(seed: int, trace: bool = False) -> Outcome:
     chance = random.Random(seed ^ 0x5EED)
-    world = World(seed, draw(chance), trace)
+    world = World(seed, weather.draw(chance), trace, topology.draw(chance))
     workload = Workload(world)
     handler, logger = _Log(world), logging.getLogger("router")
     logger.addHandler(handler)
@@ -64,10 +64,10 @@ def run(seed: int, trace: bool = False) -> Outcome:
 
 
 async def _story(world: World, workload: Workload) -> None:
-    weather = world.weather
+    drawn = world.weather
     world.fair_weather()
     await workload.set_up()
-    world.weather = weather
+    world.weather = drawn
     watch = world.loop.create_task(_watch(world)) if world.always_calm else None
     await asyncio.gather(workload.play(world.chance.choice((3.0, 10.0, 25.0))), _outage(world))
     world.fair_weather()

@@ -28,7 +28,7 @@ def test_seeds() -> None:
     assert calls > 100 * SEEDS  # they did something
 
 
-@pytest.mark.parametrize("seed", ["7", "12552", "17480"])
+@pytest.mark.parametrize("seed", ["7", "12552", "4"])  # of three topologies
 def test_a_seed_replays_exactly(seed: str) -> None:
     """In another process, with other hashes, at another time: call by call the same."""
     digests = set()

@@ -1,7 +1,8 @@
 """An event loop without a clock of its own: time stands still while there is something to do, then jumps.
 
 Nothing here depends on the machine: callbacks run in the order in which they were asked for, timers by their time and
-then by that order. A process of the simulation that has died is never run again, not even its `finally` blocks."""
+then by that order. A process of the simulation that has died is never run again, not even its `finally` blocks; one
+that is frozen runs when it wakes up."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import sys
 import warnings
 from asyncio import events
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from typing import Any, Protocol, TypeVarTuple
 
 Ts = TypeVarTuple("Ts")
@@ -23,6 +24,8 @@ class Mortal(Protocol):
     """Whose code a callback runs."""
 
     alive: bool
+    #: While it is frozen: the callbacks whose time has come, in their order.
+    held: list[asyncio.Handle] | None
 
 
 #: The simulated process that a task belongs to; none for clients and the scheduler itself.
@@ -111,11 +114,17 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 if handle._cancelled:
                     continue
                 process = handle._context.get(PROCESS)  # type: ignore[attr-defined]
-                if process is None or process.alive:
+                if process is not None and process.held is not None:
+                    process.held.append(handle)
+                elif process is None or process.alive:
                     handle._run()
         finally:
             events._set_running_loop(before)
         return until.result()
+
+    def go_on(self, held: Sequence[asyncio.Handle]) -> None:
+        """Next come the callbacks that a frozen process has not run."""
+        self._ready.extendleft(reversed(held))
 
     def bury(self) -> None:
         """Ends what is left of all tasks, without a word. To be called when every process is dead."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import random
 import zlib
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ from tests.sim.event_grid import EventGrid
 from tests.sim.history import History
 from tests.sim.memory_tables import Rows
 from tests.sim.process import Gone, Process
+from tests.sim.topology import BOTH, TOGETHER, Roles, Topology
 from tests.sim.virtual_loop import VirtualLoop
 from tests.sim.weather import CALM, Weather
 
@@ -33,7 +35,7 @@ _ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
 
 
 class World:
-    def __init__(self, seed: int, weather: Weather, trace: bool = False) -> None:
+    def __init__(self, seed: int, weather: Weather, trace: bool = False, topology: Topology = TOGETHER) -> None:
         self.chance = random.Random(seed)
         self.weather = weather
         #: So far nothing has failed, so nothing may be late.
@@ -47,6 +49,8 @@ class World:
         self.history = History(self)
         self.event_grid = EventGrid(self)
         self._tables: dict[str, Rows] = {}
+        #: The processes that there are while all is well.
+        self.topology = topology
         self.processes: list[Process] = []
         self.down = False
         self._started = 0
@@ -84,8 +88,7 @@ class World:
 
     def something_due(self, within: float) -> bool:
         """Whether a tick would find something: the others are left out, to save time."""
-        limit = time_key(self.now() + timedelta(seconds=within))
-        return any(entity.row < limit for entity in self.rows("deadlines").all())
+        return self.rows("deadlines").any_before(time_key(self.now() + timedelta(seconds=within)))
 
     def in_backlog(self, job: JobRecord) -> bool:
         """Whether the backlog shows the job as it is. The row follows the job within its call; where storage fails
@@ -111,9 +114,9 @@ class World:
 
     # Processes.
 
-    def start_process(self) -> Process:
+    def start_process(self, roles: Roles = BOTH) -> Process:
         self._started += 1
-        process = self.outside.copy().run(Process, self, self._started)
+        process = self.outside.copy().run(Process, self, self._started, roles)
         self.processes.append(process)
         self.note(process, "starts")
         return process
@@ -122,18 +125,29 @@ class World:
         return [process for process in self.processes if process.alive]
 
     def some_process(self) -> Process | None:
-        alive = self.alive()
-        return self.chance.choice(alive) if alive else None
+        """One that serves. The platform sends nothing to one that stands still, unless all do."""
+        serving = [process for process in self.alive() if process.roles.serves]
+        serving = [process for process in serving if not process.is_frozen] or serving
+        return self.chance.choice(serving) if serving else None
 
     def crashed(self, process: Process) -> None:
-        """The process is gone at once; another takes its place after a while."""
+        """The process is gone at once; another takes its place and its roles after a while."""
         process.die()
         wait = self.chance.choice((0.1, 1.0, 5.0, 20.0))
-        self.outside.run(self.loop.call_later, wait, self._replace_process)
+        self.outside.run(self.loop.call_later, wait, self._replace_process, process.roles)
 
-    def _replace_process(self) -> None:
-        if len(self.alive()) < 2 and not self.down:
-            self.start_process()
+    def _replace_process(self, roles: Roles) -> None:
+        if roles in self._missing() and not self.down:
+            self.start_process(roles)
+
+    def _missing(self) -> list[Roles]:
+        """What has no process at the moment."""
+        there = Counter(process.roles for process in self.alive())
+        return list((Counter(self.topology) - there).elements())
+
+    def start_missing(self) -> None:
+        for roles in self._missing():
+            self.start_process(roles)
 
     def go_down(self) -> None:
         """Nothing works any more: no process is alive, or storage answers none."""
@@ -144,14 +158,13 @@ class World:
 
     def come_up(self) -> None:
         self.down = False
-        while self.weather.crash and len(self.alive()) < 2:
-            self.start_process()
+        if self.weather.crash:
+            self.start_missing()
 
     def fair_weather(self) -> None:
         """From now on nothing fails."""
         self.weather = CALM
-        while len(self.alive()) < 2:
-            self.start_process()
+        self.start_missing()
 
     def judge_failure(self, what: str, error: BaseException) -> None:
         """A call may fail as storage does, or with an answer of the contract; anything else is a fault."""
