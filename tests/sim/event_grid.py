@@ -57,6 +57,7 @@ class EventGrid:
         for text in texts:
             wire = json.loads(text)
             self.accepted[wire["id"]] = self.accepted.get(wire["id"], 0) + 1
+            self._world.observer.took(wire)
             for function in _SUBSCRIBERS.get(wire["eventType"], ()):
                 self._deliver(function, wire)
 

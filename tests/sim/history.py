@@ -17,6 +17,7 @@ from router.models.workers import WorkerRecord
 from router.storage.documents import read_document
 from router.storage.port import Entity
 from tests.sim import reference
+from tests.sim.observer import Observer
 
 if TYPE_CHECKING:
     from tests.sim.world import World
@@ -33,7 +34,7 @@ class Reservation:
     ahead: dict[str, str] = field(default_factory=dict)
 
 
-class History:
+class History(Observer):
     def __init__(self, world: World) -> None:
         self._world = world
         self.faults: list[str] = []
@@ -63,7 +64,6 @@ class History:
         self.faults.append(f"{self._world.loop.time():.4f}: {text}")
 
     def observe(self, table: str, before: Entity | None, after: Entity | None) -> None:
-        """Every write of every row."""
         if table == "jobs":
             self._row("job", before, after)
         elif table == "workers":

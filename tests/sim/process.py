@@ -13,10 +13,12 @@ from router.events.publisher import EventPublisher
 from router.events.topic import TopicBusy
 from router.ids import Ids
 from router.rules.failure import RuleFailure
+from router.storage.deadlines import Deadline
 from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
 from router.upkeep.deadlines import DeadlineRunner
 from router.upkeep.procedures import PROCEDURES
 from tests.sim.memory_tables import Key, Rows
+from tests.sim.observer import Operation
 from tests.sim.topology import Roles
 from tests.sim.virtual_loop import PROCESS
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 T = TypeVar("T")
+#: The kind of the deadline that a task acts on; none where a call or an event has begun it.
+DEADLINE: contextvars.ContextVar[str | None] = contextvars.ContextVar("deadline", default=None)
 
 
 class Gone(Exception):
@@ -53,7 +57,7 @@ class Process:
         )
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit
-        self.runner = DeadlineRunner(self.parts, many=world.storm)
+        self.runner = _Runner(self.parts, many=world.storm)
         if roles.timer:
             self.start(self._tick())
 
@@ -108,11 +112,13 @@ class Process:
             held, self.held = self.held, None
             self.world.loop.go_on(held)
 
-    async def step(self, name: str, act: Callable[[], T], *, writes: bool = False) -> T:
+    async def step(self, operation: Operation, act: Callable[[], T]) -> T:
         """One call of storage: takes its time, and may fail in every way that the weather knows."""
         if not self.alive:
             raise GeneratorExit  # only what closes a dead coroutine comes here
-        world, weather, chance = self.world, self.world.weather, self.world.chance
+        world, weather, chance, name = self.world, self.world.weather, self.world.chance, str(operation)
+        if weather.storage_silent:
+            await self._until_storage_answers(name)
         await asyncio.sleep(world.latency())
         if weather.crash and chance.random() < weather.crash:
             await self._last_breath(name)
@@ -123,9 +129,11 @@ class Process:
             result = act()
         except (RowChanged, RowExists) as error:
             world.note(self, f"{name}: {type(error).__name__}")
+            world.observer.operated(self, operation, conflict=True)
             raise
         world.note(self, name)
-        if not writes:
+        world.observer.operated(self, operation, rows=len(result.entities) if isinstance(result, Page) else 0)
+        if not operation.writes:
             return result
         if weather.sent_twice and chance.random() < weather.sent_twice:
             await asyncio.sleep(world.latency())
@@ -137,6 +145,15 @@ class Process:
             world.note(self, f"{name}: answer lost")
             raise StorageUnavailable("The simulation's storage answered, and the answer was lost.")
         return result
+
+    async def _until_storage_answers(self, name: str) -> None:
+        """Attempt after attempt, as the client makes them. Raises StorageUnavailable after the last one."""
+        for _ in range(self.world.weather.storage_attempts):
+            if not self.world.weather.storage_silent:
+                return
+            await asyncio.sleep(self.world.weather.storage_silent)
+        self.world.note(self, f"{name}: silence")
+        raise StorageUnavailable("The simulation's storage is silent.")
 
     async def _last_breath(self, name: str) -> None:
         self.world.note(self, f"crash at {name}")
@@ -155,6 +172,14 @@ class Process:
                 await self.runner.tick()
             except Exception as error:
                 self.world.judge_failure("the timer", error)
+
+
+class _Runner(DeadlineRunner):
+    """Tells whoever looks on what a deadline has set going."""
+
+    async def _handle(self, deadline: Deadline) -> None:
+        DEADLINE.set(deadline.kind)
+        await super()._handle(deadline)
 
 
 class _Tables:
@@ -179,9 +204,8 @@ class _Table:
         self._rows = rows
 
     async def get(self, partition: str, row: str) -> Entity | None:
-        return await self._process.step(
-            f"get {self._rows.name} {partition} {row}", lambda: self._rows.get(partition, row)
-        )
+        operation = Operation("get", self._rows.name, partition, row)
+        return await self._process.step(operation, lambda: self._rows.get(partition, row))
 
     async def insert(self, entity: Entity) -> str:
         return await self._write("insert", entity, lambda: self._rows.insert(entity))
@@ -196,8 +220,10 @@ class _Table:
         await self._write("delete", Entity(partition, row), lambda: self._rows.delete(partition, row, version))
 
     async def transact(self, writes: Sequence[Write]) -> None:
-        name = f"transact {self._rows.name} {[(write.kind, write.entity.row) for write in writes]}"
-        await self._process.step(name, lambda: self._rows.transact(writes), writes=True)
+        rows = str([(write.kind, write.entity.row) for write in writes])
+        partition = writes[0].entity.partition if writes else ""
+        operation = Operation("transact", self._rows.name, partition, rows, len(writes))
+        await self._process.step(operation, lambda: self._rows.transact(writes))
 
     async def query(
         self,
@@ -210,13 +236,15 @@ class _Table:
         world = self._process.world
         if world.weather.short_page and world.chance.random() < world.weather.short_page:
             limit = world.chance.randint(1, 2)
+        partition = next((str(value) for name, how, value in where if (name, how) == ("PartitionKey", "eq")), "")
         return await self._process.step(
-            f"query {self._rows.name}", lambda: self._rows.query(where, limit=limit, after=after, columns=columns)
+            Operation("query", self._rows.name, partition),
+            lambda: self._rows.query(where, limit=limit, after=after, columns=columns),
         )
 
     async def _write(self, kind: str, entity: Entity, act: Callable[[], T]) -> T:
-        name = f"{kind} {self._rows.name} {entity.partition} {entity.row}"
-        return await self._process.step(name, act, writes=True)
+        operation = Operation(kind, self._rows.name, entity.partition, entity.row, writes=1)
+        return await self._process.step(operation, act)
 
 
 class _Topic:
@@ -230,6 +258,9 @@ class _Topic:
         if not process.alive:
             raise GeneratorExit
         world, weather, chance = process.world, process.world.weather, process.world.chance
+        if weather.topic_silent:
+            await asyncio.sleep(weather.topic_silent)
+            raise TopicBusy("The simulation's topic is silent.")
         await asyncio.sleep(world.latency())
         if weather.crash and chance.random() < weather.crash:
             await process._last_breath("publish")

@@ -18,6 +18,8 @@ from typing import Any, Protocol, TypeVarTuple
 
 Ts = TypeVarTuple("Ts")
 Context = contextvars.Context
+#: Tasks that are remembered before those that are done are let go.
+_MANY = 1_000
 
 
 class Mortal(Protocol):
@@ -43,6 +45,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._number = 0
         self._tasks: list[asyncio.Task[Any]] = []
+        self._look_again = _MANY
         self.faults: list[dict[str, Any]] = []
 
     # What asyncio asks of a loop.
@@ -95,6 +98,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     ) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name or "task", context=context)
         self._tasks.append(task)
+        if len(self._tasks) > self._look_again:
+            self._tasks = [one for one in self._tasks if not _is_over(one)]
+            self._look_again = max(_MANY, 2 * len(self._tasks))
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
@@ -122,6 +128,10 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(before)
         return until.result()
 
+    def under_way(self) -> int:
+        """How many tasks are not done."""
+        return sum(1 for task in self._tasks if not task.done())
+
     def go_on(self, held: Sequence[asyncio.Handle]) -> None:
         """Next come the callbacks that a frozen process has not run."""
         self._ready.extendleft(reversed(held))
@@ -133,11 +143,9 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         sys.unraisablehook = lambda _: None  # handlers that wait once more on their way out
         try:
             for task in self._tasks:
-                if not task.done():
+                if not _is_over(task):
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
                     _close(task.get_coro())
-                elif not task.cancelled():
-                    task.exception()
             self._tasks.clear()
         finally:
             sys.unraisablehook = hook
@@ -154,6 +162,13 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 self._ready.append(handle)
                 return True
         return False
+
+
+def _is_over(task: asyncio.Task[Any]) -> bool:
+    """Whether it is done. What it raised is nobody's concern any more."""
+    if task.done() and not task.cancelled():
+        task.exception()
+    return task.done()
 
 
 def _close(coroutine: Any) -> None:

@@ -11,6 +11,8 @@ class Weather:
     """Chances per call, and times in seconds."""
 
     latency: float = 0.004
+    #: How far a call's time may be from that, as a part of it.
+    spread: float = 0.9
     #: Chance that a call takes very long, and how long at most.
     slow: float = 0.0
     slowest: float = 0.0
@@ -26,6 +28,11 @@ class Weather:
     #: The topic refuses a request; or takes it and the answer is lost.
     topic_busy: float = 0.0
     topic_lost_answer: float = 0.0
+    #: Storage, the topic answers nothing at all: the seconds after which the client gives up an attempt.
+    storage_silent: float = 0.0
+    topic_silent: float = 0.0
+    #: How often the client of storage tries.
+    storage_attempts: int = 4
     #: Deliveries: never made, made twice, late (reordered), and by how much at most.
     dropped: float = 0.0
     doubled: float = 0.0
@@ -51,6 +58,8 @@ class Weather:
             or self.topic_busy
             or self.slow
             or self.topic_lost_answer
+            or self.storage_silent
+            or self.topic_silent
             or self.outage
         )
 

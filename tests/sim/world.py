@@ -21,6 +21,7 @@ from router.storage.port import StorageUnavailable
 from tests.sim.event_grid import EventGrid
 from tests.sim.history import History
 from tests.sim.memory_tables import Rows
+from tests.sim.observer import Observer
 from tests.sim.process import Gone, Process
 from tests.sim.topology import BOTH, TOGETHER, Roles, Topology
 from tests.sim.virtual_loop import VirtualLoop
@@ -47,6 +48,8 @@ class World:
         self.loop = VirtualLoop()  # type: ignore[abstract]
         self.outside = contextvars.copy_context()
         self.history = History(self)
+        #: Who looks on: another one is put here before anything happens.
+        self.observer: Observer = self.history
         self.event_grid = EventGrid(self)
         self._tables: dict[str, Rows] = {}
         #: The processes that there are while all is well.
@@ -69,7 +72,8 @@ class World:
     def latency(self) -> float:
         if self.weather.slow and self.chance.random() < self.weather.slow:
             return self.chance.random() * self.weather.slowest
-        return self.weather.latency * (0.1 + 1.8 * self.chance.random())
+        spread = self.weather.spread
+        return self.weather.latency * (1 - spread + 2 * spread * self.chance.random())
 
     def note(self, process: Process | None, what: str) -> None:
         """One line of the run. Two runs of a seed have the same lines."""
@@ -83,7 +87,7 @@ class World:
 
     def rows(self, name: str) -> Rows:
         if name not in self._tables:
-            self._tables[name] = Rows(name, self.history.observe)
+            self._tables[name] = Rows(name, self.observer.observe)
         return self._tables[name]
 
     def something_due(self, within: float) -> bool:
