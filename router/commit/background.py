@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
 
 _log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 _MOST_TRIES: Final = 20
 _LONGEST_PAUSE_SECONDS: Final = 60.0
 
@@ -19,6 +21,18 @@ class Background:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Like `start`, for work that somebody awaits: its failure is theirs."""
+        task = asyncio.create_task(work, name=name, context=contextvars.copy_context())
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
         task = asyncio.create_task(self._guarded(work, name), name=name, context=contextvars.copy_context())
@@ -57,3 +71,16 @@ class Background:
         except Exception:
             # A settle deadline stands behind it: it is done again.
             _log.exception("Background work failed", extra={"work": name})
+
+
+@contextmanager
+def follows() -> Iterator[asyncio.Future[None]]:
+    """What hangs on a commit and is done here: the future is done with the block, or has its failure."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    done.add_done_callback(lambda it: it.exception())  # nobody may be waiting for it
+    try:
+        yield done
+    except BaseException as error:
+        done.set_exception(error if isinstance(error, Exception) else RuntimeError("It was stopped."))
+        raise
+    done.set_result(None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from router.commit import deadlines, policies
 from router.commit import worker as worker_commits
@@ -14,7 +14,8 @@ from router.commit.parts import Parts
 from router.engine import exceptions, matching
 from router.engine.change import Change, JobChange
 from router.engine.service_order import Standing, standing
-from router.models.jobs import ENDED, JobRecord, JobStatus
+from router.models.event_catalogue import EventName
+from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus
 from router.storage.aggregates import Row
 from router.storage.backlog import row_key
 from router.telemetry import routing as metrics
@@ -22,8 +23,10 @@ from router.telemetry import routing as metrics
 #: A decision about a job's row; it may run several times.
 Step = Callable[[Row[JobRecord]], Awaitable[JobChange | None]]
 Work = Coroutine[Any, Any, object]
-#: States from which a job goes on by itself.
-_GOES_ON = frozenset({JobStatus.PENDING_CLASSIFICATION, JobStatus.PENDING_SCHEDULE})
+#: Events of commits that a round makes, whose hold stands behind them, and of those on which nothing hangs.
+_HARMLESS: Final = frozenset({EventName.WORKER_OFFER_ISSUED, EventName.JOB_COMPLETED})
+#: Events of commits after which a job waits: nothing is left to do when it does not wait any more.
+_OF_WAITING: Final = frozenset({EventName.JOB_RECEIVED, EventName.JOB_QUEUED, EventName.JOB_CLASSIFIED})
 
 
 class _NeedsHold(Exception):
@@ -75,9 +78,13 @@ async def change(
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = round
+    left = parts.outbox.is_left(parts.jobs.store, committed.before) and _leaves_work(committed)
     try:
         freed = await _follow(parts, committed, in_round=round is not None)
-        if round is None and parts.drives:
+        if left:
+            # Whoever made the commit before may have died, and this one takes its events and its promise over.
+            work = parts.background.begin(parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}")
+        elif round is None and parts.drives:
             work = _go_on(parts, committed, freed, driven)
     except Exception as error:
         work = _failed(error)  # the settle deadline does it again
@@ -119,15 +126,17 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, *, in_ro
     work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
     where = standing(after)
     if where is not None and not in_round and _stands_anew(before, after, where):
-        work.append(_stand(parts, after, where))
+        work.append(stand(parts, after, where))
     if work:
         await asyncio.gather(parts.jobs.watch.early(row), *work)
 
 
-async def _stand(parts: Parts, record: JobRecord, where: Standing) -> None:
+async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
+    """The job's row in the line says what the job says."""
     policy = await policies.distribution_policy(parts, where.queue_id)
-    takes = policy is None or matching.wants_offers(record, policy.mode) > 0
-    await parts.backlog.put(record, where, parts.clock.now(), open=takes)
+    now, retry_at = parts.clock.now(), record.routing.retry_at
+    takes = policy is None or (matching.wants_offers(record, policy.mode) > 0 and not (retry_at and retry_at > now))
+    await parts.backlog.put(record, where, now, open=takes)
 
 
 def _stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) -> bool:
@@ -137,6 +146,7 @@ def _stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) ->
         or standing(before) != where
         or len(after.routing.offers) < len(before.routing.offers)
         or before.routing.declined != after.routing.declined
+        or before.routing.retry_at != after.routing.retry_at
         or before.job.channel_id != after.job.channel_id
         or before.job.requested_worker_selectors != after.job.requested_worker_selectors
         or before.job.attached_worker_selectors != after.job.attached_worker_selectors
@@ -158,6 +168,14 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     releases = _releases(parts, before, after) if before is not None and after is not None else []
     found = await asyncio.gather(*releases, *work)
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
+
+
+def _leaves_work(committed: Committed[JobRecord]) -> bool:
+    """Whether more hangs on the commit before than its events: what they tell of says what."""
+    after = committed.after.record
+    waits = after is not None and after.status not in SETTLED
+    told = {event.type for event in committed.before.outbox}
+    return bool(committed.before.overflow) or not told <= (_HARMLESS if waits else _HARMLESS | _OF_WAITING)
 
 
 def _row(where: Standing) -> tuple[str, str]:
@@ -199,8 +217,8 @@ def _go_on(parts: Parts, committed: Committed[JobRecord], freed: set[str], drive
         freed = freed - {where.queue_id}
     if freed:
         work.append(parts.rounds.ask(sorted(freed)))
-    if after is not None and not driven and (after.status in _GOES_ON or after.routing.triggered):
-        work.append(parts.background.start(parts.procedures.drive_job(parts, after.id), f"drive job/{after.id}"))
+    if after is not None and not driven and (after.status in GOES_ON or after.routing.triggered):
+        work.append(parts.background.begin(parts.procedures.drive_job(parts, after.id), f"drive job/{after.id}"))
     if not work:
         return None
     return work[0] if len(work) == 1 else asyncio.gather(*work)

@@ -21,7 +21,7 @@ from router.engine.change import Change
 from router.errors import Busy, RouterError
 from router.ids import Ids
 from router.models.events import PendingEvent
-from router.models.jobs import JobRecord
+from router.models.jobs import GOES_ON, JobRecord
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged
@@ -139,7 +139,7 @@ class Commits(Generic[R]):
             draft.pending(self._ids.guid(), now, traceparent) for draft in change.events
         )
         outbox = (*self._outbox.unsent(before.outbox), *events)
-        follows = bool(outbox) or record is None
+        follows = bool(outbox) or record is None or (watched and _leaves_work(before.record, record))
         return replace(
             before,
             record=record,
@@ -147,6 +147,14 @@ class Commits(Generic[R]):
             settle_at=await self.watch.watched(before) if watched or follows else before.settle_at,
             promised_until=now + PROMISED if follows and self._drives else before.promised_until,
         )
+
+
+def _leaves_work(before: JobRecord | WorkerRecord | None, after: JobRecord | WorkerRecord) -> bool:
+    """Whether more follows from the change than its events."""
+    if isinstance(after, JobRecord):
+        return after.status in GOES_ON or bool(after.routing.triggered)
+    changed = not isinstance(before, WorkerRecord) or before.routing.version != after.routing.version
+    return after.routing.deleting or changed
 
 
 def _differ(one: JobRecord | WorkerRecord, other: JobRecord | WorkerRecord) -> bool:

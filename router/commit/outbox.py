@@ -90,6 +90,12 @@ class Outbox:
         """Those that are not known to be out."""
         return tuple(event for event in events if event.id not in self._out)
 
+    def is_left(self, store: AggregateStore[Any], row: Row[Any]) -> bool:
+        """Whether the last commit of the row is not followed up to its end, and another process has made it: that one
+        may have died."""
+        known = self._open.get(f"{store.kind}/{row.id}")
+        return not row.is_followed and (known is None or known.row.commit != row.commit)
+
     def follow(
         self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any], work: Awaitable[object] | None
     ) -> None:

@@ -76,6 +76,9 @@ class Procedures:
     rounds: Callable[[Parts], Rounds]
     #: Takes the job on to its next state.
     drive_job: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    #: Bring everything about a job or a worker to where it should be.
+    reconcile_job: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    reconcile_worker: Callable[[Parts, str], Coroutine[Any, Any, None]]
     #: Arms what a job that rests needs further on; the record that knows it.
     job_rests: Callable[[Parts, JobRecord], Coroutine[Any, Any, JobRecord]]
     #: Revokes the worker's offers that its state no longer allows.

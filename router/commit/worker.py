@@ -39,9 +39,10 @@ async def change(
     *,
     from_memory: bool = False,
     of_job: bool = False,
+    until: asyncio.Future[None] | None = None,
 ) -> Committed[WorkerRecord]:
     """Commits what `step` decides (see Commits.change). `of_job`: it follows a job's commit, whose settle deadline
-    stands behind it and who asks for what becomes possible."""
+    stands behind it and who asks for what becomes possible. `until`: the caller does more that hangs on the commit."""
 
     async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
         decided = await step(found)
@@ -53,10 +54,16 @@ async def change(
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = None
+    left = parts.outbox.is_left(parts.workers.store, committed.before)
     try:
         await index(parts, committed)
-        if not of_job and parts.drives:
-            work = _ask(parts, committed)
+        if left:
+            # Whoever made the commit before may have died, and this one takes its events and its promise over.
+            reconciled = parts.procedures.reconcile_worker(parts, worker_id)
+            work = parts.background.begin(reconciled, f"reconcile worker/{worker_id}")
+        elif not of_job and parts.drives:
+            asked = _ask(parts, committed)
+            work = asyncio.gather(until, asked) if until is not None and asked is not None else until or asked
     except Exception as error:
         work = asyncio.get_running_loop().create_future()
         work.set_exception(error)  # the settle deadline does it again

@@ -1,10 +1,10 @@
-"""What a holder that stood still or died has left behind: capacity reserved for jobs which do not know of it."""
+"""What a holder that stood still or died has left behind: capacity reserved for jobs which do not know of it, and jobs
+that have lost their place in the line."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from router.commit import job as job_commits
@@ -12,18 +12,31 @@ from router.commit import worker as worker_commits
 from router.commit.parts import Parts
 from router.engine import offers
 from router.engine.candidates import available
+from router.engine.service_order import Standing, standing
 from router.models.jobs import JobRecord
 from router.models.workers import RouterJobOffer
 from router.storage.availability import Move
 from router.storage.port import RowChanged
+from router.storage.rounds import Hold
 
 _log = logging.getLogger(__name__)
 
 
-async def drop(parts: Parts, workers: Sequence[str]) -> None:
-    """Frees what was reserved on these workers and is not an offer of its job. A holder that wakes up again finds the
-    rows changed."""
-    await asyncio.gather(*(_drop(parts, worker_id) for worker_id in workers))
+async def drop(parts: Parts, left: Hold) -> None:
+    """Frees what was reserved and is not an offer of its job, and puts the jobs into their places. A holder that wakes
+    up again finds the workers' rows changed."""
+    await asyncio.gather(*(_drop(parts, worker_id) for worker_id in left.workers))
+    await asyncio.gather(*(_stand(parts, left.queue_id, job_id) for job_id in left.jobs))
+
+
+async def _stand(parts: Parts, queue_id: str, job_id: str) -> None:
+    row = await parts.jobs.store.load(job_id)
+    where = standing(row.record)
+    if row.record is None or where is None:
+        return
+    if where.entering:  # it may stand where it would stand when it is queued
+        await parts.backlog.remove(Standing(where.queue_id, where.place))
+    await job_commits.stand(parts, row.record, where)
 
 
 async def _drop(parts: Parts, worker_id: str) -> None:

@@ -21,6 +21,7 @@ from router.engine.evolve import evolve
 from router.engine.plan import Match, Plan
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
+from router.matching import read
 from router.matching.read import Scene
 from router.models.jobs import JobOffer, JobRecord, JobStatus
 from router.models.policies import DistributionPolicy, RoundRobinMode
@@ -42,8 +43,8 @@ ABANDONED_AFTER: Final = timedelta(seconds=10)
 _LONGEST_RETRY_SECONDS: Final = 300.0
 
 #: Says that the capacity of these workers is about to be reserved. Raises HoldLost (matching/rounds.py).
-Announce = Callable[[Sequence[str]], Awaitable[None]]
-Jobs = Mapping[str, tuple[Waiting, Row[JobRecord]]]
+Announce = Callable[[Sequence[str], Sequence[str]], Awaitable[None]]
+Jobs = dict[str, tuple[Waiting, Row[JobRecord]]]
 
 
 @dataclass
@@ -82,19 +83,13 @@ async def carry_out(
     their end when `round` is done."""
     done = Done()
     entering = {id: both for id, both in found.items() if both[0].entering}
+    offered = {match.job.id: found[match.job.id] for match in plan.matches if match.job.id in entering}
     taken: list[_Reserved] = []
     if plan.matches:
-        assert seen.policy is not None
-        rows, _ = await asyncio.gather(_rows(parts, seen, plan), announce(sorted({m.worker_id for m in plan.matches})))
-        taken, _ = await asyncio.gather(
-            _reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, entering)
-        )
-    else:
-        await _enter(parts, seen, plan, entering)
-    by_job: dict[str, list[tuple[JobOffer, _Reserved]]] = {}
-    for one in taken:
-        for job_id, offer in one.offers.items():
-            by_job.setdefault(job_id, []).append((offer, one))
+        worker_ids = sorted({match.worker_id for match in plan.matches})
+        rows, _ = await asyncio.gather(read.workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))
+        taken, _ = await asyncio.gather(_reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, offered))
+    by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
     followed, *after = await asyncio.gather(
         _follow_workers(parts, taken, done),
@@ -105,29 +100,57 @@ async def carry_out(
     # then would leave an offer that its worker does not know. Who holds the queue next looks after it.
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
     rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
-    work = [_line(parts, seen, plan, found[id][0], record, done) for id, record in rows_after.items()]
-    closing = [close for close in (_closing(seen, found[id][0], record) for id, record in rows_after.items()) if close]
-    work += [parts.backlog.update(closing, seen.now)] if closing else []
-    work += _unattached(parts, by_job, rows_after, done)
+    work = [_entered(parts, seen, found[id][0], rows_after[id], done) for id in offered if id in rows_after]
+    moves = [
+        move
+        for id, record in rows_after.items()
+        if id not in offered and (move := _moved(seen, found[id][0], record)) is not None
+    ]
+    work += [parts.backlog.update(moves, seen.now)] if moves else []
+    work += _unattached(parts, taken, rows_after, done)
     if isinstance(seen.policy and seen.policy.mode, RoundRobinMode):
-        offered = [match.worker_id for match in plan.matches if _has(rows_after.get(match.job.id), match.worker_id)]
-        work += [parts.availability.save_turn(seen.queue_id, offered[-1])] if offered else []
+        served = [match.worker_id for match in plan.matches if _has(rows_after.get(match.job.id), match.worker_id)]
+        work += [parts.availability.save_turn(seen.queue_id, served[-1])] if served else []
     await gathered(work)
     if failures:
         raise failures[0]
     return done
 
 
+def _in_order(seen: Scene, plan: Plan, taken: Sequence[_Reserved]) -> dict[str, list[tuple[JobOffer, _Reserved]]]:
+    """What was reserved, by job; without what a job that comes first and has lost its worker could take instead: that
+    is given back, and planned again."""
+    by_job: dict[str, list[tuple[JobOffer, _Reserved]]] = {}
+    by_worker = {one.holder.id: one for one in taken}
+    lost: list[JobRecord] = []
+    for match in plan.matches:
+        one = by_worker.get(match.worker_id)
+        offer = one.offers.get(match.job.id) if one is not None else None
+        if one is None or offer is None:
+            lost.append(match.job)
+            continue
+        assert seen.policy is not None
+        mode = seen.policy.mode
+        if any(matching.disqualified(job, one.before, mode, seen.now) is None for job in lost):
+            by_job.setdefault(match.job.id, [])
+        else:
+            by_job.setdefault(match.job.id, []).append((offer, one))
+    return by_job
+
+
 def _unattached(
     parts: Parts,
-    by_job: Mapping[str, Sequence[tuple[JobOffer, _Reserved]]],
+    taken: Sequence[_Reserved],
     rows_after: Mapping[str, JobRecord | None],
     done: Done,
 ) -> list[Coroutine[Any, Any, None]]:
     """Gives back what the jobs did not take; counts what they took."""
     back: dict[str, set[str]] = {}
-    for job_id, record in rows_after.items():
-        for offer, one in by_job.get(job_id, ()):
+    for one in taken:
+        for job_id, offer in one.offers.items():
+            if job_id not in rows_after:
+                continue  # it is not known whether the job has taken it
+            record = rows_after[job_id]
             if record is not None and _knows(record, offer.offer_id):
                 done.offered += 1
                 _measure(parts, record, offer)
@@ -154,19 +177,6 @@ async def back_off(parts: Parts, job_id: str) -> None:
 # Workers.
 
 
-async def _rows(parts: Parts, seen: Scene, plan: Plan) -> dict[str, Row[WorkerRecord]]:
-    """The rows of the workers: as this process wrote them last, if the index says nothing newer."""
-
-    async def of(worker_id: str) -> Row[WorkerRecord]:
-        known = parts.workers.store.as_written(worker_id)
-        if known is not None and known.record and known.record.routing.version == seen.workers[worker_id].version:
-            return known
-        return await parts.workers.store.load(worker_id)
-
-    ids = sorted({match.worker_id for match in plan.matches})
-    return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
-
-
 async def _reserve_all(
     parts: Parts, seen: Scene, plan: Plan, rows: Mapping[str, Row[WorkerRecord]], done: Done
 ) -> list[_Reserved]:
@@ -189,7 +199,7 @@ async def _reserve_all(
         done.again = True
         row, index = rows[worker_id].record, seen.workers[worker_id]
         if row is None or row.routing.version != index.version:
-            await _heal(parts, seen, worker_id, row)
+            await read.heal(parts, seen, worker_id, row)
     if failure is not None:
         await asyncio.gather(
             *(_give_back(parts, one.holder.id, {o.offer_id for o in one.offers.values()}) for one in taken)
@@ -206,8 +216,8 @@ async def _reserve(parts: Parts, seen: Scene, row: Row[WorkerRecord], matches: S
 
     async def step(found: Row[WorkerRecord]) -> WorkerChange | None:
         record = found.record
-        if record is None:
-            return None
+        if record is None or record.routing.version != seen.workers[row.id].version:
+            return None  # it is not what the plan was made of
         made: dict[str, JobOffer] = {}
         for match, offer_id in zip(matches, ids, strict=True):
             if matching.disqualified(match.job, record, policy.mode, seen.now) is not None:
@@ -248,16 +258,6 @@ async def _follow_workers(parts: Parts, taken: Sequence[_Reserved], done: Done) 
             worker_commits.follow(parts, one.committed, None)
 
 
-async def _heal(parts: Parts, seen: Scene, worker_id: str, record: WorkerRecord | None) -> None:
-    """The index tells of an old version of the worker. If nobody is about to put that right, it is done here."""
-    if record is not None and seen.now - record.modified < timedelta(seconds=2):
-        return
-    await parts.availability.remove(seen.queue_id, [seen.workers[worker_id].row])
-    now = available(record)
-    if now is not None:
-        await parts.availability.move([Move(None, now)])
-
-
 async def _give_back(parts: Parts, worker_id: str, offer_ids: set[str]) -> None:
     try:
         queues = await worker_commits.drop_offers(parts, worker_id, frozenset(offer_ids), expired=False)
@@ -271,52 +271,50 @@ async def _give_back(parts: Parts, worker_id: str, offer_ids: set[str]) -> None:
 # Jobs.
 
 
-def _entered(waiting: Waiting) -> Standing:
+def _queued(waiting: Waiting) -> Standing:
     """Where a job that enters stands when it is queued."""
     return Standing(waiting.queue_id, waiting.place)
 
 
-async def _enter(parts: Parts, seen: Scene, plan: Plan, entering: Jobs) -> None:
-    """Jobs that enter get their place in the line before they are queued: who acts on it reads the job."""
+async def _enter(parts: Parts, seen: Scene, plan: Plan, offered: Jobs) -> None:
+    """Jobs that enter with an offer get their place in the line before they are queued: who accepts the offer at once
+    takes it away again."""
     moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
-    for waiting, row in entering.values():
+    for waiting, row in offered.values():
         assert row.record is not None
         queued = jobs.enqueue(row.record, waiting.place.enqueued_at).record
         assert queued is not None
-        moves.append((waiting, queued, _entered(waiting), _takes_more(seen, plan, row.record)))
+        moves.append((waiting, queued, _queued(waiting), _takes_more(seen, plan, row.record)))
     if moves:
         await parts.backlog.update(moves, seen.now)
 
 
 def _takes_more(seen: Scene, plan: Plan, job: JobRecord) -> bool:
     """Whether the job takes more offers than are planned for it."""
-    if seen.policy is None:
-        return True
-    return matching.wants_offers(job, seen.policy.mode) > sum(match.job.id == job.id for match in plan.matches)
+    planned = sum(match.job.id == job.id for match in plan.matches)
+    return seen.policy is None or matching.wants_offers(job, seen.policy.mode) > planned
 
 
-async def _line(parts: Parts, seen: Scene, plan: Plan, waiting: Waiting, record: JobRecord | None, done: Done) -> None:
+async def _entered(parts: Parts, seen: Scene, waiting: Waiting, record: JobRecord | None, done: Done) -> None:
     """The line says of a job that has entered what became of it, where that is not what was planned."""
-    if not waiting.entering:
-        return
     where = standing(record)
-    if record is None or where is None or row_key(where) != row_key(_entered(waiting)):
+    if record is None or where is None or row_key(where) != row_key(_queued(waiting)):
         done.again = True
-        await parts.backlog.remove(_entered(waiting))
+        await parts.backlog.remove(_queued(waiting))
         if record is not None and where is not None:
-            await parts.backlog.put(record, where, parts.clock.now(), open=_is_open(seen, record))
-    elif _is_open(seen, record) and any(match.job.id == record.id for match in plan.matches):
-        await parts.backlog.put(record, where, parts.clock.now(), open=True)
+            await job_commits.stand(parts, record, where)
+    elif _is_open(seen, record):
+        await job_commits.stand(parts, record, where)
 
 
-def _closing(
-    seen: Scene, waiting: Waiting, record: JobRecord | None
-) -> tuple[Waiting, JobRecord, Standing, bool] | None:
-    """The row of a job that waited and has all its offers now."""
+def _moved(seen: Scene, waiting: Waiting, record: JobRecord | None) -> tuple[Waiting, JobRecord, Standing, bool] | None:
+    """The row of a job that has entered without an offer, or waited and has all its offers now."""
     where = standing(record)
-    if waiting.entering or record is None or where is None or row_key(where) != waiting.row or _is_open(seen, record):
+    if record is None or where is None or where.entering:
         return None
-    return waiting, record, where, False
+    if waiting.entering:
+        return (waiting, record, where, True) if row_key(where) == row_key(_queued(waiting)) else None
+    return (waiting, record, where, False) if row_key(where) == waiting.row and not _is_open(seen, record) else None
 
 
 def _is_open(seen: Scene, record: JobRecord) -> bool:

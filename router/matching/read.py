@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from router.commit import policies
 from router.commit.parts import Parts
-from router.engine.candidates import Candidate, candidate
+from router.engine.candidates import Candidate, available, candidate
 from router.engine.matching import no_room, still_declined
 from router.engine.plan import Rival, Scores
 from router.engine.selectors import all_selectors, first_failing
@@ -19,9 +19,10 @@ from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode, DistributionPolicy, RoundRobinMode
 from router.models.rules import ScoringRuleOptions
 from router.models.selectors import RouterWorkerSelector
+from router.models.workers import WorkerRecord
 from router.rules.failure import RuleFailure
 from router.storage.aggregates import Row
-from router.storage.availability import Available, Order, Turn
+from router.storage.availability import Available, Move, Order, Turn, row_keys
 from router.storage.backlog import Line, Waiting, row_key
 
 #: Jobs of the line that a round reads first, and further on while it finds nobody for them.
@@ -44,6 +45,8 @@ _MOST_JOBS: Final = 100
 #: A row that its job does not know is removed after this long: a younger one may have come before its job.
 LEFT_BEHIND: Final = timedelta(seconds=10)
 _RIVALS: Final = 20
+#: After this long a worker's change has moved its index rows, or never will.
+_MOVED_BY: Final = timedelta(seconds=2)
 
 
 @dataclass
@@ -73,6 +76,12 @@ class Scene:
     all_workers: bool
     turn: Turn | None
 
+    def is_in_order(self, waiting: Waiting) -> bool:
+        """Whether everybody who stands before the job has been read. Who enters is read first, wherever that is."""
+        if not self.more or not waiting.entering:
+            return True
+        return bool(self.line) and not self.line[-1].entering and waiting.place < self.line[-1].place
+
     def fits(self, waiting: Waiting) -> bool:
         """Whether somebody can take the job, as far as the index tells."""
         return any(_could_take(waiting, one, self._bypass, self.now) for one in self.candidates)
@@ -101,25 +110,29 @@ async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
     now = parts.clock.now()
     policy = await policies.distribution_policy(parts, queue_id)
     line, (workers, all_workers), turn = await asyncio.gather(
-        parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless)),
+        _head(parts, queue_id, notes),
         _workers(parts, queue_id, policy, notes),
         _turn(parts, queue_id, policy),
     )
     if await _forget_hope(parts, queue_id, policy, notes, workers, all_workers, now):
-        line = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless))
+        line = await _head(parts, queue_id, notes)
     if not all_workers:
         workers = await _team_for(parts, queue_id, policy, line.jobs, turn)
-    return Scene(
-        queue_id,
-        now,
-        policy,
-        line.jobs,
-        line.more,
-        {one.worker_id: one for one in workers},
-        await _candidates(parts, workers),
-        all_workers,
-        turn,
-    )
+    newest = await _newest(parts, queue_id, workers)
+    candidates = await _candidates(parts, list(newest.values()))
+    return Scene(queue_id, now, policy, line.jobs, line.more, newest, candidates, all_workers, turn)
+
+
+async def _head(parts: Parts, queue_id: str, notes: Notes) -> Line:
+    """The first of the line, who enters and who waits."""
+    line = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless))
+    while line.more and len(line.jobs) < _FURTHER and (not line.jobs or line.jobs[-1].entering):
+        after = line.jobs[-1].row if line.jobs else None
+        next = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless), after=after)
+        if not next.jobs and next.more:
+            break
+        line = Line([*line.jobs, *next.jobs], next.more)
+    return line
 
 
 async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
@@ -130,7 +143,8 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
     candidates = before.candidates
     if not before.all_workers:
         found = await _team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
-        workers, candidates = {one.worker_id: one for one in found}, await _candidates(parts, found)
+        workers = await _newest(parts, before.queue_id, found)
+        candidates = await _candidates(parts, list(workers.values()))
     return Scene(
         before.queue_id, before.now, before.policy, line.jobs, line.more, workers, candidates, before.all_workers,
         before.turn,
@@ -164,10 +178,31 @@ async def jobs(parts: Parts, seen: Scene, left: int) -> dict[str, tuple[Waiting,
         where = standing(row.record)
         if where is not None and (where.queue_id, row_key(where)) == (waiting.queue_id, waiting.row):
             found[waiting.job_id] = (waiting, row)
+        elif waiting.entering and where is not None and where == Standing(waiting.queue_id, waiting.place):
+            found[waiting.job_id] = (waiting, row)  # it has been queued, and whoever did that got no further
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
     return found
+
+
+async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
+    """Reads those of the jobs that were remembered and not read: what this process wrote last may be old, and is never
+    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out."""
+    remembered = [id for id in ids if found[id][1] is parts.jobs.store.as_written(id)]
+    rows = await asyncio.gather(*(parts.jobs.store.load(id) for id in remembered))
+    changed = False
+    for id, row in zip(remembered, rows, strict=True):
+        waiting, before = found[id]
+        if row.version == before.version:
+            continue
+        changed = True
+        where = standing(row.record)
+        if where is not None and row_key(where) == waiting.row:
+            found[id] = (waiting, row)
+        else:
+            del found[id]
+    return changed
 
 
 async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Scores | None:
@@ -201,6 +236,46 @@ async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Sco
 
     found = await asyncio.gather(*(of(record) for record in records))
     return {job_id: what for job_id, what in found if not isinstance(what, RuleFailure)}
+
+
+async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Row[WorkerRecord]]:
+    """The rows of workers: as this process wrote them last, if that is what the index tells of."""
+
+    async def of(worker_id: str) -> Row[WorkerRecord]:
+        known = parts.workers.store.as_written(worker_id)
+        if known is not None and _is_told(seen, worker_id, known.record):
+            return known
+        return await parts.workers.store.load(worker_id)
+
+    return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
+
+
+async def without_outdated(parts: Parts, seen: Scene, ids: Sequence[str]) -> Scene:
+    """The scene without those of the workers of which the index tells what is no longer true."""
+    rows = await workers(parts, seen, ids)
+    outdated = {id for id, row in rows.items() if not _is_told(seen, id, row.record)}
+    if not outdated:
+        return seen
+    await asyncio.gather(*(heal(parts, seen, id, rows[id].record) for id in sorted(outdated)))
+    return replace(seen, candidates=[one for one in seen.candidates if one.worker_id not in outdated])
+
+
+async def heal(parts: Parts, seen: Scene, worker_id: str, record: WorkerRecord | None) -> None:
+    """The index tells of an old version of the worker. If nobody is about to put that right, it is done here."""
+    if record is not None and seen.now - record.modified < _MOVED_BY:
+        return
+    await parts.availability.remove(seen.queue_id, _rows_of(seen.workers[worker_id]))
+    now = available(record)
+    if now is not None:
+        await parts.availability.move([Move(None, now)])
+
+
+def _rows_of(worker: Available) -> Sequence[str]:
+    return row_keys(worker.candidate) if worker.candidate is not None else [worker.row]
+
+
+def _is_told(seen: Scene, worker_id: str, record: WorkerRecord | None) -> bool:
+    return record is not None and record.routing.version == seen.workers[worker_id].version
 
 
 async def rivals(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
@@ -361,12 +436,23 @@ async def _candidates(parts: Parts, workers: Sequence[Available]) -> list[Candid
         for one, row in zip(missing, rows, strict=True)
         if row.record is not None and row.record.routing.version == one.version
     }
-    newest: dict[str, Candidate] = {}
+    known = [one.candidate or read.get(one.row) for one in workers]
+    return [one for one in known if one is not None]
+
+
+async def _newest(parts: Parts, queue_id: str, workers: Sequence[Available]) -> Mapping[str, Available]:
+    """Each worker as its newest row tells of it. Older ones are writes that came late."""
+    newest: dict[str, Available] = {}
+    late: list[str] = []
     for one in workers:
-        known = one.candidate or read.get(one.row)
-        if known is not None and (one.worker_id not in newest or newest[one.worker_id].version < known.version):
-            newest[one.worker_id] = known
-    return list(newest.values())
+        known = newest.get(one.worker_id)
+        if known is None or known.version < one.version:
+            newest[one.worker_id] = one
+        if known is not None and known.version != one.version:
+            late.append(min(known, one, key=lambda each: each.version).row)
+    if late:
+        await parts.availability.remove(queue_id, late)
+    return newest
 
 
 def _needs(waiting: Waiting) -> str:

@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass, field
 
 from router.commit.parts import Parts
-from router.engine.plan import Plan, plan
+from router.engine.plan import Plan, Rival, plan
 from router.engine.service_order import Place, standing
 from router.matching import carry_out, read
 from router.matching.carry_out import Announce, Jobs
@@ -54,30 +54,44 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
 
 async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
     """The plan, and jobs whose scoring rule fails."""
-    records = [row.record for _, row in found.values() if row.record is not None]
     if scene.policy is None or not scene.candidates:
         return Plan((), frozenset()), []
+    decided, failing = await _planned(parts, scene, found)
+    served = {match.job.id for match in decided.matches}
+    if await read.again(parts, found, [id for id in found if id not in served]):
+        decided, failing = await _planned(parts, scene, found)
+    return decided, failing
+
+
+async def _planned(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
+    assert scene.policy is not None
+    records = [row.record for waiting, row in found.values() if row.record is not None and scene.is_in_order(waiting)]
     now, turn = scene.now, scene.turn.worker_id if scene.turn else None
     waiting = [one for one in records if one.routing.retry_at is None or one.routing.retry_at <= now]
     scores = await read.scores(parts, scene, waiting)
     failing = [one for one in waiting if scores is not None and one.id not in scores]
-    decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores)
-    shared = {match.worker_id for match in decided.matches}
-    of_several = [one for one in scene.candidates if one.worker_id in shared and len(one.queues) > 1]
-    if of_several:
-        rivals = await read.rivals(parts, scene.queue_id, of_several, _last(decided))
-        if rivals:
-            decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores, rivals=rivals)
-            # Who gets a job instead may have rivals of their own: only those that were looked at count.
-            looked = {one.worker_id for one in of_several}
-            alone = {one.worker_id for one in scene.candidates if len(one.queues) == 1}
-            if any(match.worker_id not in looked | alone for match in decided.matches):
-                everybody = [one for one in scene.candidates if len(one.queues) > 1]
-                rivals = await read.rivals(parts, scene.queue_id, everybody, _last(decided))
-                decided = plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores, rivals=rivals)
-    return decided, failing
+
+    def again() -> Plan:
+        assert scene.policy is not None
+        return plan(records, scene.candidates, scene.policy, now, turn=turn, scores=scores, rivals=rivals)
+
+    rivals: list[Rival] = []
+    decided = again()
+    # Who serves several queues may be wanted more urgently elsewhere. Whoever gets a job instead is looked at too.
+    looked: set[str] = set()
+    of_several = {one.worker_id: one for one in scene.candidates if len(one.queues) > 1}
+    while True:
+        planned = {match.worker_id for match in decided.matches} & of_several.keys() - looked
+        if not planned:
+            return decided, failing
+        looked |= planned
+        before, some = scene, [of_several[id] for id in sorted(planned)]
+        scene = await read.without_outdated(parts, scene, sorted(planned))
+        found_rivals = await read.rivals(parts, scene.queue_id, some, _last(decided))
+        rivals += found_rivals
+        if found_rivals or scene is not before:
+            decided = again()
 
 
 def _last(decided: Plan) -> Place:
-    places = [where.place for match in decided.matches if (where := standing(match.job)) is not None]
-    return max(places)
+    return max(where.place for match in decided.matches if (where := standing(match.job)) is not None)

@@ -252,13 +252,13 @@ class Rounds:
                 self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
                 return None
             try:
-                hold = await store.take(seen, self._name, now + HELD_FOR)
+                hold = await store.take(seen, self._name, now + HELD_FOR, seen.workers, seen.jobs)
                 break
             except RowChanged:
                 seen = await store.load(queue.id)
         queue.seen = hold
-        if seen.workers:
-            await abandoned.drop(self._parts, seen.workers)
+        if seen.workers or seen.jobs:
+            await abandoned.drop(self._parts, seen)
         return hold
 
     def _again(self, queue: _Queue, seconds: float) -> None:
@@ -290,13 +290,14 @@ class _Keeper:
     def is_good(self) -> bool:
         return self.hold.is_held(self._parts.clock.now() + _MARGIN)
 
-    async def announce(self, workers: Sequence[str]) -> None:
-        """Renews the hold and says whose capacity is about to be reserved. Raises HoldLost."""
+    async def announce(self, workers: Sequence[str], jobs: Sequence[str]) -> None:
+        """Renews the hold and says whose capacity is about to be reserved, and who is about to enter the line. Raises
+        HoldLost."""
         if not self.is_good():
             raise HoldLost
         try:
             until = self._parts.clock.now() + HELD_FOR
-            self.hold = await self._parts.round_store.take(self.hold, self._name, until, workers)
+            self.hold = await self._parts.round_store.take(self.hold, self._name, until, workers, jobs)
         except RowChanged as error:
             raise HoldLost from error
         self._queue.seen = self.hold
@@ -309,11 +310,10 @@ class _holding:  # noqa: N801  a context manager, named as it is read
         self._token = _Token(queue_id)
 
     def __enter__(self) -> None:
-        self._reset = _HOLDS.set((*_HOLDS.get(), self._token))
+        _HOLDS.set((*(one for one in _HOLDS.get() if one.lasts), self._token))
 
     def __exit__(self, *_: object) -> None:
         self._token.lasts = False
-        _HOLDS.reset(self._reset)
 
 
 async def _all(asked: Sequence[asyncio.Future[None]]) -> None:

@@ -60,6 +60,8 @@ ENDED: Final = frozenset({_S.CLOSED, _S.CANCELLED})
 #: What `status=active` means in a list (contract section 3).
 ACTIVE: Final = frozenset(set(JobStatus) - ENDED - {_S.CREATED})
 DELETABLE: Final = frozenset({_S.CLOSED, _S.CANCELLED, _S.CLASSIFICATION_FAILED, _S.SCHEDULE_FAILED})
+#: Statuses from which a job goes on by itself.
+GOES_ON: Final = frozenset({_S.PENDING_CLASSIFICATION, _S.PENDING_SCHEDULE})
 #: Routing fields can no longer change (409).
 SETTLED: Final = frozenset({_S.ASSIGNED, _S.COMPLETED, _S.CLOSED, _S.CANCELLED})
 

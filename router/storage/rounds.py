@@ -1,8 +1,8 @@
 """Who matches a queue's jobs and workers at the moment: one process a queue at a time.
 
-Layout: PartitionKey = shard, RowKey = key(queue); columns Queue, Holder (none: free), Until, Workers (those whose
-capacity the holder is about to reserve, JSON). A hold ends by itself at `Until`: whoever takes it over then looks after
-those workers first."""
+Layout: PartitionKey = shard, RowKey = key(queue); columns Queue, Holder (none: free), Until, Workers and Jobs (those
+whose capacity the holder is about to reserve, and those that it is about to take into the line; JSON). A hold ends by
+itself at `Until`: whoever takes it over then looks after these first."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ class Hold:
     holder: str = _FREE
     until: datetime | None = None
     workers: Sequence[str] = ()
+    jobs: Sequence[str] = ()
     version: str = ""
 
     def is_held(self, now: datetime) -> bool:
@@ -45,13 +46,15 @@ class RoundStore:
         entity = await self._table.get(_partition(queue_id), key(queue_id))
         return _hold(entity) if entity else Hold(queue_id)
 
-    async def take(self, seen: Hold, holder: str, until: datetime, workers: Sequence[str] = ()) -> Hold:
+    async def take(
+        self, seen: Hold, holder: str, until: datetime, workers: Sequence[str] = (), jobs: Sequence[str] = ()
+    ) -> Hold:
         """Takes or renews the hold, if the row is as it was seen. Raises RowChanged."""
-        return await self._write(replace(seen, holder=holder, until=until, workers=tuple(workers)))
+        return await self._write(replace(seen, holder=holder, until=until, workers=tuple(workers), jobs=tuple(jobs)))
 
     async def release(self, held: Hold) -> Hold:
         """Gives the hold back. Raises RowChanged: somebody has taken it over."""
-        return await self._write(replace(held, holder=_FREE, until=None, workers=()))
+        return await self._write(replace(held, holder=_FREE, until=None, workers=(), jobs=()))
 
     async def overdue(self, now: datetime) -> list[Hold]:
         """Holds whose time is over, and which nobody has given back or taken over: their holders stand still or are
@@ -71,8 +74,9 @@ class RoundStore:
         if hold.until is not None:
             # Two forms: one that sorts as text, for the query, and one that is read.
             columns |= {"Until": time_key(hold.until), "UntilTime": format_time(hold.until)}
-        if hold.workers:
-            columns["Workers"] = to_json(list(hold.workers)).decode()
+        for column, ids in (("Workers", hold.workers), ("Jobs", hold.jobs)):
+            if ids:
+                columns[column] = to_json(list(ids)).decode()
         entity = Entity(_partition(hold.queue_id), key(hold.queue_id), columns, hold.version)
         try:
             version = await (self._table.replace(entity) if hold.version else self._table.insert(entity))
@@ -83,12 +87,13 @@ class RoundStore:
 
 def _hold(entity: Entity) -> Hold:
     columns = entity.columns
-    until, workers = columns.get("UntilTime"), columns.get("Workers")
+    until = columns.get("UntilTime")
     return Hold(
         str(columns["Queue"]),
         str(columns["Holder"]),
         parse_time(until) if until else None,
-        tuple(from_json(str(workers))) if workers else (),
+        tuple(from_json(str(columns.get("Workers") or "[]"))),
+        tuple(from_json(str(columns.get("Jobs") or "[]"))),
         entity.version,
     )
 

@@ -8,10 +8,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from router.commit import job as job_commits
-from router.commit import policies
 from router.commit.owners import all_owners
 from router.commit.parts import Parts, gathered
-from router.engine import endings, jobs, matching, offers
+from router.engine import endings, jobs, offers
 from router.engine.change import JobChange
 from router.engine.service_order import standing
 from router.matching.carry_out import ABANDONED_AFTER
@@ -116,11 +115,8 @@ async def _schedule(parts: Parts, row: Row[JobRecord]) -> None:
 async def _stand(parts: Parts, record: JobRecord | None) -> None:
     """The job's row in the line says what the job says."""
     where = standing(record)
-    if record is None or where is None:
-        return
-    policy = await policies.distribution_policy(parts, where.queue_id)
-    takes = policy is None or matching.wants_offers(record, policy.mode) > 0
-    await parts.backlog.put(record, where, parts.clock.now(), open=takes)
+    if record is not None and where is not None:
+        await job_commits.stand(parts, record, where)
 
 
 def _overdue(parts: Parts) -> Any:

@@ -8,11 +8,14 @@ from router.commit import deadlines
 from router.commit.parts import Procedures
 from router.matching.revoke import revoke_unqualified
 from router.matching.rounds import Rounds
-from router.upkeep.job import drive_job
+from router.upkeep.job import drive_job, reconcile_job
+from router.upkeep.worker import reconcile_worker
 
 PROCEDURES: Final = Procedures(
     rounds=Rounds,
     drive_job=drive_job,
+    reconcile_job=reconcile_job,
+    reconcile_worker=reconcile_worker,
     job_rests=deadlines.armed,
     revoke_unqualified=revoke_unqualified,
 )

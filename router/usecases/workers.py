@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final
 
 from router.commit import worker as worker_commits
+from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import capacity, workers
 from router.engine.change import WorkerChange
@@ -45,13 +46,14 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
             else workers.update(record, want, now, queues)
         )
 
-    committed = await worker_commits.change(parts, worker_id, step)
-    record = committed.after.record
-    assert record is not None
-    if record.worker.offers and committed.changed:
-        await revoke.revoke_unqualified(parts, record)
-        current = await parts.workers.store.load(worker_id)
-        record = current.record or record
+    with follows() as revoked:
+        committed = await worker_commits.change(parts, worker_id, step, until=revoked)
+        record = committed.after.record
+        assert record is not None
+        if record.worker.offers and committed.changed:
+            await revoke.revoke_unqualified(parts, record)
+            current = await parts.workers.store.load(worker_id)
+            record = current.record or record
     return await _issued(parts, record), committed.before.record is None
 
 
@@ -108,9 +110,10 @@ async def delete(parts: Parts, worker_id: str) -> None:
     def decide(record: WorkerRecord) -> WorkerChange | None:
         return workers.start_deletion(record) if record.worker.offers else None
 
-    committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide))
-    if committed.after.record is not None:
-        await worker_upkeep.finish_deletion(parts, worker_id)
+    with follows() as deleted:
+        committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide), until=deleted)
+        if committed.after.record is not None:
+            await worker_upkeep.finish_deletion(parts, worker_id)
 
 
 async def _missing_queues(parts: Parts, current: WorkerRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from router.events.receive import read_event
-from router.upkeep import events as wake
+from router.upkeep import events
 from tests.sim.process import Gone, Handler
 from tests.sim.virtual_loop import PROCESS
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from tests.sim.world import World
 
 _FILE: Final = Path(__file__).parents[2] / "infra" / "event-subscriptions.json"
-#: Function, whether it wakes a worker, and what it calls: as router/api/triggers.py joins them.
-_FUNCTIONS: Final[dict[str, tuple[bool, Handler]]] = {
-    "OnJobEvent": (False, wake.on_job_event),
-    "OnWorkerEvent": (True, wake.on_worker_event),
-    "OnExceptionEvent": (False, wake.on_exception_event),
+#: What each function calls: as router/api/triggers.py joins them.
+_FUNCTIONS: Final[dict[str, Handler]] = {
+    "OnJobEvent": events.on_job_event,
+    "OnWorkerEvent": events.on_worker_event,
+    "OnExceptionEvent": events.on_job_event,
 }
 _SUBSCRIBERS: Final[dict[str, list[str]]] = {}
 for _one in json.loads(_FILE.read_text()):
@@ -89,19 +89,13 @@ class EventGrid:
 
     async def _hand_over(self, function: str, wire: dict[str, Any], attempt: int) -> None:
         assert PROCESS.get() is None
-        of_worker, handler = _FUNCTIONS[function]
         found = read_event(_Event(wire))
         assert found is not None
-        target = found.worker_id if of_worker else found.job_id
-        if target is None and of_worker:
-            target, handler = found.job_id, wake.on_ended_job_event
-        if target is None:
-            return
         process = self._world.some_process()
         try:
             if process is None:
                 raise Gone
-            await process.call(handler, found.event_id, target)
+            await process.call(_FUNCTIONS[function], found)
         except Exception as error:
             self._world.judge_failure(f"{function} of {wire['eventType']}", error)
             if attempt < _ATTEMPTS:

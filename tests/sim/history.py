@@ -43,6 +43,8 @@ class History(Observer):
         self.past_jobs: dict[str, list[JobRecord]] = {}
         self.past_workers: dict[str, list[WorkerRecord]] = {}
         self.changed: dict[str, datetime] = {}
+        #: When each row of the backlog was last written.
+        self.shown: dict[tuple[str, str], datetime] = {}
         self.events: dict[str, list[PendingEvent]] = {}
         self._known: set[str] = set()
         self._spilled: list[PendingEvent] = []
@@ -68,6 +70,8 @@ class History(Observer):
             self._row("job", before, after)
         elif table == "workers":
             self._row("worker", before, after)
+        elif table == "backlog" and after is not None:
+            self.shown[after.partition, after.row] = self._world.now()
         elif table == "deadlines" and after is not None:
             self.changed[f"deadline/{after.row}"] = self._world.now()
 
@@ -298,8 +302,10 @@ class History(Observer):
                 continue
             if self._reserved_for(other) >= policy.mode.max_concurrent_offers:
                 continue  # workers of its own are reserved for it
-            if not self._world.in_backlog(other):
-                continue  # it has just come, and its own search will find the worker taken
+            if any(one.job_id == other.id for one in after.worker.offers):
+                continue  # the worker takes it with this very commit
+            if not self._world.in_backlog(other, offer.offered_at):
+                continue  # it has come after the round had begun: its own round comes next
             # A selector may expire two seconds late, and later if nothing worked meanwhile.
             moments = (now, now - timedelta(seconds=2 + self._world.outage))
             if all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):

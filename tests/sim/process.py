@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from router.commit.parts import Parts
 from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher
+from router.events.receive import Wake
 from router.events.topic import TopicBusy
 from router.ids import Ids
 from router.rules.failure import RuleFailure
@@ -294,4 +295,4 @@ class _Rules:
         return [float(worker.get("skill", 0)) for worker in workers]
 
 
-Handler = Callable[[Parts, str, str], Coroutine[Any, Any, None]]
+Handler = Callable[[Parts, Wake], Coroutine[Any, Any, None]]

@@ -6,12 +6,14 @@ import itertools
 from datetime import timedelta
 from typing import Final
 
-from router.commit import job as job_commits
-from router.commit import worker as worker_commits
+from router.commit.owners import owners
 from router.engine import matching
+from router.engine.candidates import available as available_as
+from router.engine.service_order import standing
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
-from router.storage.backlog import order_key
+from router.storage.availability import row_keys
+from router.storage.backlog import row_key
 from router.storage.keys import key, time_key
 from tests.sim import reference
 from tests.sim.workload import Acknowledged
@@ -150,7 +152,9 @@ def _check_indexes(world: World) -> None:
     fault = world.history.fault
     jobs, workers = world.truth()
     waiting = {
-        (key(job.job.queue_id or ""), order_key(job)): job for job in jobs.values() if job.job.status == "queued"
+        (key(where.queue_id), row_key(where)): job
+        for job in jobs.values()
+        if (where := standing(job)) is not None and not where.entering
     }
     rows = {(entity.partition, entity.row): entity for entity in world.rows("backlog").all()}
     for place in waiting.keys() - rows.keys():
@@ -159,13 +163,15 @@ def _check_indexes(world: World) -> None:
     for place in waiting.keys() & rows.keys():
         job = waiting[place]
         policy = world.policy_of(job.job.queue_id)
-        if policy and len(job.routing.offers) < policy.mode.max_concurrent_offers and not rows[place].columns["Open"]:
+        waits_for_retry = job.routing.retry_at is not None and job.routing.retry_at > world.now()
+        takes = policy is not None and len(job.routing.offers) < policy.mode.max_concurrent_offers
+        if takes and not waits_for_retry and not rows[place].columns["Open"]:
             fault(f"job {job.id} takes offers and the backlog says that it does not")
     available = set()
     for worker in workers.values():
-        says = worker_commits.availability(worker)
+        says = available_as(worker)
         if says is not None:
-            available |= {(key(queue_id), row) for queue_id in says.queues for row in says.row_keys()}
+            available |= {(key(queue_id), row) for queue_id in says.queues for row in row_keys(says)}
     there = {(one.partition, one.row) for one in world.rows("availability").all() if one.row != "cursor"}
     for place in sorted(available - there):
         fault(f"a worker is available and not in the index: {place}")
@@ -176,7 +182,7 @@ def _check_indexes(world: World) -> None:
         (f"{owner[0]}~{key(owner[1])}", key(job.id))
         for job in jobs.values()
         if job.id not in world.history.deleted  # made again while it was being deleted: the two may cross
-        for owner in job_commits.owners(job)
+        for owner in owners(job)
     }
     known = {(one.partition, one.row) for one in world.rows("members").all()}
     # One too many is fine: whoever acts on it reads the job, and the commit that it was written for may have failed.

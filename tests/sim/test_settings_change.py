@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.commit import worker as worker_commits
-from router.upkeep import reconcile
+from router.upkeep import job as reconcile
 from router.usecases import offers as offer_usecases
 from router.usecases import settings as setting_usecases
 from tests.sim import scene

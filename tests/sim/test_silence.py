@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from router.service import job_api
 from router.storage.port import StorageUnavailable
+from router.usecases import jobs as job_usecases
 from tests.sim import scene
 from tests.sim.process import Process
 from tests.sim.weather import CALM
@@ -19,7 +19,7 @@ def test_calls_of_silent_storage_are_given_up_after_some_attempts() -> None:
     async def story(world: World, process: Process) -> None:
         world.weather = replace(CALM, storage_silent=10.0, storage_attempts=3)
         with pytest.raises(StorageUnavailable):
-            await process.call(job_api.get, "job")
+            await process.call(job_usecases.get, "job")
         assert world.loop.time() == 30.0
 
     scene.tell(story)

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import pytest
 
-from router.commit.loop import SETTLE_AFTER
+from router.commit.watch import SETTLE_AFTER
 from router.commit.parts import Parts
 from router.storage.deadlines import MOST_TARGETS, Deadline
 from router.storage.port import StorageUnavailable

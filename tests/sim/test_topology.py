@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from router.models.jobs import CancelJobOptions
-from router.service import job_api
 from router.storage.port import Entity
+from router.usecases import jobs as job_usecases
 from tests.sim import scene, topology
 from tests.sim.memory_tables import Rows
 from tests.sim.process import Process
@@ -83,7 +83,7 @@ def test_a_frozen_process_does_nothing_until_it_wakes_up() -> None:
         await scene.queue(process)
         await scene.job(process, "job")
         await asyncio.sleep(1)
-        cancelling = asyncio.ensure_future(process.call(job_api.cancel, "job", CancelJobOptions()))
+        cancelling = asyncio.ensure_future(process.call(job_usecases.cancel, "job", CancelJobOptions()))
         await asyncio.sleep(0.001)
         process.freeze()
         assert {world.some_process() for _ in range(20)} == {other}

@@ -11,11 +11,13 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from router.engine.service_order import standing
 from router.errors import RouterError
 from router.events.publisher import PublishFailed
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
 from router.models.selectors import RouterWorkerSelector
+from router.storage.backlog import row_key
 from router.storage.keys import key, time_key
 from router.storage.port import StorageUnavailable
 from tests.sim.event_grid import EventGrid
@@ -29,8 +31,6 @@ from tests.sim.weather import CALM, Weather
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
-#: Longer than a call takes while nothing fails.
-_CALL: Final = timedelta(seconds=1)
 #: What an answer may be, other than success.
 _ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
 
@@ -92,17 +92,18 @@ class World:
 
     def something_due(self, within: float) -> bool:
         """Whether a tick would find something: the others are left out, to save time."""
-        return self.rows("deadlines").any_before(time_key(self.now() + timedelta(seconds=within)))
+        limit = time_key(self.now() + timedelta(seconds=within))
+        held = (str(one.columns["Until"]) for one in self.rows("rounds").all() if one.columns["Holder"])
+        return self.rows("deadlines").any_before(limit) or any(until < limit for until in held)
 
-    def in_backlog(self, job: JobRecord) -> bool:
-        """Whether the backlog shows the job as it is. The row follows the job within its call; where storage fails
-        (the caller is told), at the job's settle deadline at the latest. Until then the job does not count."""
-        place, queue_id = job.routing.backlog_key, job.routing.backlog_queue
-        row = self.rows("backlog").get(key(queue_id), place) if place and queue_id else None
-        if row is None:
+    def in_backlog(self, job: JobRecord, since: datetime) -> bool:
+        """Whether the backlog shows the job as it is, and has done so before that moment."""
+        where = standing(job)
+        row = self.rows("backlog").get(key(where.queue_id), row_key(where)) if where is not None else None
+        if where is None or row is None:
             return False
-        if self.always_calm and self.now() - self.history.changed[f"job/{job.id}"] > _CALL:
-            return True
+        if max(self.history.changed[f"job/{job.id}"], self.history.shown[row.partition, row.row]) >= since:
+            return False
         shown = _SELECTORS.validate_json(str(row.columns["Selectors"]))
         asked = [*job.job.requested_worker_selectors, *job.job.attached_worker_selectors]
         active = [one for one in asked if one.status == "active"]
