@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from typing import Any, Final
 
 from router.commit import deadlines, policies
@@ -18,6 +18,7 @@ from router.models.event_catalogue import EventName
 from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus
 from router.storage.aggregates import Row
 from router.storage.backlog import row_key
+from router.storage.members import Owner
 from router.telemetry import routing as metrics
 
 #: A decision about a job's row; it may run several times.
@@ -54,11 +55,17 @@ async def change(
     from_memory: bool = False,
     driven: bool = False,
     round: asyncio.Future[None] | None = None,
+    known: Collection[Owner] = (),
+    until: asyncio.Future[None] | None = None,
 ) -> Committed[JobRecord]:
     """Commits what `step` decides (see Commits.change). `driven`: the caller takes the job on to its next state itself.
-    `round`: part of a round of the job's queue, which keeps the line itself and is done with that future."""
+    `round`: part of a round of the job's queue, which keeps the line itself and is done with that future. `known`:
+    who has a hint already that the job names them. `until`: the caller does more that hangs on the commit."""
+
+    places: list[tuple[JobRecord, Standing]] = []
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
+        places.clear()
         decided = await step(found)
         if decided is None or decided.record is None:
             return decided
@@ -67,14 +74,21 @@ async def change(
         decided = await _with_length_rules(parts, found.record, decided)
         assert decided.record is not None
         record = remembering(found.record, decided.record)
-        await _prepare(parts, found, record, in_round=round is not None)
+        where = standing(record)
+        if where is not None and round is None and _stands_anew(found.record, record, where):
+            places.append((record, where))
+        await _prepare(parts, found, record, known)
         return Change(record, decided.events, decided.result)
 
+    async def take_places() -> None:
+        for record, where in places:
+            await stand(parts, record, where)
+
     try:
-        committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory)
+        committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
     except _NeedsHold as needs:
         async with parts.rounds.held(needs.queue_id):
-            return await change(parts, job_id, step, driven=driven, round=round)
+            return await change(parts, job_id, step, driven=driven, round=round, known=known, until=until)
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = round
@@ -86,6 +100,8 @@ async def change(
             work = parts.background.begin(parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}")
         elif round is None and parts.drives:
             work = _go_on(parts, committed, freed, driven)
+        if until is not None:
+            work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
         work = _failed(error)  # the settle deadline does it again
         raise
@@ -119,21 +135,18 @@ async def _with_length_rules(parts: Parts, before: JobRecord | None, change: Job
     return Change(fired.record, (*change.events, *fired.events), change.result)
 
 
-async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, *, in_round: bool) -> None:
+async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, known: Collection[Owner]) -> None:
     """What must stand in storage before the job's row is written, and does no harm if that never happens."""
     before = row.record
     work: list[Work] = [parts.deadlines.arm(deadline) for deadline in await deadlines.of_change(parts, row, after)]
-    work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in owners(before)]
-    where = standing(after)
-    if where is not None and not in_round and _stands_anew(before, after, where):
-        work.append(stand(parts, after, where))
+    work += [parts.members.add(owner, after.id) for owner in owners(after) if owner not in (*owners(before), *known)]
     if work:
         await asyncio.gather(parts.jobs.watch.early(row), *work)
 
 
 async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
     """The job's row in the line says what the job says."""
-    policy = await policies.distribution_policy(parts, where.queue_id)
+    policy = None if where.entering else await policies.distribution_policy(parts, where.queue_id)
     now, retry_at = parts.clock.now(), record.routing.retry_at
     takes = policy is None or (matching.wants_offers(record, policy.mode) > 0 and not (retry_at and retry_at > now))
     await parts.backlog.put(record, where, now, open=takes)

@@ -81,22 +81,24 @@ class Commits(Generic[R]):
         *,
         from_memory: bool = False,
         watched: bool = True,
+        beside: Callable[[], Awaitable[object]] | None = None,
     ) -> Committed[R]:
         """Commits what `step` decides. `row` saves the first load. `from_memory` decides first on the row as this
         process wrote it last, and reads it if that leaves nothing to do, is refused or turns out to be out of date.
         Not `watched`: another row's settle deadline stands behind this change, unless it has events of its own.
+        `beside` is done while the row is written.
         Raises what `step` raises, Busy (503) after too many conflicts, StorageUnavailable, TooLarge."""
         async with self._locks.hold(f"{self.store.kind}/{id}"):
             remembered = self.store.as_written(id) if from_memory and row is None else None
             if remembered is not None:
                 with suppress(RowChanged, RouterError):
-                    done = await self._attempt(remembered, step, watched)
+                    done = await self._attempt(remembered, step, watched, beside)
                     if done.changed:
                         return done
             for attempt in range(_TRIES):
                 before = row if row is not None else await self.store.load(id)
                 try:
-                    return await self._attempt(before, step, watched)
+                    return await self._attempt(before, step, watched, beside)
                 except RowChanged:
                     metrics.record_conflict(self.store.kind)  # type: ignore[arg-type]
                     if attempt + 1 < _TRIES:
@@ -110,7 +112,13 @@ class Commits(Generic[R]):
         async with self._locks.hold(f"{self.store.kind}/{before.id}"):
             return await self._attempt(before, step, watched)
 
-    async def _attempt(self, before: Row[R], step: Step[R], watched: bool) -> Committed[R]:
+    async def _attempt(
+        self,
+        before: Row[R],
+        step: Step[R],
+        watched: bool,
+        beside: Callable[[], Awaitable[object]] | None = None,
+    ) -> Committed[R]:
         change = await step(before)
         if change is None:
             return Committed(before, before)
@@ -119,7 +127,15 @@ class Commits(Generic[R]):
         prepared = await self._prepared(before, change, watched)
         if prepared is None:
             return Committed(before, before, change.result)
-        return Committed(before, await self.store.save(prepared, self._ids.guid()), change.result)
+        saving = self.store.save(prepared, self._ids.guid())
+        if beside is None:
+            return Committed(before, await saving, change.result)
+        after, other = await asyncio.gather(saving, beside(), return_exceptions=True)
+        if isinstance(after, BaseException):
+            raise after
+        if isinstance(other, BaseException):
+            raise other  # the row is written: its settle deadline does what this was to do
+        return Committed(before, after, change.result)
 
     async def _prepared(self, before: Row[R], change: Change[R], watched: bool) -> Row[R] | None:
         """The row to write; None if it would say what it says already."""

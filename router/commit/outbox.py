@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Protocol
@@ -56,7 +56,15 @@ class _Open:
     """A row whose last commit is not followed up to its end yet, and what is under way for it."""
 
     row: Row[Any]
-    work: list[Awaitable[object]] = field(default_factory=list)
+    work: list[asyncio.Future[Any]] = field(default_factory=list)
+    #: Done when there is a newer row.
+    newer: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    def renew(self, row: Row[Any], work: asyncio.Future[Any] | None) -> None:
+        self.row = row
+        self.work += [work] if work is not None else []
+        if not self.newer.done():
+            self.newer.set_result(None)
 
 
 class Outbox:
@@ -97,15 +105,14 @@ class Outbox:
         return not row.is_followed and (known is None or known.row.commit != row.commit)
 
     def follow(
-        self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any], work: Awaitable[object] | None
+        self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any], work: asyncio.Future[Any] | None
     ) -> None:
         """Sends what the outbox of a written row holds, and clears the row when `work`, which the commit has set going,
         is done too. Work that fails leaves the row to its settle deadline."""
         name = f"{store.kind}/{row.id}"
         known = self._open.get(name)
         if known is not None:
-            known.row = row
-            known.work += [work] if work is not None else []
+            known.renew(row, work)
             return
         if work is None and row.is_followed and row.record is not None:
             watch.rests(row)
@@ -130,27 +137,32 @@ class Outbox:
         mine = self._open[name]
         try:
             while True:
-                row = mine.row
+                if mine.newer.done():
+                    mine.newer = asyncio.get_running_loop().create_future()
                 if not await self._sent(name, store, watch, mine):
                     return
-                while mine.work:
-                    await mine.work.pop(0)
-                if mine.row is not row:
+                row = mine.row
+                if mine.newer.done():
                     continue
+                if pending := {work for work in mine.work if not work.done()}:
+                    await asyncio.wait({*pending, mine.newer}, return_when=asyncio.FIRST_COMPLETED)
+                    continue
+                for work in mine.work:
+                    work.result()
+                mine.work.clear()
                 await asyncio.sleep(self._clear_after)
                 async with self._clearing:
                     await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
-                    if mine.row is not row or mine.work:
+                    if mine.newer.done():
                         continue
                     await _clear(store, watch, row)
-                if mine.row is row and not mine.work:
+                if not mine.newer.done():
                     return
         except Exception as error:
             _log.warning("What follows a commit is left to its settle deadline: %s", error, extra={"aggregate": name})
         finally:
             for work in mine.work:
-                if isinstance(work, asyncio.Future):
-                    work.add_done_callback(_retrieved)
+                work.add_done_callback(_retrieved)
             del self._open[name]
 
     async def _sent(self, name: str, store: AggregateStore[Any], watch: Watch[Any], mine: _Open) -> bool:

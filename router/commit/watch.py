@@ -170,15 +170,18 @@ class Watch(Generic[R]):
 
     async def _take_back(self, id: str, settle_at: datetime, slots: asyncio.Semaphore) -> None:
         async with slots:
-            row = self._store.as_written(id)
-            if row is None or row.record is None or row.settle_at != settle_at or not row.is_followed:
-                return  # written again since, or forgotten: the timer finds it
-            if settle_at <= self._clock.now():
-                return  # too late: the timer is at it
+            mine = self._store.as_written(id)
+            if mine is None or mine.settle_at != settle_at or settle_at <= self._clock.now():
+                return  # written again since, forgotten, or too late: the timer finds it
             try:
+                row = await self._store.load(id)
+                if row.commit != mine.commit or row.settle_at != settle_at or not row.is_followed:
+                    return  # another process has written it, and sees to it
+                if row.record is None:
+                    return
                 await self.taken_back(row)
             except (RowChanged, RouterError, StorageUnavailable):
-                return  # another process has written it and sees to it, or the timer will
+                return  # the timer will
             self._settled.add(Deadline(self._kind, id, settle_at))
 
 

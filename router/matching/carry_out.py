@@ -85,6 +85,8 @@ async def carry_out(
     entering = {id: both for id, both in found.items() if both[0].entering}
     offered = {match.job.id: found[match.job.id] for match in plan.matches if match.job.id in entering}
     taken: list[_Reserved] = []
+    if entering and not plan.matches:
+        await announce([], [])
     if plan.matches:
         worker_ids = sorted({match.worker_id for match in plan.matches})
         rows, _ = await asyncio.gather(read.workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))

@@ -19,7 +19,7 @@ from typing import Final
 
 from router.commit.parts import Parts
 from router.matching import abandoned, read
-from router.matching.round import play
+from router.matching.round import Played, play
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.rounds import Hold
 
@@ -46,10 +46,16 @@ class HoldLost(Exception):
 
 @dataclass(eq=False)
 class _Token:
-    """A hold of this task, while it lasts."""
+    """A hold of the task that enters it, and of what that one starts, while it lasts."""
 
     queue_id: str
     lasts: bool = True
+
+    def __enter__(self) -> None:
+        _HOLDS.set((*(one for one in _HOLDS.get() if one.lasts), self))
+
+    def __exit__(self, *_: object) -> None:
+        self.lasts = False
 
 
 _HOLDS: ContextVar[tuple[_Token, ...]] = ContextVar("holds", default=())
@@ -67,8 +73,9 @@ class _Queue:
     waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
     notes: read.Notes = field(default_factory=read.Notes)
-    #: Its row as it was read or written last.
+    #: Its row as it was read or written last, and whether no other process has written it lately.
     seen: Hold | None = None
+    is_alone: bool = True
     #: It is to be looked at again when another's hold ends.
     later: asyncio.TimerHandle | None = None
 
@@ -116,7 +123,7 @@ class Rounds:
             async with self._parts.locks.hold(f"round/{queue_id}"):
                 hold = await self._take(queue)
                 if hold is not None:
-                    with _holding(queue_id):
+                    with _Token(queue_id):
                         try:
                             yield
                         finally:
@@ -168,71 +175,83 @@ class Rounds:
         queue.waiting = [one for one in queue.waiting if one[0] > asked]
 
     async def _look(self, queue: _Queue, sure: bool) -> None:
-        """Matches what can be matched, if this process gets hold of the queue."""
+        """Matches what can be matched, unless another process has hold of the queue."""
         if not sure and not queue.notes.hopeless and not await self._somebody_waits(queue):
             return
         left = 0
         while True:
             async with self._parts.locks.hold(f"round/{queue.id}"):
-                first, hold = await self._begin(queue)
-                if hold is None or first is None:
-                    return
-                with _holding(queue.id):
-                    seen, left_to = await self._rounds(queue, hold, first)
-            if left_to:
-                asked = self.ask(sorted(left_to), sure=True)
+                played = await self._rounds(queue)
+            if played is None:
+                return
+            if played.left:
+                asked = self.ask(sorted(played.left), sure=True)
                 await asyncio.wait([asked], timeout=1.0)
                 await asyncio.sleep(min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1]))
                 left += 1
                 if left < _MOST_LEFT:
                     continue
-            if not await self._is_new(queue, seen):
+            if not await self._is_new(queue, played.seen):
                 return
 
     async def _somebody_waits(self, queue: _Queue) -> bool:
         line = await self._parts.backlog.line(queue.id, 1)
         return bool(line.jobs) or line.more
 
-    async def _begin(self, queue: _Queue) -> tuple[read.Scene | None, Hold | None]:
-        """Takes the queue, and reads it meanwhile if it was free when it was seen last."""
-        now = self._parts.clock.now()
-        if queue.seen is None or queue.seen.is_held(now):
-            queue.seen = None
-            hold = await self._take(queue)
-            return (await read.scene(self._parts, queue.id, queue.notes), hold) if hold else (None, None)
-        scene, taken = await asyncio.gather(
-            read.scene(self._parts, queue.id, queue.notes), self._take(queue), return_exceptions=True
-        )
-        if isinstance(taken, BaseException):
-            raise taken
-        if isinstance(scene, BaseException):
-            if taken is not None:
-                await self._release(queue, taken)
-            raise scene
-        return scene, taken
-
-    async def _rounds(self, queue: _Queue, hold: Hold, scene: read.Scene) -> tuple[frozenset[str], set[str]]:
-        """Round after round, as long as there is something to match; then the queue is given back. What was seen last
-        and written here, and to which queues workers were left."""
+    async def _rounds(self, queue: _Queue) -> Played | None:
+        """Round after round, as long as there is something to match; then the queue is given back. None if another
+        process has it."""
         loop = asyncio.get_running_loop()
-        ends, vain = loop.time() + _WORKS_SECONDS, 0
-        keeper = _Keeper(self, queue, hold)
-        while True:
-            round: asyncio.Future[None] = loop.create_future()
-            round.add_done_callback(_retrieved)
-            try:
-                played = await play(self._parts, queue.notes, scene, keeper.announce, round)
-            except BaseException as error:
-                # Not given back: whoever takes over looks after what has been begun.
-                round.set_exception(HoldLost(str(error)))
-                raise
-            round.set_result(None)
-            vain = 0 if played.offered else vain + 1
-            if not played.again or vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
-                break
+        ends, vain, lost = loop.time() + _WORKS_SECONDS, 0, 0
+        keeper = _Keeper(self, queue)
+        with keeper.token:
+            while True:
+                scene = await self._begin(queue, keeper)
+                if scene is None:
+                    return None
+                round: asyncio.Future[None] = loop.create_future()
+                round.add_done_callback(_retrieved)
+                try:
+                    played = await play(self._parts, queue.notes, scene, keeper.announce, round)
+                except HoldLost as error:  # before anything was begun
+                    round.set_exception(error)
+                    queue.seen, keeper.hold, lost = None, None, lost + 1
+                    if lost > _MOST_VAIN:
+                        raise
+                    continue
+                except BaseException as error:
+                    # Not given back: whoever takes over looks after what has been begun.
+                    round.set_exception(HoldLost(str(error)))
+                    raise
+                round.set_result(None)
+                vain = 0 if played.offered else vain + 1
+                if not played.again or vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
+                    break
+            if keeper.hold is not None:
+                await self._release(queue, keeper.hold)
+        return played
+
+    async def _begin(self, queue: _Queue, keeper: _Keeper) -> read.Scene | None:
+        """What there is to match. The queue's row is read meanwhile where others write it too; None if one of them has
+        the queue."""
+        if keeper.hold is not None:
+            return await read.scene(self._parts, queue.id, queue.notes)
+        if queue.seen is not None and queue.is_alone:
             scene = await read.scene(self._parts, queue.id, queue.notes)
-        await self._release(queue, keeper.hold)
-        return played.seen, played.left
+        else:
+            scene, row = await asyncio.gather(
+                read.scene(self._parts, queue.id, queue.notes), self._parts.round_store.load(queue.id)
+            )
+            queue.is_alone = queue.seen is not None and row.version == queue.seen.version
+            queue.seen = row
+        if self._is_anothers(queue, queue.seen):
+            return None
+        if queue.seen.workers or queue.seen.jobs:
+            keeper.hold = await self._take(queue)
+            if keeper.hold is None:
+                return None
+            scene = await read.scene(self._parts, queue.id, queue.notes)
+        return scene
 
     async def _is_new(self, queue: _Queue, seen: frozenset[str]) -> bool:
         """Whether there is something that no round has seen: it may have been written while the queue was held, by
@@ -242,24 +261,30 @@ class Rounds:
         return not (await read.scene(self._parts, queue.id, queue.notes)).fingerprint <= seen
 
     async def _take(self, queue: _Queue) -> Hold | None:
-        """The hold, or None if another process has it: then this one looks again when it ends."""
+        """The hold, once what an earlier holder has left behind is looked after; None if another process has it."""
         store, clock = self._parts.round_store, self._parts.clock
         seen = queue.seen or await store.load(queue.id)
         while True:
-            now = clock.now()
-            if seen.is_held(now) and seen.holder != self._name:
-                queue.seen = None
-                self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
+            if self._is_anothers(queue, seen):
                 return None
             try:
-                hold = await store.take(seen, self._name, now + HELD_FOR, seen.workers, seen.jobs)
+                hold = await store.take(seen, self._name, clock.now() + HELD_FOR, seen.workers, seen.jobs)
                 break
             except RowChanged:
                 seen = await store.load(queue.id)
         queue.seen = hold
-        if seen.workers or seen.jobs:
-            await abandoned.drop(self._parts, seen)
+        if hold.workers or hold.jobs:
+            await abandoned.drop(self._parts, hold)
         return hold
+
+    def _is_anothers(self, queue: _Queue, seen: Hold) -> bool:
+        """Whether another process has hold of the queue: then this one looks again when that ends."""
+        now = self._parts.clock.now()
+        if not seen.is_held(now) or seen.holder == self._name:
+            return False
+        queue.seen = None
+        self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
+        return True
 
     def _again(self, queue: _Queue, seconds: float) -> None:
         """Looks at the queue again when another's hold is over; that one may have died."""
@@ -279,41 +304,32 @@ class Rounds:
 
 
 class _Keeper:
-    """A hold in use."""
+    """A hold in use: taken with the first thing that is to be written, renewed with each round."""
 
-    def __init__(self, rounds: Rounds, queue: _Queue, hold: Hold) -> None:
+    def __init__(self, rounds: Rounds, queue: _Queue) -> None:
         self._parts = rounds._parts
         self._name = rounds._name
         self._queue = queue
-        self.hold = hold
+        self.token = _Token(queue.id, lasts=False)
+        self.hold: Hold | None = None
 
     def is_good(self) -> bool:
-        return self.hold.is_held(self._parts.clock.now() + _MARGIN)
+        return self.hold is None or self.hold.is_held(self._parts.clock.now() + _MARGIN)
 
     async def announce(self, workers: Sequence[str], jobs: Sequence[str]) -> None:
-        """Renews the hold and says whose capacity is about to be reserved, and who is about to enter the line. Raises
-        HoldLost."""
-        if not self.is_good():
+        """Takes or renews the hold and says whose capacity is about to be reserved, and who is about to enter the line.
+        Raises HoldLost: the queue is not as it was seen."""
+        seen = self.hold or self._queue.seen
+        if seen is None or not self.is_good():
             raise HoldLost
         try:
             until = self._parts.clock.now() + HELD_FOR
-            self.hold = await self._parts.round_store.take(self.hold, self._name, until, workers, jobs)
+            self.hold = await self._parts.round_store.take(seen, self._name, until, workers, jobs)
         except RowChanged as error:
+            self._queue.is_alone = False
             raise HoldLost from error
         self._queue.seen = self.hold
-
-
-class _holding:  # noqa: N801  a context manager, named as it is read
-    """The task holds the queue meanwhile; what it starts does not, once this is over."""
-
-    def __init__(self, queue_id: str) -> None:
-        self._token = _Token(queue_id)
-
-    def __enter__(self) -> None:
-        _HOLDS.set((*(one for one in _HOLDS.get() if one.lasts), self._token))
-
-    def __exit__(self, *_: object) -> None:
-        self._token.lasts = False
+        self.token.lasts = True
 
 
 async def _all(asked: Sequence[asyncio.Future[None]]) -> None:

@@ -6,6 +6,7 @@ ExceptionPolicyId, FallbackQueueId), so that "who refers to this?" is one filter
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from router.models.queues import RouterQueue
 from router.models.types import Model, format_time, parse_time
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
-from router.storage.port import Entity, RowChanged, RowExists, Tables
+from router.storage.port import Entity, RowChanged, RowExists, StorageUnavailable, Tables
 
 KINDS: Final[Mapping[str, type[Model]]] = {
     "DistributionPolicy": DistributionPolicy,
@@ -64,6 +65,8 @@ class ResourceStore:
         self._tables = tables
         self._clock = clock
         self._cache: dict[tuple[str, str], tuple[Resource, datetime]] = {}
+        #: Reads under way for the cache: who needs the same waits for them.
+        self._reading: dict[tuple[str, str], asyncio.Future[Resource | None]] = {}
 
     async def load(self, kind: str, id: str) -> Resource | None:
         """The resource as it stands in storage."""
@@ -78,7 +81,21 @@ class ResourceStore:
         found = self._cache.get((kind, id))
         if found and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS:
             return found[0]
-        return await self.load(kind, id)
+        reading = self._reading.get((kind, id))
+        if reading is not None:
+            return await asyncio.shield(reading)
+        reading = self._reading[kind, id] = asyncio.get_running_loop().create_future()
+        reading.add_done_callback(lambda it: it.exception())  # nobody else may be waiting
+        try:
+            read = await self.load(kind, id)
+        except BaseException as error:
+            failure = error if isinstance(error, Exception) else StorageUnavailable("Whoever read this was stopped.")
+            reading.set_exception(failure)
+            raise
+        finally:
+            del self._reading[kind, id]
+        reading.set_result(read)
+        return read
 
     async def save(self, resource: Resource) -> Resource:
         """Writes it under the version it was read with (none: it must be new). Raises RowChanged."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from router.commit import job as job_commits
+from router.commit import policies
 from router.commit.parts import Parts
 from router.engine import endings, jobs
 from router.engine.change import JobChange
-from router.errors import Conflict, ErrorDetail, NotFound
+from router.errors import BadRequest, Conflict, ErrorDetail, NotFound
 from router.models.filters import JobFilter
 from router.models.jobs import (
     ACTIVE,
@@ -23,6 +26,7 @@ from router.models.jobs import (
 )
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
+from router.storage.members import Owner
 from router.storage.port import Condition
 from router.upkeep.worker import free_workers
 from router.usecases.settings import Check, checked, missing_references
@@ -41,9 +45,28 @@ async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tup
         want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
-    committed = await job_commits.change(parts, job_id, step)
+    row, known = await _read(parts, job_id, wanted)
+    committed = await job_commits.change(parts, job_id, step, row, known=known)
     assert committed.after.record is not None
     return committed.after.record, committed.before.record is None
+
+
+async def _read(parts: Parts, job_id: str, wanted: Wanted) -> tuple[Row[JobRecord], Sequence[Owner]]:
+    """The job's row. Most often it is to be a new one: what must stand in storage before it is put there meanwhile, and
+    does no harm if there is a job. Returns also who has a hint of the job by that."""
+    new = None
+    if parts.jobs.store.as_written(job_id) is None:
+        with suppress(BadRequest):
+            new = wanted(None)
+    if new is None or new.queue_id is None:
+        return await parts.jobs.store.load(job_id), ()
+    # What the matching needs of the settings is read meanwhile too, if it is not known.
+    parts.background.begin(policies.distribution_policy(parts, new.queue_id), f"policy of queue {new.queue_id}")
+    owner: Owner = ("q", new.queue_id)
+    row, *_ = await asyncio.gather(
+        parts.jobs.store.load(job_id), parts.jobs.watch.early(Row(job_id)), parts.members.add(owner, job_id)
+    )
+    return row, [owner]
 
 
 async def get(parts: Parts, job_id: str) -> JobRecord:

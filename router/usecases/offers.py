@@ -9,6 +9,7 @@ from typing import Final
 
 from router.commit import job as job_commits
 from router.commit import worker as worker_commits
+from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import offers, workers
 from router.engine.change import JobChange, WorkerChange
@@ -43,11 +44,12 @@ async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]
         change, id = offers.accept(record, offer_id, worker.worker, assignment_id, now)
         return replace(change, result=id)
 
-    committed = await job_commits.change(parts, job_id, job_commits.existing(decide), job)
-    after = committed.after.record
-    if after is None:
-        raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
-    await _hold(parts, row, after, committed.result, offer_id)
+    with follows() as held_by_worker:
+        committed = await job_commits.change(parts, job_id, job_commits.existing(decide), job, until=held_by_worker)
+        after = committed.after.record
+        if after is None:
+            raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
+        await _hold(parts, row, after, committed.result, offer_id)
     if committed.result == assignment_id:
         _measure(parts, after, held.offered_at if held else now, now)
     return job_id, committed.result
