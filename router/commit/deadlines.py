@@ -13,7 +13,7 @@ from router.commit.watch import watched_until
 from router.engine import deadlines
 from router.engine.deadlines import Due
 from router.engine.evolve import evolve
-from router.models.jobs import JobRecord
+from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
@@ -69,6 +69,9 @@ async def arm_wait_rules(parts: Parts, record: JobRecord) -> None:
 
 
 async def _policy(parts: Parts, record: JobRecord) -> ExceptionPolicy | None:
+    """The exception policy whose waitTime rules run for the job."""
+    if record.status is not JobStatus.QUEUED:
+        return None
     found = await policies.exception_policy(parts, record.job.queue_id)
     return found[1] if found is not None else None
 

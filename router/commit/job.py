@@ -92,7 +92,9 @@ async def change(
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = round
-    left = parts.outbox.is_left(parts.jobs.store, committed.before) and _leaves_work(committed)
+    left = parts.outbox.is_left(parts.jobs.store, committed.before) and _leaves_work(
+        committed, in_round=round is not None
+    )
     try:
         freed = await _follow(parts, committed, in_round=round is not None)
         if left:
@@ -183,10 +185,11 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
 
 
-def _leaves_work(committed: Committed[JobRecord]) -> bool:
-    """Whether more hangs on the commit before than its events: what they tell of says what."""
+def _leaves_work(committed: Committed[JobRecord], *, in_round: bool) -> bool:
+    """Whether more hangs on the commit before than its events: what they tell of says what. A round sees to what
+    waiting jobs need."""
     after = committed.after.record
-    waits = after is not None and after.status not in SETTLED
+    waits = not in_round and after is not None and after.status not in SETTLED
     told = {event.type for event in committed.before.outbox}
     return bool(committed.before.overflow) or not told <= (_HARMLESS if waits else _HARMLESS | _OF_WAITING)
 

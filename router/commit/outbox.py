@@ -150,7 +150,9 @@ class Outbox:
                 for work in mine.work:
                     work.result()
                 mine.work.clear()
-                await asyncio.sleep(self._clear_after)
+                await asyncio.wait({mine.newer}, timeout=self._clear_after)
+                if mine.newer.done():
+                    continue
                 async with self._clearing:
                     await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
                     if mine.newer.done():
@@ -203,10 +205,7 @@ async def _clear(store: AggregateStore[Any], watch: Watch[Any], row: Row[Any]) -
             watch.done(row)
             return
         ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
-        settle_at = None if ended else row.settle_at
-        cleared = await store.save(
-            replace(row, outbox=(), overflow=(), promised_until=None, settle_at=settle_at), row.commit
-        )
+        cleared = await store.clear(replace(row, settle_at=None) if ended else row)
         await store.drop_overflow(row)
     except (RowChanged, StorageUnavailable, RouterError):
         return  # the next commit, or the settle deadline, takes it over

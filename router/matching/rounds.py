@@ -34,6 +34,9 @@ _WORKS_SECONDS: Final = 5.0
 #: Rounds in which nothing was offered although something was planned, before the holder gives up for now.
 _MOST_VAIN: Final = 10
 _MOST_TRIES: Final = 120
+#: How long a holder of a busy queue waits for more before it gives the queue back, and what is busy.
+_LINGERS_SECONDS: Final = 0.02
+_BUSY_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 #: A worker was left to another queue's round: looked again after a while, ever more rarely.
 _LEFT_SECONDS: Final = (0.02, 0.5)
@@ -76,8 +79,17 @@ class _Queue:
     #: Its row as it was read or written last, and whether no other process has written it lately.
     seen: Hold | None = None
     is_alone: bool = True
+    #: Another process had it when it was looked at last.
+    is_contended: bool = False
     #: It is to be looked at again when another's hold ends.
     later: asyncio.TimerHandle | None = None
+    #: When something was last offered from here.
+    offered_at: float = float("-inf")
+
+    def is_busy(self, now: float) -> bool:
+        """Whether something has been offered now and shortly before, while other processes want the queue too."""
+        last, self.offered_at = self.offered_at, now
+        return not self.is_alone and now - last < _BUSY_SECONDS
 
 
 class Rounds:
@@ -176,12 +188,17 @@ class Rounds:
 
     async def _look(self, queue: _Queue, sure: bool) -> None:
         """Matches what can be matched, unless another process has hold of the queue."""
+        if fresh := queue.is_contended:
+            queue.seen = await self._parts.round_store.load(queue.id)
+            if self._is_anothers(queue, queue.seen):
+                return
         if not sure and not queue.notes.hopeless and not await self._somebody_waits(queue):
             return
         left = 0
         while True:
             async with self._parts.locks.hold(f"round/{queue.id}"):
-                played = await self._rounds(queue)
+                played = await self._rounds(queue, fresh)
+                fresh = False
             if played is None:
                 return
             if played.left:
@@ -198,15 +215,16 @@ class Rounds:
         line = await self._parts.backlog.line(queue.id, 1)
         return bool(line.jobs) or line.more
 
-    async def _rounds(self, queue: _Queue) -> Played | None:
+    async def _rounds(self, queue: _Queue, fresh: bool) -> Played | None:
         """Round after round, as long as there is something to match; then the queue is given back. None if another
-        process has it."""
+        process has it. `fresh`: its row has just been read."""
         loop = asyncio.get_running_loop()
         ends, vain, lost = loop.time() + _WORKS_SECONDS, 0, 0
         keeper = _Keeper(self, queue)
         with keeper.token:
             while True:
-                scene = await self._begin(queue, keeper)
+                scene = await self._begin(queue, keeper, fresh)
+                fresh = False
                 if scene is None:
                     return None
                 round: asyncio.Future[None] = loop.create_future()
@@ -215,9 +233,13 @@ class Rounds:
                     played = await play(self._parts, queue.notes, scene, keeper.announce, round)
                 except HoldLost as error:  # before anything was begun
                     round.set_exception(error)
-                    queue.seen, keeper.hold, lost = None, None, lost + 1
+                    lost += 1
                     if lost > _MOST_VAIN:
                         raise
+                    keeper.hold, queue.seen = None, await self._parts.round_store.load(queue.id)
+                    if self._is_anothers(queue, queue.seen):
+                        return None
+                    fresh = True
                     continue
                 except BaseException as error:
                     # Not given back: whoever takes over looks after what has been begun.
@@ -225,18 +247,23 @@ class Rounds:
                     raise
                 round.set_result(None)
                 vain = 0 if played.offered else vain + 1
-                if not played.again or vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
+                if vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
                     break
+                if not played.again:
+                    if not played.offered or not queue.is_busy(loop.time()):
+                        break
+                    # Whoever asks meanwhile finds the queue held and goes, instead of taking it at the same moment.
+                    await asyncio.sleep(_LINGERS_SECONDS)
             if keeper.hold is not None:
                 await self._release(queue, keeper.hold)
         return played
 
-    async def _begin(self, queue: _Queue, keeper: _Keeper) -> read.Scene | None:
+    async def _begin(self, queue: _Queue, keeper: _Keeper, fresh: bool) -> read.Scene | None:
         """What there is to match. The queue's row is read meanwhile where others write it too; None if one of them has
         the queue."""
         if keeper.hold is not None:
             return await read.scene(self._parts, queue.id, queue.notes)
-        if queue.seen is not None and queue.is_alone:
+        if queue.seen is not None and (queue.is_alone or fresh):
             scene = await read.scene(self._parts, queue.id, queue.notes)
         else:
             scene, row = await asyncio.gather(
@@ -280,7 +307,8 @@ class Rounds:
     def _is_anothers(self, queue: _Queue, seen: Hold) -> bool:
         """Whether another process has hold of the queue: then this one looks again when that ends."""
         now = self._parts.clock.now()
-        if not seen.is_held(now) or seen.holder == self._name:
+        queue.is_contended = seen.is_held(now) and seen.holder != self._name
+        if not queue.is_contended:
             return False
         queue.seen = None
         self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)

@@ -113,10 +113,6 @@ class AvailabilityStore:
         await asyncio.gather(*(self._table.delete(key(queue_id), row) for row in rows))
 
     async def _apply(self, writes: Sequence[Write]) -> None:
-        if all(write.kind == "delete" for write in writes) and len(writes) <= 2:
-            # Only going: single deletes do not mind what is not there.
-            await asyncio.gather(*(self._table.delete(one.entity.partition, one.entity.row) for one in writes))
-            return
         if not writes:
             return
         try:

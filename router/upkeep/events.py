@@ -1,12 +1,15 @@
 """What an event wakes: the job's next step or a search for work, never a decision (docs/architecture.md).
 
-Most often whoever committed sees to that already, and says so in the row: then there is nothing to do."""
+Most often whoever committed sees to that already: it has promised to for some seconds, so a young event has nothing to
+do. For an older one the row says whether that has been kept."""
 
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 from typing import Any, Protocol
 
+from router.commit.loop import PROMISED
 from router.commit.parts import Parts
 from router.storage.aggregates import Row
 from router.upkeep.job import drive_job
@@ -25,10 +28,13 @@ class Told(Protocol):
     @property
     def worker_id(self) -> str | None: ...
 
+    @property
+    def time(self) -> datetime | None: ...
+
 
 async def on_job_event(parts: Parts, event: Told) -> None:
     """The job may need another worker, or its next step, or an exception's actions are to be run."""
-    if event.job_id is None or _was_sent_here(parts, event):
+    if event.job_id is None or _is_promised(parts, event):
         return
     row = await parts.jobs.store.load(event.job_id)
     if not _is_seen_to(parts, row, event):
@@ -37,7 +43,7 @@ async def on_job_event(parts: Parts, event: Told) -> None:
 
 async def on_worker_event(parts: Parts, event: Told) -> None:
     """The worker may be able to take something: the one that the event names, or whoever had the job that has ended."""
-    if _was_sent_here(parts, event):
+    if _is_promised(parts, event):
         return
     found = {event.worker_id} if event.worker_id is not None else set()
     if event.job_id is not None:
@@ -52,9 +58,10 @@ async def on_worker_event(parts: Parts, event: Told) -> None:
     await asyncio.gather(*(find_work(parts, worker_id) for worker_id in sorted(found)))
 
 
-def _was_sent_here(parts: Parts, event: Told) -> bool:
-    """Whether this process has sent the event, and so sees to what hangs on its commit."""
-    return parts.outbox.seen(event.event_id) and parts.drives
+def _is_promised(parts: Parts, event: Told) -> bool:
+    """Whether this process sees to what hangs on the event's commit, or whoever has made it is at it still."""
+    sent_here = parts.outbox.seen(event.event_id)
+    return parts.drives and (sent_here or (event.time is not None and parts.clock.now() < event.time + PROMISED))
 
 
 def _is_seen_to(parts: Parts, row: Row[Any], event: Told) -> bool:
