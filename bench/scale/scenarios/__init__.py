@@ -1,1 +1,0 @@
-"""What is played: one module a subject."""
