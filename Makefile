@@ -15,7 +15,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start start-app start-func test check bench load simulate fuzz clean
+.PHONY: help setup start start-app start-func test check bench load scale simulate fuzz clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: setup ## Measure latencies beside the floor of the same run
 
 load: setup ## Sustain a mixed load for a minute and print the figures
 	@$(RUN) -m bench.load
+
+scale: setup ## Measure matching on many instances, in virtual time (SCALE=--quick for a short form)
+	@$(RUN) -m bench.scale $(SCALE)
 
 simulate: setup ## Run the deterministic simulation over SEEDS seeds
 	@$(RUN) -m tests.sim --seeds $(SEEDS)

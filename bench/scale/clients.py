@@ -108,7 +108,7 @@ class Clients:
                 break
             self.one(load, f"{name}{number}", fields(number))
             number += 1
-        load.ended = loop.time()
+        load.ended = min(loop.time(), ends)
 
     def one(self, load: Load, job_id: str, fields: Fields) -> None:
         """One job comes."""

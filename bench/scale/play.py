@@ -179,7 +179,7 @@ class Play:
             if await self.until(coming.done, seconds + 1):
                 coming.result()
         finally:
-            load.ended = self.now
+            load.ended = load.ended or self.now
         return load
 
     async def work_off(self, seconds: float = SETTLED_SECONDS, *, hopeless: bool = False) -> None:

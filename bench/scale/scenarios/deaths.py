@@ -74,7 +74,8 @@ def _struck(name: str, freezes: bool, size: Size, _: Results) -> Figures:
 
 
 def _waited(job: Job, since: float, now: float) -> float:
-    return (now if job.offered is None else job.offered) - max(job.submitted, since)
+    """Since it came, or since the process was struck if that was later; nothing if it was offered before."""
+    return max((now if job.offered is None else job.offered) - max(job.submitted, since), 0.0)
 
 
 def scenarios() -> list[Scenario]:

@@ -19,7 +19,8 @@ _NEVER: Final = Manner(answers_after=None)
 
 def _lone(processes: int, size: Size, _: Results) -> Figures:
     figures = _each_alone(f"lone-{processes}", processes, size.of(60, 15), spread=0.9)
-    # Where each call takes the same time, that is how many were made one after the other. The last one tells the topic.
+    # Where each call takes the same time, that says how many were made one after the other, deliveries of events among
+    # them. The last one tells the topic.
     steady = _each_alone("", processes, size.of(20, 6), spread=0.0)
     figures.more["calls"] = round(percentile(steady.latencies, 0.5) / 1000 / LATENCY) - 1
     return figures
