@@ -22,10 +22,10 @@ help: ## Show these commands
 
 setup: .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
 
-start: setup ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS), until Ctrl-C
+start: setup ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
 
-start-app: setup ## Start the app alone, against the parts of a `make start` that still runs
+start-app: setup ## Start the app alone, against the parts of a `make start` that still runs (WORKERS, TIMER)
 	@exec $(RUN) -m local --app-only
 
 start-func: setup ## As start, with the app under Azure Functions Core Tools

@@ -1,8 +1,7 @@
-"""The app's host processes: one, or WORKERS of them on the same ports, as the platform scales out.
+"""The app's host processes, as the topology says: those that serve are on the same ports, as the platform scales out.
 
-Worker 0 runs the timers, as on the platform one instance does. A worker that ends while others serve is started again,
-as the platform replaces an instance; when the last one ends, the app is down until somebody starts it.
-Pid files: app.pid for worker 0, app.1.pid, app.2.pid and so on for the others.
+A process that ends while others serve is started again, as the platform replaces an instance. When the last one that
+serves ends, the app is down until somebody starts it; the timer's process ends then too, so that a start starts both.
 """
 
 from __future__ import annotations
@@ -18,9 +17,12 @@ from local.network import answer_text, wait_until_it_answers
 from local.options import ROOT, LocalError
 from local.parts import Parts
 from local.processes import Part, start_part
+from local.topology import AppProcess, Topology
 
 _PAUSE_SECONDS: Final = 1.0
 READY_SECONDS: Final = 60.0
+#: A little more than a host takes to let what is under way end.
+END_SECONDS: Final = 3.5
 
 
 class AppHosts:
@@ -31,7 +33,7 @@ class AppHosts:
         *,
         app_dir: Path,
         data_dir: Path,
-        workers: int,
+        topology: Topology,
         environment: Mapping[str, str],
         mounts: Sequence[str],
         tell: Callable[[str], None],
@@ -40,11 +42,11 @@ class AppHosts:
         self._certificate = certificate
         self._app_dir = app_dir
         self._data_dir = data_dir
-        self._workers = workers
+        self._topology = topology
         self._environment = environment
         self._mounts = mounts
         self._tell = tell
-        self._running: Final[dict[int, Part]] = {}
+        self._running: Final[dict[AppProcess, Part]] = {}
         self._watchers: Final[set[asyncio.Task[None]]] = set()
         self._ending = False
         self._last_words = ""
@@ -52,12 +54,12 @@ class AppHosts:
 
     @property
     def last_words(self) -> str:
-        """How the last worker ended."""
+        """How the last process that served ended."""
         return self._last_words
 
     async def start(self) -> None:
-        for number in range(self._workers):
-            await self._start_worker(number)
+        for process in self._topology.processes:
+            await self._start(process)
 
     async def wait_until_ready(self) -> None:
         """Until GET /health answers 200; the app's end meanwhile is an error."""
@@ -75,43 +77,54 @@ class AppHosts:
             ready.cancel()
             down.cancel()
 
-    async def end(self, seconds: float) -> None:
+    async def end(self) -> None:
         self._ending = True
-        await asyncio.gather(*(part.end(seconds) for part in self._running.values()))
         for watcher in self._watchers:
             watcher.cancel()
         await asyncio.gather(*self._watchers, return_exceptions=True)
+        await self._end_running()
 
-    async def _start_worker(self, number: int) -> None:
+    async def _start(self, process: AppProcess) -> None:
         command = host_command(
             self._parts,
             self._certificate,
             self._app_dir,
             self._mounts,
-            share_ports=self._workers > 1,
-            timers=number == 0,
+            process,
+            share_ports=self._topology.workers > 1,
         )
-        pid_file = self._data_dir / worker_pid_file(number)
-        part = await start_part("app", command, pid_file, cwd=ROOT, environment=self._environment)
-        self._running[number] = part
-        watcher = asyncio.create_task(self._watch(number, part))
+        pid_file = self._data_dir / process.pid_file
+        part = await start_part(process.name, command, pid_file, cwd=ROOT, environment=self._environment)
+        if self._ending:  # the last of the others has ended meanwhile
+            await part.end(END_SECONDS)
+            return
+        self._running[process] = part
+        watcher = asyncio.create_task(self._watch(process, part))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
 
-    async def _watch(self, number: int, part: Part) -> None:
+    async def _watch(self, process: AppProcess, part: Part) -> None:
         how = await part.ended()
-        self._running.pop(number, None)
+        self._running.pop(process, None)
+        if process.serves and not self._any_serves():
+            await self._go_down(how)
+            return
+        await asyncio.sleep(_PAUSE_SECONDS)
         if self._ending:
             return
-        if not self._running:
-            self._last_words = how
-            self.down.set()
+        self._tell(f"{process.title} {how}; the others serve on, and it is started again.")
+        await self._start(process)
+
+    async def _go_down(self, how: str) -> None:
+        if self._ending:
             return
-        self._tell(f"Worker {number} of the app {how}; the others serve on, and it is started again.")
-        await asyncio.sleep(_PAUSE_SECONDS)
-        if self._running and not self._ending:
-            await self._start_worker(number)
+        self._ending = True
+        await self._end_running()
+        self._last_words = how
+        self.down.set()
 
+    def _any_serves(self) -> bool:
+        return any(process.serves for process in self._running)
 
-def worker_pid_file(number: int) -> str:
-    return "app.pid" if number == 0 else f"app.{number}.pid"
+    async def _end_running(self) -> None:
+        await asyncio.gather(*(part.end(END_SECONDS) for part in list(self._running.values())))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from local.certificate import Certificate
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts
+from local.topology import AppProcess
 
 _AZURITE: Final = ROOT / "node_modules" / "azurite" / "dist" / "src"
 _HOUR: Final = "3600"
@@ -73,18 +74,23 @@ def host_command(
     certificate: Certificate,
     app_dir: Path,
     mounts: Sequence[str],
+    process: AppProcess,
     *,
     share_ports: bool,
-    timers: bool,
 ) -> list[str]:
-    return [
+    common = [
         *(sys.executable, "-m", "local.host", "--app-dir", str(app_dir)),
+        *("--wait-for", parts.azurite_url, "--wait-for", f"{parts.topic_endpoint}/health"),
+    ]
+    if not process.serves:
+        return [*common, "--timers-only"]
+    return [
+        *common,
         *("--port", str(parts.port), "--https-port", str(parts.https_port)),
         *("--certificate", str(certificate.certificate), "--key", str(certificate.key)),
         *(argument for mount in mounts for argument in ("--mount", mount)),
-        *("--wait-for", parts.azurite_url, "--wait-for", f"{parts.topic_endpoint}/health"),
         *(("--share-ports",) if share_ports else ()),
-        *(() if timers else ("--no-timers",)),
+        *(() if process.timers else ("--no-timers",)),
     ]
 
 

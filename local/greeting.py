@@ -29,6 +29,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         lines += [
             f"  Connection string  {connection_string(parts, options)}",
             f"  Metrics            http://localhost:{parts.port}/metrics-explorer",
+            f"  Processes          {options.topology}",
             "",
             "The SDKs use https with a connection string. To trust the local certificate, start the client with",
             f"  Python   SSL_CERT_FILE={path} REQUESTS_CA_BUNDLE={path}",

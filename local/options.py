@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from local.topology import Topology
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 # Everybody knows it, as everybody knows the emulators' keys: it protects nothing.
@@ -26,7 +28,7 @@ class Options:
     port: int
     https_port: int
     data_dir: Path
-    workers: int
+    topology: Topology
     access_keys: str
     event_subscribers: tuple[str, ...]
 
@@ -39,13 +41,26 @@ def read_options(environment: Mapping[str, str] = os.environ) -> Options:
         port=port,
         https_port=_port(environment, "HTTPS_PORT", port + 1),
         data_dir=(ROOT / (environment.get("DATA_DIR") or ".data")).resolve(),
-        workers=_number(environment, "WORKERS", 1, 1, 64),
+        topology=read_topology(environment),
         access_keys=environment.get("ROUTER_ACCESS_KEYS") or DEVELOPMENT_KEY,
         event_subscribers=tuple(_subscribers(environment.get("ROUTER_EVENT_SUBSCRIBERS", ""))),
     )
     if options.port == options.https_port:
         raise LocalError(f"PORT and HTTPS_PORT are both {port}; they must differ.")
     return options
+
+
+def read_topology(environment: Mapping[str, str] = os.environ, *, workers: int = 1) -> Topology:
+    """WORKERS and TIMER; `workers` are there where WORKERS does not say how many."""
+    workers = _number(environment, "WORKERS", workers, 1, 64)
+    timer = environment.get("TIMER", "")
+    if timer not in ("", "together", "apart"):
+        raise LocalError(f"TIMER must be together or apart, not {timer!r}.")
+    if timer == "together" and workers > 1:
+        raise LocalError(
+            f"TIMER=together needs WORKERS=1, not {workers}: beside several processes the timer has one of its own."
+        )
+    return Topology(workers, timer_apart=timer == "apart" or workers > 1)
 
 
 def make_data_dir(folder: Path) -> None:

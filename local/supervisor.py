@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from local import metrics
-from local.app_hosts import AppHosts, worker_pid_file
+from local.app_hosts import END_SECONDS, AppHosts
 from local.certificate import Certificate, ensure_certificate
 from local.commands import (
     azurite_command,
@@ -31,7 +31,6 @@ from router.settings import SettingsError
 from router.settings import load as load_settings
 
 _PART_SECONDS: Final = 30.0
-_APP_END_SECONDS: Final = 3.5
 _PART_END_SECONDS: Final = 1.2
 
 
@@ -45,7 +44,7 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
     data_dir = options.data_dir
     for folder in ("azurite", "topic", "logs"):
         (data_dir / folder).mkdir(parents=True, exist_ok=True)
-    refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(options)])
+    refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
     _refuse_busy_ports(options)
     parts = make_parts(options, load_parts(data_dir))
     _check_settings(app_settings(parts, options))
@@ -61,7 +60,7 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
             await _serve_core_tools(parts, options, app_dir, settings, blob_ports, stop)
             return
         hosts = _app_hosts(parts, certificate, options, app_dir, settings)
-        ending.push_async_callback(hosts.end, _APP_END_SECONDS)
+        ending.push_async_callback(hosts.end)
         # The app loads while the others start, and serves when they answer.
         await hosts.start()
         if not await _unless_stopped(_all_ready(parts, options, hosts), stop):
@@ -86,7 +85,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
         await answers(parts.azurite_url) and await answers(f"{parts.topic_endpoint}/health", status=200)
     ):
         raise LocalError(f"The other parts do not run in {options.data_dir}; `make start` starts everything.")
-    refuse_second_run(options.data_dir, _app_names(options))
+    refuse_second_run(options.data_dir, _app_names(options.data_dir))
     for port in (parts.port, parts.https_port):
         _refuse_busy_port(port, "")
     certificate = ensure_certificate(options.data_dir)
@@ -100,7 +99,7 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
             if hosts.down.is_set():
                 raise LocalError(f"The app {hosts.last_words}.")
     finally:
-        await hosts.end(_APP_END_SECONDS)
+        await hosts.end()
 
 
 @contextlib.asynccontextmanager
@@ -202,7 +201,7 @@ async def _serve_core_tools(
         if ended.done():
             raise LocalError(f"func {ended.result()}.")
     finally:
-        await func.end(_APP_END_SECONDS)
+        await func.end(END_SECONDS)
 
 
 def _app_hosts(
@@ -220,7 +219,7 @@ def _app_hosts(
         certificate,
         app_dir=app_dir,
         data_dir=options.data_dir,
-        workers=options.workers,
+        topology=options.topology,
         environment=environment,
         mounts=[f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}"],
         tell=tell,
@@ -235,8 +234,9 @@ def _check_settings(settings: Mapping[str, str]) -> None:
         raise LocalError(str(error)) from None
 
 
-def _app_names(options: Options) -> list[str]:
-    return [worker_pid_file(number).removesuffix(".pid") for number in range(options.workers)]
+def _app_names(data_dir: Path) -> list[str]:
+    """Of whatever topology the earlier run was."""
+    return sorted(path.stem for path in data_dir.glob("app*.pid"))
 
 
 def _refuse_busy_ports(options: Options) -> None:

@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--certificate", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--key", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--share-ports", action="store_true", help="other host processes use the same ports")
-    parser.add_argument("--no-timers", action="store_true", help="another host process runs the timers")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--no-timers", action="store_true", help="another host process runs the timers")
+    which.add_argument("--timers-only", action="store_true", help="others serve; this one listens nowhere")
     parser.add_argument("--wait-for", action="append", default=[], help="URL that must answer before serving begins")
     parser.add_argument("--mount", action="append", default=[], help="a further page: module:function=argument")
     options = parser.parse_args()
@@ -45,6 +47,7 @@ def main() -> int:
                     key=options.key,
                     system_key=os.environ.get("LOCAL_HOST_SYSTEM_KEY", ""),
                     share_ports=options.share_ports,
+                    serves=not options.timers_only,
                     timers=not options.no_timers,
                     wait_for=options.wait_for,
                     mounts=[load_mount(mount) for mount in options.mount],

@@ -1,4 +1,4 @@
-"""The host's web server: HTTP and HTTPS on loopback, one process, no state but the app's own."""
+"""One host process: a web server on loopback, HTTP and HTTPS, or timers, or both; no state but the app's own."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class HostOptions:
     key: Path | None = None
     system_key: str = ""
     share_ports: bool = False
+    serves: bool = True
     timers: bool = True
     wait_for: Sequence[str] = field(default_factory=tuple)
     mounts: Sequence[Callable[[web.Application], None]] = field(default_factory=tuple)
@@ -56,6 +57,18 @@ class Host:
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
+        if self._options.serves:
+            await self._serve_web()
+        if self._options.timers:
+            self._timers.start()
+
+    async def stop(self) -> None:
+        """Stops listening, lets what is under way end within SHUTDOWN_SECONDS, cancels the rest."""
+        await self._timers.stop()
+        closing = [self._runner.cleanup()] if self._runner is not None else []
+        await asyncio.gather(*closing, self._invoker.finish(SHUTDOWN_SECONDS))
+
+    async def _serve_web(self) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         for mount in self._options.mounts:
             mount(app)
@@ -68,14 +81,6 @@ class Host:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(str(self._options.certificate), str(self._options.key))
             await self._listen(self._options.https_port, context)
-        if self._options.timers:
-            self._timers.start()
-
-    async def stop(self) -> None:
-        """Stops listening, lets what is under way end within SHUTDOWN_SECONDS, cancels the rest."""
-        await self._timers.stop()
-        assert self._runner is not None
-        await asyncio.gather(self._runner.cleanup(), self._invoker.finish(SHUTDOWN_SECONDS))
 
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> None:
         assert self._runner is not None
@@ -137,7 +142,10 @@ async def serve_until_signalled(functions: Sequence[HostedFunction], options: Ho
     if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
         return
     await host.start()
-    log.info("serving %d functions on port %d", len(functions), options.port)
+    if options.serves:
+        log.info("serving %d functions on port %d", len(functions), options.port)
+    else:
+        log.info("running the timers, listening nowhere")
     await ended.wait()
     await host.stop()
     # Clients that the app keeps open for its whole life are not worth a message at the end.

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import pytest
@@ -24,23 +22,9 @@ from azure.data.tables import TableServiceClient
 
 from local.network import choose_port
 from local.options import ROOT
+from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
 
-SAMPLE = ROOT / "tests" / "unit" / "local" / "sample_app"
 KEY = "system key"
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
-    return value
-
-
-def http_is_up(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
-        return True
-    return False
 
 
 class Host(NamedTuple):
@@ -246,66 +230,9 @@ def test_an_app_in_which_a_function_is_hidden_is_not_served(tmp_path: Path) -> N
     assert "Fallback ({*path}) hides GetThing (things/{thingId}) for GET" in ended.stderr
 
 
-class Run:
-    """A `python -m local` of the sample app."""
-
-    def __init__(self, data_dir: Path, *arguments: str, workers: int = 1) -> None:
-        self.data_dir = data_dir
-        self.port = choose_port(None, ())
-        self.https_port = choose_port(None, {self.port})
-        self.workers = workers
-        self.output = data_dir.parent / "output.txt"
-        self.process = self.launch(*arguments)
-
-    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = {
-            **os.environ,
-            "PORT": str(self.port),
-            "HTTPS_PORT": str(self.https_port),
-            "DATA_DIR": str(self.data_dir),
-            "WORKERS": str(self.workers),
-            "SAMPLE_RECORDS": str(self.data_dir.parent / "records"),
-        }
-        environment.pop("ROUTER_ACCESS_KEYS", None)
-        with self.output.open("wb") as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "local", "--app-dir", str(SAMPLE), *arguments],
-                cwd=ROOT,
-                env=environment,
-                stdout=output,
-                stderr=output,
-            )
-
-    def pid(self, name: str) -> int:
-        return int((self.data_dir / f"{name}.pid").read_text())
-
-    def said(self, words: str) -> bool:
-        return words in self.output.read_text()
-
-    def wait_until_ready(self) -> None:
-        wait_for(lambda: self.said("Ctrl-C ends") or self.process.poll() is not None, 40)
-        assert self.said("Ctrl-C ends"), self.output.read_text()
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> float:
-        began = time.monotonic()
-        self.process.send_signal(number)
-        self.process.wait(10)
-        return time.monotonic() - began
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
-    runs: list[Run] = []
-
-    def start(workers: int = 1) -> Run:
-        runs.append(Run(tmp_path / "data", workers=workers))
-        runs[-1].wait_until_ready()
-        return runs[-1]
-
-    yield start
-    for started in runs:
-        if started.process.poll() is None:
-            started.end()
+    yield from runs(tmp_path)
 
 
 def tables(run: Run) -> TableServiceClient:
@@ -425,16 +352,3 @@ def test_the_end_of_azurite_ends_the_run(run: Callable[..., Run]) -> None:
     assert whole.process.wait(10) == 1
     assert whole.said("azurite was ended by SIGKILL; see ")
     assert not http_is_up(whole.port)
-
-
-def test_of_several_workers_one_runs_the_timer_and_each_is_replaced(run: Callable[..., Run], tmp_path: Path) -> None:
-    whole = run(workers=2)
-    ticks = tmp_path / "records"
-    wait_for(lambda: ticks.exists() and f"tick {whole.pid('app')} " in ticks.read_text())
-    assert f"tick {whole.pid('app.1')} " not in ticks.read_text()
-    killed = whole.pid("app")
-    os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: whole.said("Worker 0 of the app was ended by SIGKILL; the others serve on"))
-    wait_for(lambda: (whole.data_dir / "app.pid").exists() and whole.pid("app") != killed)
-    wait_for(lambda: f"tick {whole.pid('app')} " in ticks.read_text())
-    assert whole.end() < 5

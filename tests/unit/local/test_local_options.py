@@ -20,11 +20,12 @@ from local.network import choose_port, port_is_free
 from local.options import DEVELOPMENT_KEY, ROOT, LocalError, make_data_dir, read_options
 from local.parts import app_settings, load_parts, make_parts, save_parts
 from local.processes import refuse_second_run
+from local.topology import Topology
 
 
 def test_without_settings_everything_has_a_default() -> None:
     options = read_options({})
-    assert (options.port, options.https_port, options.workers) == (7071, 7072, 1)
+    assert (options.port, options.https_port, options.topology) == (7071, 7072, Topology())
     assert options.data_dir == ROOT / ".data"
     assert options.access_keys == DEVELOPMENT_KEY == "riaetDPYYWeahqIrcCZOezIrKGzEDrgUGF4epxH7GR8="
 
@@ -45,6 +46,7 @@ def test_the_https_port_follows_the_port() -> None:
         ("HTTPS_PORT", "7071"),
         ("WORKERS", "0"),
         ("WORKERS", "1.5"),
+        ("TIMER", "alone"),
         ("ROUTER_EVENT_SUBSCRIBERS", "http://a/ok,ftp://b"),
     ],
 )
@@ -107,7 +109,9 @@ def test_a_start_that_is_not_possible_says_why_in_one_line(
     assert str(tmp_path / data_dir) in told
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "abc"), ("WORKERS", "0"), ("ROUTER_EVENT_SUBSCRIBERS", "x")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "abc"), ("WORKERS", "0"), ("TIMER", "x"), ("ROUTER_EVENT_SUBSCRIBERS", "x")]
+)
 def test_a_start_with_a_wrong_setting_names_it_in_one_line(name: str, value: str) -> None:
     assert name in started(**{name: value})
 

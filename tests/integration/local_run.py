@@ -1,0 +1,97 @@
+"""A `python -m local` of the sample app, for tests of the local start itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from local.network import choose_port
+from local.options import ROOT
+
+SAMPLE = ROOT / "tests" / "unit" / "local" / "sample_app"
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        time.sleep(0.02)
+    return value
+
+
+def http_is_up(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.2):
+        return True
+    return False
+
+
+class Run:
+    """A `python -m local` of the sample app."""
+
+    def __init__(self, data_dir: Path, *arguments: str, workers: int = 1, timer: str = "") -> None:
+        self.data_dir = data_dir
+        self.port = choose_port(None, ())
+        self.https_port = choose_port(None, {self.port})
+        self.workers = workers
+        self.timer = timer
+        self.output = data_dir.parent / "output.txt"
+        self.process = self.launch(*arguments)
+
+    def launch(self, *arguments: str) -> subprocess.Popen[bytes]:
+        environment = {
+            **os.environ,
+            "PORT": str(self.port),
+            "HTTPS_PORT": str(self.https_port),
+            "DATA_DIR": str(self.data_dir),
+            "WORKERS": str(self.workers),
+            "TIMER": self.timer,
+            "SAMPLE_RECORDS": str(self.data_dir.parent / "records"),
+        }
+        environment.pop("ROUTER_ACCESS_KEYS", None)
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
+                [sys.executable, "-m", "local", "--app-dir", str(SAMPLE), *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=output,
+            )
+
+    def pid(self, name: str) -> int:
+        return int((self.data_dir / f"{name}.pid").read_text())
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+    def wait_until_ready(self) -> None:
+        wait_for(lambda: self.said("Ctrl-C ends") or self.process.poll() is not None, 40)
+        assert self.said("Ctrl-C ends"), self.output.read_text()
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> float:
+        began = time.monotonic()
+        self.process.send_signal(number)
+        self.process.wait(10)
+        return time.monotonic() - began
+
+
+def runs(folder: Path) -> Iterator[Callable[..., Run]]:
+    """For a fixture: starts runs, each after the end of the one before, and ends what still runs."""
+    started: list[Run] = []
+
+    def start(workers: int = 1, timer: str = "") -> Run:
+        started.append(Run(folder / "data", workers=workers, timer=timer))
+        started[-1].wait_until_ready()
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.end()

@@ -1,0 +1,162 @@
+"""The processes of a local run: which of them listen, which has the timer, and what comes of one that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.network import choose_port
+from local.options import ROOT
+from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    yield from runs(tmp_path)
+
+
+def ticks_of(run: Run) -> set[int]:
+    """The processes that have run the timer so far."""
+    records = run.data_dir.parent / "records"
+    lines = records.read_text().splitlines() if records.exists() else []
+    return {int(line.split()[1]) for line in lines if line.startswith("tick ")}
+
+
+def listening(pid: int) -> set[int]:
+    """Ports."""
+    found = psutil.Process(pid).net_connections("tcp")
+    return {one.laddr.port for one in found if one.status == psutil.CONN_LISTEN}
+
+
+def app_names(run: Run) -> set[str]:
+    return {path.stem for path in run.data_dir.glob("app*.pid")}
+
+
+def started_again(run: Run, name: str, killed: int) -> int:
+    """The pid of the process that took the killed one's place."""
+    wait_for(lambda: (run.data_dir / f"{name}.pid").exists() and run.pid(name) != killed)
+    return run.pid(name)
+
+
+def test_one_worker_does_everything_in_one_process(run: Callable[..., Run]) -> None:
+    whole = run()
+    assert app_names(whole) == {"app"}
+    assert whole.said("1 for HTTP, Event Grid and the timer")
+    wait_for(lambda: ticks_of(whole) == {whole.pid("app")})
+    assert listening(whole.pid("app")) == {whole.port, whole.https_port}
+
+
+@pytest.mark.parametrize(("workers", "timer"), [(2, ""), (1, "apart")])
+def test_the_timer_runs_alone_and_listens_nowhere(run: Callable[..., Run], workers: int, timer: str) -> None:
+    whole = run(workers, timer)
+    serving = ["app", "app.1"][:workers]
+    assert app_names(whole) == {*serving, "app.timer"}
+    assert whole.said(f"{workers} for HTTP and Event Grid, 1 for the timer")
+    wait_for(lambda: len(ticks_of(whole)) > 0)
+    for name in serving:
+        wait_for(lambda: listening(whole.pid(name)) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
+    assert listening(whole.pid("app.timer")) == set()
+    records = whole.data_dir.parent / "records"
+    wait_for(lambda: records.read_text().count("tick") >= 3)
+    assert ticks_of(whole) == {whole.pid("app.timer")}
+    parts = [psutil.Process(whole.pid(name)) for name in ("azurite", "eventgrid", *serving, "app.timer")]
+    assert whole.end() < 5
+    assert not any(part.is_running() for part in parts)
+    assert not list(whole.data_dir.glob("*.pid"))
+
+
+def test_the_timers_process_is_started_again(run: Callable[..., Run]) -> None:
+    whole = run(timer="apart")
+    killed, serving = whole.pid("app.timer"), whole.pid("app")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: whole.said("The timer's process of the app was ended by SIGKILL; the others serve on"))
+    again = started_again(whole, "app.timer", killed)
+    wait_for(lambda: again in ticks_of(whole))
+    assert whole.pid("app") == serving
+    assert http_is_up(whole.port)
+    assert whole.end() < 5
+
+
+def test_a_worker_is_started_again_without_the_timer(run: Callable[..., Run]) -> None:
+    whole = run(workers=2)
+    killed, timer = whole.pid("app"), whole.pid("app.timer")
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: whole.said("Worker 0 of the app was ended by SIGKILL; the others serve on"))
+    again = started_again(whole, "app", killed)
+    wait_for(lambda: listening(again) == {whole.port, whole.https_port})
+    assert whole.pid("app.timer") == timer
+    assert whole.end() < 5
+    assert ticks_of(whole) <= {timer}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_timer_ends_with_the_last_that_serves_and_starts_with_the_app(
+    run: Callable[..., Run], workers: int
+) -> None:
+    """Else the app that is started again would have two timers, or be refused because of the old one."""
+    whole = run(workers, "apart")
+    timer = psutil.Process(whole.pid("app.timer"))
+    for name in ["app", "app.1"][:workers]:
+        os.kill(whole.pid(name), signal.SIGKILL)
+    wait_for(lambda: whole.said("start the app again with `make start-app`"))
+    assert not timer.is_running()
+    assert app_names(whole) == set()
+
+    app = whole.launch("--app-only")
+    try:
+        wait_for(lambda: whole.said("Ctrl-C ends the app"))
+        killed = whole.pid("app.timer")
+        assert listening(killed) == set()
+        wait_for(lambda: killed in ticks_of(whole))
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: whole.said("The timer's process of the app was ended by SIGKILL"))
+        again = started_again(whole, "app.timer", killed)
+        wait_for(lambda: again in ticks_of(whole))
+    finally:
+        app.send_signal(signal.SIGINT)
+        assert app.wait(10) == 0
+    assert app_names(whole) == set()
+    assert whole.end() < 5
+
+
+def test_a_second_app_is_refused_whatever_its_topology(run: Callable[..., Run]) -> None:
+    whole = run(workers=2)
+    whole.workers, whole.timer = 1, ""
+    os.rename(whole.data_dir / "app.pid", whole.data_dir / "app.7.pid")
+    second = whole.launch("--app-only")
+    assert second.wait(10) == 1
+    assert whole.said("app.1 of an earlier start still runs")
+    os.rename(whole.data_dir / "app.7.pid", whole.data_dir / "app.pid")
+    assert whole.end() < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
+def test_the_timers_process_does_not_outlive_a_starter_that_is_killed(run: Callable[..., Run]) -> None:
+    whole = run(workers=2)
+    parts = [psutil.Process(whole.pid(name)) for name in ("app", "app.1", "app.timer")]
+    whole.process.kill()
+    _, alive = psutil.wait_procs(parts, timeout=10)
+    assert not alive
+
+
+def test_a_host_for_timers_alone_has_no_route_and_no_webhook(tmp_path: Path) -> None:
+    port = choose_port(None, ())
+    records = tmp_path / "records"
+    command = [sys.executable, "-m", "local.host", "--app-dir", str(SAMPLE), "--port", str(port), "--timers-only"]
+    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SAMPLE_RECORDS": str(records)})
+    try:
+        wait_for(lambda: records.exists() and f"tick {process.pid}" in records.read_text())
+        assert listening(process.pid) == set()
+        assert not http_is_up(port)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
