@@ -148,6 +148,7 @@ def running_router(data_dir: Path, subscriber: Subscriber | None = None, **setti
         "HTTPS_PORT": str(https_port),
         "DATA_DIR": str(data_dir),
         "WORKERS": "1",
+        "TIMER": "",
         "ROUTER_EVENT_SUBSCRIBERS": subscriber.url,
         "ROUTER_ACCESS_KEYS": DEVELOPMENT_KEY,
         **settings,

@@ -49,8 +49,9 @@ def start_router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartRout
     """Starts a router for one test: `start_router(workers=2, environment={"ROUTER_RATE_LIMIT": "10"})`."""
     routers: list[LocalRouter] = []
 
-    def start(*, workers: int = 1, environment: dict[str, str] | None = None) -> LocalRouter:
-        routers.append(LocalRouter(tmp_path_factory.mktemp("own-router"), workers=workers, environment=environment))
+    def start(*, workers: int = 1, timer_apart: bool = False, environment: dict[str, str] | None = None) -> LocalRouter:
+        folder = tmp_path_factory.mktemp("own-router")
+        routers.append(LocalRouter(folder, workers=workers, timer_apart=timer_apart, environment=environment))
         return routers[-1]
 
     yield start

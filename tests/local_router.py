@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,19 +13,22 @@ from pathlib import Path
 
 from local.certificate import ensure_certificate
 from local.network import choose_port
-from local.options import DEVELOPMENT_KEY, ROOT
+from local.options import DEVELOPMENT_KEY, ROOT, read_topology
+from local.processes import read_pid
 from tests.eventually import eventually
 
 _START_SECONDS = 90.0
 _END_SECONDS = 15.0
-_NOT_INHERITED = ("ROUTER_", "OTEL_", "APPLICATIONINSIGHTS_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS")
+_NOT_INHERITED = ("ROUTER_", "OTEL_", "APPLICATIONINSIGHTS_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS", "TIMER")
 
 
 class LocalRouter:
     """Started by its constructor and ready when that returns."""
 
-    def __init__(self, folder: Path, *, workers: int = 1, environment: dict[str, str] | None = None) -> None:
-        self.workers = workers
+    def __init__(
+        self, folder: Path, *, workers: int = 1, timer_apart: bool = False, environment: dict[str, str] | None = None
+    ) -> None:
+        """With several workers the timer is apart anyway."""
         self.data_dir = folder / "data"
         self.port = choose_port(None, ())
         self.https_port = choose_port(None, {self.port})
@@ -35,8 +39,10 @@ class LocalRouter:
             "HTTPS_PORT": str(self.https_port),
             "DATA_DIR": str(self.data_dir),
             "WORKERS": str(workers),
+            "TIMER": "apart" if timer_apart else "",
             **(environment or {}),
         }
+        self.topology = read_topology(self._environment)
         self.key = (environment or {}).get("ROUTER_ACCESS_KEYS", DEVELOPMENT_KEY).split(",")[0]
         self._logs = 0
         self._app: subprocess.Popen[bytes] | None = None
@@ -69,12 +75,24 @@ class LocalRouter:
     def app_pids(self) -> list[int]:
         return [int(path.read_text()) for path in self.data_dir.glob("app*.pid")]
 
+    def pid(self, name: str) -> int:
+        """Of one process: `azurite`, `eventgrid`, or one of the app's (local/topology.py)."""
+        return int((self.data_dir / f"{name}.pid").read_text())
+
+    def kill_process(self, name: str) -> None:
+        """kill -9 of one process of the app; returns when the starter has another in its place."""
+        killed = self.pid(name)
+        os.kill(killed, signal.SIGKILL)
+        pid_file = self.data_dir / f"{name}.pid"
+        eventually(lambda: read_pid(pid_file) not in (None, killed), f"{name} is started again")
+
     def kill_app(self) -> None:
-        """kill -9 of the app; Azurite and the topic run on."""
+        """kill -9 of all processes of the app; Azurite and the topic run on."""
         starter, log = (self._app, None) if self._app else (self._whole, self._whole_log)
         assert starter is not None
         for pid in self.app_pids():
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the starter ends the timer's when no other is left
+                os.kill(pid, signal.SIGKILL)
         if log is None:
             starter.wait(_END_SECONDS)
             self._app = None

@@ -77,6 +77,7 @@ async def start_router(data_dir: Path, workers: int, environment: dict[str, str]
         "HTTPS_PORT": str(free_port()),
         "DATA_DIR": str(data_dir),
         "WORKERS": str(workers),
+        "TIMER": "",
         "ROUTER_ACCESS_KEYS": KEY,
         **environment,
     }

@@ -1,4 +1,4 @@
-"""kill -9 of the app between any two steps: started again, it goes on where it was."""
+"""kill -9 of the app, or of one of its processes, between any two steps: started again, it goes on where it was."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from azure.communication.jobrouter.models import CloseJobOptions
 from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 
+from scripts.event_run import Subscriber
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import local_service
 from tests.eventually import eventually
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.ours, pytest.mark.timeout(240)]
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRouter]:
-    router = LocalRouter(tmp_path_factory.mktemp("crashed"))
+    router = LocalRouter(tmp_path_factory.mktemp("crashed"), workers=2)
     try:
         yield router
     finally:
@@ -126,12 +127,50 @@ def test_one_of_two_workers_is_killed(start_router: Callable[..., LocalRouter]) 
         desk.worker(queue, capacity=20)
         for number in range(6):
             if number == 2:
-                os.kill(int((router.data_dir / "app.1.pid").read_text()), signal.SIGKILL)
+                os.kill(router.pid("app.1"), signal.SIGKILL)
             job = _again_if_cut(lambda: desk.job(queue, tags={"run": uuid.uuid4().hex}))
             _again_if_cut(partial(desk.until_job, job, lambda one: one.status == "queued", "is queued", 40))
         statistics = eventually(lambda: _again_if_cut(lambda: client.get_queue_statistics(queue)))
         # A request that was cut off may have made its job before it was sent again.
         assert statistics.length >= 6
+
+
+def test_the_timers_process_is_killed(router: LocalRouter, crash_desk: Desk) -> None:
+    """Nothing else runs deadlines: an offer that was made before expires after another process took its place."""
+    desk = crash_desk
+    queue = desk.queue(expires=4)
+    worker, job = desk.worker(queue), desk.job(queue)
+    desk.offer(worker, job)
+    router.kill_process("app.timer")
+    assert desk.offers(worker), "it outlives the process that was to end it"
+    desk.until_worker(worker, lambda one: one.state == "inactive" and not one.offers, "its offer has expired", 40)
+    assert desk.client.get_job(job).status == "queued"
+    assert desk.offer(desk.worker(queue), job, seconds=40)
+
+
+def test_deadlines_pass_while_nobody_serves(start_router: Callable[..., LocalRouter]) -> None:
+    """The timer's process needs no other: the offer expires, and subscribers are told, while those that serve stand."""
+    subscriber = Subscriber()
+    try:
+        router = start_router(workers=2, environment={"ROUTER_EVENT_SUBSCRIBERS": subscriber.url})
+        service = local_service(router)
+        with service.administration() as administration, service.client() as client:
+            desk = Desk(administration, client)
+            queue = desk.queue(expires=3)
+            worker, job = desk.worker(queue), desk.job(queue)
+            offer = desk.offer(worker, job)
+            standing = [router.pid(name) for name in ("app", "app.1")]
+            for pid in standing:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                subscriber.wait("RouterWorkerOfferExpired", seconds=40, offerId=offer.offer_id)
+            finally:
+                for pid in standing:
+                    os.kill(pid, signal.SIGCONT)
+            assert client.get_job(job).status == "queued"
+            assert desk.offer(desk.worker(queue), job, seconds=40)
+    finally:
+        subscriber.close()
 
 
 def _again_if_cut(call: Callable[[], Any]) -> Any:

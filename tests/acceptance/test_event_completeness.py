@@ -189,7 +189,7 @@ def topic(tmp_path: Path) -> Iterator[KilledTopic]:
 
 @pytest.fixture
 def run(tmp_path: Path, topic: KilledTopic, deliveries: Deliveries) -> Iterator[EventRun]:
-    settings = {"ROUTER_EVENTGRID_ENDPOINT": topic.url, "ROUTER_EVENTGRID_KEY": TOPIC_KEY}
+    settings = {"ROUTER_EVENTGRID_ENDPOINT": topic.url, "ROUTER_EVENTGRID_KEY": TOPIC_KEY, "WORKERS": "2"}
     with running_router(tmp_path, Subscriber(deliveries), **settings) as run:
         subscriptions = len(json.loads(topic.subscriptions.read_text()))
         wait_for(lambda: topic.follows(subscriptions), "the topic to know its subscribers")

@@ -1,4 +1,5 @@
-"""Many at the same moment, and kill -9 at any moment: two real processes, real tables, real events."""
+"""Many at the same moment, and kill -9 at any moment: two real processes that serve, one for the timer, real tables,
+real events."""
 
 from __future__ import annotations
 
@@ -246,8 +247,11 @@ async def test_killed_at_any_moment_under_load(wire: tuple[LocalRouter, RawWire]
     try:
         while time.monotonic() < until:
             await asyncio.sleep(min(1 + chance.random() * 4, max(until - time.monotonic(), 0)))
-            await asyncio.to_thread(router.kill_app)
-            await asyncio.to_thread(router.start_app)
+            if kills and chance.random() < 0.5:
+                await asyncio.to_thread(router.kill_process, chance.choice(router.topology.processes).name)
+            else:
+                await asyncio.to_thread(router.kill_app)
+                await asyncio.to_thread(router.start_app)
             kills += 1
         await load
     finally:
