@@ -1,12 +1,15 @@
-"""`python -m bench [section ...]`: measures and prints Markdown. Without sections, all but the long ones."""
+"""`python -m bench [section ...]`: measures and prints Markdown. Without sections, all but the long ones.
+
+WORKERS and TIMER say in which processes the app runs, as with `make start`."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import os
-import platform
 import sys
+
+from bench.arguments import topology
+from bench.figures import title
 
 SECTIONS = ("imports", "requests", "events", "matching", "deadlines", "expressions", "telemetry")
 #: Minutes each; only when named.
@@ -18,7 +21,7 @@ def main(names: list[str]) -> int:
     if unknown:
         print(f"Unknown: {', '.join(unknown)}. There are: {', '.join(SECTIONS + LONG)}.", file=sys.stderr)
         return 2
-    print(f"# Measured with Python {platform.python_version()} on {os.cpu_count()} cores")
+    title(topology(workers=1))
     for name in names or SECTIONS:
         asyncio.run(importlib.import_module(f"bench.{name}").run())
     return 0

@@ -8,18 +8,16 @@ import tempfile
 import time
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import aiohttp
 from aiohttp import web
 
 from bench.figures import Figure, heading, table
-from bench.stage import running_parts
+from bench.stage import running_parts, start_router
 from local.network import choose_port
 from router.events.publisher import EventPublisher
 from router.events.topic import Topic
 from router.models.events import PendingEvent
-from tests.local_router import LocalRouter
 
 _TIMES = 300
 
@@ -65,7 +63,7 @@ async def run() -> None:
     await web.TCPSite(runner, "127.0.0.1", hook_port).start()
     with tempfile.TemporaryDirectory() as folder:
         environment = {"ROUTER_EVENT_SUBSCRIBERS": f"http://127.0.0.1:{hook_port}/"}
-        router = LocalRouter(Path(folder), environment=environment)
+        router = start_router(folder, None, environment)
         try:
             parts = running_parts(router)
             topic = Topic(f"{parts.topic_endpoint}/api/events", key=parts.topic_key)

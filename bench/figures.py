@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from local.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,22 @@ class Figure:
 
     @property
     def p95(self) -> float:
-        return sorted(self.milliseconds)[int(len(self.milliseconds) * 0.95)]
+        return self._quantile(0.95)
+
+    @property
+    def p99(self) -> float:
+        return self._quantile(0.99)
+
+    @property
+    def max(self) -> float:
+        return max(self.milliseconds)
+
+    def values(self, *which: Literal["p50", "p95", "p99", "max"]) -> dict[str, str]:
+        """For `values_line`: `name_p50_ms` and so on; `none` where nothing was measured."""
+        return {f"{self.name}_{one}_ms": f"{getattr(self, one):.0f}" if self.milliseconds else "none" for one in which}
+
+    def _quantile(self, share: float) -> float:
+        return sorted(self.milliseconds)[int(len(self.milliseconds) * share)]
 
 
 async def timed(name: str, action: Callable[[int], Awaitable[object]], times: int, warm_up: int = 3) -> Figure:
@@ -34,6 +54,10 @@ async def timed(name: str, action: Callable[[int], Awaitable[object]], times: in
         await action(number)
         taken.append((time.perf_counter() - started) * 1000)
     return Figure(name, taken)
+
+
+def title(topology: Topology) -> None:
+    print(f"# Measured with Python {platform.python_version()} on {os.cpu_count()} cores; app processes: {topology}")
 
 
 def heading(text: str) -> None:
@@ -52,3 +76,12 @@ def table(rows: Sequence[Figure], floor: float | None = None, of: str = "floor")
 
 def line(name: str, value: str, wanted: str = "") -> None:
     print(f"- {name}: **{value}**" + (f" (wanted: {wanted})" if wanted else ""), flush=True)
+
+
+def values_line(subject: str, topology: Topology, values: Mapping[str, object]) -> None:
+    """One line of `key=value`, which programs read easily and runs are compared by."""
+    timer = "apart" if topology.timer_apart else "together"
+    pairs = {"subject": subject, "workers": topology.workers, "timer": timer, **values}
+    print(
+        " ".join(f"{key}={value:g}" if isinstance(value, float) else f"{key}={value}" for key, value in pairs.items())
+    )

@@ -18,8 +18,8 @@ from typing import Any
 
 from azure.data.tables.aio import TableClient
 
-from bench.arguments import count
-from bench.figures import Figure, heading, line
+from bench.arguments import count, topology
+from bench.figures import Figure, heading, line, title
 from bench.stage import Stage, stage
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.storage.aggregates import Row, job_store
@@ -177,4 +177,6 @@ async def _raw_page(raw: TableClient, where: str, start: str | None) -> float:
 
 if __name__ == "__main__":
     least = 3 * _SAMPLE * _PAGE  # three samples that do not overlap
-    asyncio.run(run(count("bench.lists", __doc__, "jobs", least, _JOBS)))
+    jobs_asked = count("bench.lists", __doc__, "jobs", least, _JOBS)
+    title(topology(workers=1))
+    asyncio.run(run(jobs_asked))

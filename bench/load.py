@@ -1,4 +1,6 @@
-"""`python -m bench.load [requests a second] [seconds]`: mixed requests, 70 % of them reads, at a steady rate."""
+"""`python -m bench.load [requests a second] [seconds]`: mixed requests, 70 % of them reads, at a steady rate.
+
+WORKERS and TIMER say in which processes the app runs; without them two serve and the timer is apart."""
 
 from __future__ import annotations
 
@@ -8,13 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.arguments import rate_and_seconds
-from bench.figures import Figure, heading, line, table
+from bench.arguments import rate_and_seconds, topology
+from bench.figures import Figure, heading, line, table, title
+from bench.pace import paced
 from bench.stage import Stage, stage
+from local.topology import Topology
 
 
-async def main(rate: float, seconds: float) -> None:
-    async with stage() as scene:
+async def main(processes: Topology, rate: float, seconds: float) -> None:
+    title(processes)
+    async with stage(processes) as scene:
         await _prepare(scene)
         await _drive(scene, rate, seconds)
 
@@ -66,13 +71,12 @@ async def _drive(scene: Stage, rate: float, seconds: float) -> None:
         taken.setdefault(name, []).append((time.perf_counter() - started) * 1000)
 
     started = time.perf_counter()
-    for number in range(int(rate * seconds)):
+    async for number in paced(rate, int(rate * seconds)):
         task = asyncio.create_task(one(number))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
         if number % max(int(rate * 10), 1) == 0:
             memory.append(scene.app_memory())
-        await asyncio.sleep(max(started + (number + 1) / rate - time.perf_counter(), 0))
     await asyncio.gather(*tasks)
     elapsed = time.perf_counter() - started
     memory.append(scene.app_memory())
@@ -80,9 +84,10 @@ async def _drive(scene: Stage, rate: float, seconds: float) -> None:
     heading(f"{rate:g} mixed requests a second for {seconds:g} s (wanted: p95 under 250 ms)")
     line("answered", f"{len(every.milliseconds)}, {len(every.milliseconds) / elapsed:.1f} a second")
     line("statuses", ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())))
-    line("app memory", " ".join(f"{one:.0f}" for one in memory) + " MB", "flat, under 200 MB")
+    line("memory of the app's largest process", " ".join(f"{one:.0f}" for one in memory) + " MB", "flat, under 200 MB")
     table([every, *(Figure(name, some) for name, some in sorted(taken.items()))])
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*rate_and_seconds("bench.load", __doc__, 100, 60)))
+    given = rate_and_seconds("bench.load", __doc__, 100, 60)
+    asyncio.run(main(topology(), *given))

@@ -16,7 +16,9 @@ from azure.core.credentials import AzureKeyCredential
 from azure.data.tables.aio import TableServiceClient
 from azure.eventgrid.aio import EventGridPublisherClient
 
+from local.options import read_topology
 from local.parts import Parts
+from local.topology import Topology
 from tests.local_router import LocalRouter
 from tests.raw_wire import RawWire
 
@@ -34,12 +36,24 @@ class Stage:
     def name(self, prefix: str) -> str:
         return f"{prefix}{time.time_ns()}"
 
+    @property
+    def topology(self) -> Topology:
+        return self.router.topology
+
     def app_processes(self) -> list[psutil.Process]:
         return [psutil.Process(pid) for pid in self.router.app_pids()]
 
     def app_memory(self) -> float:
-        """In MB, of all processes of the app."""
-        return float(sum(process.memory_info().rss for process in self.app_processes())) / 1e6
+        """In MB, of the largest process of the app: on the platform each has the memory of an instance."""
+        return float(max(process.memory_info().rss for process in self.app_processes())) / 1e6
+
+    def processor_seconds(self) -> dict[str, float]:
+        """That each process of the app has used since it began, by its name."""
+        times = {
+            process.name: psutil.Process(self.router.pid(process.name)).cpu_times()
+            for process in self.topology.processes
+        }
+        return {name: one.user + one.system for name, one in times.items()}
 
     async def put(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         answer = await self.wire.patch(path, body)
@@ -52,14 +66,24 @@ def running_parts(router: LocalRouter) -> Parts:
     return Parts(**json.loads((router.data_dir / "parts.json").read_text()))
 
 
+def start_router(folder: str, topology: Topology | None, environment: dict[str, str] | None) -> LocalRouter:
+    """In the topology that WORKERS and TIMER ask for, unless another is named."""
+    topology = topology or read_topology()
+    return LocalRouter(
+        Path(folder), workers=topology.workers, timer_apart=topology.timer_apart, environment=environment
+    )
+
+
 @asynccontextmanager
-async def stage(*, workers: int = 1, environment: dict[str, str] | None = None) -> AsyncIterator[Stage]:
+async def stage(
+    topology: Topology | None = None, *, environment: dict[str, str] | None = None, connections: int = 32
+) -> AsyncIterator[Stage]:
     with tempfile.TemporaryDirectory() as folder:
-        router = LocalRouter(Path(folder), workers=workers, environment=environment)
+        router = start_router(folder, topology, environment)
         try:
             parts = running_parts(router)
             async with (
-                RawWire(router.port, router.key) as wire,
+                RawWire(router.port, router.key, connections=connections) as wire,
                 TableServiceClient.from_connection_string(parts.tables_connection_string) as tables,
                 EventGridPublisherClient(
                     f"{parts.topic_endpoint}/api/events", AzureKeyCredential(parts.topic_key)
