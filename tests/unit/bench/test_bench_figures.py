@@ -47,8 +47,8 @@ async def test_who_is_late_at_a_pace_catches_up() -> None:
         moments.append(time.perf_counter() - started)
     elapsed = time.perf_counter() - started
     assert len(moments) == 6
-    assert all(moment >= number / 50 for number, moment in enumerate(moments))
-    assert elapsed >= 6 / 50, "the last step takes its time too"
+    assert all(moment >= number / 50 - 0.002 for number, moment in enumerate(moments))
+    assert elapsed >= 6 / 50 - 0.002, "the last step takes its time too"
     assert moments[3] - moments[2] < moments[1] - moments[0], "the late steps follow each other sooner"
 
 
