@@ -214,9 +214,12 @@ class EngineMachine(RuleBasedStateMachine):
         if not self.model.offers:
             return
         offer_id = data.draw(st.sampled_from(sorted(self.model.offers)))
-        name, _ = self.model.offers[offer_id]
+        name, expires_at = self.model.offers[offer_id]
         other = next(one for one in NAMES if one != name)
         self._refused(NotFound, lambda: offers.decline(self.record, offer_id, other, None, self.now))
+        if expires_at <= self.now:
+            self._refused(NotFound, lambda: offers.decline(self.record, offer_id, name, None, self.now))
+            return
         retry_at = None if later is None else self.now + timedelta(seconds=later)
         self._take(offers.decline(self.record, offer_id, name, retry_at, self.now))
         self.model.declined[name] = (self.now, retry_at)
