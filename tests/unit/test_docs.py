@@ -14,6 +14,8 @@ from scripts import state_diagram
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+#: `docs/behaviour.md, "Offers"`, of which there may be several: `docs/behaviour.md, "Workers" and "Offers"`.
+_CITED = re.compile(r'docs/behaviour\.md((?:,?\s(?:#:? )?(?:and )?"[^"\n]+")+)')
 _FENCE = re.compile(r"^(```|~~~).*?^\1\s*$", re.MULTILINE | re.DOTALL)
 
 
@@ -22,6 +24,11 @@ def section(page: Path, heading: str) -> str:
     found = re.search(rf"^## {re.escape(heading)}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found, f"{page.name} has no section {heading}"
     return found[1]
+
+
+def headings(page: Path) -> set[str]:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    return set(re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE))
 
 
 def anchors(page: Path) -> set[str]:
@@ -103,3 +110,28 @@ def test_the_pictures_are_pictures() -> None:
         root = ElementTree.parse(picture).getroot()
         assert root.tag.endswith("svg")
         assert root.find("{http://www.w3.org/2000/svg}title") is not None, "a title for those who cannot see it"
+
+
+def _sources() -> list[Path]:
+    folders = ("router", "local", "scripts", "bench", "examples", "tests", "docs")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    found = [path for path in (*found, *ROOT.glob("*")) if path.suffix in (".py", ".md", ".mjs")]
+    return [path for path in found if path != Path(__file__)]
+
+
+def test_citations_of_the_behaviour_page_lead_to_its_headings() -> None:
+    cited = {
+        (str(path.relative_to(ROOT)), name)
+        for path in _sources()
+        for names in _CITED.findall(path.read_text(encoding="utf-8"))
+        for name in re.findall(r'"([^"]+)"', names)
+    }
+    known = headings(ROOT / "docs" / "behaviour.md")
+    assert cited
+    assert [one for one in sorted(cited) if one[1] not in known] == []
+
+
+def test_nothing_cites_a_text_that_is_not_here() -> None:
+    gone = re.compile(r"[Cc]ontract\W+sections?\b")
+    citing = [str(path.relative_to(ROOT)) for path in _sources() if gone.search(path.read_text(encoding="utf-8"))]
+    assert citing == []
