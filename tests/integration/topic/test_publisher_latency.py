@@ -16,9 +16,8 @@ from router.events.envelope import EventSchema, envelope
 from router.events.publisher import EventPublisher
 from router.events.topic import Topic
 from router.models.events import PendingEvent
-from tests.integration.test_topic import KEY, Subscriber, TopicProcess, bare_server, subscriber, topic, trusted
+from tests.integration.topic.topic_process import KEY, Subscriber, TopicProcess, trusted
 
-__all__ = ["bare_server", "subscriber", "topic"]  # the fixtures
 TIMES = 400
 
 
