@@ -1,19 +1,14 @@
-"""Contract section 1: what a PATCH does with its body, and what the answer makes of it."""
+"""What a PATCH does with its body, and which bodies are none (docs/behaviour.md, "Requests")."""
 
 from __future__ import annotations
 
 import gzip
-import re
 from typing import Any
 
 import pytest
 
-from router.models.operations import OPERATIONS
-from tests.conftest import StartRouter
 from tests.eventually import eventually_async
 from tests.raw_wire import JSON, MERGE_PATCH, RawWire
-
-GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
 @pytest.mark.parametrize(
@@ -177,149 +172,6 @@ async def test_a_job_sent_back_as_it_was_read_changes_nothing(wire: RawWire) -> 
     assert (await wire.patch(job, read)).expect(200) == read
 
 
-async def test_the_label_id_is_the_routers(wire: RawWire) -> None:
-    path = f"/routing/workers/{wire.id('worker')}"
-    created = (await wire.patch(path, {"capacity": 1, "labels": {"Id": "mine", "id": "kept"}})).expect(201)
-    assert created["labels"] == {"Id": created["id"], "id": "kept"}
-    changed = (await wire.patch(path, {"labels": {"Id": None}})).expect(200)
-    assert changed["labels"] == created["labels"]
-
-
-async def test_a_new_worker_in_full(wire: RawWire) -> None:
-    worker = wire.id("worker")
-    created = (await wire.patch(f"/routing/workers/{worker}", {"capacity": 2})).expect(201)
-    etag = created.pop("etag")
-    assert etag
-    assert created == {
-        "id": worker,
-        "state": "inactive",
-        "queues": [],
-        "capacity": 2,
-        "labels": {"Id": worker},
-        "tags": {},
-        "channels": [],
-        "offers": [],
-        "assignedJobs": [],
-        "loadRatio": 0.0,
-    }  # availableForOffers was not set
-
-
-async def test_a_new_job_in_full(wire: RawWire) -> None:
-    queue, job = await wire.queue(), wire.id("job")
-    selector = {"key": "a", "labelOperator": "equal", "value": "x"}
-    body = {"channelId": "voice", "queueId": queue, "requestedWorkerSelectors": [selector]}
-    created = (await wire.patch(f"/routing/jobs/{job}", body)).expect(201)
-    created.pop("etag")
-    assert created == {
-        "id": job,
-        "status": "created",
-        "channelId": "voice",
-        "queueId": queue,
-        "priority": 1,
-        "requestedWorkerSelectors": [{**selector, "expedite": False, "status": "active"}],
-        "attachedWorkerSelectors": [],
-        "labels": {},
-        "assignments": {},
-        "tags": {},
-        "notes": [],
-        "matchingMode": {"kind": "queueAndMatch"},
-    }
-
-
-async def test_new_policies_in_full(wire: RawWire) -> None:
-    def without_ids(body: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in body.items() if name not in ("etag", "id")}
-
-    id = wire.id()
-    distribution = await wire.patch(f"/routing/distributionPolicies/{id}", {"mode": {"kind": "roundRobin"}})
-    mode = {"kind": "roundRobin", "minConcurrentOffers": 1, "maxConcurrentOffers": 1, "bypassSelectors": False}
-    assert without_ids(distribution.expect(201)) == {"offerExpiresAfterSeconds": 60.0, "mode": mode}
-    classification = await wire.patch(f"/routing/classificationPolicies/{id}", {})
-    assert without_ids(classification.expect(201)) == {"queueSelectorAttachments": [], "workerSelectorAttachments": []}
-    exception = await wire.patch(f"/routing/exceptionPolicies/{id}", {})
-    assert without_ids(exception.expect(201)) == {"exceptionRules": []}
-    queue = await wire.patch(f"/routing/queues/{id}", {"distributionPolicyId": id})
-    assert without_ids(queue.expect(201)) == {"distributionPolicyId": id, "labels": {"Id": id}}
-
-
-async def test_what_was_sent_comes_back_key_for_key(wire: RawWire) -> None:
-    channel = {"channelId": "voice", "capacityCostPerJob": 1}
-    path = await wire.worker(channels=[channel])
-    assert (await wire.get(path)).expect(200)["channels"] == [channel]
-
-
-async def test_a_policys_selectors_start_no_clock(wire: RawWire) -> None:
-    selector = {"key": "a", "labelOperator": "equal", "value": True, "expiresAfterSeconds": 30}
-    body = {
-        "workerSelectorAttachments": [
-            {"kind": "static", "workerSelector": selector},
-            {
-                "kind": "conditional",
-                "condition": {"kind": "expression", "expression": "true"},
-                "workerSelectors": [selector],
-            },
-        ],
-        "queueSelectorAttachments": [
-            {"kind": "static", "queueSelector": {"key": "Id", "labelOperator": "equal", "value": "q"}}
-        ],
-    }
-    found = (await wire.get(await wire.make("ClassificationPolicy", body))).expect(200)
-    answered = {**selector, "expiresAfterSeconds": 30.0, "expedite": False, "status": "active"}
-    static, conditional = found["workerSelectorAttachments"]
-    assert static["workerSelector"] == answered
-    assert conditional["workerSelectors"] == [answered]
-    assert conditional["condition"] == {"kind": "expression", "language": "powerFx", "expression": "true"}
-    assert found["queueSelectorAttachments"] == body["queueSelectorAttachments"]
-
-
-async def test_exception_actions_get_an_id_that_is_new_on_each_write(wire: RawWire) -> None:
-    rule = {
-        "id": "r",
-        "trigger": {"kind": "waitTime", "thresholdSeconds": 10},
-        "actions": [
-            {"kind": "manualReclassify", "queueId": "q"},
-            {"kind": "cancel", "id": "mine"},
-            {"kind": "reclassify"},
-        ],
-    }
-    path = await wire.make("ExceptionPolicy", {"exceptionRules": [rule]})
-
-    async def read() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await wire.get(path)).expect(200)["exceptionRules"][0]["actions"]
-        return found
-
-    first = await read()
-    assert all(GUID.fullmatch(action["id"]) for action in first)
-    assert first[0] == {"kind": "manualReclassify", "id": first[0]["id"], "queueId": "q", "workerSelectors": []}
-    assert first[2] == {"kind": "reclassify", "id": first[2]["id"], "labelsToUpsert": {}}
-    (await wire.patch(path, {"exceptionRules": [rule]})).expect(200)
-    assert await read() == first  # nothing changed, nothing was written
-    (await wire.patch(path, {"name": "another"})).expect(200)
-    assert not {action["id"] for action in first} & {action["id"] for action in await read()}
-
-
-async def test_the_value_of_a_static_rule_is_untouched(wire: RawWire) -> None:
-    value = {
-        "CamelCase": {"Kind": None, "kind": "?", "list": [1, None, {"X": 1.0}]},
-        "": -0.5,
-        "ünï": "\u2028",
-        "big": 2**53,
-    }
-    rule = {"kind": "static", "value": [value]}
-    path = await wire.make("ClassificationPolicy", {"prioritizationRule": rule})
-    assert (await wire.get(path)).expect(200)["prioritizationRule"] == rule
-
-
-async def test_secrets_never_come_back(wire: RawWire) -> None:
-    rule = {"kind": "function", "functionUri": "https://example.com/f", "credential": {"functionKey": "the-secret-key"}}
-    path = f"/routing/classificationPolicies/{wire.id()}"
-    created = await wire.patch(path, {"prioritizationRule": rule})
-    created.expect(201)
-    listed = await wire.get("/routing/classificationPolicies", query={"maxpagesize": 1000})
-    for answer in (created, await wire.get(path), await wire.patch(path, {"name": "n"}), listed):
-        assert b"the-secret-key" not in answer.content
-
-
 @pytest.mark.parametrize("body", [None, b"", b" \r\n", b"null", b"{}", b'{"unknown": 1}'])
 async def test_an_action_needs_no_body(wire: RawWire, body: bytes | None) -> None:
     queue = await wire.queue()
@@ -351,140 +203,6 @@ async def test_a_body_that_is_not_json(wire: RawWire, body: bytes) -> None:
     answer = await wire.patch(path, body, headers={"Content-Type": MERGE_PATCH})
     answer.refused(400, "InvalidJson")
     assert (await wire.get(path)).expect(200) == before
-
-
-async def _live(wire: RawWire) -> tuple[dict[str, str], list[str]]:
-    """Every action on something that is there and in the state for it, by its name; and what it could change."""
-    queue = await wire.queue()
-    policy = (await wire.make("ClassificationPolicy", {"fallbackQueueId": queue})).rpartition("/")[2]
-    channels = [{"channelId": "voice", "capacityCostPerJob": 1}]
-    worker = await wire.worker(queue, capacity=3, channels=channels, availableForOffers=True)
-
-    async def offer(job: str) -> str:
-        async def offered() -> str | None:
-            offers = (await wire.get(worker)).expect(200)["offers"]
-            return next((one["offerId"] for one in offers if one["jobId"] == job.rpartition("/")[2]), None)
-
-        found: str = await eventually_async(offered, "an offer")
-        return f"{worker}/offers/{found}"
-
-    assignments, jobs = [], []
-    for _ in range(2):
-        jobs.append(await wire.job(queue))
-        accepted = (await wire.post(f"{await offer(jobs[-1])}:accept")).expect(200)
-        assignments.append(f"{jobs[-1]}/assignments/{accepted['assignmentId']}")
-    (await wire.post(f"{assignments[1]}:complete")).expect(200)
-    jobs.append(await wire.job(queue))
-    offered = await offer(jobs[-1])
-    suspended = await wire.job(queue, classificationPolicyId=policy, matchingMode={"kind": "suspend"})
-
-    async def rests() -> bool:
-        found = (await wire.get(worker)).expect(200)
-        return len(found["assignedJobs"]) == 2 and len(found["offers"]) == 1
-
-    await eventually_async(rests, "the worker has two assignments and an offer")
-    actions = {
-        "accept": offered, "decline": offered, "complete": assignments[0], "unassign": assignments[0], "close": assignments[1],
-        "cancel": suspended, "reclassify": suspended,
-    }  # fmt: skip
-    return actions, [worker, suspended, *jobs]
-
-
-async def test_no_action_is_carried_out_with_a_body_that_is_refused(wire: RawWire) -> None:
-    actions, paths = await _live(wire)
-    assert set(actions) == {one.route.rpartition(":")[2] for one in OPERATIONS if one.method == "POST"}
-
-    async def read() -> list[Any]:
-        return [(await wire.get(path)).expect(200) for path in paths]
-
-    before = await read()
-    for action, path in actions.items():
-        (await wire.post(f"{path}:{action}", b"{bad")).refused(400, "InvalidJson")
-        (await wire.post(f"{path}:{action}", b'{"a": 1}', headers={"Content-Type": "text/plain"})).refused(
-            415, "UnsupportedMediaType"
-        )
-        (await wire.post(f"{path}:{action}", [])).refused(400, "BadRequest")
-        assert await read() == before, action
-    for action in ("accept", "complete", "close", "cancel"):
-        (await wire.post(f"{actions[action]}:{action}", b'{"unknown": 1}')).expect(200)
-
-
-async def test_everything_that_is_wrong_is_named_at_once(wire: RawWire) -> None:
-    """What fields hold, rules, references and times: nobody has to send a request twice to learn of the second."""
-    none, queue = wire.id("none"), await wire.queue()
-    past = {"kind": "scheduleAndSuspend", "scheduleAt": "2020-01-01T00:00:00Z"}
-    voice = {"channelId": "voice", "capacityCostPerJob": 1}
-    many = {str(number): number for number in range(100)}
-    expression = {"kind": "expression", "expression": "1 +"}
-    for container, body, targets in (
-        ("workers", {"capacity": 0, "queues": [queue, none, 5]}, {"capacity", "queues[1]", "queues[2]"}),
-        ("workers", {"capacity": 0, "QUEUES": [none]}, {"capacity", "queues[0]"}),
-        ("workers", {"capacity": 1, "queues": [none, none]}, {"queues[0]", "queues[1]"}),
-        ("workers", {"capacity": 0, "queues": [none] * 201}, {"capacity", "queues"}),
-        ("workers", {"capacity": 1, "channels": [voice, {**voice, "capacityCostPerJob": 0}]}, {"channels", "channels[1].capacityCostPerJob"}),
-        ("workers", {"capacity": 1, "labels": {**many, "a": []}}, {"labels", "labels.a"}),
-        ("jobs", {"channelId": "c", "queueId": none, "matchingMode": past}, {"queueId", "matchingMode.scheduleAt"}),
-        ("jobs", {"channelId": 5, "queueId": queue, "classificationPolicyId": none}, {"channelId", "classificationPolicyId"}),
-        ("jobs", {"channelId": "c", "queueId": "\u0001", "classificationPolicyId": none}, {"queueId", "classificationPolicyId"}),
-        ("jobs", {"priority": 1.5, "matchingMode": past}, {"channelId", "queueId", "priority", "matchingMode.scheduleAt"}),
-        ("queues", {"distributionPolicyId": none, "exceptionPolicyId": none, "labels": {"a": []}},
-         {"distributionPolicyId", "exceptionPolicyId", "labels.a"}),
-        ("queues", {"exceptionPolicyId": none}, {"distributionPolicyId", "exceptionPolicyId"}),
-        ("classificationPolicies", {"name": 1, "prioritizationRule": expression}, {"name", "prioritizationRule.expression"}),
-        ("distributionPolicies", {"name": 1, "mode": {"kind": "bestWorker", "scoringRule": {"kind": "function", "functionUri": "ftp://x"}}},
-         {"name", "mode.scoringRule.functionUri"}),
-    ):  # fmt: skip
-        path = f"/routing/{container}/{wire.id()}"
-        error = (await wire.patch(path, body)).refused(400, "BadRequest")
-        found = [detail["target"] for detail in error["details"]]
-        assert sorted(found) == sorted(targets), body
-        (await wire.get(path)).refused(404, "NotFound")
-
-
-async def test_references_that_are_kept_are_not_looked_at_again(wire: RawWire) -> None:
-    queue = await wire.queue()
-    path = await wire.worker(queue)
-    (await wire.delete(f"/routing/queues/{queue}")).expect(204)
-    error = (await wire.patch(path, {"capacity": 0})).refused(400, "BadRequest")
-    assert [detail["target"] for detail in error["details"]] == ["capacity"]
-    (await wire.patch(path, {"capacity": 2})).expect(200)
-
-
-@pytest.mark.parametrize(
-    "uri",
-    [
-        "",
-        "not a uri",
-        "ftp://x",
-        "http://f.example/",
-        "http://169.254.169.254/x",
-        "https://me:pw@f.example/",
-        "https://f:0/",
-    ],
-)
-async def test_a_rule_that_no_call_could_use_is_not_saved(wire: RawWire, uri: str) -> None:
-    path = f"/routing/classificationPolicies/{wire.id()}"
-    for field, rule in (
-        ("functionUri", {"kind": "function", "functionUri": uri}),
-        ("webhookUri", {"kind": "webhook", "webhookUri": uri}),
-        (
-            "authorizationServerUri",
-            {"kind": "webhook", "webhookUri": "https://w.example", "authorizationServerUri": uri},
-        ),
-    ):
-        error = (await wire.patch(path, {"prioritizationRule": rule})).refused(400, "BadRequest")
-        assert [detail["target"] for detail in error["details"]] == [f"prioritizationRule.{field}"]
-        (await wire.get(path)).refused(404, "NotFound")
-
-
-async def test_http_on_loopback_is_a_setting(wire: RawWire, start_router: StartRouter) -> None:
-    body = {"prioritizationRule": {"kind": "function", "functionUri": "http://127.0.0.1:9/api"}}
-    (await wire.patch(f"/routing/classificationPolicies/{wire.id()}", body)).expect(201)  # `make start` sets it
-    strict = start_router(environment={"ROUTER_RULES_ALLOW_HTTP_LOOPBACK": "false"})
-    async with RawWire(strict.port, strict.key) as other:
-        path = f"/routing/classificationPolicies/{other.id()}"
-        error = (await other.patch(path, body)).refused(400, "BadRequest")
-        assert [detail["target"] for detail in error["details"]] == ["prioritizationRule.functionUri"]
 
 
 async def test_of_a_repeated_name_the_last_counts(wire: RawWire) -> None:
@@ -524,16 +242,6 @@ async def test_a_resource_too_large_to_be_stored_is_413_and_stays_as_it_was(wire
     new = await wire.patch(f"{path}-new", {"capacity": 1, "tags": {name: tag[name] for tag in tags for name in tag}})
     new.refused(413, "ResourceTooLarge")
     (await wire.get(f"{path}-new")).refused(404, "NotFound")
-
-
-async def test_a_field_that_is_refused_leaves_the_others_unwritten(wire: RawWire) -> None:
-    path = await wire.make("Worker", {"capacity": 1})
-    before = (await wire.get(path)).expect(200)
-    answer = await wire.patch(path, {"capacity": 7, "labels": {"a": 1}, "channels": [{"channelId": "v"}]})
-    assert [detail["target"] for detail in answer.refused(400, "BadRequest")["details"]] == [
-        "channels[0].capacityCostPerJob"
-    ]
-    assert (await wire.get(path)).expect(200) == before
 
 
 async def test_a_job_whose_queue_is_taken_away_is_classified_again(wire: RawWire) -> None:
