@@ -61,9 +61,12 @@ def test_a_job_tells_its_life_in_order(run: EventRun) -> None:
 
 
 def test_ids_are_unique(run: EventRun) -> None:
+    job, _, _, _ = an_assignment(run)
+    run.subscriber.wait(EventName.WORKER_OFFER_ACCEPTED, jobId=job)
     told: dict[str, str] = {}
     for event in list(run.subscriber.events):
         assert told.setdefault(event["id"], json.dumps(event["data"])) == json.dumps(event["data"])
+    assert len(told) >= 4, "the job was received, queued, offered and accepted"
 
 
 def test_cloud_events(tmp_path: Path) -> None:

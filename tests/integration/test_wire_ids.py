@@ -95,7 +95,10 @@ async def test_dots_are_no_ids(wire: RawWire, id: str) -> None:
     for method in ("GET", "DELETE"):
         # The platform takes some of them out of the path before the router sees it.
         error = (await wire.send(method, f"/routing/workers/{id}")).error
-        assert error["code"] == "NotFound" or error["details"][0]["code"] == "InvalidId"
+        if error["code"] == "NotFound":
+            assert error["message"].startswith("Route"), "no worker was looked for"
+        else:
+            assert error["details"][0]["code"] == "InvalidId"
 
 
 async def test_a_zero_byte_does_not_pass_the_platform(wire: RawWire) -> None:
@@ -111,7 +114,10 @@ async def test_the_longest_id(wire: RawWire) -> None:
 async def test_ids_in_a_body(wire: RawWire, field: str, id: Any) -> None:
     body = {"channelId": "v", "queueId": await wire.queue(), field: id}
     error = (await wire.patch(f"/routing/jobs/{wire.id()}", body)).error
-    assert error["code"] == "InvalidJson" or [detail["target"] for detail in error["details"]] == [field]
+    if id == "\ud800":  # half a character is no JSON either
+        assert error["code"] == "InvalidJson"
+    else:
+        assert [detail["target"] for detail in error["details"]] == [field]
 
 
 @pytest.mark.parametrize("field", ["labels", "tags"])

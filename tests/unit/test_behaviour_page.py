@@ -123,6 +123,7 @@ def test_every_event() -> None:
     catalogue = (DOCS / "events.md").read_text("utf-8").partition("<!-- catalogue")[2]
     subjects = {cells[0]: names(cells[1])[0] for cells in rows("Events") if cells[0].startswith("Router")}
     events = re.findall(r"^### (Router\w+)$(.*?)(?=^### |\Z)", catalogue, re.MULTILINE | re.DOTALL)
+    assert events
     assert {name for name, _ in events} == set(subjects)
     for name, text in events:
         example = re.search(r'"subject": "([^"]+)"', text)

@@ -106,7 +106,9 @@ def test_every_page_is_linked_from_the_readme() -> None:
 def test_the_pictures_are_pictures() -> None:
     from xml.etree import ElementTree
 
-    for picture in (ROOT / "docs" / "images").glob("*.svg"):
+    pictures = list((ROOT / "docs" / "images").glob("*.svg"))
+    assert pictures
+    for picture in pictures:
         root = ElementTree.parse(picture).getroot()
         assert root.tag.endswith("svg")
         assert root.find("{http://www.w3.org/2000/svg}title") is not None, "a title for those who cannot see it"

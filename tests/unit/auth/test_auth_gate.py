@@ -41,7 +41,8 @@ async def test_the_headers_of_a_functions_request_are_understood() -> None:
 async def test_the_scheme_has_no_case() -> None:
     headers = signed()
     headers["authorization"] = headers["authorization"].replace("HMAC-SHA256", "hmac-sha256")
-    assert await Authenticator(KEYS).authenticate("GET", TARGET, True, headers, b"", NOW)
+    caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, headers, b"", NOW)
+    assert caller.id == "key:0"
 
 
 @pytest.mark.parametrize(

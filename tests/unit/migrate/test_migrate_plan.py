@@ -113,7 +113,8 @@ def test_jobs_that_do_not_wait_stay_and_waiting_ones_go_in_order() -> None:
     found = made(source, side())
     lanes = [(step.id, step.lane) for step in found.steps[JOB]]
     assert lanes == [("first", "q 1 -1"), ("second", "q 1 -1"), ("raw", None)]
-    assert [reason for reason in found.notes if "assigned" in reason or "classificationFailed" in reason]
+    for status in ("assigned", "classificationFailed"):
+        assert [reason for reason in found.notes if status in reason], status
 
 
 def test_a_job_that_a_killed_run_left_suspended_is_queued_and_a_moved_one_never_written_again() -> None:

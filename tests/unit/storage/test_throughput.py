@@ -138,7 +138,7 @@ async def test_old_rows_go(rows: Rows, clock: Clock) -> None:
         await store.write()
     recent = await store.recent("q")
     assert recent.assigned == 12 + 1
-    assert all(start >= START + timedelta(seconds=29 * 3600 - day - 300) for start, _ in recent.busy)
+    assert min(start for start, _ in recent.busy) >= START + timedelta(seconds=29 * 3600 - day - 300)
     assert len(rows) <= 12 + 2
     clock.at(10 * 86400)
     assert (await store.recent("q")).assigned == 0

@@ -44,8 +44,12 @@ def test_unknown_values_are_counted_together_and_fail_nobody(recorded: Recorded)
     routing.record_conflict("outbox")  # type: ignore[arg-type]
     routing.record_retry("outbox")  # type: ignore[arg-type]
     routing.record_reconciliation("outbox", "nonsense")  # type: ignore[arg-type]
-    for metric, by_dimensions in recorded.points().items():
-        assert [set(dict(key).values()) for key in by_dimensions] == [{"other"}], metric
+    counted = {
+        metric: [set(dict(key).values()) for key in by_dimensions]
+        for metric, by_dimensions in recorded.points().items()
+    }
+    expected = (names.OFFERS, names.CONFLICTS, names.RETRIES, names.RECONCILIATIONS)
+    assert counted == {metric: [{"other"}] for metric in expected}
 
 
 def test_times(recorded: Recorded) -> None:

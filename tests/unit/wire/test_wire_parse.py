@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from router.errors import RouterError
@@ -46,11 +48,16 @@ def test_invalid_json_is_refused(body: bytes) -> None:
     assert (caught.value.status, caught.value.code) == (400, "InvalidJson")
 
 
+def nested(depth: int) -> list[Any]:
+    """Empty arrays in one another."""
+    return [nested(depth - 1)] if depth > 1 else []
+
+
 @pytest.mark.parametrize(
     ("body", "value"),
     [
         (b'{"a":1,"a":2}', {"a": 2}),
-        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, None),
+        (b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, nested(MAX_DEPTH)),
         (b'["\\ud83d\\ude00", "\\u0000", 1e300, 1.5, -0.0]', ["\U0001f600", "\0", 1e300, 1.5, -0.0]),
         (b"[[],[]]" * 1, [[], []]),
         (b"[" + b"[]," * 200 + b"1e3]", [*[[]] * 200, 1000.0]),
@@ -58,8 +65,7 @@ def test_invalid_json_is_refused(body: bytes) -> None:
     ],
 )
 def test_valid_json_is_read(body: bytes, value: object) -> None:
-    parsed = parse_json(body)
-    assert value is None or parsed == value
+    assert parse_json(body) == value
 
 
 @pytest.mark.parametrize(
