@@ -12,10 +12,11 @@ from router.errors import RouterError
 from router.events.topic import READ_SECONDS
 from router.models.jobs import CloseJobOptions, CompleteJobOptions, RouterJobInput
 from router.models.types import parse_time
-from router.service import job_api, worker_api
 from router.storage import azure
 from router.storage.documents import read_document
 from router.storage.port import Entity, StorageUnavailable
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
 from tests.sim import scene
 from tests.sim.process import Gone, Process
 from tests.sim.workload import anything
@@ -79,25 +80,25 @@ def is_of_settings(table: str) -> bool:
 
 async def submit(process: Process, job_id: str, fields: Mapping[str, Any]) -> None:
     wanted = RouterJobInput.model_validate({"channelId": "chat", **fields})
-    await process.call(job_api.upsert, job_id, lambda _: wanted, anything)
+    await process.call(job_usecases.upsert, job_id, lambda _: wanted, anything)
 
 
 async def accept(process: Process, worker_id: str, offer_id: str) -> str:
     """The assignment."""
-    _, assignment_id = await process.call(worker_api.accept, worker_id, offer_id)
+    _, assignment_id = await process.call(offer_usecases.accept, worker_id, offer_id)
     return assignment_id
 
 
 async def decline(process: Process, worker_id: str, offer_id: str) -> None:
-    await process.call(worker_api.decline, worker_id, offer_id, None)
+    await process.call(offer_usecases.decline, worker_id, offer_id, None)
 
 
 async def complete(process: Process, job_id: str, assignment_id: str) -> None:
-    await process.call(job_api.complete, job_id, assignment_id, CompleteJobOptions())
+    await process.call(job_usecases.complete, job_id, assignment_id, CompleteJobOptions())
 
 
 async def close(process: Process, job_id: str, assignment_id: str) -> None:
-    await process.call(job_api.close, job_id, assignment_id, CloseJobOptions())
+    await process.call(job_usecases.close, job_id, assignment_id, CloseJobOptions())
 
 
 def is_passing(error: Exception) -> bool:

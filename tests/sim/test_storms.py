@@ -10,8 +10,8 @@ from datetime import datetime
 
 import pytest
 
-from router.commit.watch import SETTLE_AFTER
 from router.commit.parts import Parts
+from router.commit.watch import SETTLE_AFTER
 from router.storage.deadlines import MOST_TARGETS, Deadline
 from router.storage.port import StorageUnavailable
 from router.upkeep import settle

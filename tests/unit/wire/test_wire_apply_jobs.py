@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from azure.communication.jobrouter import models as sdk
 
-from router.api.wire.apply import (
-    job_input,
-)
-from router.api.wire.documents import (
-    job_document,
-    render_job,
-)
 from router.errors import RouterError
 from router.models.jobs import JobRecord, JobStatus, RouterJobAssignment, RouterJobNote
 from router.models.selectors import SelectorStatus
+from router.wire.apply import (
+    job_input,
+)
+from router.wire.documents import (
+    job_document,
+    render_job,
+)
 from tests.unit.wire.wire_samples import BEFORE, JOB, NOW, new_job, sent, wired
 
 

@@ -8,21 +8,21 @@ import json
 import pytest
 from azure.communication.jobrouter import models as sdk
 
-from router.api.wire.apply import (
+from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
+from router.models.queues import RouterQueue
+from router.rules.secrets import MASK, SecretBox, seal_secrets
+from router.wire.apply import (
     classification_policy_document,
     distribution_policy_document,
     exception_policy_document,
     queue_document,
 )
-from router.api.wire.documents import (
+from router.wire.documents import (
     render_classification_policy,
     render_distribution_policy,
     render_exception_policy,
     render_queue,
 )
-from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
-from router.models.queues import RouterQueue
-from router.rules.secrets import MASK, SecretBox, seal_secrets
 from tests.unit.wire.wire_samples import (
     EXCEPTION_POLICY,
     QUEUE_ATTACHMENTS,

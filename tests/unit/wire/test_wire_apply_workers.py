@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from azure.communication.jobrouter import models as sdk
 
-from router.api.wire.apply import (
+from router.models.operations import GA, PREVIEW
+from router.models.workers import RouterJobOffer, RouterWorkerAssignment
+from router.wire.apply import (
     worker_input,
 )
-from router.api.wire.documents import (
+from router.wire.documents import (
     json_bytes,
     page_body,
     render_worker,
     worker_document,
 )
-from router.models.operations import GA, PREVIEW
-from router.models.workers import RouterJobOffer, RouterWorkerAssignment
 from tests.unit.wire.wire_samples import NOW, WORKER, new_worker, sent, wired
 
 
