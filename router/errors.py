@@ -1,4 +1,4 @@
-"""Errors of the router, each with its wire code and HTTP status (contract section 1, "Errors")."""
+"""Errors of the router, each with its wire code and HTTP status (docs/behaviour.md, "Errors")."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RouterError(Exception):
         return f"{self.status} {self.code}: {self.message}"
 
     def to_wire(self) -> dict[str, Any]:
-        """The contract's error body."""
+        """The error's body (docs/behaviour.md, "Errors")."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.target is not None:
             error["target"] = self.target

@@ -73,7 +73,7 @@ class Answer:
 
     @property
     def error(self) -> dict[str, Any]:
-        """The error, once everything that the contract says of its form holds."""
+        """The error, once its form is the one of all (docs/behaviour.md, "Errors")."""
         assert self.status >= 400, f"{self.status} {self.content[:300]!r}"
         assert self.headers.get("Content-Type", "").startswith(JSON), self
         body = self.body

@@ -1,4 +1,5 @@
-"""The way into every operation: authenticate, check, call its handler, answer, count (contract sections 1, 2, 7)."""
+"""The way into every operation: authenticate, check, call its handler, answer, count
+(docs/behaviour.md, "General rules", "Authentication" and "Request metric")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker has in use and can still take (contract section 5, "Matching")."""
+"""What a worker has in use and can still take (docs/behaviour.md, "Matching")."""
 
 from __future__ import annotations
 

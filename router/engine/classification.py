@@ -1,4 +1,4 @@
-"""What a classification policy makes of a job, from the values its rules gave (contract section 5)."""
+"""What a classification policy makes of a job, from the values its rules gave (docs/behaviour.md, "Classification")."""
 
 from __future__ import annotations
 

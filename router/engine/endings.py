@@ -1,4 +1,5 @@
-"""How jobs end: complete, close, unassign, cancel, delete, and the end of their life (contract section 5)."""
+"""How jobs end: complete, close, unassign, cancel, delete, and the end of their life
+(docs/behaviour.md, "Job life")."""
 
 from __future__ import annotations
 

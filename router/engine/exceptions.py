@@ -1,4 +1,4 @@
-"""Exception rules of a queue: when they fire, and what their actions do (contract section 5, "Exceptions")."""
+"""Exception rules of a queue: when they fire, and what their actions do (docs/behaviour.md, "Exceptions")."""
 
 from __future__ import annotations
 

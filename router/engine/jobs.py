@@ -1,4 +1,4 @@
-"""Jobs coming in, changing and being queued (contract section 5, "Job life")."""
+"""Jobs coming in, changing and being queued (docs/behaviour.md, "Job life")."""
 
 from __future__ import annotations
 
@@ -189,7 +189,8 @@ def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: d
 
 
 def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datetime) -> JobChange:
-    """Changed labels, queue, channel, selectors or policy of a job that is not suspended (contract section 5)."""
+    """Changed labels, queue, channel, selectors or policy of a job that is not suspended
+    (docs/behaviour.md, "Updating")."""
     job, status = record.job, before.status
     has_policy = bool(job.classification_policy_id)
     # Its queue taken away, a job has only its policy to find another.

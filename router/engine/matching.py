@@ -1,4 +1,4 @@
-"""Who qualifies for a job: the one truth that every index must agree with (contract section 5, "Matching")."""
+"""Who qualifies for a job: the one truth that every index must agree with (docs/behaviour.md, "Matching")."""
 
 from __future__ import annotations
 

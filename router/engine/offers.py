@@ -1,4 +1,5 @@
-"""Offers of a job: issued, accepted, declined, expired, revoked. The job's row decides (contract section 5)."""
+"""Offers of a job: issued, accepted, declined, expired, revoked. The job's row decides
+(docs/behaviour.md, "Offers")."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ def accept(
 
 def decline(record: JobRecord, offer_id: str, worker_id: str, retry_at: datetime | None, now: datetime) -> JobChange:
     """The worker does not want the job, ever or until `retry_at`. Raises NotFound: gone, expired or accepted
-    (contract section 5, "Offers")."""
+    (docs/behaviour.md, "Offers")."""
     offer = record.routing.offers.get(offer_id)
     if offer is None or offer.worker_id != worker_id or offer.expires_at <= now:
         raise NotFound("Offer", offer_id)

@@ -1,4 +1,4 @@
-"""Which waiting job goes to which worker: the only place where both orders meet (contract section 5, "Matching").
+"""Which waiting job goes to which worker: the only place where both orders meet (docs/behaviour.md, "Matching").
 
 Jobs are taken in the order of service; each gets the best workers of its queue's mode, whose capacity is counted down
 as it goes. Nothing is changed here: a plan is carried out under the versions of the rows that it was made of."""

@@ -1,4 +1,4 @@
-"""The default score of best-worker distribution (contract section 5, "Matching")."""
+"""The default score of best-worker distribution (docs/behaviour.md, "Scores")."""
 
 from __future__ import annotations
 

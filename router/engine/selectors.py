@@ -1,4 +1,4 @@
-"""Whether labels satisfy a selector, and when a selector expires (contract section 5, "Matching")."""
+"""Whether labels satisfy a selector, and when a selector expires (docs/behaviour.md, "Selectors")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of service: who of the waiting jobs is served first (contract section 5, "Matching")."""
+"""The order of service: who of the waiting jobs is served first (docs/behaviour.md, "Matching")."""
 
 from __future__ import annotations
 

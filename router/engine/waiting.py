@@ -1,4 +1,5 @@
-"""Estimated waits from a queue's recent rate of assignments (contract section 5; the formula is in docs/waiting.md)."""
+"""Estimated waits from a queue's recent rate of assignments
+(docs/behaviour.md, "Waiting figures"; the formula is in docs/waiting.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's state machine: register, reserve, release, drain (contract section 5, "Workers")."""
+"""The worker's state machine: register, reserve, release, drain (docs/behaviour.md, "Workers")."""
 
 from __future__ import annotations
 

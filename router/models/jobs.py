@@ -39,7 +39,7 @@ _S = JobStatus
 _WAITING = frozenset(
     {_S.PENDING_CLASSIFICATION, _S.QUEUED, _S.CANCELLED, _S.PENDING_SCHEDULE, _S.WAITING_FOR_ACTIVATION}
 )
-#: Which status may follow which (contract section 5, "Job life").
+#: Which status may follow which (docs/behaviour.md, "Job life").
 JOB_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
     _S.CREATED: _WAITING,
     _S.PENDING_CLASSIFICATION: _WAITING | {_S.CLASSIFICATION_FAILED},
@@ -57,7 +57,7 @@ JOB_MOVES: Final[dict[JobStatus, frozenset[JobStatus]]] = {
 
 #: Statuses in which a job no longer needs its queue or classification policy.
 ENDED: Final = frozenset({_S.CLOSED, _S.CANCELLED})
-#: What `status=active` means in a list (contract section 3).
+#: What `status=active` means in a list (docs/behaviour.md, "Operations").
 ACTIVE: Final = frozenset(set(JobStatus) - ENDED - {_S.CREATED})
 DELETABLE: Final = frozenset({_S.CLOSED, _S.CANCELLED, _S.CLASSIFICATION_FAILED, _S.SCHEDULE_FAILED})
 #: Statuses from which a job goes on by itself.

@@ -1,4 +1,4 @@
-"""The operation table of contract section 3: names, methods, routes, query parameters and models.
+"""The operation table (docs/behaviour.md, "Operations"): names, methods, routes, query parameters and models.
 
 Functions, request metrics and the OpenAPI document are all made from it."""
 
@@ -22,7 +22,7 @@ class Operation:
     route: str
     resource: str
     query: tuple[str, ...] = ()
-    #: Beyond ACS: not part of its contract.
+    #: Beyond ACS: not part of its API.
     ours: bool = False
 
     @property

@@ -1,4 +1,4 @@
-"""Rules and the places that hold them: the `kind` unions of contract section 4."""
+"""Rules and the places that hold them: the `kind` unions (docs/behaviour.md, "Models")."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ WorkerSelectorAttachment = Annotated[
 ]
 
 
-# Defaults: contract section 5, "Defaults and validation".
+# Defaults: docs/behaviour.md, "Defaults and validation".
 class ScoringRuleOptions(Model):
     """How a best-worker policy calls its scoring rule."""
 

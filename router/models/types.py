@@ -112,7 +112,7 @@ Seconds = Annotated[float, Strict(), Field(gt=0, le=MAX_SECONDS)]
 
 
 def check_id(value: str) -> str:
-    """An id of the contract (section 1, "Ids"): 1 to 256 characters, no control characters, not `.` or `..`."""
+    """An id (docs/behaviour.md, "Ids"): 1 to 256 characters, no control characters, not `.` or `..`."""
     if not 1 <= len(value) <= 256:
         raise ValueError("must have 1 to 256 characters")
     if value in (".", ".."):

@@ -1,4 +1,4 @@
-"""The rule engines behind one door: static, directMap, expression, function, webhook (contract section 5)."""
+"""The rule engines behind one door: static, directMap, expression, function, webhook (docs/behaviour.md, "Rules")."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Waiting jobs of each queue, in the order in which they are to be served.
 
 Layout: PartitionKey = key(queue), RowKey = order ~ key(job), where the order is expedited first, then priority
-downwards, then enqueuedAt (contract section 5, "Matching"). A job that is created and not queued yet has `!` before its
-key, so that it is found first and not counted. Columns: JobId, ChannelId, Priority, EnqueuedAt, Open (it has fewer
-offers than it may have), Selectors (the active ones, JSON), Needs (what tells the channel and the selectors apart),
-Declined (who has declined it and when, JSON), Written. A hint: the job's row is the truth."""
+downwards, then enqueuedAt (docs/behaviour.md, "Order of service"). A job that is created and not queued yet has `!`
+before its key, so that it is found first and not counted. Columns: JobId, ChannelId, Priority, EnqueuedAt, Open (it has
+fewer offers than it may have), Selectors (the active ones, JSON), Needs (what tells the channel and the selectors
+apart), Declined (who has declined it and when, JSON), Written. A hint: the job's row is the truth."""
 
 from __future__ import annotations
 

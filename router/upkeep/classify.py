@@ -1,4 +1,5 @@
-"""Classifying a job: the policy's rules, then the queue, the priority and the worker selectors (contract section 5)."""
+"""Classifying a job: the policy's rules, then the queue, the priority and the worker selectors
+(docs/behaviour.md, "Classification")."""
 
 from __future__ import annotations
 

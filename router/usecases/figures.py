@@ -1,4 +1,4 @@
-"""Waiting figures: a job's position, a queue's length and waits (contract section 5, "Waiting figures")."""
+"""Waiting figures: a job's position, a queue's length and waits (docs/behaviour.md, "Waiting figures")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Jobs as clients use them: upsert, get, list, delete and the actions (contract sections 3 and 5)."""
+"""Jobs as clients use them: upsert, get, list, delete and the actions
+(docs/behaviour.md, "Operations" and "Job life")."""
 
 from __future__ import annotations
 

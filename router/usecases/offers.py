@@ -1,4 +1,4 @@
-"""Accepting and declining offers (contract section 5, "Offers")."""
+"""Accepting and declining offers (docs/behaviour.md, "Offers")."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]
 
 
 async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None) -> None:
-    """NotFound also for an offer that is gone or accepted (contract section 5, "Offers")."""
+    """NotFound also for an offer that is gone or accepted (docs/behaviour.md, "Offers")."""
     worker = await worker_usecases.get(parts, worker_id)
     held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
     if held is None:

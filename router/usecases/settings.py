@@ -1,4 +1,5 @@
-"""Policies and queues as clients use them: upsert, get, list, delete (contract sections 3 and 5)."""
+"""Policies and queues as clients use them: upsert, get, list, delete
+(docs/behaviour.md, "Operations" and "Deleting what is in use")."""
 
 from __future__ import annotations
 
@@ -75,7 +76,7 @@ async def page(parts: Parts, kind: str, size: int, after: Position | None) -> tu
 
 
 async def delete(parts: Parts, kind: str, id: str) -> None:
-    """Refused while in use (contract section 5); fine when it is not there."""
+    """Refused while in use (docs/behaviour.md, "Deleting what is in use"); fine when it is not there."""
     if await parts.resources.load(kind, id) is None:
         return
     match kind:

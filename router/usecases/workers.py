@@ -1,4 +1,4 @@
-"""Workers as clients use them: upsert, get, list, delete (contract section 5)."""
+"""Workers as clients use them: upsert, get, list, delete (docs/behaviour.md, "Workers" and "Offers")."""
 
 from __future__ import annotations
 

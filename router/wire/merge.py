@@ -1,4 +1,4 @@
-"""RFC 7396 merge patch, with the contract's addition: another `kind` replaces the whole object."""
+"""RFC 7396 merge patch, with one addition: another `kind` replaces the whole object."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _OPTIONS: Final[tuple[type[BaseModel], ...]] = (
     jobs.ReclassifyJobOptions,
     workers.DeclineJobOfferOptions,
 )
-#: Fields that clients see and cannot write (contract section 4), beyond `id` and `etag`.
+#: Fields that clients see and cannot write (docs/behaviour.md, "Models"), beyond `id` and `etag`.
 _READ_ONLY: Final[dict[str, tuple[str, ...]]] = {
     "RouterJob": ("status", "enqueuedAt", "attachedWorkerSelectors", "assignments", "scheduledAt"),
     "RouterJobAssignment": ("assignmentId",),
@@ -56,7 +56,7 @@ _READ_ONLY: Final[dict[str, tuple[str, ...]]] = {
     "RouterWorkerSelector": ("status", "expiresAt"),
     "PolicyWorkerSelector": ("status",),
 }
-#: Where the contract has another name than the code.
+#: Where the API has another name than the code.
 _WIRE_NAMES: Final = {
     "JobStatus": "RouterJobStatus",
     "SelectorStatus": "RouterWorkerSelectorStatus",

@@ -1,4 +1,5 @@
-"""Classification: queue, priority and worker selectors by every kind of rule and attachment (contract section 5)."""
+"""Classification: queue, priority and worker selectors by every kind of rule and attachment
+(docs/behaviour.md, "Classification")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exception rules of a queue (contract section 5, "Exceptions")."""
+"""Exception rules of a queue (docs/behaviour.md, "Exceptions")."""
 
 from __future__ import annotations
 

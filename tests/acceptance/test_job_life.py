@@ -1,4 +1,4 @@
-"""The life of a job, from created to closed and deleted (contract section 5, "Job life")."""
+"""The life of a job, from created to closed and deleted (docs/behaviour.md, "Job life")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Updating a job that waits: what moves it, what revokes its offers, what leaves it alone (contract section 5)."""
+"""Updating a job that waits: what moves it, what revokes its offers, what leaves it alone
+(docs/behaviour.md, "Updating")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets which job, and in which order (contract section 5, "Matching")."""
+"""Who gets which job, and in which order (docs/behaviour.md, "Matching")."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ class TestOrderOfWorkers:
         assert order == [best, middle, worst]
 
     def test_best_worker_by_selectors(self, desk: Desk) -> None:
-        """The worked example of the contract: 0.707, 0.675, 0.667."""
+        """Worked examples (docs/behaviour.md, "Scores"): 0.707, 0.675, 0.667."""
         queue = desk.queue(BestWorkerMode())
         plain = desk.worker(queue, labels={"language": "french", "sales": 10, "cost": 10})
         seller = desk.worker(queue, labels={"language": "french", "sales": 15, "cost": 10})

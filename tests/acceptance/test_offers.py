@@ -1,4 +1,4 @@
-"""Offers: issued, accepted, declined, expired and revoked (contract section 5, "Offers")."""
+"""Offers: issued, accepted, declined, expired and revoked (docs/behaviour.md, "Offers")."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ class Shift:
             self.workers.append(path.rpartition("/")[2])
 
     async def ask(self, method: str, path: str, body: Any = None) -> Answer | None:
-        """The answer; None when the app was away. Whatever it answers must be an answer of the contract."""
+        """The answer; None when the app was away. Whatever it answers must be an answer that the API has."""
         try:
             answer = await self.wire.send(method, path, body)
         except (aiohttp.ClientError, OSError, TimeoutError):

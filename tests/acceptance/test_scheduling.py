@@ -1,4 +1,4 @@
-"""Scheduled and suspended jobs (contract section 5, "Job life")."""
+"""Scheduled and suspended jobs (docs/behaviour.md, "Job life")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Position, statistics, and why a job is where it is (contract section 5, "Waiting figures")."""
+"""Position, statistics, and why a job is where it is (docs/behaviour.md, "Waiting figures")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers: registered, draining, deregistered, deleted (contract section 5, "Workers")."""
+"""Workers: registered, draining, deregistered, deleted (docs/behaviour.md, "Workers")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Generated bad requests: each is refused in the contract's form, none hangs, and nothing that is stored changes."""
+"""Generated bad requests: each is refused as an error, none hangs, and nothing that is stored changes."""
 
 from __future__ import annotations
 

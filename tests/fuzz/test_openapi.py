@@ -125,7 +125,7 @@ def announced() -> schemathesis.BaseSchema:
         config=SchemathesisConfig.from_dict(
             {
                 "checks": {
-                    # The contract ignores unknown fields, matches names without regard to case, and asks for fields on
+                    # The router ignores unknown fields, matches names without regard to case, and asks for fields on
                     # creation alone: what is wrong by the document may be accepted, and what fits it refused.
                     "positive_data_acceptance": {"enabled": False},
                     "negative_data_rejection": {"enabled": False},

@@ -1,4 +1,4 @@
-"""Contract section 2 on the wire: every operation asks for credentials, and takes only those that hold."""
+"""Every operation asks for credentials, and takes only those that hold (docs/behaviour.md, "Authentication")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 1: statuses, ETag, Last-Modified and the conditions on them; times."""
+"""Statuses, ETag, Last-Modified and the conditions on them; times (docs/behaviour.md, "Conditions")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 1: ids, and the limits on what is accepted."""
+"""Ids, and the limits on what is accepted (docs/behaviour.md, "Ids")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contract section 1: lists, pages and their tokens."""
+"""Lists, pages and their tokens (docs/behaviour.md, "Lists")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Contract section 1: routes and methods that are not there, refusals while in use, the doors that are not the API's."""
+"""Routes and methods that are not there, refusals while in use, the doors that are not the API's
+(docs/behaviour.md, "General rules")."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIN
         "/routing/jobs/id/statistics", "/health/more", "/openapi.json/x", "/api/routing/jobs",
     ],
 )  # fmt: skip
-async def test_unknown_routes_are_404_in_the_contracts_form(wire: RawWire, path: str) -> None:
+async def test_unknown_routes_are_404_in_the_form_of_all_errors(wire: RawWire, path: str) -> None:
     for method in METHODS:
         answer = await wire.send(method, path)
         answer.refused(404, "NotFound")

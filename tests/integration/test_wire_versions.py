@@ -1,4 +1,4 @@
-"""Contract section 1: api-version, and the headers of every answer."""
+"""api-version, and the headers of every answer (docs/behaviour.md, "Versions")."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// Every operation of the contract, in the order in which an application uses them.
+// Every operation, in the order in which an application uses them.
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
 

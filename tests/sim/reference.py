@@ -1,4 +1,5 @@
-"""The contract's rules of matching and order, told again as simply as can be: nothing of the engine is used."""
+"""The rules of matching and order (docs/behaviour.md, "Matching"), told again as simply as can be: nothing of the
+engine is used."""
 
 from __future__ import annotations
 

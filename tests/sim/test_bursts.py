@@ -17,7 +17,8 @@ WORKERS = 5
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("mode", ["longestIdle", "roundRobin", "bestWorker"])
 def test_a_burst_spreads_evenly(mode: str, seed: int, jobs: int) -> None:
-    """Contract section 5: the least loaded and the longest idle first, or each in turn; here all are equally good."""
+    """The least loaded and the longest idle first, or each in turn; here all are equally good
+    (docs/behaviour.md, "Order of workers")."""
 
     async def story(_: World, process: Process) -> None:
         await _team(process, mode)

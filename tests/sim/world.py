@@ -172,7 +172,7 @@ class World:
         self.start_missing()
 
     def judge_failure(self, what: str, error: BaseException) -> None:
-        """A call may fail as storage does, or with an answer of the contract; anything else is a fault."""
+        """A call may fail as storage does, or with an answer that the API has; anything else is a fault."""
         if isinstance(error, Gone | StorageUnavailable | PublishFailed):
             return
         if isinstance(error, RouterError) and error.status in _ANSWERS:

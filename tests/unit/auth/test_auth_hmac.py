@@ -57,7 +57,7 @@ def refusal(headers: dict[str, str], **changes: object) -> Unauthorized:
     return refused.value
 
 
-def test_the_string_to_sign_is_the_contracts() -> None:
+def test_the_string_to_sign_is_the_one_that_clients_sign() -> None:
     """Spelled out, so that the helper above cannot repeat a mistake of the code it tests."""
     empty = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
     text = f"GET\n/routing/jobs/j1?api-version=2023-11-01\nTue, 03 Nov 2026 21:26:56 GMT;router.example;{empty}"

@@ -116,7 +116,7 @@ class TestOutcome:
         assert change.events[0].data["queueDetails"] == {"id": "q2", "name": "Name", "labels": {"a": 1, "Id": "q2"}}
 
     def test_again_keeps_its_time(self) -> None:
-        """Also in another queue (contract section 5, "Updating")."""
+        """Also in another queue (docs/behaviour.md, "Updating")."""
         for queue_id, stay in (("q", 3), ("q2", 4)):
             record = after(
                 classification.apply(pending(enqueued_at=NOW, routing={"stay": 3}), result(queue_id), later(50))

@@ -11,7 +11,7 @@ from router.models.jobs import MAX_ENDED_OFFERS, MAX_NOTES, JobStatus, OfferOutc
 from tests.unit.engine.engine_records import NOW, job, later, offer, offered
 
 ANYWHERE = "pendingClassification queued cancelled pendingSchedule waitingForActivation"
-#: The contract's "Job life", told once more: what may follow each status.
+#: docs/behaviour.md, "Job life", told once more: what may follow each status.
 LEGAL = {
     "created": ANYWHERE,
     "pendingClassification": f"{ANYWHERE} classificationFailed",

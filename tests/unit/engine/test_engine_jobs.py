@@ -1,4 +1,4 @@
-"""Jobs coming in, changing and being queued: contract section 5, "Job life", rule by rule."""
+"""Jobs coming in, changing and being queued: docs/behaviour.md, "Job life", rule by rule."""
 
 from __future__ import annotations
 

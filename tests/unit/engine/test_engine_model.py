@@ -1,6 +1,7 @@
 """The engine against a naive model of one job and its workers: a status, sets of offers, sums of capacity.
 
-The model is told from the contract and knows no records. Every rule makes the same step in both, or sees both refuse."""
+The model is told from docs/behaviour.md and knows no records. Every rule makes the same step in both, or sees both
+refuse."""
 
 from __future__ import annotations
 
@@ -406,7 +407,7 @@ class EngineMachine(RuleBasedStateMachine):
             step()
         except errors:
             return
-        raise AssertionError("the engine did what the contract refuses")
+        raise AssertionError("the engine did what must be refused")
 
     def _end(self, offer_ids: list[str]) -> None:
         """Offers that the job no longer has are taken from their workers."""

@@ -1,4 +1,4 @@
-"""The default score: the contract's worked examples, and its laws."""
+"""The default score (docs/behaviour.md, "Scores"): worked examples, and its laws."""
 
 from __future__ import annotations
 

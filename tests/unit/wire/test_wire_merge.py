@@ -1,4 +1,4 @@
-"""Merge patch: RFC 7396 and the contract's `kind`."""
+"""Merge patch: RFC 7396 and `kind` (docs/behaviour.md, "Requests")."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def test_job_filters() -> None:
         )
 
 
-def test_active_is_what_the_contract_says() -> None:
+def test_active_is_every_status_but_three() -> None:
     assert sorted(ACTIVE) == sorted(
         [
             "pendingClassification",

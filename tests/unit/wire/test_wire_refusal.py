@@ -41,7 +41,7 @@ def test_storage_that_does_not_answer_is_503_and_no_fault_of_the_router(caplog: 
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
 
 
-def test_an_app_that_is_not_ready_says_so_in_the_contracts_form() -> None:
+def test_an_app_that_is_not_ready_says_so_in_the_form_of_all_errors() -> None:
     request = func.HttpRequest("GET", "/routing/jobs", headers={"X-MS-Client-Request-Id": "mine"}, body=b"")
     answer = unavailable(RuntimeError("the setting X is abc"), request)
     error = json.loads(answer.get_body())["error"]
