@@ -36,6 +36,8 @@ _WARM_SECONDS: Final = 1.8
 _MOST_WORK: Final = (60_000, 60, 600)
 
 
+#: Calls that set the stage side by side.
+_AT_ONCE: Final = 50
 #: Where so many of the jobs still wait when the last has come so long ago, more come than are carried.
 _SOON_SECONDS: Final = 4.0
 _FEW: Final = 0.1
@@ -142,14 +144,29 @@ class Play:
 
         await self._many(one, count)
 
-    async def put_in_front(self, count: int, fields: Callable[[int], Fields], name: str = "front") -> None:
-        """Jobs that are there before the measurement begins, and nobody's concern in it."""
+    async def put_in_front(self, count: int, fields: Callable[[int], Fields], *, offered: bool = False) -> None:
+        """Jobs that are there before the measurement begins, and nobody's concern in it. With `offered` each comes when
+        those before it are, at most two minutes later."""
         self.in_front += count
-        await self._many(lambda number: calls.submit(self.somebody, f"{name}{number}", fields(number)), count)
+        before = len(self.meter.offers)
+
+        async def one(number: int) -> None:
+            await calls.submit(self.somebody, f"front{number}", fields(number))
+
+        for start in range(0, count, _AT_ONCE):
+            some = range(start, min(start + _AT_ONCE, count))
+            await asyncio.gather(*(one(number) for number in some))
+
+            def all_are(count: int = some.stop) -> bool:
+                return len(self.meter.offers) - before >= count
+
+            if offered and not await self.until(all_are, 120):
+                self.faults.append(f"{len(self.meter.offers) - before} of {some.stop} are offered")
+                break
 
     async def _many(self, act: Callable[[int], Awaitable[None]], count: int) -> None:
-        for start in range(0, count, 50):
-            await asyncio.gather(*(act(number) for number in range(start, min(start + 50, count))))
+        for start in range(0, count, _AT_ONCE):
+            await asyncio.gather(*(act(number) for number in range(start, min(start + _AT_ONCE, count))))
 
     async def calm(self) -> None:
         """Everything so far is done; from here on storage takes its time and all is counted."""
