@@ -217,6 +217,8 @@ def _troubles() -> Iterable[Goal]:
 
 
 def _in_front(results: Results) -> Iterable[Goal]:
+    for rate in (5, 8, 40):
+        yield Goal(f"nothing in front, {rate} jobs/s: p95 <= 300 ms", (f"plain-{rate}",), _p95(_P95))
     for name in (name for name in results if name.startswith(("unanswered-", "waiting-"))):
         plain = f"plain-{name.rsplit('-', 1)[1]}"
         there = number(results[name].more.get("in_front", 0.0))

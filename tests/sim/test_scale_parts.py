@@ -184,6 +184,7 @@ def _figures(name: str, **changes: Any) -> Figures:
         ("waiting-many-40", {"operations": 24.1, "more": {"tasks": 10}}),
         ("waiting-many-40", {"more": {"tasks": 121}}),
         ("slow-answers", {"latencies": [47.0]}),
+        ("plain-40", {"latencies": [301.0]}),
         ("dies", {"more": {"longest": 5_001}}),
         ("freezes", {"faults": ["1 jobs were closed twice"], "more": {"longest": 100}}),
     ],
