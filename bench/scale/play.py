@@ -39,7 +39,7 @@ _MOST_WORK: Final = (60_000, 60, 600)
 #: Calls that set the stage side by side.
 _AT_ONCE: Final = 50
 #: Where so many of the jobs still wait when the last has come so long ago, more come than are carried.
-_SOON_SECONDS: Final = 4.0
+_SOON_SECONDS: Final = 2.0
 _FEW: Final = 0.1
 
 

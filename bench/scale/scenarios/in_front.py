@@ -29,11 +29,11 @@ def _plain(rate: float, size: Size, _: Results) -> Figures:
 
 
 def _unanswered(rate: float, size: Size, _: Results) -> Figures:
-    return _behind(f"unanswered-{rate:.0f}", rate, size, size.of(1_000, 150), 0)
+    return _behind(f"unanswered-{rate:.0f}", rate, size, size.of(1_000, 100), 0)
 
 
 def _waiting(name: str, count: int, rate: float, size: Size, _: Results) -> Figures:
-    return _behind(name, rate, size, 0, size.of(count, 300))
+    return _behind(name, rate, size, 0, size.of(count, 200))
 
 
 def _behind(name: str, rate: float, size: Size, unanswered: int, waiting: int) -> Figures:
@@ -74,13 +74,13 @@ def _behind(name: str, rate: float, size: Size, unanswered: int, waiting: int) -
 
 def _slow_answers(size: Size, _: Results) -> Figures:
     """Workers who let it ring: so many offers are always unanswered as come meanwhile."""
-    takes, seconds = size.of((30.0, 90.0), (10.0, 25.0))
+    takes, seconds = size.of((30.0, 90.0), (10.0, 20.0))
     manner = Manner(answers_after=(0.9 * takes, 1.1 * takes))
     return _ringing("slow-answers", seconds, takes, manner)
 
 
 def _prompt_answers(size: Size, _: Results) -> Figures:
-    return _ringing("plain-8", size.of(90.0, 25.0), 0.0, PROMPT)
+    return _ringing("plain-8", size.of(90.0, 20.0), 0.0, PROMPT)
 
 
 def _ringing(name: str, seconds: float, takes: float, manner: Manner) -> Figures:

@@ -52,7 +52,7 @@ def _all_job(number: int) -> Fields:
 
 
 def _of(name: str, size: Size, _: Results, **mix: Any) -> Figures:
-    rate, seconds = size.of((100.0, 10.0), (40.0, 4.0))
+    rate, seconds = size.of((100.0, 10.0), (40.0, 3.0))
     return steady(name, 4, rate, seconds, workers=round(_WORKERS * rate), hopeless=size.quick, **mix)
 
 

@@ -21,7 +21,7 @@ _URGENT: Final = 10
 
 def _overload(size: Size, _: Results) -> Figures:
     """Twice what the workers can do, then nothing until the line is empty; 10 s later half of what they can do."""
-    workers, seconds, afterwards = size.of((100, 30.0, 10.0), (16, 8.0, 5.0))
+    workers, seconds, afterwards = size.of((100, 30.0, 10.0), (14, 7.0, 5.0))
     capacity = workers / _CYCLE_SECONDS
     play = Play("overload", 4)
     emptied = 0.0
@@ -67,7 +67,7 @@ def _all_offered(play: Play, name: str) -> Callable[[], bool]:
 
 def _pause(size: Size, _: Results) -> Figures:
     """All processes stand still for 5 s while jobs come."""
-    rate, before, afterwards = size.of((100.0, 8.0, 15.0), (20.0, 4.0, 9.0))
+    rate, before, afterwards = size.of((100.0, 8.0, 15.0), (15.0, 3.0, 9.0))
     play = Play("pause", 4)
     woken = emptied = 0.0
 

@@ -28,7 +28,7 @@ _EVERY_SECONDS: Final = 2.0
 def _topic(name: str, weather: Mapping[str, Any], size: Size, _: Results) -> Figures:
     """Workers look at their offers themselves. Another tenant has a queue of its own, where a job comes now and then;
     and offers expire, schedules come due and waiting rules fire all the while."""
-    rate, silence, afterwards = size.of((20.0, 60.0, 15.0), (8.0, 12.0, 10.0))
+    rate, silence, afterwards = size.of((20.0, 60.0, 15.0), (6.0, 12.0, 10.0))
     play = Play(name, 4, queues=2)
     timed = _Timed(play)
     silent = heard = 0.0

@@ -53,12 +53,12 @@ def steady(
 
 
 def _one_queue(processes: int, rate: float, name: str, size: Size, _: Results) -> Figures:
-    whole, quick = (20.0, 3.0) if rate <= 100 else (10.0, 3.0)
+    whole, quick = (20.0, 3.0) if rate <= 100 else (10.0, 2.5)
     return steady(name, processes, rate, size.of(whole, quick), hopeless=size.quick)
 
 
 def _eight_queues(size: Size, _: Results) -> Figures:
-    return steady("eight-queues", 8, 400.0, size.of(10.0, 2.0), queues=8, hopeless=size.quick)
+    return steady("eight-queues", 8, 400.0, size.of(10.0, 1.6), queues=8, hopeless=size.quick)
 
 
 def _carries(size: Size, _: Results) -> Figures:
