@@ -102,6 +102,8 @@ async def change(
             work = parts.background.begin(parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}")
         elif round is None and parts.drives:
             work = _go_on(parts, committed, freed, driven)
+        elif round is not None and committed.after.record is not None and committed.after.record.routing.triggered:
+            work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}")
         if until is not None:
             work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
@@ -238,6 +240,12 @@ def _go_on(parts: Parts, committed: Committed[JobRecord], freed: set[str], drive
     if not work:
         return None
     return work[0] if len(work) == 1 else asyncio.gather(*work)
+
+
+async def _drive_after(parts: Parts, job_id: str, round: asyncio.Future[None]) -> None:
+    """The actions of rules that have fired while the round had the queue."""
+    await round
+    await parts.procedures.drive_job(parts, job_id)
 
 
 def _failed(error: Exception) -> asyncio.Future[Any]:

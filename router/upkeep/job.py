@@ -76,8 +76,13 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
         work += [parts.members.remove(owner, job_id) for owner in all_owners(record)]
     work.append(_stand(parts, record))
     await gathered(work)
-    await gathered([worker_upkeep.reconcile_worker(parts, worker_id) for worker_id in _workers(record)])
+    await reconcile_workers(parts, record)
     await drive_job(parts, job_id)
+
+
+async def reconcile_workers(parts: Parts, record: JobRecord) -> None:
+    """The workers that have had to do with the job."""
+    await gathered([worker_upkeep.reconcile_worker(parts, worker_id) for worker_id in _workers(record)])
 
 
 async def expire_offers(parts: Parts, job_id: str) -> None:

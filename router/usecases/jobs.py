@@ -29,6 +29,7 @@ from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.members import Owner
 from router.storage.port import Condition
+from router.upkeep.job import reconcile_workers
 from router.upkeep.worker import free_workers
 from router.usecases.settings import Check, checked, missing_references
 
@@ -93,6 +94,9 @@ async def delete(parts: Parts, job_id: str) -> None:
             return None
         change = endings.delete(row.record)
         await free_workers(parts, row.record)
+        if not row.is_followed:
+            # Whoever ended the job has not seen to its workers yet, and may never do so.
+            await reconcile_workers(parts, row.record)
         return change
 
     await job_commits.change(parts, job_id, step)

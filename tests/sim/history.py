@@ -263,12 +263,14 @@ class History(Observer):
         had = {one.offer_id for one in before.worker.offers} if before else set()
         if who.load_ratio != min(reference.in_use(after) / who.capacity, 1.0):
             self.fault(f"worker {after.id} has load ratio {who.load_ratio}")
-        for offer in who.offers:
+        for number, offer in enumerate(who.offers):
             if offer.offer_id in had:
                 continue
             if before is None or not before.worker.available_for_offers or before.routing.deleting:
                 self.fault(f"worker {after.id} got an offer while it takes none")
-            self._check_reserved(before, after, offer)
+            # One commit may reserve for several jobs, in their order.
+            earlier = who.model_copy(update={"offers": who.offers[:number]})
+            self._check_reserved(before and before.model_copy(update={"worker": earlier}), after, offer)
         new = [one for one in reference.held(after) if one.job_id not in held]
         if not new:
             return
