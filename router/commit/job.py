@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from router.commit import deadlines, policies
@@ -28,6 +29,25 @@ Work = Coroutine[Any, Any, object]
 _HARMLESS: Final = frozenset({EventName.WORKER_OFFER_ISSUED, EventName.JOB_COMPLETED})
 #: Events of commits after which a job waits: nothing is left to do when it does not wait any more.
 _OF_WAITING: Final = frozenset({EventName.JOB_RECEIVED, EventName.JOB_QUEUED, EventName.JOB_CLASSIFIED})
+
+
+@dataclass(frozen=True)
+class Early:
+    """What already stands in storage for a job that is most likely new: who knows that it is named, and its place."""
+
+    owners: Sequence[Owner]
+    where: Standing
+
+
+async def prepare_new(parts: Parts, record: JobRecord, where: Standing) -> Early:
+    """Puts what a new job needs into storage before it is known whether there is one. It does no harm if there is."""
+    named = owners(record)
+    await asyncio.gather(
+        parts.jobs.watch.early(Row(record.id)),
+        parts.backlog.put(record, where, parts.clock.now()),
+        *(parts.members.add(owner, record.id) for owner in named),
+    )
+    return Early(named, where)
 
 
 class _NeedsHold(Exception):
@@ -55,12 +75,12 @@ async def change(
     from_memory: bool = False,
     driven: bool = False,
     round: asyncio.Future[None] | None = None,
-    known: Collection[Owner] = (),
+    early: Early | None = None,
     until: asyncio.Future[None] | None = None,
 ) -> Committed[JobRecord]:
     """Commits what `step` decides (see Commits.change). `driven`: the caller takes the job on to its next state itself.
-    `round`: part of a round of the job's queue, which keeps the line itself and is done with that future. `known`:
-    who has a hint already that the job names them. `until`: the caller does more that hangs on the commit."""
+    `round`: part of a round of the job's queue, which keeps the line itself and is done with that future. `early`:
+    what was put into storage before the job was read. `until`: the caller does more that hangs on the commit."""
 
     places: list[tuple[JobRecord, Standing]] = []
 
@@ -76,8 +96,9 @@ async def change(
         record = remembering(found.record, decided.record)
         where = standing(record)
         if where is not None and round is None and _stands_anew(found.record, record, where):
-            places.append((record, where))
-        await _prepare(parts, found, record, known)
+            is_there = early is not None and found.record is None and early.where == where
+            places.extend([] if is_there else [(record, where)])
+        await _prepare(parts, found, record, early.owners if early is not None else ())
         return Change(record, decided.events, decided.result)
 
     async def take_places() -> None:
@@ -88,7 +109,7 @@ async def change(
         committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
     except _NeedsHold as needs:
         async with parts.rounds.held(needs.queue_id):
-            return await change(parts, job_id, step, driven=driven, round=round, known=known, until=until)
+            return await change(parts, job_id, step, driven=driven, round=round, early=early, until=until)
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = round

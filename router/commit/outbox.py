@@ -35,6 +35,8 @@ CLEAR_AFTER_SECONDS: Final = 0.25
 _CLEARED_AT_ONCE: Final = 4
 _CLEARING_YIELDS_SECONDS: Final = 5.0
 _SENDING_YIELDS_SECONDS: Final = 5.0
+#: A send that takes longer is tried again: a topic that does not answer must not keep a row from being watched.
+_SEND_SECONDS: Final = 5.0
 #: Between two tries of events that the topic does not take; the topic's own pause is no longer than that.
 _SENT_AGAIN_SECONDS: Final = 2.0
 #: While the topic does not answer, a row is watched for so much longer at a time.
@@ -122,6 +124,10 @@ class Outbox:
         self._open[name] = _Open(row, [work] if work is not None else [])
         self._background.start(self._to_its_end(name, store, watch), f"follow {name}")
 
+    async def send_soon(self, key: str, events: Sequence[PendingEvent]) -> None:
+        """Like `send`, and raises TimeoutError when the topic does not take them within some seconds."""
+        await asyncio.wait_for(self.send(key, events), _SEND_SECONDS)
+
     async def send(self, key: str, events: Sequence[PendingEvent]) -> None:
         """Returns when the topic has them. What is on its way from here is not sent twice: the publisher knows.
         Raises what the publisher raises."""
@@ -176,7 +182,7 @@ class Outbox:
                 return False  # too much for a quick send: the settle deadline does it in order
             try:
                 await self._overdue.calm(_SENDING_YIELDS_SECONDS)
-                await self.send(name, [*await store.overflow(row), *row.outbox])
+                await self.send_soon(name, [*await store.overflow(row), *row.outbox])
                 return True
             except StorageUnavailable:
                 return False

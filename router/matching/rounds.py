@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -83,6 +83,8 @@ class _Queue:
     is_contended: bool = False
     #: It is to be looked at again when another's hold ends.
     later: asyncio.TimerHandle | None = None
+    #: Set by each ask.
+    news: asyncio.Event = field(default_factory=asyncio.Event)
     #: When something was last offered from here.
     offered_at: float = float("-inf")
 
@@ -110,6 +112,7 @@ class Rounds:
             if queue is None:
                 queue = self._queues[queue_id] = _Queue(queue_id)
             queue.asked += 1
+            queue.news.set()
             queue.sure = queue.sure or sure
             done: asyncio.Future[None] = loop.create_future()
             done.add_done_callback(_retrieved)
@@ -202,9 +205,10 @@ class Rounds:
             if played is None:
                 return
             if played.left:
-                asked = self.ask(sorted(played.left), sure=True)
-                await asyncio.wait([asked], timeout=1.0)
-                await asyncio.sleep(min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1]))
+                self.ask(sorted(played.left), sure=True)
+                queue.news.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(queue.news.wait(), min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1]))
                 left += 1
                 if left < _MOST_LEFT:
                     continue

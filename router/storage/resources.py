@@ -76,11 +76,15 @@ class ResourceStore:
             return None
         return self._keep(_parse(kind, entity))
 
+    def known(self, kind: str, id: str) -> bool:
+        """Whether the resource is in the cache: it was there at most three seconds ago."""
+        found = self._cache.get((kind, id))
+        return found is not None and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS
+
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
-        found = self._cache.get((kind, id))
-        if found and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS:
-            return found[0]
+        if self.known(kind, id):
+            return self._cache[kind, id][0]
         reading = self._reading.get((kind, id))
         if reading is not None:
             return await asyncio.shield(reading)

@@ -62,7 +62,9 @@ class DeadlineRunner:
         """`many` offers that come due in one tick are worth preparing for."""
         self._parts = parts
         self._many = many
+        # What waits for the topic, or for what a dead process has left, must not keep the others from their time.
         self._slots = asyncio.Semaphore(concurrent)
+        self._settle_slots = asyncio.Semaphore(max(concurrent // 2, 1))
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         #: Done, and not removed yet.
         self._done: dict[tuple[str, str], Deadline] = {}
@@ -126,15 +128,16 @@ class DeadlineRunner:
             wait = (deadline.due - self._parts.clock.now()).total_seconds()
             if wait > 0:
                 await asyncio.sleep(wait)
+            slots = self._settle_slots if deadline.kind.startswith("settle-") else self._slots
             self._parts.overdue.came()
             try:
-                await self._slots.acquire()
+                await slots.acquire()
             finally:
                 self._parts.overdue.begun()
             try:
                 await self._handle(deadline)
             finally:
-                self._slots.release()
+                slots.release()
         finally:
             self._running.pop(place, None)
 

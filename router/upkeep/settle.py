@@ -74,7 +74,7 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
                     continue
             # Last, and after all else: the topic may not answer.
             name = f"{store.kind}/{id}"
-            await parts.outbox.send(name, [*await store.overflow(row), *row.outbox])
+            await parts.outbox.send_soon(name, [*await store.overflow(row), *row.outbox])
             if row.record is None:
                 await store.drop_overflow(row)
                 await store.drop(row)

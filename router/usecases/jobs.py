@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ from router.commit import policies
 from router.commit.parts import Parts
 from router.engine import endings, jobs
 from router.engine.change import JobChange
-from router.errors import BadRequest, Conflict, ErrorDetail, NotFound
+from router.engine.service_order import standing
+from router.errors import Conflict, ErrorDetail, NotFound, RouterError
 from router.models.filters import JobFilter
 from router.models.jobs import (
     ACTIVE,
@@ -27,7 +29,6 @@ from router.models.jobs import (
 )
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
-from router.storage.members import Owner
 from router.storage.port import Condition
 from router.upkeep.job import reconcile_workers
 from router.upkeep.worker import free_workers
@@ -47,28 +48,31 @@ async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tup
         want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
-    row, known = await _read(parts, job_id, wanted)
-    committed = await job_commits.change(parts, job_id, step, row, known=known)
+    row, early = await _read(parts, job_id, wanted, check, now)
+    committed = await job_commits.change(parts, job_id, step, row, early=early)
     assert committed.after.record is not None
     return committed.after.record, committed.before.record is None
 
 
-async def _read(parts: Parts, job_id: str, wanted: Wanted) -> tuple[Row[JobRecord], Sequence[Owner]]:
-    """The job's row. Most often it is to be a new one: what must stand in storage before it is put there meanwhile, and
-    does no harm if there is a job. Returns also who has a hint of the job by that."""
+async def _read(
+    parts: Parts, job_id: str, wanted: Wanted, check: Check, now: datetime
+) -> tuple[Row[JobRecord], job_commits.Early | None]:
+    """The job's row. Most often it is to be a new one: if nothing speaks against that, what it needs is put into
+    storage meanwhile. A request that is refused leaves nothing behind."""
     new = None
     if parts.jobs.store.as_written(job_id) is None:
-        with suppress(BadRequest):
-            new = wanted(None)
-    if new is None or new.queue_id is None:
-        return await parts.jobs.store.load(job_id), ()
+        with suppress(RouterError):
+            check(None, None)
+            new = jobs.create(job_id, wanted(None), now).record
+    where = standing(new)
+    if new is None or where is None:
+        return await parts.jobs.store.load(job_id), None
+    is_known = parts.resources.known("Queue", where.queue_id)
     # What the matching needs of the settings is read meanwhile too, if it is not known.
-    parts.background.begin(policies.distribution_policy(parts, new.queue_id), f"policy of queue {new.queue_id}")
-    owner: Owner = ("q", new.queue_id)
-    row, *_ = await asyncio.gather(
-        parts.jobs.store.load(job_id), parts.jobs.watch.early(Row(job_id)), parts.members.add(owner, job_id)
-    )
-    return row, [owner]
+    parts.background.begin(policies.distribution_policy(parts, where.queue_id), f"policy of queue {where.queue_id}")
+    if not is_known:
+        return await parts.jobs.store.load(job_id), None
+    return await asyncio.gather(parts.jobs.store.load(job_id), job_commits.prepare_new(parts, new, where))
 
 
 async def get(parts: Parts, job_id: str) -> JobRecord:
