@@ -174,7 +174,10 @@ async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
     policy = None if where.entering else await policies.distribution_policy(parts, where.queue_id)
     now, retry_at = parts.clock.now(), record.routing.retry_at
     takes = policy is None or (matching.wants_offers(record, policy.mode) > 0 and not (retry_at and retry_at > now))
-    await parts.backlog.put(record, where, now, open=takes)
+    if takes:
+        await parts.backlog.put(record, where, now)
+    else:
+        await parts.backlog.put_closed(record, where, now)
 
 
 def _stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) -> bool:

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from router.commit import job as job_commits
+from router.commit import policies
 from router.commit import worker as worker_commits
 from router.commit.loop import Committed
 from router.commit.parts import Parts, gathered
-from router.engine import jobs, matching, offers, workers
+from router.engine import exceptions, jobs, matching, offers, workers
 from router.engine.candidates import available
 from router.engine.change import Change, JobChange, WorkerChange
 from router.engine.evolve import evolve
@@ -65,6 +66,9 @@ class _Reserved:
         return self.committed.after.record
 
 
+_ByJob = Mapping[str, Sequence[tuple[JobOffer, _Reserved]]]
+
+
 @dataclass
 class Done:
     """What became of a plan."""
@@ -93,11 +97,14 @@ async def carry_out(
         taken, _ = await asyncio.gather(_reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, offered))
     by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
-    followed, *after = await asyncio.gather(
+    counted = entering and await _is_counted(parts, seen.queue_id)
+    followed, after = await asyncio.gather(
         _follow_workers(parts, taken, done),
-        *(_attach(parts, seen, found[id], by_job.get(id, []), round) for id in touched),
+        (_attach_in_turn if counted else _attach_all)(parts, seen, found, touched, by_job, round),
         return_exceptions=True,
     )
+    if isinstance(after, BaseException):
+        raise after
     # Where storage did not answer, a job may have taken its offer, or take it yet. A reservation that is given back
     # then would leave an offer that its worker does not know. Who holds the queue next looks after it.
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
@@ -321,6 +328,39 @@ def _moved(seen: Scene, waiting: Waiting, record: JobRecord | None) -> tuple[Wai
 
 def _is_open(seen: Scene, record: JobRecord) -> bool:
     return seen.policy is None or matching.wants_offers(record, seen.policy.mode) > 0
+
+
+async def _is_counted(parts: Parts, queue_id: str) -> bool:
+    """Whether rules of the queue count who is ahead when a job is added."""
+    policy = await policies.exception_policy(parts, queue_id)
+    return policy is not None and exceptions.length_threshold(policy[1]) is not None
+
+
+async def _attach_all(
+    parts: Parts, seen: Scene, found: Jobs, touched: Sequence[str], by_job: _ByJob, round: asyncio.Future[None]
+) -> list[Row[JobRecord] | BaseException]:
+    """The jobs' rows afterwards, or what has failed."""
+    return await asyncio.gather(
+        *(_attach(parts, seen, found[id], by_job.get(id, []), round) for id in touched), return_exceptions=True
+    )
+
+
+async def _attach_in_turn(
+    parts: Parts, seen: Scene, found: Jobs, touched: Sequence[str], by_job: _ByJob, round: asyncio.Future[None]
+) -> list[Row[JobRecord] | BaseException]:
+    """Like `_attach_all`, in the order of service, each when those before it stand in the line and can be counted."""
+    done: dict[str, Row[JobRecord] | BaseException] = {}
+    for id in sorted(touched, key=lambda id: found[id][0].place):
+        waiting = found[id][0]
+        try:
+            row = await _attach(parts, seen, found[id], by_job.get(id, []), round)
+            move = _moved(seen, waiting, row.record)
+            if move is not None and waiting.entering:
+                await parts.backlog.update([move], seen.now)
+            done[id] = row
+        except Exception as error:
+            done[id] = error
+    return [done[id] for id in touched]
 
 
 async def _attach(

@@ -28,7 +28,7 @@ from router.storage.backlog import Line, Waiting, row_key
 #: Jobs of the line that a round reads first, and further on while it finds nobody for them.
 _HEAD: Final = 30
 _FURTHER: Final = 300
-#: Jobs that a round looks at, at most: the next one goes on where it ended.
+#: Jobs that a round looks at, at most: the next one goes on where it has ended.
 MOST_LOOKED_AT: Final = 1_000
 #: Workers that are read whatever they can take. A larger team is asked for what the jobs need.
 _TEAM: Final = 64
@@ -58,6 +58,8 @@ class Notes:
     #: More workers are available than are read at once.
     is_large: bool = False
     rounds: int = 0
+    #: How far the line has been looked at in vain; the next round goes on there.
+    reach: str | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ async def _head(parts: Parts, queue_id: str, notes: Notes) -> Line:
 
 async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
     """The next ones of the line, for the same workers."""
-    after = before.line[-1].row if before.line else None
+    after = max(before.line[-1].row if before.line else "", notes.reach or "")
     line: Line = await parts.backlog.line(before.queue_id, _FURTHER, without=list(notes.hopeless), after=after)
     workers: Mapping[str, Available] = before.workers
     candidates = before.candidates

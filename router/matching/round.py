@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 from router.commit.parts import Parts
@@ -45,9 +46,13 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         if done.again or (scene.more and done.offered):
             played.again = True  # with fresh data
             return played
-        if scene.more:
-            read.note_hopeless(scene, notes)
-        if not scene.more or not scene.line or looked_at >= read.MOST_LOOKED_AT:
+        if not scene.more or not scene.line:
+            notes.reach = None
+            return played
+        read.note_hopeless(scene, notes)
+        if looked_at >= read.MOST_LOOKED_AT:
+            played.again = True  # and goes on where this one has ended
+            notes.reach = scene.line[-1].row
             return played
         scene = await read.further(parts, scene, notes)
 
@@ -57,8 +62,10 @@ async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[J
     if scene.policy is None or not scene.candidates:
         return Plan((), frozenset()), []
     decided, failing = await _planned(parts, scene, found)
-    served = {match.job.id for match in decided.matches}
-    if await read.again(parts, found, [id for id in found if id not in served]):
+    # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
+    served = Counter(match.job.id for match in decided.matches)
+    most = scene.policy.mode.max_concurrent_offers
+    if await read.again(parts, found, [id for id in found if served[id] < most]):
         decided, failing = await _planned(parts, scene, found)
     return decided, failing
 

@@ -197,7 +197,7 @@ class Rounds:
                 return
         if not sure and not queue.notes.hopeless and not await self._somebody_waits(queue):
             return
-        left = 0
+        left = vain = 0
         while True:
             async with self._parts.locks.hold(f"round/{queue.id}"):
                 played = await self._rounds(queue, fresh)
@@ -212,6 +212,13 @@ class Rounds:
                 left += 1
                 if left < _MOST_LEFT:
                     continue
+            elif played.again:
+                # It has worked for long, or in vain: others may have the queue now.
+                vain = 0 if played.offered else vain + 1
+                if vain > _MOST_VAIN:
+                    raise HoldLost("Nothing of what was planned can be carried out.")
+                await asyncio.sleep(min(_LINGERS_SECONDS * 2**vain, _LONGEST_PAUSE_SECONDS))
+                continue
             if not await self._is_new(queue, played.seen):
                 return
 

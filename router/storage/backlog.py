@@ -84,9 +84,15 @@ class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    async def put(self, record: JobRecord, where: Standing, now: datetime, *, open: bool = True) -> None:
-        """Writes the row of a job that stands there, whatever was there."""
-        await self._table.upsert(_entity(record, where, now, open))
+    async def put(self, record: JobRecord, where: Standing, now: datetime) -> None:
+        """Writes the row of a job that stands there and may take an offer, whatever was there."""
+        await self._table.upsert(_entity(record, where, now, True))
+
+    async def put_closed(self, record: JobRecord, where: Standing, now: datetime) -> None:
+        """Writes the row of a job that stands there and has all its offers, unless there is one: that it says "open" must
+        always win, for a row that wrongly says "closed" would keep a job from its worker."""
+        with contextlib.suppress(RowExists):
+            await self._table.insert(_entity(record, where, now, False))
 
     async def remove(self, where: Standing) -> None:
         await self.remove_row(where.queue_id, row_key(where))
