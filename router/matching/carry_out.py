@@ -350,7 +350,7 @@ async def _attach_in_turn(
 ) -> list[Row[JobRecord] | BaseException]:
     """Like `_attach_all`, in the order of service, each when those before it stand in the line and can be counted."""
     done: dict[str, Row[JobRecord] | BaseException] = {}
-    for id in sorted(touched, key=lambda id: found[id][0].place):
+    for id in sorted(touched, key=lambda job_id: found[job_id][0].place):
         waiting = found[id][0]
         try:
             row = await _attach(parts, seen, found[id], by_job.get(id, []), round)

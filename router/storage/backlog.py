@@ -89,8 +89,8 @@ class BacklogStore:
         await self._table.upsert(_entity(record, where, now, True))
 
     async def put_closed(self, record: JobRecord, where: Standing, now: datetime) -> None:
-        """Writes the row of a job that stands there and has all its offers, unless there is one: that it says "open" must
-        always win, for a row that wrongly says "closed" would keep a job from its worker."""
+        """Writes the row of a job that stands there and has all its offers, unless there is one: that it says "open"
+        must always win, for a row that wrongly says "closed" would keep a job from its worker."""
         with contextlib.suppress(RowExists):
             await self._table.insert(_entity(record, where, now, False))
 
