@@ -39,6 +39,7 @@ var tableNames = [
   'deadlines'
   'members'
   'throughput'
+  'rounds'
 ]
 var serverless = empty(readRegions)
 var regions = concat([location], readRegions)

@@ -39,7 +39,7 @@ PLACE = re.compile(r"(?<=<!-- operations -->\n\n)(.*?)(?=\n\n<!-- /operations --
 FUNCTIONS = {
     "OnJobEvent": wake.on_job_event,
     "OnWorkerEvent": wake.on_worker_event,
-    "OnExceptionEvent": wake.on_exception_event,
+    "OnExceptionEvent": wake.on_job_event,
 }
 SUBSCRIBERS: dict[str, list[str]] = {}
 for subscription in json.loads((ROOT / "infra" / "event-subscriptions.json").read_text()):
@@ -129,7 +129,8 @@ class Loopback:
             for function in SUBSCRIBERS.get(event.type, []):
                 target = event.data.get("workerId" if function == "OnWorkerEvent" else "jobId")
                 if target:
-                    self.parts.background.start(FUNCTIONS[function](self.parts, event.id, target), function)
+                    woken = Wake(event.id, event.type, event.time, **{_TARGETS[function]: target})
+                    self.parts.background.start(FUNCTIONS[function](self.parts, woken), function)
 
 
 class Clock:

@@ -67,8 +67,7 @@ async def _named(row: Row[JobRecord], name: str) -> Change[JobRecord] | None:
 
 
 async def _tag(parts: Parts, name: str, *, from_memory: bool = False) -> Row[JobRecord]:
-    _, after = await parts.jobs.change("j", lambda row: _named(row, name), from_memory=from_memory)
-    return after
+    return (await parts.jobs.change("j", lambda row: _named(row, name), from_memory=from_memory)).after
 
 
 async def _tags(parts: Parts) -> set[str]:
@@ -108,8 +107,9 @@ async def test_nothing_to_do_by_memory_is_looked_up() -> None:
             return None
         return Change(evolve(row.record, job={"tags": {**row.record.job.tags, "seen": "two"}}))
 
-    before, after = await here.jobs.change("j", answer_two, from_memory=True)
-    assert after.version != before.version
+    committed = await here.jobs.change("j", answer_two, from_memory=True)
+    assert committed.changed
+    assert committed.after.version != committed.before.version
     assert await _tags(here) == {"one", "two", "seen"}
 
 

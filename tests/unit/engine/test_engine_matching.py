@@ -103,7 +103,7 @@ def test_the_label_id_is_matched() -> None:
 )
 def test_a_decline_until_its_retry_or_a_new_registration(decline: Decline, registered: float, declined: bool) -> None:
     record = worker(routing={"registered_at": later(registered)})
-    assert still_declined(decline, record, later(5)) is declined
+    assert still_declined(decline, record.routing.registered_at, later(5)) is declined
     found = disqualified(job(routing={"declined": {"w1": decline}}), record, MODE, later(5))
     assert (found is not None and found.code == "declined") is declined
     if declined and decline.retry_at and found:
@@ -111,8 +111,9 @@ def test_a_decline_until_its_retry_or_a_new_registration(decline: Decline, regis
 
 
 @pytest.mark.parametrize("status", list(JobStatus))
-def test_only_queued_jobs_want_offers(status: JobStatus) -> None:
-    assert wants_offers(job(status), MODE) == (1 if status is JobStatus.QUEUED else 0)
+def test_only_jobs_in_line_want_offers(status: JobStatus) -> None:
+    """One that enters the line is queued by the round that finds its worker."""
+    assert wants_offers(job(status), MODE) == (1 if status in (JobStatus.QUEUED, JobStatus.CREATED) else 0)
 
 
 def test_as_many_offers_as_the_policy_says() -> None:

@@ -146,13 +146,17 @@ class EngineMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.status == "created")
     @rule()
     def is_queued(self) -> None:
+        self._enter()
+
+    def _enter(self) -> None:
         self._take(jobs.enqueue(self.record, self.now))
         self.model.status = "queued"
         assert self.events[-1] == "RouterJobQueued"
 
     @rule(name=st.sampled_from(NAMES))
     def is_offered(self, name: str) -> None:
-        """Reserve, then attach: the engine agrees with the model on whether it may be."""
+        """Reserve, then attach: the engine agrees with the model on whether it may be. One that enters the line is
+        queued by that."""
         may = self._may_be_offered(name)
         refused = matching.disqualified(self.record, self.records[name], MODE, self.now)
         wanted = matching.wants_offers(self.record, MODE) > 0
@@ -165,6 +169,8 @@ class EngineMachine(RuleBasedStateMachine):
         assert reserved is not None
         assert reserved.record is not None
         self.records[name] = reserved.record
+        if self.model.status == "created":
+            self._enter()
         attached = offers.attach(self.record, offer, reserved.record.worker, MODE.max_concurrent_offers, self.now)
         assert attached is not None
         self._take(attached)
@@ -365,7 +371,7 @@ class EngineMachine(RuleBasedStateMachine):
             decline is not None and (decline[1] is None or decline[1] > self.now) and person.registered <= decline[0]
         )
         return (
-            model.status == "queued"
+            model.status in ("created", "queued")
             and len(model.offers) < 2
             and person.available
             and all(who != name for who, _ in model.offers.values())
