@@ -13,12 +13,12 @@ from typing import Any
 from bench.figures import Figure, heading, table
 from bench.stage import stage
 from router.clock import SystemClock
-from router.commit import job as job_commits
 from router.commit import worker as worker_commits
+from router.commit.loop import Committed
 from router.commit.parts import Parts
 from router.engine import workers as worker_engine
+from router.engine.service_order import standing
 from router.ids import Ids
-from router.matching import distribution, work_search
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, RouterJobInput
 from router.models.workers import RouterChannel, RouterWorkerInput
@@ -47,7 +47,8 @@ async def run() -> None:
         tables = AzureTables.from_connection_string(scene.parts.tables_connection_string, f"b{time.time_ns()}")
         await tables.ready()
         try:
-            parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None, PROCEDURES)  # type: ignore[arg-type]
+            # Commits ask for no rounds here: the measurement does.
+            parts = Parts(tables, SystemClock(), Ids(), _NoTopic(), None, PROCEDURES, drives=False)  # type: ignore[arg-type]
             await _teams(parts)
             await _backlogs(parts)
             await parts.background.drain(30)
@@ -99,9 +100,8 @@ async def _offers(parts: Parts, queue: str, times: int) -> list[float]:
     taken = []
     for _ in range(times):
         job_id = await _submit(parts, queue)
-        row = await parts.jobs.store.load(job_id)
         started = time.perf_counter()
-        await distribution.distribute(parts, job_id, row)
+        await parts.rounds.ask([queue], sure=True)
         taken.append((time.perf_counter() - started) * 1000)
         after = await parts.jobs.store.load(job_id)
         assert after.record is not None
@@ -110,10 +110,9 @@ async def _offers(parts: Parts, queue: str, times: int) -> list[float]:
 
 
 async def _arrives(parts: Parts, queue: str) -> list[float]:
-    job_id = await _submit(parts, queue)
-    row = await parts.jobs.store.load(job_id)
+    await _submit(parts, queue)
     started = time.perf_counter()
-    await distribution.distribute(parts, job_id, row)
+    await parts.rounds.ask([queue], sure=True)
     return [(time.perf_counter() - started) * 1000]
 
 
@@ -121,7 +120,7 @@ async def _finds(parts: Parts, queue: str) -> list[float]:
     worker_id = f"{queue}-agent-{uuid.uuid4()}"
     await worker_usecases.upsert(parts, worker_id, lambda _: _worker(queue), lambda etag, modified: None)
     started = time.perf_counter()
-    await work_search.find_work(parts, worker_id)
+    await parts.rounds.ask([queue], sure=True)
     taken = (time.perf_counter() - started) * 1000
     row = await parts.workers.store.load(worker_id)
     assert row.record is not None
@@ -159,7 +158,8 @@ async def _fill_team(parts: Parts, queue: str, size: int) -> None:
         assert change.record is not None
         async with slots:
             row = Row(worker_id, change.record.model_copy(update={"etag": "e"}))
-            await worker_commits.index(parts, None, await parts.workers.store.save(row, worker_id))
+            saved = await parts.workers.store.save(row, worker_id)
+            await worker_commits.index(parts, Committed(Row(worker_id), saved))
 
     await asyncio.gather(*(one(number) for number in range(size)))
 
@@ -178,9 +178,10 @@ async def _fill_backlog(parts: Parts, queue: str, size: int) -> None:
             enqueued_at=enqueued,
         )
         record = JobRecord(job=job, routing=JobRouting(created_at=enqueued), etag="e", modified=enqueued)
-        record = job_commits.placed(record)
+        where = standing(record)
+        assert where is not None
         async with slots:
             await parts.jobs.store.save(Row(job.id, record), job.id)
-            await parts.backlog.put(record, queue)
+            await parts.backlog.put(record, where, since)
 
     await asyncio.gather(*(one(number) for number in range(size)))

@@ -6,21 +6,25 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Awaitable, Coroutine, Sequence
-from contextvars import ContextVar
+from collections.abc import Awaitable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import Context, ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from router.commit.background import Background
 from router.commit.parts import Parts
+from router.events.receive import Wake
 from router.ids import Ids
+from router.models.event_catalogue import EventName
 from router.models.events import PendingEvent
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import CancelJobOptions, CloseJobOptions, CompleteJobOptions, RouterJobInput, UnassignJobOptions
 from router.models.workers import RouterChannel, RouterWorkerInput
-from router.storage.deadlines import SHARDS
+from router.storage.deadlines import SHARDS, Deadline
 from router.storage.port import Entity, Page
+from router.storage.resources import ResourceStore
 from router.upkeep import deadlines as deadline_runner
 from router.upkeep import events as wake
 from router.upkeep.procedures import PROCEDURES
@@ -30,8 +34,8 @@ from router.usecases import jobs as job_usecases
 from router.usecases import offers as offer_usecases
 from router.usecases import settings as setting_usecases
 from router.usecases import workers as worker_usecases
-from tests.eventually import eventually_async
 from tests.sim.memory_tables import MemoryTable, Rows
+from tests.sim.virtual_loop import VirtualLoop
 
 ROOT = Path(__file__).parents[2]
 DOC = ROOT / "docs" / "performance.md"
@@ -45,6 +49,15 @@ SUBSCRIBERS: dict[str, list[str]] = {}
 for subscription in json.loads((ROOT / "infra" / "event-subscriptions.json").read_text()):
     for name in subscription["includedEventTypes"]:
         SUBSCRIBERS.setdefault(name.rsplit(".", 1)[1], []).append(subscription["function"])
+
+START = datetime(2024, 3, 4, 8, tzinfo=UTC)
+#: Longer than a job lives on after its end.
+LONG = timedelta(days=400)
+
+#: Seconds in which all events are out and rows are cleared, and rows are watched still.
+SOON = 2.0
+#: Seconds after which the timer has seen to what a change of settings leaves to do.
+FOLLOWED = 10.0
 
 T = TypeVar("T")
 #: What is being counted: a call, and whether it has been answered.
@@ -109,13 +122,23 @@ class _Table(MemoryTable):
 class Afterwards(Background):
     """What runs here is not waited for by the call that started it."""
 
+    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        with _afterwards():
+            return super().begin(work, name)
+
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        token = PHASE.set((PHASE.get()[0], "after")) if PHASE.get(None) else None
-        try:
+        with _afterwards():
             return super().start(work, name)
-        finally:
-            if token:
-                PHASE.reset(token)
+
+
+@contextmanager
+def _afterwards() -> Iterator[None]:
+    token = PHASE.set((PHASE.get()[0], "after")) if PHASE.get(None) else None
+    try:
+        yield
+    finally:
+        if token:
+            PHASE.reset(token)
 
 
 class Loopback:
@@ -127,59 +150,90 @@ class Loopback:
     async def publish(self, events: Sequence[PendingEvent], *, key: str) -> None:
         for event in events:
             for function in SUBSCRIBERS.get(event.type, []):
-                target = event.data.get("workerId" if function == "OnWorkerEvent" else "jobId")
-                if target:
-                    woken = Wake(event.id, event.type, event.time, **{_TARGETS[function]: target})
-                    self.parts.background.start(FUNCTIONS[function](self.parts, woken), function)
+                woken = _wake(event)
+                self.parts.background.start(FUNCTIONS[function](self.parts, woken), function)
+
+
+def _wake(event: PendingEvent) -> Wake:
+    job_id, worker_id = event.data.get("jobId"), event.data.get("workerId")
+    return Wake(event.id, EventName(event.type), event.subject, job_id, worker_id, None, event.time, None)
 
 
 class Clock:
-    """Stands still, so that nothing expires from a cache."""
-
-    moment = datetime(2024, 3, 4, 8, tzinfo=UTC)
+    """The loop's time. It jumps to whatever comes next."""
 
     def now(self) -> datetime:
-        return self.moment
+        return START + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class Still:
+    """For the settings: nothing of them is forgotten meanwhile."""
+
+    def now(self) -> datetime:
+        return START
 
 
 class Router:
-    def __init__(self) -> None:
-        self.tables, self.clock, publisher = Counting(), Clock(), Loopback()
-        self.parts = Parts(self.tables, self.clock, Ids(), publisher, None, PROCEDURES, background=Afterwards())  # type: ignore[arg-type]
-        publisher.parts = self.parts
+    """Two processes over the same tables: one is called and woken by events, the other one is the timer."""
 
-    async def count(self, name: str, call: Awaitable[T]) -> T:
-        """Makes the call and waits until everything it started rests."""
+    def __init__(self) -> None:
+        self.tables = Counting()
+        self.parts, self.timer = self._process(), self._process()
+
+    def _process(self) -> Parts:
+        publisher = Loopback()
+        parts = Parts(self.tables, Clock(), Ids(), publisher, None, PROCEDURES, background=Afterwards())  # type: ignore[arg-type]
+        parts.resources = ResourceStore(self.tables, Still())
+        publisher.parts = parts
+        return parts
+
+    async def count(self, name: str, call: Awaitable[T], pause: float | None = None) -> T:
+        """Makes the call and waits until everything it started rests, or for `pause` seconds."""
 
         async def run() -> T:
             PHASE.set((name, "call"))
             return await call
 
         result = await asyncio.create_task(run())
-        await self.rest()
+        if pause is None:
+            await self.rest(name)
+        else:
+            await asyncio.sleep(pause)
         return result
 
-    async def rest(self) -> None:
-        async def rests() -> bool:
-            return not len(self.parts.background)
+    async def rest(self, name: str | None = None) -> None:
+        """All background work has ended, and the timer has done what has come due by then."""
+        while True:
+            for parts in (self.parts, self.timer):
+                await parts.background.drain(LONG.total_seconds())
+            if len(self.parts.background) or len(self.timer.background):
+                continue
+            due = await self._due(self.timer.clock.now())
+            if not due:
+                return
+            await self._run(due, (name, "after") if name else None)
 
-        await eventually_async(rests)
+    async def time_is_up(self, name: str) -> None:
+        """Runs what deadlines are left of the job, as the timer does when they come due."""
+        due = await self._due(self.timer.clock.now() + LONG)
+        await self._run([one for one in due if one.kind != "idle"], (name, "call"))
+        await self.rest(name)
 
-    async def settle(self, name: str, *kinds: str) -> None:
-        """Runs the settle deadlines of these kinds that are there, as the timer does."""
+    async def _due(self, until: datetime) -> list[Deadline]:
+        async def find() -> list[Deadline]:
+            return [one for shard in range(SHARDS) for one in await self.timer.deadlines.due(shard, until, 1000)]
 
+        return await asyncio.create_task(find(), context=Context())
+
+    async def _run(self, due: Sequence[Deadline], phase: tuple[str, str] | None) -> None:
         async def run() -> None:
-            parts, later = self.parts, self.clock.moment + timedelta(seconds=16)
-            found = [one for shard in range(SHARDS) for one in await parts.deadlines.due(shard, later, 1000)]
-            due = [one for one in found if one.kind in kinds]
-            assert due
-            PHASE.set((name, "call"))
+            if phase is not None:
+                PHASE.set(phase)
             for deadline in due:
-                await deadline_runner.HANDLERS[deadline.kind](parts, deadline)
-            await parts.deadlines.remove(due)
+                await deadline_runner.HANDLERS[deadline.kind](self.timer, deadline)
+            await self.timer.deadlines.remove(due)
 
-        await asyncio.create_task(run())
-        await self.rest()
+        await asyncio.create_task(run(), context=Context())
 
     def costs(self) -> dict[str, tuple[int, int, int]]:
         """Of each call: reads and writes before its answer, and operations after it."""
@@ -195,8 +249,12 @@ class Router:
     async def set_up(self, worker: str | None = "w") -> None:
         await self.resource("DistributionPolicy", "p", offerExpiresAfterSeconds=60, mode={"kind": "longestIdle"})
         await self.resource("Queue", "q", distributionPolicyId="p")
+        for parts in (self.parts, self.timer):
+            await parts.resources.cached("Queue", "q")
+            await parts.resources.cached("DistributionPolicy", "p")
         if worker:
             await self.worker(worker)
+        await asyncio.sleep(FOLLOWED)
         await self.rest()
 
     async def resource(self, kind: str, id: str, **document: Any) -> None:
@@ -222,27 +280,35 @@ class Router:
         return row.record.worker.offers[0].offer_id
 
 
+async def _followed(change: Awaitable[None]) -> None:
+    """A change of settings, with what the timer does about it."""
+    await change
+    await asyncio.sleep(FOLLOWED)
+
+
 def _always(etag: str | None, modified: datetime | None) -> None:
     pass
 
 
-async def routed_job(router: Router, job: str) -> None:
-    """One job from its creation to its end, at a human's pace: all rests between two steps."""
-    parts = router.parts
-    await router.count("UpsertJob, new, for an idle worker", router.job(job))
-    _, assignment = await router.count("AcceptJobOffer", offer_usecases.accept(parts, "w", await router.offer()))
-    await router.count("CompleteJob", job_usecases.complete(parts, job, assignment, CompleteJobOptions()))
+async def routed_job(router: Router, job: str, pause: float | None) -> None:
+    """One job from its creation to its end, and what the timer finds of it long after."""
+    parts, new = router.parts, "UpsertJob, new, for an idle worker"
+    await router.count(new, router.job(job), pause)
+    _, assignment = await router.count("AcceptJobOffer", offer_usecases.accept(parts, "w", await router.offer()), pause)
+    await router.count("CompleteJob", job_usecases.complete(parts, job, assignment, CompleteJobOptions()), pause)
     await router.count("CloseJob", job_usecases.close(parts, job, assignment, CloseJobOptions()))
-    await router.settle("settling the job and its worker", "settle-job", "settle-worker")
+    await router.time_is_up("deadlines that are left of it")
 
 
-async def whole_jobs() -> dict[str, tuple[int, int, int]]:
+async def whole_jobs(pause: float | None = None) -> dict[str, tuple[int, int, int]]:
     router = Router()
     await router.set_up()
-    await routed_job(router, "first")
+    await routed_job(router, "first", pause)
     router.tables.counts.clear()
-    await routed_job(router, "second")
-    return router.costs()
+    await routed_job(router, "second", pause)
+    costs = router.costs()
+    sums = [sum(cost[place] for cost in costs.values()) for place in range(3)]
+    return {**costs, "**one whole job**": (sums[0], sums[1], sums[2])}
 
 
 async def waiting_job() -> dict[str, tuple[int, int, int]]:
@@ -256,12 +322,12 @@ async def waiting_job() -> dict[str, tuple[int, int, int]]:
     await job_usecases.complete(parts, "first", before, CompleteJobOptions())
     await router.rest()
     await count("UpsertJob, new, nobody is free", router.job("j"))
-    router.clock.moment += timedelta(seconds=3)
+    await asyncio.sleep(3)
     await count("its worker closes another job", job_usecases.close(parts, "first", before, CloseJobOptions()))
     _, assignment = await count("AcceptJobOffer", offer_usecases.accept(parts, "w", await router.offer()))
     await count("CompleteJob", job_usecases.complete(parts, "j", assignment, CompleteJobOptions()))
     await count("CloseJob", job_usecases.close(parts, "j", assignment, CloseJobOptions()))
-    await router.settle("settling the job and its worker", "settle-job", "settle-worker")
+    await router.time_is_up("deadlines that are left of it")
     return router.costs()
 
 
@@ -269,7 +335,7 @@ async def other_calls() -> dict[str, tuple[int, int, int]]:
     router = Router()
     await router.set_up(worker=None)
     parts, count = router.parts, router.count
-    await count("UpsertQueue, new", router.resource("Queue", "q2", distributionPolicyId="p"))
+    await count("UpsertQueue, new", _followed(router.resource("Queue", "q2", distributionPolicyId="p")))
     await count("UpsertQueue, nothing changed", router.resource("Queue", "q2", distributionPolicyId="p"))
     await count("GetQueue (and each policy)", setting_usecases.get(parts, "Queue", "q"))
     await count("GetQueues (and each list of policies), a page", setting_usecases.page(parts, "Queue", 100, None))
@@ -312,44 +378,66 @@ def table(title: str, costs: dict[str, tuple[int, int, int]]) -> list[str]:
     return lines
 
 
-async def tables() -> str:
-    job, waiting, calls = await whole_jobs(), await waiting_job(), await other_calls()
-    sums = [sum(cost[place] for cost in job.values()) for place in range(3)]
-    assert sum(sums) <= 40
-    job["**one whole job**"] = (sums[0], sums[1], sums[2])
+def in_virtual_time(work: Coroutine[Any, Any, T]) -> T:
+    loop = VirtualLoop()  # type: ignore[abstract]
+    result: T = loop.run(loop.create_task(work))
+    loop.bury()
+    return result
+
+
+def tables() -> str:
+    quick, slow = in_virtual_time(whole_jobs(SOON)), in_virtual_time(whole_jobs())
+    waiting, calls = in_virtual_time(waiting_job()), in_virtual_time(other_calls())
     return "\n".join(
-        [*table("a routed job", job), "", *table("a job that waits", waiting), "", *table("other calls", calls)]
+        [
+            *table("a routed job, two seconds between its steps", quick),
+            "",
+            *table("a routed job, its steps far apart", slow),
+            "",
+            *table("a job that waits, its steps far apart", waiting),
+            "",
+            *table("other calls", calls),
+        ]
     )
 
 
-async def test_the_documented_operations_are_the_counted_ones() -> None:
-    counted, found = await tables(), PLACE.search(DOC.read_text())
+def test_a_routed_job_costs_at_most_40_operations() -> None:
+    costs = in_virtual_time(whole_jobs(SOON))
+    assert sum(costs["**one whole job**"]) <= 40, costs
+
+
+def test_the_documented_operations_are_the_counted_ones() -> None:
+    counted, found = tables(), PLACE.search(DOC.read_text())
     assert found, "docs/performance.md has no table of operations"
     assert found[1] == counted, f"`python -m tests.integration.test_operation_counts` writes this:\n\n{counted}\n"
 
 
-async def test_counting_again_counts_the_same() -> None:
-    assert await whole_jobs() == await whole_jobs()
+def test_counting_again_counts_the_same() -> None:
+    assert in_virtual_time(whole_jobs()) == in_virtual_time(whole_jobs())
 
 
-async def test_how_fast_a_line_moves_is_written_at_most_every_ten_seconds() -> None:
+def test_how_fast_a_line_moves_is_written_at_most_every_ten_seconds() -> None:
+    in_virtual_time(_a_line_moves())
+
+
+async def _a_line_moves() -> None:
     router = Router()
     await router.set_up(worker=None)
     for number in range(5):
         await router.job(f"j{number}")
     await router.rest()
-    router.clock.moment += timedelta(seconds=60)
+    await asyncio.sleep(60)
     await router.worker("w", capacity=5)
     await router.rest()
     row = await router.parts.workers.store.load("w")
     assert row.record is not None
     for held in row.record.worker.offers:
-        await router.count("accept", offer_usecases.accept(router.parts, "w", held.offer_id))
+        await router.count("accept", offer_usecases.accept(router.parts, "w", held.offer_id), pause=0.5)
     assert len(router.tables._rows["throughput"]) == 1
     recent = await router.parts.throughput.recent("q")
     assert (recent.assigned, len(recent.busy)) == (5, 1)
 
 
 if __name__ == "__main__":
-    written = asyncio.run(tables())
+    written = tables()
     DOC.write_text(PLACE.sub(lambda _: written, DOC.read_text()))
