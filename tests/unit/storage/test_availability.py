@@ -43,7 +43,7 @@ async def test_the_index_tells_the_candidate() -> None:
     told = _worker("w", 7, labels={"a": 1, "b": True, "c": "x", "d": 1.5}, max_concurrent_offers=2, assigned={"x": 1})
     store, _ = await _index(told)
     for order in ("i", "n"):
-        ((found,), _) = await store.available("q", order, 9)  # type: ignore[arg-type]
+        ((found,), _) = await store.available("q", order, 9)
         assert found.version == 7
         assert found.candidate is not None
         assert {**_fields(told), "jobs": frozenset()} == _fields(found.candidate)

@@ -97,7 +97,7 @@ async def test_who_takes_no_offers_is_not_read() -> None:
 
 
 async def test_needs_are_left_out_but_for_who_enters() -> None:
-    asks = {"requested_worker_selectors": [selector("a", "equal", 1)]}
+    asks: dict[str, Any] = {"requested_worker_selectors": [selector("a", "equal", 1)]}
     store, _ = await _line(
         _job("j0", **asks), _job("j1", 1, **asks), _job("j2"), _job("j3", 5, JobStatus.CREATED, **asks)
     )
