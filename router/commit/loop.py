@@ -71,7 +71,8 @@ class Commits(Generic[R]):
         self._locks = locks
         self._clock = clock
         self._ids = ids
-        self._drives = drives
+        # Who does not see to it promises nothing: then the commit is looked at again when its settle deadline is due.
+        self._promised = PROMISED if drives else timedelta(0)
 
     async def change(
         self,
@@ -161,7 +162,7 @@ class Commits(Generic[R]):
             record=record,
             outbox=outbox,
             settle_at=await self.watch.watched(before) if watched or follows else before.settle_at,
-            promised_until=now + PROMISED if follows and self._drives else before.promised_until,
+            promised_until=now + self._promised if follows else before.promised_until,
         )
 
 

@@ -78,12 +78,14 @@ class Outbox:
         background: Background,
         clock: Clock,
         overdue: Overdue,
+        drives: bool,
         clear_after: float = CLEAR_AFTER_SECONDS,
     ) -> None:
         self._publisher = publisher
         self._clock = clock
         self._background = background
         self._overdue = overdue
+        self._drives = drives
         self._clear_after = clear_after
         #: Events that are known to be out.
         self._out = RecentIds()
@@ -163,7 +165,7 @@ class Outbox:
                     await self._overdue.calm(_CLEARING_YIELDS_SECONDS)
                     if mine.newer.done():
                         continue
-                    await _clear(store, watch, row)
+                    await self._clear(store, watch, row)
                 if not mine.newer.done():
                     return
         except Exception as error:
@@ -172,6 +174,29 @@ class Outbox:
             for work in mine.work:
                 work.add_done_callback(_retrieved)
             del self._open[name]
+
+    async def _clear(self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any]) -> None:
+        """Empties the outbox of a row whose events are all out; removes the row of a deleted record. At the end of a
+        job's life the settle deadline goes too."""
+        try:
+            if not self._drives:  # its settle deadline stays, and finds what the events have not done
+                await store.clear(row, promised_until=row.promised_until)
+                await store.drop_overflow(row)
+                return
+            if row.record is None:
+                await store.drop_overflow(row)
+                await store.drop(row)
+                watch.done(row)
+                return
+            ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
+            cleared = await store.clear(replace(row, settle_at=None) if ended else row)
+            await store.drop_overflow(row)
+        except (RowChanged, StorageUnavailable, RouterError):
+            return  # the next commit, or the settle deadline, takes it over
+        if ended:
+            watch.done(row)
+        else:
+            watch.rests(cleared)
 
     async def _sent(self, name: str, store: AggregateStore[Any], watch: Watch[Any], mine: _Open) -> bool:
         """Whether all events of the row are out. While the topic does not take them, its row is watched for longer."""
@@ -199,26 +224,6 @@ class Outbox:
                     return mine.row is not row  # somebody else has it now, or the settle deadline will
                 if mine.row is row:
                     mine.row = extended
-
-
-async def _clear(store: AggregateStore[Any], watch: Watch[Any], row: Row[Any]) -> None:
-    """Empties the outbox of a row whose events are all out; removes the row of a deleted record. At the end of a job's
-    life the settle deadline goes too."""
-    try:
-        if row.record is None:
-            await store.drop_overflow(row)
-            await store.drop(row)
-            watch.done(row)
-            return
-        ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
-        cleared = await store.clear(replace(row, settle_at=None) if ended else row)
-        await store.drop_overflow(row)
-    except (RowChanged, StorageUnavailable, RouterError):
-        return  # the next commit, or the settle deadline, takes it over
-    if ended:
-        watch.done(row)
-    else:
-        watch.rests(cleared)
 
 
 def _retrieved(work: asyncio.Future[Any]) -> None:

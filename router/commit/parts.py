@@ -116,7 +116,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         table = self.tables.table
-        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue)
+        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives)
         self.deadlines = DeadlineStore(table("deadlines"))
         self.resources = ResourceStore(self.tables, self.clock)
         settled = Settled(self.deadlines, self.background)

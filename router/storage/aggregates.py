@@ -117,11 +117,11 @@ class AggregateStore(Generic[R]):
                 return current
             raise RowChanged from error
 
-    async def clear(self, row: Row[R]) -> Row[R]:
+    async def clear(self, row: Row[R], promised_until: datetime | None = None) -> Row[R]:
         """Writes a row that is as it was but for its outbox and what stands behind it. Raises RowChanged; not looked at
         is whether that was an own write whose answer was lost: nobody needs to know."""
         self._written.forget(row.id)
-        cleared = replace(row, outbox=(), overflow=(), promised_until=None)
+        cleared = replace(row, outbox=(), overflow=(), promised_until=promised_until)
         saved = replace(cleared, version=await self._table.replace(self._entity(cleared, "")))
         self._written[row.id] = saved
         return saved

@@ -55,11 +55,13 @@ TABLES: Final = (
     "rounds",
 )
 
+#: What a call of storage takes at most, all its tries together: who waits for an answer gets a 503 in time.
+LONGEST_SECONDS: Final = 7.0
 _KEYS = frozenset({"PartitionKey", "RowKey"})
 #: A write that storage has not confirmed after this long may still land: no one waits longer for it.
 _TIMEOUTS: Final[dict[str, Any]] = {
-    "connection_timeout": 5,
-    "read_timeout": 10,
+    "connection_timeout": 3,
+    "read_timeout": 5,
     "retry_total": 3,
     "retry_backoff_factor": 0.2,
 }
@@ -101,7 +103,12 @@ class AzureTables:
 
 def _transport() -> AioHttpTransport:
     # Looking for a proxy in the environment at every request costs more than the request's own work.
-    return AioHttpTransport(use_env_settings=False)
+    # The limits of a try count here alone: a client that is given a transport does not hand its own on.
+    return AioHttpTransport(
+        use_env_settings=False,
+        connection_timeout=_TIMEOUTS["connection_timeout"],
+        read_timeout=_TIMEOUTS["read_timeout"],
+    )
 
 
 def _shorten(service: TableServiceClient, traced: bool) -> None:
@@ -268,7 +275,8 @@ def _version(answer: Mapping[str, Any]) -> str:
 async def _translated() -> AsyncIterator[None]:
     """Conflicts go up as they are; whatever says "not now" becomes StorageUnavailable."""
     try:
-        yield
+        async with asyncio.timeout(LONGEST_SECONDS):
+            yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
     except TableTransactionError as error:

@@ -55,6 +55,7 @@ class Process:
             publisher=EventPublisher(_Topic(self), jitter=world.chance.random),
             rules=_Rules(),
             procedures=PROCEDURES,
+            drives=world.drives,
         )
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit

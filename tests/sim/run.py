@@ -69,7 +69,7 @@ async def _story(world: World, workload: Workload) -> None:
     await workload.set_up()
     world.weather = drawn
     watch = world.loop.create_task(_watch(world)) if world.always_calm else None
-    await asyncio.gather(workload.play(world.chance.choice((3.0, 10.0, 25.0))), _outage(world))
+    await asyncio.gather(workload.play(world.chance.choice((3.0, 10.0, 25.0))), _outage(world), _freezes(world))
     world.fair_weather()
     await asyncio.sleep(_SETTLED_SECONDS)
     check_rest(world, workload.acknowledged)
@@ -89,6 +89,18 @@ async def _outage(world: World) -> None:
         world.go_down()
         await asyncio.sleep(world.weather.outage)
         world.come_up()
+
+
+async def _freezes(world: World) -> None:
+    weather = world.weather
+    for _ in range(weather.freezes):
+        await asyncio.sleep(3.0 * world.chance.random())
+        awake = [process for process in world.alive() if not process.is_frozen]
+        if len(awake) < 2:
+            continue
+        process = world.chance.choice(awake)
+        process.freeze()
+        world.outside.run(world.loop.call_later, weather.frozen * world.chance.random(), process.wake)
 
 
 async def _watch(world: World) -> None:

@@ -50,11 +50,12 @@ def test_a_calm_load_is_measured() -> None:
     assert play.meter.untold() == 0
 
 
-def test_where_events_are_lost_settle_deadlines_make_the_offers() -> None:
-    """A new job's way on is woken by its event; what a deadline has set going is told from that."""
+def test_where_nothing_but_deadlines_drives_they_make_the_offers() -> None:
+    """What a deadline has set going is told from what a call or an event has."""
 
     def lose_all(play: Play) -> None:
-        play.weather = replace(play.weather, dropped=1.0)
+        play.weather = replace(play.weather, dropped=1.0, drives=False)
+        play.world.drives = False
 
     play = _play(lose_all)
     figures = play.figures()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from router.commit import worker as worker_commits
-from router.upkeep import job as reconcile
+from router.upkeep import worker as worker_upkeep
 from router.usecases import offers as offer_usecases
 from router.usecases import settings as setting_usecases
 from tests.sim import scene
@@ -162,7 +162,7 @@ def test_as_many_are_let_in_as_the_rule_says_however_many_come_at_once() -> None
 
 def test_a_worker_is_deregistered_so_long_after_it_did_something(monkeypatch: pytest.MonkeyPatch) -> None:
     days = 1.1  # seven, for the sake of time
-    for module in (worker_commits, reconcile):
+    for module in (worker_commits, worker_upkeep):
         monkeypatch.setattr(module, "IDLE_DAYS", days)
 
     async def story(world: World, process: Process) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ class Weather:
     #: answer, or (where processes may die) none is alive.
     outage_after: float = 0.0
     outage: float = 0.0
+    #: Processes see to what follows their commits themselves; else events and deadlines alone do.
+    drives: bool = True
+    #: How often one process stands still, at any moment, and how long at most.
+    freezes: int = 0
+    frozen: float = 0.0
     #: So many offers that expire in the same second are a storm: in some runs each of them.
     storm: int = 50
 
@@ -61,6 +66,7 @@ class Weather:
             or self.storage_silent
             or self.topic_silent
             or self.outage
+            or self.freezes
         )
 
 
@@ -68,6 +74,23 @@ CALM = Weather()
 
 
 def draw(chance: random.Random) -> Weather:
+    """The weather of one run. In some runs events alone bring the work on, or deadlines alone; in some, processes stand
+    still and wake up again."""
+    weather = _draw(chance)
+    match chance.randrange(10):
+        case 0:
+            return replace(weather, drives=False)
+        case 1:
+            return replace(weather, drives=False, dropped=1.0)
+        case 2:
+            return replace(weather, dropped=1.0)
+        case 3 | 4:
+            return replace(weather, freezes=chance.randint(1, 3), frozen=chance.choice((1.0, 5.0, 20.0)))
+        case _:
+            return weather
+
+
+def _draw(chance: random.Random) -> Weather:
     """The weather of one run: every third run is calm, so that what must be quick can be checked."""
     kind = chance.randrange(3)
     outbox_limit = chance.choice((60_000, 60_000, 2_000, 500))

@@ -45,6 +45,9 @@ class World:
         self.outbox_limit = weather.outbox_limit
         self.storm = weather.storm
         self.outage = weather.outage
+        self.drives = weather.drives
+        #: A process that stands still may be late with everything for so long.
+        self.frozen = weather.frozen if weather.freezes else 0.0
         self.loop = VirtualLoop()  # type: ignore[abstract]
         self.outside = contextvars.copy_context()
         self.history = History(self)

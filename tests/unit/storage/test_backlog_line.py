@@ -91,7 +91,7 @@ async def test_bounds_and_pages() -> None:
 
 async def test_who_takes_no_offers_is_not_read() -> None:
     store, _ = await _line(_job("j0"))
-    await store.put(_job("j1", 1), _where(_job("j1", 1)), NOW, open=False)
+    await store.put_closed(_job("j1", 1), _where(_job("j1", 1)), NOW)
     assert await _ids(store) == ["j0"]
     assert [one.job_id async for one in store.all("q")] == ["j0", "j1"]
 
