@@ -24,8 +24,8 @@ from tests.sim.workload import anything
 #: After how long a process gives up a send to a topic that is silent.
 TOPIC_SECONDS: Final = READ_SECONDS
 #: After how long a process gives up an attempt at storage that is silent, and how many it makes.
-STORAGE_SECONDS: Final = float(azure._TIMEOUTS["read_timeout"])
-STORAGE_ATTEMPTS: Final = 1 + int(azure._TIMEOUTS["retry_total"])
+STORAGE_SECONDS: Final = azure.LONGEST_SECONDS
+STORAGE_ATTEMPTS: Final = 1  # all tries together take no longer
 
 OFFERED: Final = "RouterWorkerOfferIssued"
 QUEUED: Final = "RouterJobQueued"
