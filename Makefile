@@ -15,7 +15,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start start-app start-func test check bench load scale simulate fuzz clean
+.PHONY: help setup start start-app start-func test coverage check bench load scale simulate fuzz clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,8 +37,11 @@ check: setup ## Lint, check format, types and imports
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
 
-test: check ## Check, then run every test
-	@$(RUN) -m pytest -n 2 --dist loadgroup
+test: check coverage ## Check, then run every test, the unit tests measured
+	@$(RUN) -m pytest tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
+
+coverage: setup ## Measure what unit tests and a hundred seeds run of router/, branches too
+	@$(RUN) -m pytest tests/coverage tests/unit -n 2 --dist loadgroup --cov --cov-report=term
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench
@@ -56,7 +59,7 @@ fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQU
 	@$(RUN) -m tests.fuzz --requests $(FUZZ_REQUESTS) --examples $(FUZZ_EXAMPLES) --seed $(FUZZ_SEED)
 
 clean: ## Remove what was installed, built and stored here
-	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
 .venv/.stamp: requirements.txt requirements-dev.txt
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi
