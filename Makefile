@@ -41,7 +41,7 @@ test: check coverage ## Check, then run every test, the unit tests measured
 	@$(RUN) -m pytest tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
 
 coverage: setup ## Measure what unit tests and a hundred seeds run of router/, branches too
-	@$(RUN) -m pytest tests/coverage tests/unit -n 2 --dist loadgroup --cov --cov-report=term
+	@$(RUN) -m pytest tests/coverage tests/unit -n 2 --dist load --cov --cov-report=term
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench
