@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 RUN := .venv/bin/python
 SEEDS ?= 2000
+# Takes the time of what it runs: not measured, which would slow that down.
+TIMED := tests/unit/powerfx/test_powerfx_limits.py
 FUZZ_REQUESTS ?= 10000
 FUZZ_EXAMPLES ?= 200
 FUZZ_SEED ?= $(shell date +%s)
@@ -38,10 +40,10 @@ check: setup ## Lint, check format, types and imports
 	@.venv/bin/lint-imports
 
 test: check coverage ## Check, then run every test, the unit tests measured
-	@$(RUN) -m pytest tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
+	@$(RUN) -m pytest $(TIMED) tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
 
 coverage: setup ## Measure what unit tests and a hundred seeds run of router/, branches too
-	@$(RUN) -m pytest tests/coverage tests/unit -n 2 --dist load --cov --cov-report=term
+	@$(RUN) -m pytest tests/coverage tests/unit --ignore=$(TIMED) -n 2 --dist load --cov --cov-report=term
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench

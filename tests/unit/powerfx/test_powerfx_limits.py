@@ -28,7 +28,6 @@ def _quiet() -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest.mark.no_cover  # it takes the time
 def test_a_thousand_hostile_expressions_end_in_time() -> None:
     outcomes: dict[str, int] = {}
     slow: list[tuple[float, str]] = []
