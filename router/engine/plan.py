@@ -92,6 +92,8 @@ class _Team:
             if one.place > place:
                 return None
             job, mode = one.rival.job, one.rival.policy.mode
+            if job.routing.retry_at and job.routing.retry_at > now:
+                continue
             if job.job.queue_id != queue_id and wants_offers(job, mode) and unfit(job, worker, mode, now) is None:
                 return job.job.queue_id
         return None

@@ -169,7 +169,7 @@ def _unattached(
     return [_give_back(parts, id, ids) for id, ids in back.items()]
 
 
-async def back_off(parts: Parts, waiting: Waiting) -> None:
+async def back_off(parts: Parts, queue_id: str, job_id: str) -> None:
     """A scoring rule failed: the job stays queued and is tried again, ever more rarely."""
     now = parts.clock.now()
 
@@ -180,13 +180,11 @@ async def back_off(parts: Parts, waiting: Waiting) -> None:
         retry_at = now + timedelta(seconds=min(2.0**failures, _LONGEST_RETRY_SECONDS))
         return Change(evolve(record, routing={"scoring_failures": failures, "retry_at": retry_at}))
 
-    record = (await job_commits.change(parts, waiting.job_id, job_commits.existing(decide))).after.record
+    record = (await job_commits.change(parts, job_id, job_commits.existing(decide))).after.record
     where = standing(record)
     if record is not None and where is not None:
-        seen = waiting if not waiting.entering else None
-        line = await parts.backlog.line(waiting.queue_id, 1, after=row_key(where)[:-1], before=row_key(where) + "~")
-        found = next((one for one in line.jobs if one.row == row_key(where)), seen)
-        if found is not None:
+        line = await parts.backlog.line(queue_id, 1, after=row_key(where)[:-1], before=row_key(where) + "~")
+        for found in line.jobs:
             await parts.backlog.update([(found, record, where, False)], now)
 
 

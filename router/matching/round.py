@@ -38,7 +38,7 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for record in failing:
             _log.error("A scoring rule failed; the job is tried again", extra={"job": record.id})
-            await carry_out.back_off(parts, found[record.id][0])
+            await carry_out.back_off(parts, scene.queue_id, record.id)
         played.offered += done.offered
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
