@@ -80,6 +80,5 @@ def scenarios() -> list[Scenario]:
             mode="roundRobin",
             policy=_THREE_OFFERS,
             manner=_DECLINING,
-            quick=True,
         ),
     ]
