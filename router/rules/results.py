@@ -20,9 +20,11 @@ _OPERATORS = {operator.value.lower(): operator for operator in LabelOperator}
 def as_priority(value: object) -> int:
     """An int32. A whole number of any numeric type will do (`1.0`, a decimal); a boolean or a text will not."""
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
-        if value != value or value in (float("inf"), float("-inf")) or value != int(value):
+        if value != value or value in (float("inf"), float("-inf")):
             raise _unfit("a priority must be a whole number", value)
-        if INT32_MIN <= value <= INT32_MAX:
+        if INT32_MIN <= value <= INT32_MAX:  # first: making an integer of a huge decimal takes seconds
+            if value != int(value):
+                raise _unfit("a priority must be a whole number", value)
             return int(value)
         raise _unfit(f"a priority must be between {INT32_MIN} and {INT32_MAX}", value)
     raise _unfit("a priority must be a whole number", value)
@@ -104,7 +106,8 @@ def _selector(entry: object, number: int, model: type[_Selector]) -> _Selector:
 def _plain(value: Any) -> Any:
     """Decimals of Power Fx as the numbers of JSON."""
     if isinstance(value, Decimal):
-        return int(value) if value.is_finite() and value == value.to_integral_value() else float(value)
+        whole = value.is_finite() and value.adjusted() < 30 and value == value.to_integral_value()
+        return int(value) if whole else float(value)
     return value
 
 

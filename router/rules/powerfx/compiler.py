@@ -150,7 +150,7 @@ class Compiler:
 
     def name(self, node: nodes.Name, scope: Scope | None) -> Expr:
         name, hops, current = node.name, 0, scope
-        loose: int | None = None
+        loose: list[int] = []
         while current is not None:
             if current.alias is not None:
                 if name == current.alias:
@@ -159,22 +159,22 @@ class Compiler:
                 return Expr(current.row, _row_at(hops), node)
             elif current.row.kind == "Record" and name in current.row.columns:
                 return Expr(current.row.columns[name], _column_at(hops, name), node)
-            elif current.row.kind == "Any" and loose is None:
-                loose = hops
+            elif current.row.kind == "Any":
+                loose.append(hops)
             hops, current = hops + 1, current.parent
         if name in self.names:
             return Expr(self.names[name], lambda f: from_context(f.context.get(name)), node)
-        if loose is not None:
-            row = _row_at(loose)
-            return Expr(ANY, lambda f: dynamic.field_of_label(row(f), name), node)
+        if loose:
+            return Expr(ANY, _open_column(loose, name), node)
         raise self.error(node, f"'{name}' is not known here")
 
     def resolves(self, name: str, scope: Scope | None) -> bool:
-        try:
-            self.name(nodes.Name(0, name), scope)
-        except PowerFxSyntaxError:
-            return False
-        return True
+        """Is a name known before there are values? That of an open row's column is not."""
+        while scope is not None:
+            if name == scope.alias or (scope.alias is None and name in scope.row.columns):
+                return True
+            scope = scope.parent
+        return name in self.names
 
     def dot(self, node: nodes.Dot, scope: Scope | None) -> Expr:
         name = node.name
@@ -311,6 +311,23 @@ def _column_at(hops: int, name: str) -> Run:
     def run(f: Frame) -> Any:
         row = row_at(f)
         return row.get(name) if row.__class__ is dict else row
+
+    return run
+
+
+def _open_column(hops: list[int], name: str) -> Run:
+    """A name that may be a column of several open rows: of the innermost that has it (see rows.shaped)."""
+    rows = [_row_at(hop) for hop in hops]
+    outermost = rows.pop()
+
+    def run(f: Frame) -> Any:
+        for row_at in rows:
+            row = row_at(f)
+            if row.__class__ is PowerFxError:
+                return row
+            if row.__class__ is dict and name in row:
+                return from_context(row[name])
+        return dynamic.field_of_label(outermost(f), name)
 
     return run
 

@@ -67,7 +67,10 @@ class Compiled:
             raise PowerFxError("Internal", f"the expression failed: {type(problem).__name__}") from problem
         if value.__class__ is PowerFxError:
             raise PowerFxError(value.kind, value.message, value.details)
-        return self._result(value, self.type)
+        result = self._result(value, self.type)
+        if result.__class__ is PowerFxError:
+            raise PowerFxError(result.kind, result.message, result.details)
+        return result
 
 
 def _typed(names: Names) -> tuple[tuple[str, Type], ...]:

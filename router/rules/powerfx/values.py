@@ -243,20 +243,35 @@ def to_guid(value: Any) -> Any:
 # ---------------------------------------------------------------- the context and the result
 
 
-def _float_of(value: int) -> Any:
+def _float_of(value: int | Decimal) -> Any:
     try:
-        return float(value)
+        number = float(value)
     except OverflowError:
-        return invalid("the number is too large")
+        number = math.inf
+    return number if math.isfinite(number) else invalid("the number is too large")
+
+
+def _fitted(value: Decimal) -> Any:
+    try:
+        return decimals.fit(value)
+    except decimals.TooLarge:
+        return _float_of(value)
+
+
+def bounded(value: JsonNumber) -> Any:
+    """A number of JSON as one that can be computed with: a decimal, a float, or an error."""
+    return _fitted(value.number)
 
 
 def from_context(value: Any) -> Any:
     """A value of the caller's as the evaluator has it. Numbers become decimals where they fit."""
     cls = value.__class__
-    if cls is str or cls is bool or value is None or cls is Decimal or cls is dict or cls is list:
+    if cls is str or cls is bool or value is None or cls is dict or cls is list:
         return value
+    if cls is Decimal:
+        return value if value.is_finite() and -29 < value.adjusted() < 28 else _fitted(value)
     if cls is JsonNumber:
-        return value.number
+        return bounded(value)
     if cls is int:
         return Decimal(value) if -(10**28) < value < 10**28 else _float_of(value)
     if cls is float:
@@ -286,7 +301,7 @@ def to_result(value: Any, type: Type) -> Any:
     if cls is datetime:
         return value.date() if type.kind == "Date" else value
     if cls is JsonNumber:
-        return value.number
+        return bounded(value)
     if cls is timedelta:
         return time_as_moment(value).time()
     if cls is EnumValue:

@@ -66,6 +66,13 @@ VALUES = [
     ("Max(workers, Load)", 5),
     ("Sum(job.Priority, worker.Skill)", 15),
     ("Sum(job.Priority, Sum(workers, Load))", 13),
+    ("Sum(workers, 1)", 2),
+    ("Filter(workers, Load = Max(workers, Load))", [{"Id": "w2", "Load": 5}]),
+    ("ForAll(workers, Load / Sum(workers, Load))", [{"Value": Decimal("0.375")}, {"Value": Decimal("0.625")}]),
+    ('Sum(workers, LookUp(selectors, key = "Skill").value)', 14),
+    ("ForAll(workers, First(Sort(workers, Load, SortOrder.Descending)).Id)", [{"Value": "w2"}, {"Value": "w2"}]),
+    ("First(ForAll(workers, DateDiff(Date(2024,5,1), Date(2024,6,1), TimeUnit.Days))).Value", 31),
+    ("First(ForAll(workers, Concat(selectors, Id & key))).Value", "w1Skill"),
     ("CountRows(workers)", 2),
     ("Filter(workers, Load > 3)", [{"Id": "w2", "Load": 5}]),
     ('LookUp(workers, Id = "w2", Load)', 5),
@@ -108,6 +115,20 @@ def test_error(expression: str, kind: str) -> None:
     with pytest.raises(PowerFxError) as caught:
         evaluate(expression, CONTEXT)
     assert caught.value.kind == kind
+
+
+def test_a_number_of_json_is_bounded_wherever_it_is_read() -> None:
+    context = {"job": {"P": "1e400000"}}
+    for expression in ["ParseJSON(job.P)", 'Text(ParseJSON(job.P), "0")', "First(ForAll(ParseJSON(job.P), 1))"]:
+        with pytest.raises(PowerFxError) as caught:
+            evaluate(expression, context)
+        assert caught.value.kind == "InvalidArgument"
+
+
+def test_a_row_that_lacks_a_column_of_its_table_does_not_take_it_from_the_row_outside() -> None:
+    workers = [{"Id": "w1", "Load": 3}, {"Id": "w2"}]
+    found = evaluate("ForAll(workers, CountIf(workers, Load = 3))", {"workers": workers})
+    assert found == [{"Value": 1}, {"Value": 1}]
 
 
 @pytest.mark.parametrize(

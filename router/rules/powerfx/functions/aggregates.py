@@ -28,6 +28,12 @@ _WITH_ROWS: Final = frozenset(
         "SortByColumns", "Sum", "With",
     }
 )  # fmt: skip
+_GIVE_ROWS: Final = frozenset(
+    {
+        "AddColumns", "DropColumns", "Filter", "FirstN", "LastN", "RenameColumns", "ShowColumns", "Sort",
+        "SortByColumns",
+    }
+)  # fmt: skip
 Aggregate = Callable[[list[Any]], Any]
 
 
@@ -104,9 +110,17 @@ def _aggregate(function: Aggregate, dates: bool) -> FunctionCompiler:
 
 
 def _is_row_expression(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> bool:
-    """`Sum(workers, Load)` goes through a table of the context, `Sum(job.A, job.B)` does not: the second
-    argument tells, by a name that only a row can have."""
-    return len(node.args) == 2 and _names_a_row(compiler, node.args[1], scope)
+    """`Sum(workers, Load)` goes through a table of the context, `Sum(job.A, job.B)` does not: the first
+    argument tells by its name or function, or the second by a name that only a row can have."""
+    if len(node.args) != 2:
+        return False
+    first = node.args[0]
+    if isinstance(first, nodes.Call) and first.name in _GIVE_ROWS:
+        return True
+    if isinstance(first, nodes.Name) and first.name in compiler.names:
+        second = node.args[1]  # `Max(a, b)` compares two names of the context
+        return not (isinstance(second, nodes.Name) and compiler.resolves(second.name, scope))
+    return _names_a_row(compiler, node.args[1], scope)
 
 
 def _names_a_row(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> bool:

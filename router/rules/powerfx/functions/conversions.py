@@ -14,6 +14,7 @@ from router.rules.powerfx.functions.scalar import BLANK_RESULT, Parameter, scala
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, FLOAT, GUID, TEMPORAL, TEXT, UNTYPED, Type
 from router.rules.powerfx.values import (
     JsonNumber,
+    bounded,
     invalid,
     moment_of,
     serial,
@@ -88,7 +89,7 @@ def _number_if_possible(arg: Expr) -> Callable[[Frame], Any]:
     def number(f: Frame) -> Any:
         value = run(f)
         if value.__class__ is JsonNumber:
-            return value.number
+            return bounded(value)
         return to_decimal(value) if isinstance(value, (str, bool)) else value
 
     return number

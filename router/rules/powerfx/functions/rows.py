@@ -32,7 +32,7 @@ def source(
     kind = expr.type.kind
     run = expr.run
     if kind == "Any":
-        expr = Expr(ANY, lambda f: dynamic.to_table(run(f)), first)
+        expr = Expr(ANY, open_rows(run, scope), first)
     elif kind == "Dynamic" and json:
         expr = Expr(expr.type, lambda f: rows_of_json(run(f)), first)
     elif kind == "Blank" and blank:
@@ -40,6 +40,35 @@ def source(
     elif kind != "Table":
         raise compiler.error(first, f"a table is expected, not {expr.type}")
     return expr, Scope(row_of(expr.type), alias, scope)
+
+
+def open_rows(run: Run, scope: Scope | None) -> Run:
+    """The rows of a table whose columns are known at run time only.
+
+    Within another such row every row gets all columns of the table: a name belongs to the inner row where
+    any row of that table has it, as with declared columns, and to the outer row where none has.
+    """
+    outer = scope
+    while outer is not None and (outer.row.kind != "Any" or outer.alias is not None):
+        outer = outer.parent
+    if outer is None:
+        return lambda f: dynamic.to_table(run(f))
+
+    def shaped(f: Frame) -> Any:
+        rows = dynamic.to_table(run(f))
+        if rows.__class__ is not list:
+            return rows
+        records = [row for row in rows if row.__class__ is dict]
+        if not records or all(row.keys() == records[0].keys() for row in records):
+            return rows
+        columns: dict[str, None] = {}
+        for row in records:
+            columns.update(dict.fromkeys(row))
+        f.budget.spend(len(records) * (1 + len(columns) // 8))
+        bare = dict.fromkeys(columns)
+        return [{**bare, **row} if row.__class__ is dict else row for row in rows]
+
+    return shaped
 
 
 def is_missing(rows: Any) -> bool:
