@@ -156,7 +156,7 @@ def to_boolean(value: Any) -> Any:
     if cls is Decimal or cls is float:
         return bool(value != 0)
     if cls is str:
-        text = value.strip().lower()
+        text = value.lower()
         if text == "true":
             return True
         if text == "false":
