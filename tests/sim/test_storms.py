@@ -133,7 +133,8 @@ def test_a_process_that_dies_in_a_storm_leaves_nothing_undone(seed: int) -> None
 
     async def story(world: World, process: Process) -> None:
         await _offers(process)
-        await asyncio.sleep(EXPIRE_AFTER - world.loop.time() + 0.2 + 0.1 * world.chance.random())
+        while not _expired(world):
+            await asyncio.sleep(0.001)
         died_after.append(_expired(world))
         world.always_calm = False
         process.die()
