@@ -15,7 +15,7 @@ from tests.sim.run import describe
 from tests.sim.virtual_loop import Stuck, VirtualLoop
 
 ROOT = Path(__file__).parents[2]
-SEEDS = int(os.environ.get("SEEDS", "2000"))
+SEEDS = int(os.environ.get("SEEDS", "500"))
 
 
 @pytest.mark.slow
