@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-_MOST_TRIES: Final = 20
-_LONGEST_PAUSE_SECONDS: Final = 60.0
 
 
 class Background:
@@ -40,11 +38,6 @@ class Background:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    def start_until_done(self, work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
-        """Like `start`, for what nothing else stands behind while this process lives: what fails is tried again, ever
-        more rarely."""
-        self.start(self._until_done(work, name), name)
-
     async def drain(self, seconds: float) -> None:
         """Waits for what is under way, at most so long."""
         if self._tasks:
@@ -52,17 +45,6 @@ class Background:
 
     def __len__(self) -> int:
         return len(self._tasks)
-
-    @staticmethod
-    async def _until_done(work: Callable[[], Coroutine[Any, Any, Any]], name: str) -> None:
-        for attempt in range(_MOST_TRIES - 1):
-            try:
-                await work()
-                return
-            except Exception as error:
-                _log.warning("Background work failed and is tried again: %s", error, extra={"work": name})
-            await asyncio.sleep(min(2.0**attempt, _LONGEST_PAUSE_SECONDS))
-        await work()
 
     @staticmethod
     async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> None:
