@@ -16,7 +16,7 @@ from tests.memory_router import Process, Tables, in_virtual_time
 
 
 async def _process() -> Process:
-    process = Process(Tables(), drives=False)
+    process = Process(Tables())
     await process.queue()
     await process.job("j")
     await asyncio.sleep(1)

@@ -32,7 +32,7 @@ def test_what_a_commit_relies_on(settle_at: datetime | None, until: datetime, ne
 
 
 async def _process(jobs: int = 1) -> Process:
-    process = Process(Tables(), drives=False)
+    process = Process(Tables())
     await process.queue()
     for number in range(jobs):
         await process.job(f"j{number}")
