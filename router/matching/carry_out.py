@@ -22,8 +22,9 @@ from router.engine.evolve import evolve
 from router.engine.plan import Match, Plan
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
-from router.matching import read
-from router.matching.read import Scene
+from router.matching.rows import heal
+from router.matching.rows import workers as rows_of_workers
+from router.matching.scene import Scene
 from router.models.jobs import JobOffer, JobRecord, JobStatus
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
@@ -93,7 +94,7 @@ async def carry_out(
         await announce([], [])
     if plan.matches:
         worker_ids = sorted({match.worker_id for match in plan.matches})
-        rows, _ = await asyncio.gather(read.workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))
+        rows, _ = await asyncio.gather(rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))
         taken, _ = await asyncio.gather(_reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, offered))
     by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
@@ -213,7 +214,7 @@ async def _reserve_all(
         done.again = True
         row, index = rows[worker_id].record, seen.workers[worker_id]
         if row is None or row.routing.version != index.version:
-            await read.heal(parts, seen, worker_id, row)
+            await heal(parts, seen, worker_id, row)
     if failure is not None:
         await asyncio.gather(
             *(_give_back(parts, one.holder.id, {o.offer_id for o in one.offers.values()}) for one in taken)

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field
 from router.commit.parts import Parts
 from router.engine.plan import Plan, Rival, plan
 from router.engine.service_order import Place, standing
-from router.matching import carry_out, read
+from router.matching import carry_out, rows
 from router.matching.carry_out import Announce, Jobs
-from router.matching.read import Notes, Scene
+from router.matching.notes import Notes
+from router.matching.rivals import rivals as rivals_of
+from router.matching.scene import MOST_LOOKED_AT, Scene, further, note_hopeless
+from router.matching.scores import scores as scores_of
 from router.models.jobs import JobRecord
 
 _log = logging.getLogger(__name__)
@@ -33,7 +36,7 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
     played = Played(scene.fingerprint)
     looked_at = 0
     while True:
-        found = await read.jobs(parts, scene, read.MOST_LOOKED_AT)
+        found = await rows.jobs(parts, scene, MOST_LOOKED_AT)
         decided, failing = await _decide(parts, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for record in failing:
@@ -49,12 +52,12 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         if not scene.more or not scene.line:
             notes.reach = None
             return played
-        read.note_hopeless(scene, notes)
-        if looked_at >= read.MOST_LOOKED_AT:
+        note_hopeless(scene, notes)
+        if looked_at >= MOST_LOOKED_AT:
             played.again = True  # and goes on where this one has ended
             notes.reach = scene.line[-1].row
             return played
-        scene = await read.further(parts, scene, notes)
+        scene = await further(parts, scene, notes)
 
 
 async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
@@ -65,7 +68,7 @@ async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[J
     # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
     served = Counter(match.job.id for match in decided.matches)
     most = scene.policy.mode.max_concurrent_offers
-    if await read.again(parts, found, [id for id in found if served[id] < most]):
+    if await rows.again(parts, found, [id for id in found if served[id] < most]):
         decided, failing = await _planned(parts, scene, found)
     return decided, failing
 
@@ -75,7 +78,7 @@ async def _planned(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[
     records = [row.record for waiting, row in found.values() if row.record is not None and scene.is_in_order(waiting)]
     now, turn = scene.now, scene.turn.worker_id if scene.turn else None
     waiting = [one for one in records if one.routing.retry_at is None or one.routing.retry_at <= now]
-    scores = await read.scores(parts, scene, waiting)
+    scores = await scores_of(parts, scene, waiting)
     failing = [one for one in waiting if scores is not None and one.id not in scores]
 
     def again() -> Plan:
@@ -93,8 +96,8 @@ async def _planned(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[
             return decided, failing
         looked |= planned
         before, some = scene, [of_several[id] for id in sorted(planned)]
-        scene = await read.without_outdated(parts, scene, sorted(planned))
-        found_rivals = await read.rivals(parts, scene.queue_id, some, _last(decided))
+        scene = await rows.without_outdated(parts, scene, sorted(planned))
+        found_rivals = await rivals_of(parts, scene.queue_id, some, _last(decided))
         rivals += found_rivals
         if found_rivals or scene is not before:
             decided = again()

@@ -18,8 +18,11 @@ from datetime import timedelta
 from typing import Final
 
 from router.commit.parts import Parts
-from router.matching import abandoned, read
+from router.matching import abandoned
+from router.matching.notes import Notes
 from router.matching.round import Played, play
+from router.matching.scene import Scene
+from router.matching.scene import scene as scene_of
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.rounds import Hold
 
@@ -75,7 +78,7 @@ class _Queue:
     sure: bool = False
     waiting: list[tuple[int, asyncio.Future[None]]] = field(default_factory=list)
     task: asyncio.Task[None] | None = None
-    notes: read.Notes = field(default_factory=read.Notes)
+    notes: Notes = field(default_factory=Notes)
     #: Its row as it was read or written last, and whether no other process has written it lately.
     seen: Hold | None = None
     is_alone: bool = True
@@ -269,16 +272,16 @@ class Rounds:
                 await self._release(queue, keeper.hold)
         return played
 
-    async def _begin(self, queue: _Queue, keeper: _Keeper, fresh: bool) -> read.Scene | None:
+    async def _begin(self, queue: _Queue, keeper: _Keeper, fresh: bool) -> Scene | None:
         """What there is to match. The queue's row is read meanwhile where others write it too; None if one of them has
         the queue."""
         if keeper.hold is not None:
-            return await read.scene(self._parts, queue.id, queue.notes)
+            return await scene_of(self._parts, queue.id, queue.notes)
         if queue.seen is not None and (queue.is_alone or fresh):
-            scene = await read.scene(self._parts, queue.id, queue.notes)
+            scene = await scene_of(self._parts, queue.id, queue.notes)
         else:
             scene, row = await asyncio.gather(
-                read.scene(self._parts, queue.id, queue.notes), self._parts.round_store.load(queue.id)
+                scene_of(self._parts, queue.id, queue.notes), self._parts.round_store.load(queue.id)
             )
             queue.is_alone = queue.seen is not None and row.version == queue.seen.version
             queue.seen = row
@@ -288,7 +291,7 @@ class Rounds:
             keeper.hold = await self._take(queue)
             if keeper.hold is None:
                 return None
-            scene = await read.scene(self._parts, queue.id, queue.notes)
+            scene = await scene_of(self._parts, queue.id, queue.notes)
         return scene
 
     async def _is_new(self, queue: _Queue, seen: frozenset[str]) -> bool:
@@ -296,7 +299,7 @@ class Rounds:
         somebody who has gone then."""
         if not queue.notes.hopeless and not await self._somebody_waits(queue):
             return False
-        return not (await read.scene(self._parts, queue.id, queue.notes)).fingerprint <= seen
+        return not (await scene_of(self._parts, queue.id, queue.notes)).fingerprint <= seen
 
     async def _take(self, queue: _Queue) -> Hold | None:
         """The hold, once what an earlier holder has left behind is looked after; None if another process has it."""

@@ -9,10 +9,12 @@ from datetime import datetime, timedelta
 import pytest
 
 from router.engine.plan import Match, Plan
-from router.matching import carry_out, read
+from router.matching import carry_out, rows
 from router.matching.carry_out import ATTACH_WITHIN, Done
-from router.matching.read import Notes, Scene
+from router.matching.notes import Notes
 from router.matching.rounds import HoldLost
+from router.matching.scene import Scene
+from router.matching.scene import scene as scene_of
 from router.models.jobs import CancelJobOptions, JobStatus
 from router.storage.port import StorageUnavailable
 from router.usecases import jobs as job_usecases
@@ -43,8 +45,8 @@ async def _carry_out(
 ) -> tuple[Done, Scene]:
     """Carries out what was planned of the queue as it is; `meanwhile` happens between the two."""
     parts = process.parts
-    scene = await read.scene(parts, "q", Notes())
-    found = await read.jobs(parts, scene, 99)
+    scene = await scene_of(parts, "q", Notes())
+    found = await rows.jobs(parts, scene, 99)
     records = {id: row.record for id, (_, row) in found.items() if row.record is not None}
     plan = Plan(tuple(Match(records[job_id], worker_id) for job_id, worker_id in pairs), frozenset())
     if meanwhile is not None:
@@ -103,8 +105,8 @@ async def test_what_is_about_to_happen_is_announced_first() -> None:
 async def test_nothing_is_begun_when_the_hold_is_lost() -> None:
     process = await _process()
     parts = process.parts
-    scene = await read.scene(parts, "q", Notes())
-    found = await read.jobs(parts, scene, 99)
+    scene = await scene_of(parts, "q", Notes())
+    found = await rows.jobs(parts, scene, 99)
     record = await process.read_job("j")
 
     async def lost(workers: Sequence[str], jobs: Sequence[str]) -> None:

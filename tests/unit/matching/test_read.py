@@ -7,8 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 from router.engine.service_order import standing
-from router.matching import read
-from router.matching.read import LEFT_BEHIND, Notes, Scene
+from router.matching import rows
+from router.matching.notes import Notes
+from router.matching.rivals import rivals
+from router.matching.rows import LEFT_BEHIND
+from router.matching.scene import Scene, note_hopeless
+from router.matching.scene import scene as scene_of
+from router.matching.scores import scores
 from router.models.jobs import JobStatus
 from router.models.workers import RouterChannel
 from router.storage.availability import Move
@@ -26,7 +31,7 @@ async def _process(kind: str = "longestIdle", **mode: Any) -> Process:
 
 
 async def _scene(process: Process, notes: Notes | None = None) -> Scene:
-    return await read.scene(process.parts, "q", notes if notes is not None else Notes())
+    return await scene_of(process.parts, "q", notes if notes is not None else Notes())
 
 
 def _line(scene: Scene) -> list[str]:
@@ -106,7 +111,7 @@ async def test_needs_that_nobody_can_meet_are_not_read_again() -> None:
     scene = await _scene(process, notes)
     assert _line(scene) == ["j000", "j001", "j002"]
     assert all(scene.is_hopeless(one) for one in scene.line)
-    read.note_hopeless(scene, notes)
+    note_hopeless(scene, notes)
     assert _line(await _scene(process, notes)) == []
 
 
@@ -116,7 +121,7 @@ async def test_hope_comes_back_with_who_can_meet_the_needs() -> None:
     await process.worker("w", labels={"skill": 1})
     await _fill(process, 2, **SKILLED)
     notes = Notes()
-    read.note_hopeless(await _scene(process, notes), notes)
+    note_hopeless(await _scene(process, notes), notes)
     assert notes.hopeless
     await process.worker("v", labels={"skill": 9})
     assert _line(await _scene(process, notes)) == ["j000", "j001"]
@@ -133,7 +138,7 @@ async def test_a_worker_that_is_busy_is_no_reason_to_give_up_hope() -> None:
     scene = await _scene(process)
     assert scene.candidates == []
     notes = Notes()
-    read.note_hopeless(scene, notes)
+    note_hopeless(scene, notes)
     await process.worker("v", labels={"skill": 9})
     assert "skilled" in _line(await _scene(process, notes))
 
@@ -146,7 +151,7 @@ async def test_at_most_some_needs_are_noted() -> None:
         await process.job(f"j{number}", requested_worker_selectors=[selector("a", "equal", number)])
     await process.parts.rounds.ask(["q"], sure=True)
     notes = Notes()
-    read.note_hopeless(await _scene(process, notes), notes)
+    note_hopeless(await _scene(process, notes), notes)
     assert len(notes.hopeless) == 8
 
 
@@ -174,7 +179,7 @@ async def test_hope_comes_back_in_a_large_team() -> None:
     await _fill(process, 1, requested_worker_selectors=[selector("number", "equal", 99)])
     notes = Notes()
     await process.worker("only", labels={})
-    read.note_hopeless(await _scene(process, notes), notes)
+    note_hopeless(await _scene(process, notes), notes)
     assert notes.hopeless
     await _large_team(process)
     assert _line(await _scene(process, notes)) == []
@@ -232,10 +237,10 @@ async def test_a_row_that_its_job_does_not_know_is_removed_when_it_is_old() -> N
     gone = record.model_copy(update={"job": record.job.model_copy(update={"id": "gone"})})
     place = type(where.place)(1, -1, where.place.enqueued_at, "gone")
     await process.parts.backlog.put(gone, type(where)("q", place), process.parts.clock.now())
-    assert list(await read.jobs(process.parts, await _scene(process), 99)) == ["j"]
+    assert list(await rows.jobs(process.parts, await _scene(process), 99)) == ["j"]
     assert _line(await _scene(process)) == ["j", "gone"]  # it may have come before its job
     await asyncio.sleep(LEFT_BEHIND.total_seconds() + 1)
-    await read.jobs(process.parts, await _scene(process), 99)
+    await rows.jobs(process.parts, await _scene(process), 99)
     assert _line(await _scene(process)) == ["j"]
 
 
@@ -244,7 +249,7 @@ async def test_as_many_jobs_are_read_as_can_be_taken() -> None:
     process = await _process()
     await _fill(process, 30)
     await process.worker("w", capacity=2)
-    found = await read.jobs(process.parts, await _scene(process), 99)
+    found = await rows.jobs(process.parts, await _scene(process), 99)
     assert list(found) == [f"j{number:03}" for number in range(7)]
 
 
@@ -255,7 +260,7 @@ async def test_who_does_not_fit_is_not_read() -> None:
     await process.job("chat", channel_id="chat")
     await process.parts.rounds.ask(["q"], sure=True)
     await process.worker("w", channels=[RouterChannel(channel_id="chat", capacity_cost_per_job=1)])
-    assert list(await read.jobs(process.parts, await _scene(process), 99)) == ["chat"]
+    assert list(await rows.jobs(process.parts, await _scene(process), 99)) == ["chat"]
 
 
 @in_virtual_time
@@ -265,11 +270,11 @@ async def test_what_was_remembered_and_is_old_is_read_again() -> None:
     await _fill(process, 2)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found = await read.jobs(process.parts, scene, 99)
-    assert not await read.again(process.parts, found, list(found))
+    found = await rows.jobs(process.parts, scene, 99)
+    assert not await rows.again(process.parts, found, list(found))
     await other.job("j000", priority=7)
     await other.job("j001", tags={"a": "b"})
-    assert await read.again(process.parts, found, list(found))
+    assert await rows.again(process.parts, found, list(found))
     assert list(found) == ["j001"]  # the other one stands elsewhere now
     assert (row := found["j001"][1]).record is not None
     assert row.record.job.tags == {"a": "b"}
@@ -285,10 +290,10 @@ async def test_an_index_row_of_an_old_version_is_put_right_when_nobody_does() ->
     await process.parts.availability.move([Move(now, before)])
     scene = await _scene(process)
     assert scene.candidates[0].labels["a"] == 1
-    assert (await read.without_outdated(process.parts, scene, ["w"])).candidates == []
+    assert (await rows.without_outdated(process.parts, scene, ["w"])).candidates == []
     assert (await _scene(process)).candidates[0].labels["a"] == 1  # somebody is about to
     await asyncio.sleep(3)
-    await read.without_outdated(process.parts, await _scene(process), ["w"])
+    await rows.without_outdated(process.parts, await _scene(process), ["w"])
     assert [one.labels["a"] for one in (await _scene(process)).candidates] == [2]
 
 
@@ -300,7 +305,7 @@ async def test_the_index_row_of_a_worker_that_is_gone_is_taken_away() -> None:
     gone = scene.candidates[0]
     await process.worker("w", available_for_offers=False)
     await process.parts.availability.move([Move(None, gone)])
-    await read.heal(process.parts, scene, "w", None)
+    await rows.heal(process.parts, scene, "w", None)
     assert (await _scene(process)).candidates == []
 
 
@@ -342,7 +347,7 @@ async def test_rivals_are_who_comes_first_elsewhere_and_fits() -> None:
     scene = await _scene(process)
     where = standing(await process.read_job("j"))
     assert where is not None
-    found = await read.rivals(process.parts, "q", scene.candidates, where.place)
+    found = await rivals(process.parts, "q", scene.candidates, where.place)
     assert [one.job.id for one in found] == ["early"]
 
 
@@ -357,7 +362,7 @@ async def test_scores_of_a_rule_and_who_has_none() -> None:
     await process.job("chat", channel_id="chat")
     scene = await _scene(process)
     records = [await process.read_job(id) for id in ("j", "broken", "chat")]
-    assert await read.scores(process.parts, scene, records) == {"j": {"low": 1.0, "high": 2.0}, "chat": {}}
+    assert await scores(process.parts, scene, records) == {"j": {"low": 1.0, "high": 2.0}, "chat": {}}
 
 
 @in_virtual_time

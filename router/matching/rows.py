@@ -1,0 +1,120 @@
+"""The rows of the jobs and workers of a scene; what the indexes tell untruly of them is put right."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+from router.commit.parts import Parts
+from router.engine.candidates import available
+from router.engine.service_order import Standing, standing
+from router.matching.scene import Scene
+from router.models.jobs import JobRecord
+from router.models.workers import WorkerRecord
+from router.storage.aggregates import Row
+from router.storage.availability import Available, Move, row_keys
+from router.storage.backlog import Waiting, row_key
+
+#: Jobs whose rows a round reads.
+_MOST_JOBS: Final = 100
+#: A row that its job does not know is removed after this long: a younger one may have come before its job.
+LEFT_BEHIND: Final = timedelta(seconds=10)
+#: After this long a worker's change has moved its index rows, or never will.
+_MOVED_BY: Final = timedelta(seconds=2)
+
+
+async def jobs(parts: Parts, seen: Scene, left: int) -> dict[str, tuple[Waiting, Row[JobRecord]]]:
+    """The rows of jobs that somebody may take, at most as many as can be taken, and of all that enter."""
+    most = min(seen.room + 5, left, _MOST_JOBS)
+    wanted: list[Waiting] = []
+    entering: list[Waiting] = []
+    for waiting in seen.line:
+        if waiting.entering:
+            entering.append(waiting)
+        elif len(wanted) < most and seen.policy is not None and seen.fits(waiting):
+            wanted.append(waiting)
+    some = [*entering[:_MOST_JOBS], *wanted]
+    rows = await asyncio.gather(*(job(parts, waiting) for waiting in some))
+    found: dict[str, tuple[Waiting, Row[JobRecord]]] = {}
+    stale: list[Waiting] = []
+    for waiting, row in zip(some, rows, strict=True):
+        where = standing(row.record)
+        if where is not None and (where.queue_id, row_key(where)) == (waiting.queue_id, waiting.row):
+            found[waiting.job_id] = (waiting, row)
+        elif waiting.entering and where is not None and where == Standing(waiting.queue_id, waiting.place):
+            found[waiting.job_id] = (waiting, row)  # it has been queued, and whoever did that got no further
+        elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
+            stale.append(waiting)
+    await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
+    return found
+
+
+async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
+    """Reads those of the jobs that were remembered and not read: what this process wrote last may be old, and is never
+    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out."""
+    remembered = [id for id in ids if found[id][1] is parts.jobs.store.as_written(id)]
+    rows = await asyncio.gather(*(parts.jobs.store.load(id) for id in remembered))
+    changed = False
+    for id, row in zip(remembered, rows, strict=True):
+        waiting, before = found[id]
+        if row.version == before.version:
+            continue
+        changed = True
+        where = standing(row.record)
+        if where is not None and row_key(where) == waiting.row:
+            found[id] = (waiting, row)
+        else:
+            del found[id]
+    return changed
+
+
+async def job(parts: Parts, waiting: Waiting, *, from_memory: bool = True) -> Row[JobRecord]:
+    """The job's row; as this process wrote it last, if it stands there: whoever changes it reads it if that is old."""
+    known = parts.jobs.store.as_written(waiting.job_id) if from_memory else None
+    where = standing(known.record) if known is not None else None
+    if known is not None and where is not None and row_key(where) == waiting.row:
+        return known
+    return await parts.jobs.store.load(waiting.job_id)
+
+
+async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Row[WorkerRecord]]:
+    """The rows of workers: as this process wrote them last, if that is what the index tells of."""
+
+    async def of(worker_id: str) -> Row[WorkerRecord]:
+        known = parts.workers.store.as_written(worker_id)
+        if known is not None and _is_told(seen, worker_id, known.record):
+            return known
+        return await parts.workers.store.load(worker_id)
+
+    return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
+
+
+async def without_outdated(parts: Parts, seen: Scene, ids: Sequence[str]) -> Scene:
+    """The scene without those of the workers of which the index tells what is no longer true."""
+    rows = await workers(parts, seen, ids)
+    outdated = {id for id, row in rows.items() if not _is_told(seen, id, row.record)}
+    if not outdated:
+        return seen
+    await asyncio.gather(*(heal(parts, seen, id, rows[id].record) for id in sorted(outdated)))
+    return replace(seen, candidates=[one for one in seen.candidates if one.worker_id not in outdated])
+
+
+async def heal(parts: Parts, seen: Scene, worker_id: str, record: WorkerRecord | None) -> None:
+    """The index tells of an old version of the worker. If nobody is about to put that right, it is done here."""
+    if record is not None and seen.now - record.modified < _MOVED_BY:
+        return
+    await parts.availability.remove(seen.queue_id, _rows_of(seen.workers[worker_id]))
+    now = available(record)
+    if now is not None:
+        await parts.availability.move([Move(None, now)])
+
+
+def _rows_of(worker: Available) -> Sequence[str]:
+    return row_keys(worker.candidate) if worker.candidate is not None else [worker.row]
+
+
+def _is_told(seen: Scene, worker_id: str, record: WorkerRecord | None) -> bool:
+    return record is not None and record.routing.version == seen.workers[worker_id].version

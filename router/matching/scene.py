@@ -1,0 +1,164 @@
+"""What a round looks at: the first of a queue's line and the workers that may take something."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from router.commit import policies
+from router.commit.parts import Parts
+from router.engine.candidates import Candidate
+from router.matching.fit import could_take, meets, slots
+from router.matching.notes import Notes
+from router.matching.team import candidates_of, newest_of, order_of, team, team_for, turn_of
+from router.models.policies import DistributionPolicy
+from router.models.selectors import RouterWorkerSelector
+from router.storage.availability import Available, Turn
+from router.storage.backlog import Line, Waiting
+
+#: Jobs of the line that a round reads first, and further on while it finds nobody for them.
+_HEAD: Final = 30
+FURTHER: Final = 300
+#: Jobs that a round looks at, at most: the next one goes on where it has ended.
+MOST_LOOKED_AT: Final = 1_000
+#: Needs that nobody can meet, as a process remembers them of a queue: a query names no more.
+_MOST_HOPELESS: Final = 8
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A queue as a round sees it; everything that was written before `now` is in it."""
+
+    queue_id: str
+    now: datetime
+    policy: DistributionPolicy | None
+    line: Sequence[Waiting]
+    #: There may be more of the line.
+    more: bool
+    workers: Mapping[str, Available]
+    candidates: Sequence[Candidate]
+    #: All that is available is among them; else only who can meet these needs.
+    all_workers: bool
+    turn: Turn | None
+
+    def is_in_order(self, waiting: Waiting) -> bool:
+        """Whether everybody who stands before the job has been read. Who enters is read first, wherever that is."""
+        if not self.more or not waiting.entering:
+            return True
+        return bool(self.line) and not self.line[-1].entering and waiting.place < self.line[-1].place
+
+    def fits(self, waiting: Waiting) -> bool:
+        """Whether somebody can take the job, as far as the index tells."""
+        return any(could_take(waiting, one, self._bypass, self.now) for one in self.candidates)
+
+    def is_hopeless(self, waiting: Waiting) -> bool:
+        """Whether nobody who is available is what the job asks for."""
+        return self.all_workers and not any(meets(waiting, one, self._bypass) for one in self.candidates)
+
+    @property
+    def _bypass(self) -> bool:
+        return self.policy is not None and self.policy.mode.bypass_selectors
+
+    @property
+    def room(self) -> int:
+        """How many jobs could be taken at most."""
+        return sum(slots(one) for one in self.candidates)
+
+    @property
+    def fingerprint(self) -> frozenset[str]:
+        return frozenset(
+            [*(f"{one.row} {one.version}" for one in self.line), *(one.row for one in self.workers.values())]
+        )
+
+
+async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
+    now = parts.clock.now()
+    policy = await policies.distribution_policy(parts, queue_id)
+    line, (workers, all_workers), turn = await asyncio.gather(
+        _head(parts, queue_id, notes),
+        team(parts, queue_id, policy, notes),
+        turn_of(parts, queue_id, policy),
+    )
+    if await _forget_hope(parts, queue_id, policy, notes, workers, all_workers, now):
+        line = await _head(parts, queue_id, notes)
+    if not all_workers:
+        workers = await team_for(parts, queue_id, policy, line.jobs, turn)
+    newest = await newest_of(parts, queue_id, workers)
+    candidates = await candidates_of(parts, list(newest.values()))
+    return Scene(queue_id, now, policy, line.jobs, line.more, newest, candidates, all_workers, turn)
+
+
+async def _head(parts: Parts, queue_id: str, notes: Notes) -> Line:
+    """The first of the line, who enters and who waits."""
+    line = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless))
+    while line.more and len(line.jobs) < FURTHER and (not line.jobs or line.jobs[-1].entering):
+        after = line.jobs[-1].row if line.jobs else None
+        next = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless), after=after)
+        if not next.jobs and next.more:
+            break
+        line = Line([*line.jobs, *next.jobs], next.more)
+    return line
+
+
+async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
+    """The next ones of the line, for the same workers."""
+    after = max(before.line[-1].row if before.line else "", notes.reach or "")
+    line: Line = await parts.backlog.line(before.queue_id, FURTHER, without=list(notes.hopeless), after=after)
+    workers: Mapping[str, Available] = before.workers
+    candidates = before.candidates
+    if not before.all_workers:
+        found = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
+        workers = await newest_of(parts, before.queue_id, found)
+        candidates = await candidates_of(parts, list(workers.values()))
+    return Scene(
+        before.queue_id, before.now, before.policy, line.jobs, line.more, workers, candidates, before.all_workers,
+        before.turn,
+    )  # fmt: skip
+
+
+def note_hopeless(seen: Scene, notes: Notes) -> None:
+    """Remembers needs that nobody can meet, so that those who have them are not read again and again."""
+    for waiting in seen.line:
+        if len(notes.hopeless) >= _MOST_HOPELESS:
+            return
+        if waiting.needs and waiting.needs not in notes.hopeless and seen.is_hopeless(waiting):
+            notes.hopeless[waiting.needs] = waiting
+
+
+async def _forget_hope(
+    parts: Parts,
+    queue_id: str,
+    policy: DistributionPolicy | None,
+    notes: Notes,
+    workers: Sequence[Available],
+    all_workers: bool,
+    now: datetime,
+) -> bool:
+    """Needs that somebody can meet now are not hopeless any more. Whether there were some."""
+    if not notes.hopeless or policy is None:
+        return False
+    bypass = policy.mode.bypass_selectors
+    met: list[str] = []
+    if all_workers:
+        candidates = await candidates_of(parts, workers)
+        met = [
+            needs for needs, example in notes.hopeless.items() if any(meets(example, one, bypass) for one in candidates)
+        ]
+    else:
+
+        async def is_met(example: Waiting) -> bool:
+            selectors: Sequence[RouterWorkerSelector] = [] if bypass else example.selectors
+            found, more = await parts.availability.available(
+                queue_id, order_of(policy), 1, channel_id=example.channel_id, selectors=selectors
+            )
+            return bool(found) or more is not None
+
+        examples = list(notes.hopeless.items())
+        answers = await asyncio.gather(*(is_met(example) for _, example in examples))
+        met = [needs for (needs, _), is_so in zip(examples, answers, strict=True) if is_so]
+    for needs in met:
+        del notes.hopeless[needs]
+    return bool(met)
