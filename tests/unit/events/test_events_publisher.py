@@ -13,6 +13,7 @@ from router.events.envelope import MAX_REQUEST_BYTES, EventSchema, to_json
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import NotAcceptable, TopicBusy, TopicClosed, TopicRefused
 from tests.eventually import turns
+from tests.memory_router import in_virtual_time
 from tests.unit.events.event_samples import pending
 
 
@@ -136,6 +137,7 @@ async def test_a_hiccup_is_tried_again(topic: HandTopic) -> None:
     assert topic.requests == [["event-1"]] * 3
 
 
+@in_virtual_time
 async def test_a_topic_that_is_down_fails_soon_then_at_once_then_is_tried_again(topic: HandTopic) -> None:
     publisher = quick(topic)
     topic.errors = [TopicBusy("down")] * 3
