@@ -22,7 +22,6 @@ from router.engine.evolve import evolve
 from router.engine.plan import Match, Plan
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
-from router.matching.rows import heal
 from router.matching.rows import workers as rows_of_workers
 from router.matching.scene import Scene
 from router.models.jobs import JobOffer, JobRecord, JobStatus
@@ -79,6 +78,8 @@ class Done:
     again: bool = False
     #: Rows of the index that this has written.
     rows: set[str] = field(default_factory=set)
+    #: Workers of which the index tells what is no longer true.
+    outdated: set[str] = field(default_factory=set)
 
 
 async def carry_out(
@@ -214,7 +215,7 @@ async def _reserve_all(
         done.again = True
         row, index = rows[worker_id].record, seen.workers[worker_id]
         if row is None or row.routing.version != index.version:
-            await heal(parts, seen, worker_id, row)
+            done.outdated.add(worker_id)
     if failure is not None:
         await asyncio.gather(
             *(_give_back(parts, one.holder.id, {o.offer_id for o in one.offers.values()}) for one in taken)

@@ -16,5 +16,7 @@ class Notes:
     #: More workers are available than are read at once.
     is_large: bool = False
     rounds: int = 0
+    #: Rows of the index that tell of a worker as it was (rows.py, `distrust`): not looked at.
+    outdated: set[str] = field(default_factory=set)
     #: How far the line has been looked at in vain; the next round goes on there.
     reach: str | None = None

@@ -37,11 +37,13 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
     looked_at = 0
     while True:
         found = await rows.jobs(parts, scene, MOST_LOOKED_AT)
-        decided, failing = await _decide(parts, scene, found)
+        decided, failing = await _decide(parts, notes, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for record in failing:
             _log.error("A scoring rule failed; the job is tried again", extra={"job": record.id})
             await carry_out.back_off(parts, scene.queue_id, record.id)
+        for worker_id in done.outdated:
+            rows.distrust(parts, scene, notes, worker_id)
         played.offered += done.offered
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
@@ -60,20 +62,20 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         scene = await further(parts, scene, notes)
 
 
-async def _decide(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
+async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
     """The plan, and jobs whose scoring rule fails."""
     if scene.policy is None or not scene.candidates:
         return Plan((), frozenset()), []
-    decided, failing = await _planned(parts, scene, found)
+    decided, failing = await _planned(parts, notes, scene, found)
     # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
     served = Counter(match.job.id for match in decided.matches)
     most = scene.policy.mode.max_concurrent_offers
     if await rows.again(parts, found, [id for id in found if served[id] < most]):
-        decided, failing = await _planned(parts, scene, found)
+        decided, failing = await _planned(parts, notes, scene, found)
     return decided, failing
 
 
-async def _planned(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
+async def _planned(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
     assert scene.policy is not None
     records = [row.record for waiting, row in found.values() if row.record is not None and scene.is_in_order(waiting)]
     now, turn = scene.now, scene.turn.worker_id if scene.turn else None
@@ -96,7 +98,7 @@ async def _planned(parts: Parts, scene: Scene, found: Jobs) -> tuple[Plan, list[
             return decided, failing
         looked |= planned
         before, some = scene, [of_several[id] for id in sorted(planned)]
-        scene = await rows.without_outdated(parts, scene, sorted(planned))
+        scene = await rows.without_outdated(parts, notes, scene, sorted(planned))
         found_rivals = await rivals_of(parts, scene.queue_id, some, _last(decided))
         rivals += found_rivals
         if found_rivals or scene is not before:

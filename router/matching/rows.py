@@ -11,6 +11,7 @@ from typing import Final
 from router.commit.parts import Parts
 from router.engine.candidates import available
 from router.engine.service_order import Standing, standing
+from router.matching.notes import Notes
 from router.matching.scene import Scene
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
@@ -23,7 +24,7 @@ _MOST_JOBS: Final = 100
 #: A row that its job does not know is removed after this long: a younger one may have come before its job.
 LEFT_BEHIND: Final = timedelta(seconds=10)
 #: After this long a worker's change has moved its index rows, or never will.
-_MOVED_BY: Final = timedelta(seconds=2)
+_MOVED_BY_SECONDS: Final = 2.0
 
 
 async def jobs(parts: Parts, seen: Scene, left: int) -> dict[str, tuple[Waiting, Row[JobRecord]]]:
@@ -92,24 +93,35 @@ async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Ro
     return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
 
 
-async def without_outdated(parts: Parts, seen: Scene, ids: Sequence[str]) -> Scene:
+async def without_outdated(parts: Parts, notes: Notes, seen: Scene, ids: Sequence[str]) -> Scene:
     """The scene without those of the workers of which the index tells what is no longer true."""
     rows = await workers(parts, seen, ids)
     outdated = {id for id, row in rows.items() if not _is_told(seen, id, row.record)}
-    if not outdated:
-        return seen
-    await asyncio.gather(*(heal(parts, seen, id, rows[id].record) for id in sorted(outdated)))
+    for id in outdated:
+        distrust(parts, seen, notes, id)
     return replace(seen, candidates=[one for one in seen.candidates if one.worker_id not in outdated])
 
 
-async def heal(parts: Parts, seen: Scene, worker_id: str, record: WorkerRecord | None) -> None:
-    """The index tells of an old version of the worker. If nobody is about to put that right, it is done here."""
-    if record is not None and seen.now - record.modified < _MOVED_BY:
-        return
-    await parts.availability.remove(seen.queue_id, _rows_of(seen.workers[worker_id]))
-    now = available(record)
-    if now is not None:
-        await parts.availability.move([Move(None, now)])
+def distrust(parts: Parts, seen: Scene, notes: Notes, worker_id: str) -> None:
+    """The index tells of the worker as it was: it is not asked again by that row. Whoever has changed the worker is
+    about to put the index right, most likely; if not, it is done here after a while."""
+    told = seen.workers[worker_id]
+    if told.row not in notes.outdated:
+        notes.outdated.update(_rows_of(told))
+        parts.background.start(_put_right(parts, seen.queue_id, notes, told), f"put the index of {worker_id} right")
+
+
+async def _put_right(parts: Parts, queue_id: str, notes: Notes, told: Available) -> None:
+    try:
+        await asyncio.sleep(_MOVED_BY_SECONDS)
+        record = (await parts.workers.store.load(told.worker_id)).record
+        if record is None or record.routing.version != told.version:
+            await parts.availability.remove(queue_id, _rows_of(told))
+            if (now := available(record)) is not None:
+                await parts.availability.move([Move(None, now)])
+    finally:
+        notes.outdated.difference_update(_rows_of(told))
+        parts.rounds.ask([queue_id])
 
 
 def _rows_of(worker: Available) -> Sequence[str]:

@@ -86,7 +86,7 @@ async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
         line = await _head(parts, queue_id, notes)
     if not all_workers:
         workers = await team_for(parts, queue_id, policy, line.jobs, turn)
-    newest = await newest_of(parts, queue_id, workers)
+    newest = await newest_of(parts, queue_id, [one for one in workers if one.row not in notes.outdated])
     candidates = await candidates_of(parts, list(newest.values()))
     return Scene(queue_id, now, policy, line.jobs, line.more, newest, candidates, all_workers, turn)
 

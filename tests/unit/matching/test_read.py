@@ -290,11 +290,13 @@ async def test_an_index_row_of_an_old_version_is_put_right_when_nobody_does() ->
     await process.parts.availability.move([Move(now, before)])
     scene = await _scene(process)
     assert scene.candidates[0].labels["a"] == 1
-    assert (await rows.without_outdated(process.parts, scene, ["w"])).candidates == []
+    notes = Notes()
+    assert (await rows.without_outdated(process.parts, notes, scene, ["w"])).candidates == []
+    assert (await _scene(process, notes)).candidates == []
     assert (await _scene(process)).candidates[0].labels["a"] == 1  # somebody is about to
     await asyncio.sleep(3)
-    await rows.without_outdated(process.parts, await _scene(process), ["w"])
     assert [one.labels["a"] for one in (await _scene(process)).candidates] == [2]
+    assert not notes.outdated
 
 
 @in_virtual_time
@@ -305,8 +307,23 @@ async def test_the_index_row_of_a_worker_that_is_gone_is_taken_away() -> None:
     gone = scene.candidates[0]
     await process.worker("w", available_for_offers=False)
     await process.parts.availability.move([Move(None, gone)])
-    await rows.heal(process.parts, scene, "w", None)
+    rows.distrust(process.parts, scene, Notes(), "w")
+    await asyncio.sleep(3)
     assert (await _scene(process)).candidates == []
+
+
+@in_virtual_time
+async def test_a_worker_that_the_index_tells_untruly_of_holds_up_nobody_else() -> None:
+    """The index goes on saying that a worker is free who is not, and who would come first."""
+    process = await _process()
+    await process.worker("busy")
+    await process.worker("free")
+    free = next(one for one in (await _scene(process)).candidates if one.worker_id == "busy")
+    await process.worker("busy", available_for_offers=False)
+    await process.parts.availability.move([Move(None, free)])
+    await process.job("j")
+    await asyncio.wait_for(process.parts.rounds.ask(["q"], sure=True), 0.2)
+    assert await process.offered_to("j") == ["free"]
 
 
 @in_virtual_time
