@@ -17,20 +17,22 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help setup start start-app start-func test coverage check bench load scale simulate fuzz clean
+.PHONY: help prerequisites packages setup runtime start start-app start-func test coverage check bench load scale simulate fuzz clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
+setup: prerequisites .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
 
-start: setup ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
+runtime: prerequisites .venv/.run node_modules/.run ## Install what a local run needs, and no more
+
+start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
 
-start-app: setup ## Start the app alone, against the parts of a `make start` that still runs (WORKERS, TIMER)
+start-app: runtime ## Start the app alone, against the parts of a `make start` that still runs (WORKERS, TIMER)
 	@exec $(RUN) -m local --app-only
 
-start-func: setup ## As start, with the app under Azure Functions Core Tools
+start-func: runtime ## As start, with the app under Azure Functions Core Tools
 	@exec $(RUN) -m local --func
 
 check: setup ## Lint, check format, types and imports
@@ -63,16 +65,33 @@ fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQU
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 
-.venv/.stamp: requirements.txt requirements-dev.txt
+prerequisites:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi
-	@[ -x $(RUN) ] || { echo "Creating .venv with $$($(PYTHON) --version)"; $(PYTHON) -m venv .venv; }
-	@echo "Installing Python packages"
-	@$(RUN) -m pip install --quiet -r requirements-dev.txt
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
+		{ echo "Node.js 20 or later is needed, for the storage emulator; none is on PATH." >&2; exit 1; }
+
+# What a run needs is a part of what development needs: where that is installed, nothing is to be done.
+.venv/.run: requirements.txt requirements-local.txt | prerequisites
+	@if [ ! -f .venv/.stamp ] || [ requirements-dev.txt -nt .venv/.stamp ] || [ requirements.txt -nt .venv/.stamp ]; then \
+		$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-local.txt SIZE="1 of 2: Python packages, about 120 MB"; fi
 	@touch $@
 
-node_modules/.stamp: package.json package-lock.json
-	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
-		{ echo "Node.js 20 or later is needed; none is on PATH." >&2; exit 1; }
-	@echo "Installing npm packages"
-	@npm ci --no-audit --no-fund --loglevel=error >/dev/null
+.venv/.stamp: requirements.txt requirements-local.txt requirements-dev.txt | prerequisites
+	@$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-dev.txt SIZE="1 of 2: Python packages, about 270 MB"
+	@touch $@ .venv/.run
+
+packages:
+	@echo "Installing $(SIZE), into .venv ($$($(PYTHON) --version)). The first time this takes up to a minute."
+	@[ -x $(RUN) ] || $(PYTHON) -m venv .venv
+	@$(RUN) -m pip install --quiet -r $(REQUIREMENTS)
+
+node_modules/.run: package.json package-lock.json | prerequisites
+	@if [ ! -f node_modules/.stamp ] || [ package-lock.json -nt node_modules/.stamp ]; then \
+		echo "Installing 2 of 2: the storage emulator, about 130 MB, into node_modules. The first time this takes up to half a minute."; \
+		npm ci --omit=dev --no-audit --no-fund --loglevel=error >/dev/null; fi
 	@touch $@
+
+node_modules/.stamp: package.json package-lock.json | prerequisites
+	@echo "Installing 2 of 2: npm packages, about 150 MB, into node_modules."
+	@npm ci --no-audit --no-fund --loglevel=error >/dev/null
+	@touch $@ node_modules/.run

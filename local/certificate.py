@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,15 +23,28 @@ _RENEW_BEFORE: Final = timedelta(days=30)
 class Certificate:
     certificate: Path
     key: Path
+    #: The roots that this machine trusts, and the certificate: for clients that take one file instead of their own.
+    bundle: Path
 
 
 def ensure_certificate(data_dir: Path) -> Certificate:
     """The certificate of the run before, or a new one when there is none or it ends soon."""
     folder = data_dir / "tls"
     folder.mkdir(parents=True, exist_ok=True)
-    files = Certificate(folder / "localhost.pem", folder / "localhost.key")
-    if files.key.is_file() and _is_good(files.certificate):
-        return files
+    files = Certificate(folder / "localhost.pem", folder / "localhost.key", folder / "trusted.pem")
+    if not (files.key.is_file() and _is_good(files.certificate)):
+        _make(files)
+    files.bundle.write_text(_roots() + files.certificate.read_text())
+    return files
+
+
+def _roots() -> str:
+    """The roots that this machine trusts: PEM, empty if there are none."""
+    known = ssl.create_default_context().get_ca_certs(binary_form=True)
+    return "".join(ssl.DER_cert_to_PEM_cert(one) for one in known)
+
+
+def _make(files: Certificate) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     descriptor = os.open(files.key, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -40,7 +54,6 @@ def ensure_certificate(data_dir: Path) -> Certificate:
             )
         )
     files.certificate.write_bytes(_sign(key).public_bytes(serialization.Encoding.PEM))
-    return files
 
 
 def _is_good(path: Path) -> bool:

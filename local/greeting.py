@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shlex
 
 from local.certificate import Certificate
-from local.options import DEVELOPMENT_KEY, ROOT, Options
+from local.options import DEVELOPMENT_KEY, Options
 from local.parts import Parts
 
 
@@ -25,20 +25,20 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         f"  {label:<17}  {_first_key(options)}",
     ]
     if certificate:
-        path = _short(certificate.certificate)
+        bundle = shlex.quote(str(certificate.bundle))
         lines += [
             f"  Connection string  {connection_string(parts, options)}",
             f"  Metrics            http://localhost:{parts.port}/metrics-explorer",
             f"  Processes          {options.topology}",
             "",
             "The SDKs use https with a connection string. To trust the local certificate, start the client with",
-            f"  Python   SSL_CERT_FILE={path} REQUESTS_CA_BUNDLE={path}",
-            f"  Node     NODE_EXTRA_CA_CERTS={path}",
+            f"  Python   SSL_CERT_FILE={bundle} REQUESTS_CA_BUNDLE={bundle}",
+            f"  Node     NODE_EXTRA_CA_CERTS={shlex.quote(str(certificate.certificate))}",
         ]
     lines += [
         "",
         "Try it in another terminal:",
-        f"  {_quickstart(parts)}",
+        f"  {_quickstart(parts, options)}",
         "",
         f"Ctrl-C ends {ctrl_c}.",
         "",
@@ -46,14 +46,11 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
     return "\n".join(lines)
 
 
-def _quickstart(parts: Parts) -> str:
+def _quickstart(parts: Parts, options: Options) -> str:
     port = "" if parts.port == 7071 else f"PORT={parts.port} "
-    return f"{port}.venv/bin/python examples/quickstart.py"
+    key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(_first_key(options))} "
+    return f"{port}{key}.venv/bin/python examples/quickstart.py"
 
 
 def _first_key(options: Options) -> str:
     return options.access_keys.split(",")[0].strip()
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)

@@ -111,6 +111,12 @@ def refuse_second_run(data_dir: Path, names: Sequence[str]) -> None:
         pid_file.unlink(missing_ok=True)
 
 
+def runs(data_dir: Path, names: Sequence[str]) -> bool:
+    """Whether one of these parts of an earlier start runs."""
+    pids = [read_pid(data_dir / f"{name}.pid") for name in names]
+    return any(pid is not None and is_ours(pid) for pid in pids)
+
+
 def is_ours(pid: int) -> bool:
     """Whether the process lives and is a part of a local router; process numbers are used again."""
     try:

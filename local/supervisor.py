@@ -26,7 +26,7 @@ from local.greeting import greeting
 from local.network import answers, choose_port, port_is_free, wait_until_it_answers
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
-from local.processes import Part, refuse_second_run, start_part
+from local.processes import Part, refuse_second_run, runs, start_part
 from router.settings import SettingsError
 from router.settings import load as load_settings
 
@@ -44,9 +44,11 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
     data_dir = options.data_dir
     for folder in ("azurite", "topic", "logs"):
         (data_dir / folder).mkdir(parents=True, exist_ok=True)
+    earlier = load_parts(data_dir)
+    await _refuse_second_router(data_dir, earlier)
     refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
     _refuse_busy_ports(options)
-    parts = make_parts(options, load_parts(data_dir))
+    parts = make_parts(options, earlier)
     _check_settings(app_settings(parts, options))
     certificate = ensure_certificate(data_dir)
     async with contextlib.AsyncExitStack() as ending:
@@ -232,6 +234,15 @@ def _check_settings(settings: Mapping[str, str]) -> None:
         load_settings({**os.environ, **settings})
     except SettingsError as error:
         raise LocalError(str(error)) from None
+
+
+async def _refuse_second_router(data_dir: Path, earlier: Parts | None) -> None:
+    """One that runs and is well is to be used, not to be ended."""
+    if earlier is not None and runs(data_dir, _app_names(data_dir)) and await answers(f"{earlier.app_url}/health"):
+        raise LocalError(
+            f"A router with this data ({data_dir}) runs already: http://localhost:{earlier.port}. "
+            "Use that one, or set DATA_DIR and PORT for a second one."
+        )
 
 
 def _app_names(data_dir: Path) -> list[str]:
