@@ -38,7 +38,7 @@ class App:
         app = func.FunctionApp()
         app.register_functions(blueprint)
         self.functions: dict[str, Function] = {
-            one.get_function_name(): one.get_user_function() for one in app.get_functions()
+            str(one.get_function_name()): one.get_user_function() for one in app.get_functions()
         }
 
     async def parts(self) -> Parts:
@@ -62,6 +62,11 @@ async def quiet() -> App:
     process = Process(Tables(), drives=False)
     await process.queue()
     return App(process)
+
+
+async def save(app: App, kind: str, id: str, document: dict[str, Any]) -> None:
+    parts = app.process.parts
+    await setting_usecases.upsert(parts, kind, id, lambda _: document, lambda etag, modified: None)
 
 
 def event_of(app: App, name: str) -> PendingEvent:
@@ -120,10 +125,8 @@ async def test_an_exceptions_event_runs_its_actions() -> None:
     app = await quiet()
     rule = {"id": "r", "trigger": {"kind": "queueLength", "threshold": 1}, "actions": [{"kind": "cancel"}]}
     queue = {"distributionPolicyId": "q", "exceptionPolicyId": "e"}
-    for kind, id, document in (("ExceptionPolicy", "e", {"exceptionRules": [rule]}), ("Queue", "q", queue)):
-        await setting_usecases.upsert(
-            app.process.parts, kind, id, lambda _, document=document: document, lambda etag, modified: None
-        )
+    await save(app, "ExceptionPolicy", "e", {"exceptionRules": [rule]})
+    await save(app, "Queue", "q", queue)
     await asyncio.sleep(5)
     await app.process.job("j")
     await asyncio.sleep(1)

@@ -40,11 +40,16 @@ class Routers:
     def fill(self) -> None:
         self.add(DISTRIBUTION, "d", mode={"kind": "longestIdle"})
         self.add(QUEUE, "q", distributionPolicyId="d")
-        worker = {"capacity": 1, "queues": ["q"], "channels": [], "assignedJobs": [], "offers": []}
+        worker: Document = {"capacity": 1, "queues": ["q"], "channels": [], "assignedJobs": [], "offers": []}
         self.add(WORKER, "w", **worker, availableForOffers=True, state="active")
         for number in (2, 1):
             at = f"2024-03-04T08:00:0{number}+00:00"
-            job = {"channelId": "voice", "queueId": "q", "priority": 1, "matchingMode": {"kind": "queueAndMatch"}}
+            job: Document = {
+                "channelId": "voice",
+                "queueId": "q",
+                "priority": 1,
+                "matchingMode": {"kind": "queueAndMatch"},
+            }
             self.add(JOB, f"j{number}", **job, status="queued", enqueuedAt=at)
 
     def written(self, kind: Kind) -> list[str]:

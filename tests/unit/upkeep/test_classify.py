@@ -22,19 +22,18 @@ def static(value: Any) -> dict[str, Any]:
     return {"kind": "static", "value": value}
 
 
+async def save(process: Process, kind: str, id: str, document: dict[str, Any]) -> None:
+    await setting_usecases.upsert(process.parts, kind, id, lambda _: document, lambda etag, modified: None)
+
+
 async def router(**policy: Any) -> Process:
     """Queues `eu`, `us` and `vip`, and the policy `c`."""
     process = Process(Tables())
     await process.queue()
     for id, labels in (("us", {"Region": "US"}), ("vip", {"Region": "EU", "Vip": True}), ("eu", {"Region": "EU"})):
-        document = {"distributionPolicyId": "q", "labels": labels}
-        await setting_usecases.upsert(
-            process.parts, "Queue", id, lambda _, document=document: document, lambda etag, modified: None
-        )
+        await save(process, "Queue", id, {"distributionPolicyId": "q", "labels": labels})
     ClassificationPolicy.model_validate(policy)
-    await setting_usecases.upsert(
-        process.parts, "ClassificationPolicy", "c", lambda _: policy, lambda etag, modified: None
-    )
+    await save(process, "ClassificationPolicy", "c", policy)
     return process
 
 
