@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import getpass
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -269,10 +270,11 @@ def test_the_same_router_twice_is_refused(routers: Routers, capsys: pytest.Captu
 
 
 def test_whoever_stops_a_run_is_told_how_to_go_on(routers: Routers, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def stopped(client: Client) -> None:
+    def stopped(work: Coroutine[Any, Any, int]) -> int:
+        work.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Client, "settle_version", stopped)
+    monkeypatch.setattr(asyncio, "run", stopped)
     code, _, err = run()
     assert (code, err) == (2, "\nStopped. Run again to go on.\n")
 
