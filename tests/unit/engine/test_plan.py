@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,7 @@ from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
 from tests.unit.engine.engine_records import NOW, channel, job, later, offer, selector, worker
 
+_T = TypeVar("_T")
 Scores = Mapping[str, Mapping[str, float]]
 Pairs = list[tuple[str, str]]
 
@@ -190,26 +192,45 @@ _DECLINES = [
 ]
 
 
+# Made once: making and checking a strategy takes longer than drawing from it.
+_HOLDERS = st.sets(st.sampled_from(_IDS), max_size=2)
+_ASKED = st.lists(st.sampled_from(_SELECTORS), max_size=2)
+_DECLINED = st.dictionaries(st.sampled_from(_IDS), st.sampled_from(_DECLINES), max_size=2)
+_WORKER_IDS = st.lists(st.sampled_from(_IDS), unique=True)
+_TURNS = st.sampled_from([None, *_IDS])
+_SCORES = st.dictionaries(st.sampled_from(_IDS), st.sampled_from([0.0, 0.5, 1.0, 7.0]))
+_BOOLEANS = st.booleans()
+
+
+@cache
+def _integers(lowest: int, highest: int) -> st.SearchStrategy[int]:
+    return st.integers(lowest, highest)
+
+
+def _pick(draw: st.DrawFn, values: Sequence[_T]) -> _T:
+    return values[draw(_integers(0, len(values) - 1))]
+
+
 @st.composite
 def _jobs(draw: st.DrawFn, names: str, queues: Sequence[str], *, back_off: bool = True) -> list[JobRecord]:
     found = []
-    for number in range(draw(st.integers(0, 4))):
-        holders = draw(st.sets(st.sampled_from(_IDS), max_size=2))
-        asked = draw(st.lists(st.sampled_from(_SELECTORS), max_size=2))
-        attached = draw(st.integers(0, len(asked)))
+    for number in range(draw(_integers(0, 4))):
+        holders = draw(_HOLDERS)
+        asked = draw(_ASKED)
+        attached = draw(_integers(0, len(asked)))
         record = job(
-            draw(st.sampled_from([JobStatus.QUEUED, JobStatus.CREATED])),
-            queue_id=draw(st.sampled_from(queues)),
-            channel_id=draw(st.sampled_from(["voice", "voice", "chat"])),
-            priority=draw(st.sampled_from([1, 1, 5])),
-            labels=draw(st.sampled_from([{}, {"skill": 3}, {"skill": 4, "site": "north"}])),
+            _pick(draw, [JobStatus.QUEUED, JobStatus.CREATED]),
+            queue_id=_pick(draw, queues),
+            channel_id=_pick(draw, ["voice", "voice", "chat"]),
+            priority=_pick(draw, [1, 1, 5]),
+            labels=_pick(draw, [{}, {"skill": 3}, {"skill": 4, "site": "north"}]),
             requested_worker_selectors=asked[attached:],
             attached_worker_selectors=asked[:attached],
-            enqueued_at=later(draw(st.integers(-3, 0))),
+            enqueued_at=later(draw(_integers(-3, 0))),
             routing={
                 "offers": {f"o-{id}": offer(f"o-{id}", id) for id in holders},
-                "declined": draw(st.dictionaries(st.sampled_from(_IDS), st.sampled_from(_DECLINES), max_size=2)),
-                "retry_at": draw(st.sampled_from([None, None, later(-1), later(1)])) if back_off else None,
+                "declined": draw(_DECLINED),
+                "retry_at": _pick(draw, [None, None, later(-1), later(1)]) if back_off else None,
             },
         )
         found.append(named(f"{names}{number}", record))
@@ -219,22 +240,22 @@ def _jobs(draw: st.DrawFn, names: str, queues: Sequence[str], *, back_off: bool 
 @st.composite
 def _workers(draw: st.DrawFn) -> list[WorkerRecord]:
     found = []
-    for id in draw(st.lists(st.sampled_from(_IDS), unique=True)):
-        voice = channel("voice", draw(st.sampled_from([1, 1, 2])), draw(st.sampled_from([None, 1, 2])))
-        chat = channel("chat", draw(st.sampled_from([1, 3])), draw(st.sampled_from([None, 2])))
+    for id in draw(_WORKER_IDS):
+        voice = channel("voice", _pick(draw, [1, 1, 2]), _pick(draw, [None, 1, 2]))
+        chat = channel("chat", _pick(draw, [1, 3]), _pick(draw, [None, 2]))
         found.append(
             worker(
                 id=id,
-                capacity=draw(st.integers(1, 5)),
-                queues=draw(st.sampled_from([["q"], ["q", "r"], ["r", "s", "q"], ["r"]])),
-                channels=draw(st.sampled_from([[voice], [voice, chat], [chat]])),
-                max_concurrent_offers=draw(st.sampled_from([None, None, 1, 2])),
-                labels=draw(st.sampled_from([{}, {"skill": 3}, {"skill": 4, "site": "north"}, {"skill": "3"}])),
-                held=draw(st.sampled_from([{}, {}, {"x": 1}, {"j0": 1}])),
-                assigned=draw(st.sampled_from([{}, {}, {"y": 1}, {"j1": 1}])),
+                capacity=draw(_integers(1, 5)),
+                queues=_pick(draw, [["q"], ["q", "r"], ["r", "s", "q"], ["r"]]),
+                channels=_pick(draw, [[voice], [voice, chat], [chat]]),
+                max_concurrent_offers=_pick(draw, [None, None, 1, 2]),
+                labels=_pick(draw, [{}, {"skill": 3}, {"skill": 4, "site": "north"}, {"skill": "3"}]),
+                held=_pick(draw, [{}, {}, {"x": 1}, {"j0": 1}]),
+                assigned=_pick(draw, [{}, {}, {"y": 1}, {"j1": 1}]),
                 routing={
-                    "available_since": later(draw(st.integers(-3, 0))),
-                    "registered_at": draw(st.sampled_from([None, later(-100), later(-60)])),
+                    "available_since": later(draw(_integers(-3, 0))),
+                    "registered_at": _pick(draw, [None, later(-100), later(-60)]),
                 },
             )
         )
@@ -244,11 +265,11 @@ def _workers(draw: st.DrawFn) -> list[WorkerRecord]:
 @st.composite
 def _policies(draw: st.DrawFn) -> DistributionPolicy:
     options = {"scoringRuleOptions": {"scoringParameters": ["jobLabels"]}}
-    kind = draw(st.sampled_from(["longestIdle", "roundRobin", "bestWorker"]))
+    kind = _pick(draw, ["longestIdle", "roundRobin", "bestWorker"])
     return policy(
         kind,
-        maxConcurrentOffers=draw(st.integers(1, 3)),
-        bypassSelectors=draw(st.booleans()),
+        maxConcurrentOffers=draw(_integers(1, 3)),
+        bypassSelectors=draw(_BOOLEANS),
         **(options if kind == "bestWorker" else {}),
     )
 
@@ -259,11 +280,10 @@ def test_the_plan_is_what_the_rules_say(data: st.DataObject) -> None:
     how, other = data.draw(_policies()), data.draw(_policies())
     jobs, workers = data.draw(_jobs("j", ["q"])), data.draw(_workers())
     rivals = [Rival(one, other) for one in data.draw(_jobs("r", ["r", "s", "q"], back_off=False))]
-    turn = data.draw(st.sampled_from([None, *_IDS]))
+    turn = data.draw(_TURNS)
     scores: Scores | None = None
-    if how.mode.kind == "bestWorker" and data.draw(st.booleans()):
-        some = st.dictionaries(st.sampled_from(_IDS), st.sampled_from([0.0, 0.5, 1.0, 7.0]))
-        scores = {one.id: data.draw(some) for one in jobs if data.draw(st.integers(0, 4))}
+    if how.mode.kind == "bestWorker" and data.draw(_BOOLEANS):
+        scores = {one.id: data.draw(_SCORES) for one in jobs if data.draw(_integers(0, 4))}
     found = planned(jobs, workers, how, turn=turn, scores=scores, rivals=rivals)
     assert found == reference(jobs, workers, how, turn, scores, rivals)
 

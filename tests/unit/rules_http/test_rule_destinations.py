@@ -7,7 +7,7 @@ import pytest
 from router.models.rules import FunctionRouterRuleCredential
 from router.rules.failure import RuleCallError
 from router.rules.http.client import RuleHttpClient
-from tests.integration.rules_http.endpoints import PAYLOAD, Endpoint, Names, answer, call, failure, make_client, serving
+from tests.unit.rules_http.endpoints import PAYLOAD, Endpoint, Names, answer, call, failure, make_client, serving
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

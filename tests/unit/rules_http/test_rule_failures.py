@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from router.rules.http.client import RuleHttpClient, RuleHttpLimits
-from tests.integration.rules_http.endpoints import QUICK, Endpoint, answer, call, failure, hang, make_client, serving
+from tests.unit.rules_http.endpoints import HASTY, Endpoint, answer, call, failure, hang, make_client, serving
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 400, 403, 404, 408, 409, 429])
@@ -54,18 +54,20 @@ async def test_the_wait_between_tries_grows_and_varies(endpoint: Endpoint) -> No
     assert took[1] >= 0.1 * 1.49 + 0.2 * 1.49
 
 
-async def test_a_time_out_is_tried_again(client: RuleHttpClient, endpoint: Endpoint) -> None:
+async def test_a_time_out_is_tried_again(endpoint: Endpoint) -> None:
     endpoint.answers = [hang, answer(7)]
-    assert await call(client, endpoint) == 7
+    async with make_client(limits=HASTY) as client:
+        assert await call(client, endpoint) == 7
     assert len(endpoint.requests) == 2
 
 
-async def test_an_endpoint_that_hangs(client: RuleHttpClient, endpoint: Endpoint) -> None:
+async def test_an_endpoint_that_hangs(endpoint: Endpoint) -> None:
     endpoint.answers = [hang]
     started = time.monotonic()
-    error = await failure(client, endpoint.uri())
-    assert (error.code, error.reason) == ("RuleTimedOut", "The function at 127.0.0.1 did not answer within 0.3 s.")
-    assert time.monotonic() - started < QUICK.total
+    async with make_client(limits=HASTY) as client:
+        error = await failure(client, endpoint.uri())
+    assert (error.code, error.reason) == ("RuleTimedOut", "The function at 127.0.0.1 did not answer within 0.2 s.")
+    assert time.monotonic() - started < HASTY.total
     assert len(endpoint.requests) == 3
 
 

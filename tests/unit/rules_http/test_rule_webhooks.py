@@ -12,7 +12,7 @@ import pytest
 
 from router.rules.failure import RuleCallError
 from router.rules.http.client import RuleHttpClient, RuleHttpLimits
-from tests.integration.rules_http.endpoints import (
+from tests.unit.rules_http.endpoints import (
     CLIENT_SECRET,
     PAYLOAD,
     Endpoint,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from router.rules.http.client import RuleHttpClient
-from tests.integration.rules_http.endpoints import SECRETS, Endpoint, make_client, serving
+from tests.unit.rules_http.endpoints import SECRETS, Endpoint, make_client, serving
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from router.rules.http.client import RuleHttpClient, RuleHttpLimits
 
 CLIENT_SECRET = "the-client-secret"
 SECRETS = ["the-function-key", CLIENT_SECRET, "the-code-in-the-uri", "the-access-token"]
-QUICK = RuleHttpLimits(total=2.0, attempt=0.3, retries=2, backoff=0.01, response_bytes=1024 * 1024)
+QUICK = RuleHttpLimits(total=10.0, attempt=3.0, retries=2, backoff=0.01, response_bytes=1024 * 1024)
+#: For endpoints that hang.
+HASTY = RuleHttpLimits(total=10.0, attempt=0.2, retries=2, backoff=0.01)
 PAYLOAD = {"job": {"Region": "EU", "Größe": 5}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
