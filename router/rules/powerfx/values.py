@@ -134,9 +134,9 @@ def to_text(value: Any) -> Any:
     if cls is float:
         return float_text(value)
     if cls is datetime:
-        return f"{value.month}/{value.day}/{value.year} {clock_text(value)}"
+        return f"{value.month}/{value.day}/{value.year:04d} {clock_text(value)}"
     if cls is date:
-        return f"{value.month}/{value.day}/{value.year}"
+        return f"{value.month}/{value.day}/{value.year:04d}"
     if cls is timedelta:
         return clock_text(time_as_moment(value))
     if cls is uuid.UUID:

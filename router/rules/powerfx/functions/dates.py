@@ -12,6 +12,7 @@ from router.rules.powerfx import coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
+from router.rules.powerfx.functions.conversions import culture, in_culture
 from router.rules.powerfx.functions.scalar import decimal, scalar
 from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, TIME, Type, enum
@@ -230,18 +231,22 @@ def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 2)
         arg = compiler.compile(node.args[0], scope)
-        if len(node.args) > 1:
-            compiler.compile_as(node.args[1], scope, TEXT)
         kind = arg.type.kind
+        read = convert
         if kind == "Dynamic":
             from_json = coercion.converter(arg.type, target)
             assert from_json is not None
-            run_json = arg.run
-            return Expr(target, lambda f: from_json(run_json(f)), node)
-        if kind not in TEMPORAL and kind != "Any":
+            read = from_json
+        elif kind not in TEMPORAL and kind != "Any":
             arg = compiler.coerce(arg, TEXT)
         run = arg.run
-        return Expr(target, lambda f: convert(run(f)), node)
+
+        def closure(f: Frame) -> Any:
+            return read(run(f))
+
+        if len(node.args) > 1:
+            return Expr(target, in_culture(closure, culture(compiler, node.args[1], scope)), node)
+        return Expr(target, closure, node)
 
     return compile_call
 

@@ -35,7 +35,7 @@ def _constant_text(compiler: Compiler, node: nodes.Node, scope: Scope | None) ->
     return str(expr.constant)
 
 
-def _prepare(compiler: Compiler, node: nodes.Call, scope: Scope | None, default: str) -> tuple[Expr, Pattern, str]:
+def _prepare(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> tuple[Expr, Pattern, str]:
     compiler.arity(node, 2, 3)
     text = compiler.compile_as(node.args[0], scope, TEXT)
     source = _constant_text(compiler, node.args[1], scope)
@@ -45,8 +45,6 @@ def _prepare(compiler: Compiler, node: nodes.Call, scope: Scope | None, default:
         if given.type != _OPTIONS or given.constant.__class__ is not EnumValue:
             raise compiler.error(node.args[2], "MatchOptions must be a constant value")
         options = str(given.constant.value)
-    if "c" not in options:
-        options += default
     try:
         pattern = compile_pattern(source, options)
     except PatternError as problem:
@@ -65,7 +63,7 @@ def _search(f: Frame, pattern: Pattern, text: str) -> Any:
 
 
 def _is_match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
-    arg, pattern, _ = _prepare(compiler, node, scope, "^c$")
+    arg, pattern, _ = _prepare(compiler, node, scope)
     run_text = arg.run
 
     def run(f: Frame) -> Any:
@@ -79,7 +77,7 @@ def _is_match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
 
 
 def _match(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
-    arg, pattern, options = _prepare(compiler, node, scope, "c")
+    arg, pattern, options = _prepare(compiler, node, scope)
     columns: dict[str, Type] = {"FullMatch": TEXT, "StartMatch": DECIMAL}
     numbered = "N" in options
     if numbered:
