@@ -44,6 +44,7 @@ class Pattern:
     def __init__(self, source: str, options: str) -> None:
         self.source = source
         self.options = options
+        self.is_numbered = "N" in options
         translator = _Translator(source, options, ascii_only=True)
         self.plain = _compiled(translator, options, _MEMORY)
         self.names = tuple(translator.names)
@@ -53,6 +54,13 @@ class Pattern:
 
     def search(self, text: str, budget: Budget) -> Any:
         """The first match or None, paid for by the length of the text and of the program."""
+        return self._paid(text, budget).search(text)
+
+    def search_all(self, text: str, budget: Budget) -> Any:
+        """All matches, one after the other."""
+        return self._paid(text, budget).finditer(text)
+
+    def _paid(self, text: str, budget: Budget) -> Any:
         regex = self.plain
         if not text.isascii():
             regex = self.full
@@ -61,7 +69,7 @@ class Pattern:
                 translator = _Translator(self.source, self.options, ascii_only=False)
                 regex = self.full = _compiled(translator, self.options, _MEMORY_FOR_ALL_LETTERS)
         budget.spend(1 + ((len(text) * int(regex.programsize)) >> 7))
-        return regex.search(text)
+        return regex
 
 
 @dataclass(slots=True)

@@ -173,8 +173,6 @@ def _count_column(numbers_only: bool) -> FunctionCompiler:
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 1)
         arg = compiler.compile(node.args[0], scope)
-        if arg.type.kind == "Blank":
-            return compiler.constant(DECIMAL, Decimal(0), node)
         name, column = single_column(compiler, arg)
         if numbers_only and column.kind not in NUMERIC | {"Blank", "Any"}:
             raise compiler.error(node.args[0], "a column of numbers is expected")

@@ -19,7 +19,6 @@ from router.rules.powerfx.values import (
     invalid,
     moment_of,
     serial,
-    time_as_moment,
     to_datetime,
     to_decimal,
     to_text,
@@ -157,9 +156,10 @@ def _formatted(value: Any, style: Any) -> Any:
 
 
 def _as_moment(value: Any) -> Any:
-    if isinstance(value, timedelta):
-        return time_as_moment(value)
-    return to_datetime(value) if isinstance(value, date) else moment_of(value)
+    try:
+        return to_datetime(value) if isinstance(value, (date, timedelta)) else moment_of(value)
+    except OverflowError:
+        return invalid("the date is out of range")
 
 
 def _guid(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:

@@ -16,7 +16,7 @@ from router.rules.powerfx.functions.conversions import culture, in_culture
 from router.rules.powerfx.functions.scalar import decimal, scalar
 from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, TIME, Type, enum
-from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_time
+from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_text, to_time
 
 _LARGEST: Final = 10**9
 
@@ -163,11 +163,13 @@ def _unit_name(value: Any) -> str:
 def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, 3)
     given = compiler.compile(node.args[0], scope)
+    if given.type.kind == "Blank":
+        raise compiler.error(given.node, "a date or a time is expected")
     moment = _moment(compiler, given).run
     distance = compiler.compile(node.args[1], scope)
     number = compiler.coerce(distance, DECIMAL).run
     unit = _unit(compiler, node, scope) if distance.type != TIME else None  # a time is of its own length
-    is_date = given.type == DATE
+    type = given.type if given.type in (DATE, TIME) else DATETIME
 
     def run(f: Frame) -> Any:
         value, count, units = moment(f), number(f), unit(f) if unit else None
@@ -175,11 +177,13 @@ def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
         if errors:
             return join_errors(errors)
         found = _moved(value or EPOCH, count or Decimal(0), _unit_name(units))
-        if is_date and found.__class__ is datetime and found == datetime.combine(found, datetime.min.time()):
-            return found.date()
-        return found
+        if found.__class__ is not datetime or type == DATETIME:
+            return found
+        if type == TIME:
+            return found - EPOCH
+        return found.date() if found == datetime.combine(found, datetime.min.time()) else found
 
-    return Expr(DATE if is_date else DATETIME, run, node)
+    return Expr(type, run, node)
 
 
 def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
@@ -237,6 +241,11 @@ def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
             from_json = coercion.converter(arg.type, target)
             assert from_json is not None
             read = from_json
+        elif kind == "Any":
+
+            def read(value: Any) -> Any:  # a number or a Boolean of a label is no date, and neither is its text
+                return convert(to_text(value) if isinstance(value, (Decimal, float, bool)) else value)
+
         elif kind not in TEMPORAL and kind != "Any":
             arg = compiler.coerce(arg, TEXT)
         run = arg.run

@@ -18,11 +18,9 @@ def rounded(value: Any, digits: Any, rounding: str) -> Any:
     """Rounded to a number of digits after (or, negative, before) the point."""
     places = int(max(min(digits, 400), -400))
     if value.__class__ is float:
-        if places > 300 or value == 0:
+        if places > 300 or places < -28 or value == 0:
             return value
         exact = Decimal(repr(value))
-        if places < -320:
-            return 0.0
         return arithmetic.finite(float(_quantized(exact, places, rounding)))
     if places >= 28:
         return value
@@ -79,10 +77,10 @@ def _ln(value: float) -> Any:
 
 
 def _log(value: float, base: float = 10.0) -> Any:
-    if value <= 0 or base <= 0:
-        return numeric_error("the logarithm of a number that is not positive")
     if base == 1:
         return arithmetic.division_by_zero()
+    if value <= 0 or base <= 0:
+        return numeric_error("the logarithm of a number that is not positive")
     if base == 10:
         return math.log10(value)
     return math.log2(value) if base == 2 else math.log(value) / math.log(base)

@@ -13,7 +13,7 @@ from router.rules.powerfx.values import from_context, invalid
 
 
 def _filter(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
-    compiler.arity(node, 2, None)
+    compiler.arity(node, 2, 2)
     rows, row_scope = source(compiler, node, scope)
     conditions = [predicate(compiler, arg, row_scope) for arg in node.args[1:]]
     run_rows, spend = rows.run, spend_on(node.args[1:])

@@ -74,7 +74,10 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     body = compiler.compile(node.args[1], row_scope)
     if body.type.kind in ("Record", "Table"):
         raise compiler.error(node.args[1], f"a plain value is expected, not {body.type}")
-    order = _order(compiler, compiler.compile(node.args[2], scope)) if len(node.args) > 2 else None
+    given = compiler.compile(node.args[2], scope) if len(node.args) > 2 else None
+    if given is not None and given.type.kind == "Text":
+        raise compiler.error(given.node, "SortOrder.Ascending or SortOrder.Descending is expected, not text")
+    order = _order(compiler, given) if given is not None else None
     run_rows, run_key, spend = rows.run, body.run, spend_on(node.args[1:2], each=5)
 
     def run(f: Frame) -> Any:
@@ -136,6 +139,8 @@ def _column(compiler: Compiler, node: nodes.Node, scope: Scope | None, rows: Exp
     is_open = rows.type.kind == "Any"
     if isinstance(node, nodes.Name) and (node.name in columns or (is_open and not compiler.resolves(node.name, scope))):
         name = node.name
+        if name in columns and columns[name].kind in ("Record", "Table"):
+            raise compiler.error(node, f"a column of plain values is expected, not of {columns[name]}")
         return lambda f: name
     expr = compiler.compile_as(node, scope, TEXT)
     if expr.constant.__class__ is str and not is_open and expr.constant not in columns:
