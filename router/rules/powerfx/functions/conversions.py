@@ -172,6 +172,11 @@ def _guid(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return Expr(GUID, compiler.coerce(arg, GUID).run, node)
 
 
+def _language(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 0, 0)
+    return compiler.constant(TEXT, "en-US", node)
+
+
 _plain_boolean = scalar([Parameter(BOOLEAN, BLANK_RESULT)], BOOLEAN, bool, tables=True)
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Text": _text,
@@ -180,4 +185,5 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Float": _converted(FLOAT, 2),
     "Boolean": _plain_boolean,
     "GUID": _guid,
+    "Language": _language,
 }

@@ -19,6 +19,7 @@ from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, 
 from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_text, to_time
 
 _LARGEST: Final = 10**9
+_FIRST_WEEKDAYS: Final = {1: 6, 2: 0, 12: 1, 13: 2, 14: 3, 15: 4, 16: 5}  # of StartOfWeek; Monday is 0
 
 
 def _whole(number: Any) -> int | None:
@@ -137,8 +138,28 @@ def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         day = (value or EPOCH).weekday()  # Monday is 0
         if code == 3:
             return Decimal(day)
-        begins = {1: 6, 2: 0, 12: 1, 13: 2, 14: 3, 15: 4, 16: 5}[code]
-        return Decimal((day - begins) % 7 + 1)
+        return Decimal((day - _FIRST_WEEKDAYS[code]) % 7 + 1)
+
+    return Expr(DECIMAL, run, node)
+
+
+def _week_number(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    """The week of the year, where January 1 is in the first."""
+    compiler.arity(node, 1, 2)
+    moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
+    start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
+
+    def run(f: Frame) -> Any:
+        value, first = moment(f), start(f) if start else None
+        errors = [found for found in (value, first) if found.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        begins = _FIRST_WEEKDAYS.get(int(first.value) if isinstance(first, EnumValue) else 1)
+        if begins is None:
+            return invalid("a week does not begin so")
+        day = (value or EPOCH).date()
+        new_year = day.replace(month=1, day=1)
+        return Decimal(((day - new_year).days + (new_year.weekday() - begins) % 7) // 7 + 1)
 
     return Expr(DECIMAL, run, node)
 
@@ -202,6 +223,30 @@ def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
         return moment.replace(year=year, month=month + 1, day=day)
     except OverflowError:
         return invalid("the date is out of range")
+
+
+def _months_later(last_day: bool) -> FunctionCompiler:
+    """EDate and EOMonth: a date some months later, or the last one of that month."""
+
+    def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+        compiler.arity(node, 2, 2)
+        moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
+        months = compiler.compile_as(node.args[1], scope, DECIMAL).run
+
+        def run(f: Frame) -> Any:
+            value, count = moment(f), months(f)
+            errors = [found for found in (value, count) if found.__class__ is PowerFxError]
+            if errors:
+                return join_errors(errors)
+            found = _moved(value or EPOCH, count or Decimal(0), "months")
+            if found.__class__ is PowerFxError:
+                return found
+            last = calendar.monthrange(found.year, found.month)[1]
+            return found.replace(day=last).date() if last_day else found.date()
+
+        return Expr(DATE, run, node)
+
+    return compile_call
 
 
 def _date_diff(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -281,6 +326,9 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Minute": _part(_clock("minute"), 0, 60),
     "Second": _part(_clock("second"), 0, 1),
     "Weekday": _weekday,
+    "WeekNum": _week_number,
+    "EDate": _months_later(last_day=False),
+    "EOMonth": _months_later(last_day=True),
     "DateAdd": _date_add,
     "DateDiff": _date_diff,
     "DateValue": _reader(DATE, to_date),

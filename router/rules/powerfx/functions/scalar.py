@@ -90,9 +90,11 @@ def scalar(
     least: int | None = None,
     repeat: bool = False,
     tables: bool = False,
+    steps_a_character: int = 0,
 ) -> FunctionCompiler:
     """A function's compiler. `result` None: the numeric type of the first argument.
 
+    `steps_a_character` is what each character of the arguments costs, where that is worth a thought.
     `least` counts the arguments that must be given, `repeat` lets the last parameter stand for any number.
     """
     needed = len(parameters) if least is None else least
@@ -109,9 +111,20 @@ def scalar(
         type = result or numeric
         if type == FLOAT:
             blanks = [float(b) if b.__class__ is Decimal else b for b in blanks]
-        return Expr(type, _closure([c.run for c in coerced], blanks, implementation, type == TEXT), node)
+        runs = [c.run if not steps_a_character else _paid(c.run, steps_a_character) for c in coerced]
+        return Expr(type, _closure(runs, blanks, implementation, type == TEXT), node)
 
     return compile_call
+
+
+def _paid(run: Run, steps: int) -> Run:
+    def paid(f: Frame) -> Any:
+        value = run(f)
+        if value.__class__ is str:
+            f.budget.spend(steps * len(value))
+        return value
+
+    return paid
 
 
 def _closure(runs: list[Run], blanks: list[Any], implementation: Callable[..., Any], is_text: bool) -> Run:
