@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Context, Decimal
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 _WIDE: Final = Context(prec=1200, Emin=-999_999, Emax=999_999, traps=[])
@@ -18,30 +18,23 @@ class Token(NamedTuple):
     text: str
 
 
-@lru_cache(maxsize=256)
-def _sections(tokens: tuple[Token, ...]) -> list[tuple[Token, ...]]:
+def sections(tokens: list[Token]) -> list[list[Token]]:
     made: list[list[Token]] = [[]]
     for token in tokens:
         if token.kind == "section":
             made.append([])
         else:
             made[-1].append(token)
-    return [tuple(section) for section in made]
+    return made
 
 
-def _section_number(tokens: tuple[Token, ...], sign: int) -> int:
+def section_number(given: Sequence[object], sign: int) -> int:
     """Which section is for numbers of this sign. One that is missing or empty leaves them to the first."""
     wanted = (2, 0, 1)[sign]
-    sections = _sections(tokens)
-    return wanted if wanted < len(sections) and sections[wanted] else 0
+    return wanted if wanted < len(given) and given[wanted] else 0
 
 
-def section_of(tokens: tuple[Token, ...], sign: int) -> tuple[Token, ...]:
-    return _sections(tokens)[_section_number(tokens, sign)]
-
-
-@lru_cache(maxsize=256)
-def _with_exponents(section: tuple[Token, ...]) -> list[Token]:
+def _with_exponents(section: list[Token]) -> list[Token]:
     """`E0`, `E+0` and `E-00` as one token each."""
     made: list[Token] = []
     index = 0
@@ -62,7 +55,7 @@ def _with_exponents(section: tuple[Token, ...]) -> list[Token]:
     return made
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """What a section says of the digits."""
 
     tokens: list[Token]
@@ -75,8 +68,9 @@ class _Layout(NamedTuple):
     scientific: bool
 
 
-@lru_cache(maxsize=256)
-def _layout(section: tuple[Token, ...]) -> _Layout:
+def layout(section: list[Token]) -> Layout | None:
+    if not section:
+        return None
     tokens = _with_exponents(section)
     count, first, last, scale = 0, -1, 0, 0
     point = comma = -1
@@ -103,30 +97,32 @@ def _layout(section: tuple[Token, ...]) -> _Layout:
     elif comma >= 0:
         grouped = True
     least_before = before - first if 0 <= first < before else 0
-    return _Layout(tokens, count, before, least_before, max(last - before, 0), grouped, scale, scientific)
+    return Layout(tokens, count, before, least_before, max(last - before, 0), grouped, scale, scientific)
 
 
-def number_text(value: Decimal | float, tokens: tuple[Token, ...]) -> str:
-    """A number in a format that is valid. A float shows 15 digits."""
+_EMPTY: Final = Layout([], 0, 0, 0, 0, False, 0, False)
+
+
+def number_text(value: Decimal | float, layouts: Sequence[Layout | None]) -> str:
+    """A number in a format that is valid, given by the layouts of its sections. A float shows 15 digits."""
     is_float = isinstance(value, float)
     exact = Decimal(f"{value:.15g}") if is_float else Decimal(value)
     negative = exact.is_signed() if is_float else exact < 0
-    number = _section_number(tokens, -1 if exact < 0 else int(exact > 0))
-    layout = _layout(_sections(tokens)[number])
+    number = section_number(layouts, -1 if exact < 0 else int(exact > 0))
+    layout = layouts[number] or _EMPTY
     if exact:
         shown, exponent = _rounded(exact.copy_abs(), layout)
         if not shown:
             negative = negative and is_float
-            other = _section_number(tokens, 0)
-            if other != number:
-                number, layout = other, _layout(_sections(tokens)[other])
+            number = section_number(layouts, 0)
+            layout = layouts[number] or _EMPTY
     else:
         shown, exponent = "", 0
     text = _laid_out(layout, shown, exponent)
     return "-" + text if negative and number == 0 and (text or exponent) else text
 
 
-def _rounded(value: Decimal, layout: _Layout) -> tuple[str, int]:
+def _rounded(value: Decimal, layout: Layout) -> tuple[str, int]:
     """The digits that are shown, without zeros at the end, and where the point is: after how many of them."""
     value = _WIDE.scaleb(value, layout.scale)
     after = layout.places - layout.before
@@ -138,7 +134,7 @@ def _rounded(value: Decimal, layout: _Layout) -> tuple[str, int]:
     return "".join(map(str, value.as_tuple().digits)).rstrip("0"), value.adjusted() + 1
 
 
-def _laid_out(layout: _Layout, shown: str, exponent: int) -> str:
+def _laid_out(layout: Layout, shown: str, exponent: int) -> str:
     place = layout.before if layout.scientific else max(exponent, layout.before)  # digits before the point to come
     surplus = 0 if layout.scientific else exponent - layout.before
     longest = max(layout.least_before, place + min(surplus, 0))

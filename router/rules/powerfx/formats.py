@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from router.rules.powerfx import digits
-from router.rules.powerfx.digits import Token
+from router.rules.powerfx.digits import Layout, Token
 from router.rules.powerfx.values import clock_text
 
 MONTHS: Final = (
@@ -33,12 +33,13 @@ _REFUSED: Final = frozenset("?[_*@]")
 
 
 class Format(NamedTuple):
-    """A format that is valid: its tokens, and whether it shows parts of dates, or digits.
+    """A format that is valid, by its sections as numbers and as dates are written in them.
 
     `standard` says that .NET takes the text for the name of one of its own formats, which it does not know.
     """
 
-    tokens: tuple[Token, ...]
+    layouts: list[Layout | None]
+    dates: list[list[Token]]
     shows_dates: bool
     shows_digits: bool
     standard: bool
@@ -169,7 +170,9 @@ def parse(pattern: str) -> Format | None:
     if not reader.read(pattern) or (standard and pattern[0] in "eEgGrR" and not reader.dates):
         return None
     shows_digits = reader.digits and not reader.dates
-    return Format(tuple(reader.tokens), reader.dates, shows_digits, standard and not reader.dates)
+    sections = digits.sections(reader.tokens)
+    layouts, dates = [digits.layout(section) for section in sections], [_date_parts(section) for section in sections]
+    return Format(layouts, dates, reader.dates, shows_digits, standard and not reader.dates)
 
 
 # ---------------------------------------------------------------- dates
@@ -203,28 +206,37 @@ def named_date_text(value: datetime, name: str) -> str:
     return " ".join(parts[part] for part in style.split())
 
 
-def date_text(value: datetime, format: Format, sign: int) -> str | None:
-    """A date in a format of one's own; None if it asks for too small a part of a second. `sign` is that of
-    the date as a number and chooses the section."""
-    tokens = digits.section_of(format.tokens, sign)
-    held: list[str] = []
-    plain = ""
-    for token in tokens:
-        if token.kind == "half":
-            held.append(("AM" if value.hour < 12 else "PM")[: 2 if len(token.text) > 3 else 1])
-        elif token.kind == "literal":
-            held.append(token.text)
-        plain += _HELD if token.kind in ("half", "literal") else "\\," if token.kind == "comma literal" else token.text
+def _date_parts(section: list[Token]) -> list[Token]:
+    """The parts of a section: dates, literals, AM/PM. Kinds: date, literal, half."""
+    held = [token for token in section if token.kind in ("half", "literal")]
+    plain = "".join(
+        _HELD if token.kind in ("half", "literal") else "\\," if token.kind == "comma literal" else token.text
+        for token in section
+    )
     while match := _MINUTE_BEFORE_SECOND.search(plain):
         plain = plain[: match.start()] + _MINUTE + plain[match.start() + 1 :]
     while match := _MINUTE_AFTER_HOUR.search(plain):
         plain = plain[: match.end() - 1] + _MINUTE + plain[match.end() :]
-    parts = _DATE_PART.findall(plain)
-    if any(part[0] == "0" and len(part) > 7 for part in parts):
-        return None
-    half_day = any(token.kind == "half" for token in tokens)
-    texts = iter(held)
-    return "".join(next(texts) if part == _HELD else _date_part(value, part, half_day) for part in parts)
+    given = iter(held)
+    return [next(given) if part == _HELD else Token("date", part) for part in _DATE_PART.findall(plain)]
+
+
+def date_text(value: datetime, format: Format, sign: int) -> str | None:
+    """A date in a format of one's own; None if it asks for too small a part of a second. `sign` is that of
+    the date as a number and chooses the section."""
+    parts = format.dates[digits.section_number(format.dates, sign)]
+    half_day = any(part.kind == "half" for part in parts)
+    made: list[str] = []
+    for kind, text in parts:
+        if kind == "half":
+            made.append(("AM" if value.hour < 12 else "PM")[: 2 if len(text) > 3 else 1])
+        elif kind == "literal":
+            made.append(text)
+        elif text[0] == "0" and len(text) > 7:
+            return None
+        else:
+            made.append(_date_part(value, text, half_day))
+    return "".join(made)
 
 
 def _date_part(value: datetime, part: str, half_day: bool) -> str:

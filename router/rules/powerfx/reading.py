@@ -31,6 +31,7 @@ _PART: Final = r"(\d{4}|\d{1,2}|[a-z]+)"
 _BETWEEN: Final = r"(?:\s*[-/.,]\s*|\s+)"
 _THREE_PARTS: Final = re.compile(f"{_PART}{_BETWEEN}{_PART}{_BETWEEN}{_PART}(?![\\w:])", re.ASCII)
 _TWO_PARTS: Final = re.compile(f"{_PART}{_BETWEEN}{_PART}", re.ASCII)
+_ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _ISO_UP_TO_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?=t\d{2}:\d{2})|\d{4}-\d{2}-\d{2}(?=z?$)", re.ASCII)
 # What the parts of a date are, by their forms: N a number of one or two digits, Y one of four, M a month's name.
 _ORDERS: Final = {
@@ -182,6 +183,9 @@ def moment(text: str) -> datetime | None:
     """A date, a time (on the first day of the calendar) or both; None if the text is neither."""
     if len(text) > _MAX_TEXT:
         return None
+    if _ISO_DATE.fullmatch(text):  # the most common of all
+        found = _date_of(tuple(text.split("-")))
+        return datetime(found.year, found.month, found.day) if found else None  # noqa: DTZ001 - UTC without a zone
     text, weekday = _without_weekday(" ".join(text.lower().split()))
     day = _calendar(text)
     iso = _ISO_UP_TO_TIME.match(text)

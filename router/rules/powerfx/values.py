@@ -244,7 +244,7 @@ def to_guid(value: Any) -> Any:
 def _float_of(value: int | Decimal) -> Any:
     try:
         number = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # a signalling NaN is the latter
         number = math.inf
     return number if math.isfinite(number) else invalid("the number is too large")
 
@@ -267,7 +267,7 @@ def from_context(value: Any) -> Any:
     if cls is str or cls is bool or value is None or cls is dict or cls is list:
         return value
     if cls is Decimal:
-        return value if value.is_finite() and -29 < value.adjusted() < 28 else _fitted(value)
+        return _fitted(value)
     if cls is JsonNumber:
         return bounded(value)
     if cls is int:

@@ -152,7 +152,7 @@ def _formatted(value: Any, style: Any) -> Any:
         return invalid("a second has seven decimals at most") if text is None else text
     if format.standard:
         return invalid("the format is not valid")
-    return digits.number_text(number, format.tokens)
+    return digits.number_text(number, format.layouts)
 
 
 def _as_moment(value: Any) -> Any:

@@ -92,7 +92,7 @@ def _record_reader(fields: Mapping[str, tuple[Type, Read]]) -> Read:
             return value
         if value.__class__ is not dict:
             return invalid("the JSON value is not an object")
-        f.budget.spend(1 + len(fields))
+        f.budget.spend(4 + 4 * len(fields))
         return {name: field[1](value.get(name), f) for name, field in fields.items()}
 
     return read
@@ -105,6 +105,7 @@ def _table_reader(read_row: Read, wrap: bool) -> Read:
         if value.__class__ is not list:
             return invalid("the JSON value is not an array")
         f.budget.rows(len(value))
+        f.budget.spend(4 * len(value))
         rows = [read_row(item, f) for item in value]
         return [{"Value": row} for row in rows] if wrap else rows
 

@@ -40,7 +40,7 @@ def _summarize(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Exp
             keys.append(name)
     if not keys:
         raise compiler.error(node, "'Summarize' needs a column to group by")
-    run_rows, price = rows.run, 2 + 2 * len(keys)
+    run_rows, price = rows.run, 6 + 4 * len(keys)
 
     def run(f: Frame) -> Any:
         found = run_rows(f)
@@ -64,7 +64,7 @@ def _summarize(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Exp
         f.budget.rows(len(groups))
         frame, summary = f.inner(None), []
         for cells, members in groups.values():
-            f.budget.spend(sum(arg.size for arg in node.args[1:]))
+            f.budget.spend(4 + sum(arg.size for arg in node.args[1:]))
             frame.row = {"ThisGroup": members}
             summary.append({**cells, **{name: body(frame) for name, body in made}})
         return summary

@@ -14,6 +14,7 @@ from router.rules.powerfx.patterns import Pattern, PatternError, compile_pattern
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, Type, enum, one_column, record, table
 
 _OPTIONS: Final = enum("MatchOptions")
+_STEPS_A_MATCH: Final = 40
 _LARGEST: Final = 40_000  # instructions of all patterns in one expression
 
 
@@ -127,7 +128,9 @@ def _match_all(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Exp
             for found in pattern.search_all(text, f.budget):
                 start += utf16.length(text[at : found.start()])
                 at = found.start()
-                f.budget.rows(1)
+                f.budget.spend(_STEPS_A_MATCH)
+                if len(rows) == f.budget.limits.table_rows:
+                    f.budget.rows(len(rows) + 1)
                 rows.append(_row(found, pattern, start))
         except PatternError as problem:
             return _unusable(problem)
