@@ -53,6 +53,9 @@ def _rules(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _expression_problems(path: str, expression: Any) -> Iterator[ErrorDetail]:
     if not isinstance(expression, str) or len(expression) > MAX_TEXT_LENGTH:
         return
+    if not expression.strip():  # in Power Fx a blank, which no rule can use
+        yield ErrorDetail("InvalidExpression", "The expression is empty.", path)
+        return
     try:
         compile_expression(expression, _SCORING_NAMES if path.endswith("scoringRule.expression") else _NAMES)
     except PowerFxSyntaxError as error:

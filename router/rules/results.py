@@ -104,9 +104,9 @@ def _selector(entry: object, number: int, model: type[_Selector]) -> _Selector:
 
 
 def _plain(value: Any) -> Any:
-    """Decimals of Power Fx as the numbers of JSON."""
+    """Decimals of Power Fx as the numbers of JSON: integers of 64 bits, or floats."""
     if isinstance(value, Decimal):
-        whole = value.is_finite() and value.adjusted() < 30 and value == value.to_integral_value()
+        whole = value.is_finite() and value.adjusted() < 18 and value == value.to_integral_value()
         return int(value) if whole else float(value)
     return value
 

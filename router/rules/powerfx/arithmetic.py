@@ -14,6 +14,7 @@ from router.rules.powerfx.errors import PowerFxError
 from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.values import invalid, serial, span_of, to_datetime
 
+_MOST_DAYS: Final = 10_675_199  # that a time has in .NET
 Operation = Callable[[Any, Any], Any]
 
 
@@ -98,7 +99,7 @@ def move_moment(moment: datetime, days: Decimal | float) -> Any:
 
 def move_time(time: timedelta, days: Decimal | float) -> Any:
     try:
-        return time + span_of(days)
+        return time + span_of(days, _MOST_DAYS)
     except OverflowError:
         return invalid("the time is out of range")
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from router.rules.powerfx import dynamic, values
 from router.rules.powerfx.errors import PowerFxError
-from router.rules.powerfx.types import AGGREGATE, ANY, DATETIME, TEMPORAL, UNTYPED, Type
+from router.rules.powerfx.types import AGGREGATE, ANY, UNTYPED, Type
 from router.rules.powerfx.values import Convert
 
 _NUMBERS: Final = {"Decimal": values.to_decimal, "Number": values.to_float}
@@ -30,11 +30,16 @@ _SCALARS: Final[dict[str, dict[str, Convert]]] = {
     "Time": {**_NUMBERS, "Text": values.to_text, "Date": values.to_date, "DateTime": values.to_datetime},
     "Guid": {"Text": values.to_text},
 }  # fmt: skip
-_ENUMS_WITH_TEXT: Final = frozenset({"Match", "DateTimeFormat", "SortOrder", "ErrorKind"})
+_ENUMS_WITH_TEXT: Final = frozenset({"Match", "DateTimeFormat", "SortOrder", "ErrorKind", "TimeUnit", "StartOfWeek"})
+ENUMS_WITH_NUMBERS: Final = frozenset({"ErrorKind", "StartOfWeek"})
 
 
 def _same(value: Any) -> Any:
     return value
+
+
+def _number_to_boolean(value: Any) -> Any:
+    return values.to_boolean(values.to_decimal(value))
 
 
 def converter(source: Type, target: Type) -> Convert | None:
@@ -49,8 +54,8 @@ def converter(source: Type, target: Type) -> Convert | None:
     if kind == "Enum":
         if wanted == "Enum":
             return _same if source.enum == target.enum else None
-        if source.enum == "ErrorKind" and wanted in ("Decimal", "Number"):
-            return _NUMBERS[wanted]
+        if source.enum in ENUMS_WITH_NUMBERS and wanted in ("Decimal", "Number", "Boolean"):
+            return _number_to_boolean if wanted == "Boolean" else _NUMBERS[wanted]
         return values.to_text if wanted == "Text" and source.enum in _ENUMS_WITH_TEXT else None
     if wanted == "Enum":
         return None
@@ -111,8 +116,6 @@ def unify(first: Type, other: Type) -> Type | None:
         return ANY
     if first.kind in AGGREGATE:
         return _unify_columns(first, other) if first.kind == other.kind else None
-    if "DateTime" in (first.kind, other.kind) and first.kind in TEMPORAL and other.kind in TEMPORAL:
-        return DATETIME
     return first if converter(other, first) is not None else None
 
 

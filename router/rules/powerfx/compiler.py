@@ -189,25 +189,15 @@ class Compiler:
             return Expr(ANY, _label_getter(node.left, run, name, self, scope), node)
         if kind == "Dynamic":
             return Expr(DYNAMIC, lambda f: dynamic.field_of_json(run(f), name), node)
-        column = left.type.columns.get(name) if kind in ("Record", "Table") else None
+        column = left.type.columns.get(name) if kind == "Record" else None
         if column is None:
             raise self.error(node, f"there is no '{name}' in a value of type {left.type}")
-        if kind == "Record":
 
-            def field(f: Frame) -> Any:
-                value = run(f)
-                return value.get(name) if value.__class__ is dict else value
-
-            return Expr(column, field, node)
-
-        def columns(f: Frame) -> Any:
+        def field(f: Frame) -> Any:
             value = run(f)
-            if value.__class__ is not list:
-                return value
-            f.budget.rows(len(value))
-            return [{name: row.get(name)} if row.__class__ is dict else row for row in value]
+            return value.get(name) if value.__class__ is dict else value
 
-        return Expr(table({name: column}), columns, node)
+        return Expr(column, field, node)
 
     # ------------------------------------------------------------ aggregates
 
@@ -241,6 +231,8 @@ class Compiler:
 
     def interpolated(self, node: nodes.Interpolated, scope: Scope | None) -> Expr:
         parts = [self.compile_as(part, scope, TEXT) for part in node.parts]
+        if len(parts) == 1:
+            return parts[0]
         return concatenate(node, parts)
 
     def alias(self, node: nodes.As, scope: Scope | None) -> Expr:

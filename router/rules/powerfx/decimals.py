@@ -9,11 +9,8 @@ from router.rules.powerfx.errors import PowerFxError
 
 MAX: Final = Decimal("79228162514264337593543950335")
 _ROUND_UP_TO_MAX: Final = Decimal("79228162514264337593543950335.5")
-_STEP: Final = Decimal("1e-28")
 WIDE: Final = Context(prec=64, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 _EXACT: Final = Context(prec=28, Emin=-999999, Emax=999999, traps=[Inexact])
-_TWENTY_EIGHT: Final = Context(prec=28, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
-_TWENTY_NINE: Final = Context(prec=29, rounding=ROUND_HALF_EVEN, Emin=-999999, Emax=999999, traps=[])
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 
@@ -40,14 +37,14 @@ def fit(number: Decimal) -> Decimal:
         if number.copy_abs() >= _ROUND_UP_TO_MAX:
             raise TooLarge
         return number
-    if exponent < -28:
-        number = number.quantize(_STEP, context=WIDE)
-    rounded = _TWENTY_NINE.plus(number)
-    mantissa = int("".join(map(str, rounded.as_tuple().digits)))
-    if mantissa > 79228162514264337593543950335:
+    places = min(28, 28 - number.adjusted())  # rounded once: to 29 digits, or 28 where they do not fit
+    rounded = number.quantize(ONE.scaleb(-places), context=WIDE)
+    if places and rounded.scaleb(places, WIDE).copy_abs() > MAX:
+        rounded = number.quantize(ONE.scaleb(1 - places), context=WIDE)
+    elif rounded.copy_abs() > MAX:
         if number.copy_abs() >= _ROUND_UP_TO_MAX:
             raise TooLarge
-        rounded = _TWENTY_EIGHT.plus(number) if number.copy_abs() < MAX else MAX.copy_sign(number)
+        rounded = MAX.copy_sign(number)
     return rounded
 
 
@@ -65,14 +62,16 @@ def parse(text: str) -> Decimal:
 
 def add(left: Decimal, right: Decimal) -> Decimal:
     try:  # exact sums of up to 28 digits, that is nearly all, need no further look
-        return _EXACT.add(left, right)
+        total = _EXACT.add(left, right)
+        return total if total.adjusted() < 28 else fit(total)
     except Inexact:
         return fit(WIDE.add(left, right))
 
 
 def subtract(left: Decimal, right: Decimal) -> Decimal:
     try:
-        return _EXACT.subtract(left, right)
+        total = _EXACT.subtract(left, right)
+        return total if total.adjusted() < 28 else fit(total)
     except Inexact:
         return fit(WIDE.subtract(left, right))
 

@@ -26,6 +26,11 @@ def _numbers(name: str, members: dict[str, int]) -> dict[str, EnumValue]:
     return {member: EnumValue(name, member, Decimal(value)) for member, value in members.items()}
 
 
+# Before the @: no space, quote, bracket but {}, or any of @<>,;:\\ - after it: words without punctuation, and points.
+_WORD_OF_A_HOST: Final = r"(?:[^\s\p{P}<=>+\|]|[\-_\xb7\u05f3\u05f4\u0f0b\u30fb])+"
+_EMAIL: Final = (
+    r'(?:(?:[^\s@<>,;:\\"\p{Ps}\p{Pe}\p{Pi}\p{Pf}]|[\{\}])+@(?:' + _WORD_OF_A_HOST + r"\.)+" + _WORD_OF_A_HOST + ")"
+)
 ENUMS: Final[dict[str, dict[str, EnumValue]]] = {
     "ErrorKind": _numbers("ErrorKind", ERROR_KINDS),
     "TimeUnit": _texts(
@@ -53,7 +58,7 @@ ENUMS: Final[dict[str, dict[str, EnumValue]]] = {
     "Match": _texts(
         "Match",
         {
-            "Any": ".", "Comma": ",", "Digit": r"\d", "Email": r".+@.+\.[^.]{2,}", "Hyphen": r"\-",
+            "Any": ".", "Comma": ",", "Digit": r"\d", "Email": _EMAIL, "Hyphen": "-",
             "LeftParen": r"\(", "Letter": r"\p{L}", "MultipleDigits": r"\d+", "MultipleLetters": r"\p{L}+",
             "MultipleNonSpaces": r"\S+", "MultipleSpaces": r"\s+", "NonSpace": r"\S", "OptionalDigits": r"\d*",
             "OptionalLetters": r"\p{L}*", "OptionalNonSpaces": r"\S*", "OptionalSpaces": r"\s*", "Period": r"\.",

@@ -160,6 +160,8 @@ def parse(text: str, limits: Limits) -> nodes.Node:
     """The syntax tree of an expression, or PowerFxSyntaxError."""
     if len(text) > limits.expression_length:
         raise PowerFxSyntaxError("the expression is too long", 0, text)
+    if next(tokenise(text), None) is None:
+        return nodes.Call(0, "Blank", [])
     parser = _parser()
     import lark
 

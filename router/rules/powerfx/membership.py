@@ -61,7 +61,7 @@ def _same(exact: bool) -> Callable[[Any, Any], bool]:
 def _in_table(compiler: Compiler, left: Expr, right: Expr, exact: bool) -> tuple[Expr, Test]:
     columns = right.type.columns
     if left.type.kind == "Record":
-        if coercion.unify(left.type, Type("Record", columns)) is None:
+        if left.type.columns.keys() != columns.keys() or coercion.unify(left.type, Type("Record", columns)) is None:
             raise compiler.error(left.node, "the record does not fit the table")
         return left, lambda row, rows: any(other == row for other in rows or ())
     if left.type.kind == "Table" or len(columns) != 1:

@@ -182,8 +182,8 @@ def _dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, ri
     else:
         moment, number = right, as_number(compiler, left, DECIMAL, dates=False)
         if operator == "-":
-            unsupported = PowerFxError("NotSupported", "a date cannot be taken from a number")
-            return Expr(right.type, lambda f: unsupported, node)
+            operands = [number.run, moment.run] if left.type.kind == "Text" else []
+            return Expr(right.type, _unsupported(operands), node)
     moves: dict[str, Callable[[Any, Any], Any]] = {
         "Date": arithmetic.move_date,
         "DateTime": arithmetic.move_moment,
@@ -203,6 +203,14 @@ def _dates(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, ri
         return move(from_epoch if when is None else when, decimals.negated(days) if negative else days)
 
     return Expr(moment.type, run, node)
+
+
+def _unsupported(operands: list[Run]) -> Run:
+    def run(f: Frame) -> Any:
+        errors = [value for value in (operand(f) for operand in operands) if value.__class__ is PowerFxError]
+        return join_errors(errors) if errors else PowerFxError("NotSupported", "a date cannot be taken from a number")
+
+    return run
 
 
 def _first_moment(type: Type) -> Any:

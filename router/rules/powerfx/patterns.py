@@ -24,7 +24,11 @@ _ANY: Final = r"[^\n\r\v\f\x{85}\x{2028}\x{2029}]"
 _ALL: Final = {"d": r"\p{Nd}", "w": r"\p{L}\p{Mn}\p{Nd}\p{Pc}", "s": r"\t\n\v\f\r\x{85}\p{Z}"}
 _ASCII: Final = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\v\f\r "}
 _ASCII_CATEGORIES: Final = {"L": "A-Za-z", "Lu": "A-Z", "Ll": "a-z", "N": "0-9", "Nd": "0-9"}
-_QUANTIFIER = re.compile(r"(?:[*+?]|\{\d+(?:,\d*)?\})\??")
+_QUANTIFIER = re.compile(r"[*+?]\??|\{\d+\}|\{\d+,\d*\}\??")
+_ESCAPABLE: Final = frozenset("^$\\.*+?()[]{}|/# ")
+_ESCAPABLE_IN_CLASS: Final = _ESCAPABLE | frozenset("&-!%,;:<=>@`~")
+_TO_ESCAPE_IN_CLASS: Final = frozenset("/|{}()[^")
+_REFUSED_IN_CLASS: Final = re.compile(r"([<=>:@`~%&;,!#$*+.?])\1")  # other dialects read set operations there
 _GROUP = re.compile(r"\(\?(?:(?P<plain>:)|P?<(?P<name>[^\W\d]\w*)>|(?P<flags>[imsxn]*(?:-[imsxn]+)?)(?P<end>[:)]))")
 _HEX = re.compile(r"x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{([0-9a-fA-F]{1,6})\}")
 _CATEGORY = re.compile(r"([pP])\{(\w+)\}")
@@ -40,6 +44,7 @@ class Pattern:
     def __init__(self, source: str, options: str) -> None:
         self.source = source
         self.options = options
+        self.is_numbered = "N" in options
         translator = _Translator(source, options, ascii_only=True)
         self.plain = _compiled(translator, options, _MEMORY)
         self.names = tuple(translator.names)
@@ -49,6 +54,13 @@ class Pattern:
 
     def search(self, text: str, budget: Budget) -> Any:
         """The first match or None, paid for by the length of the text and of the program."""
+        return self._paid(text, budget).search(text)
+
+    def search_all(self, text: str, budget: Budget) -> Any:
+        """All matches, one after the other."""
+        return self._paid(text, budget).finditer(text)
+
+    def _paid(self, text: str, budget: Budget) -> Any:
         regex = self.plain
         if not text.isascii():
             regex = self.full
@@ -57,7 +69,7 @@ class Pattern:
                 translator = _Translator(self.source, self.options, ascii_only=False)
                 regex = self.full = _compiled(translator, self.options, _MEMORY_FOR_ALL_LETTERS)
         budget.spend(1 + ((len(text) * int(regex.programsize)) >> 7))
-        return regex.search(text)
+        return regex
 
 
 @dataclass(slots=True)
@@ -98,7 +110,8 @@ class _Translator:
         quantifier = _QUANTIFIER.match(self.source, i)
         if quantifier:
             return self.quantify(quantifier)
-        self.after_atom = True
+        if char not in "^$" and self.source[i : i + 2] not in ("\\b", "\\B"):  # a quantifier looks past an anchor
+            self.after_atom = True
         if char == "\\":
             return self.escape(i + 1, None)
         if char == "[":
@@ -108,11 +121,11 @@ class _Translator:
         if char == ")":
             return self.close(i)
         self.closed = None
+        if char in "{}]":
+            raise PatternError(f"'{char}' has to be written as \\{char}")
         if char == "|":
             self.after_atom = False
-        if char == "{":
-            self.out.append("\\{")
-        elif char == "." and not self.dot_all:
+        if char == "." and not self.dot_all:
             self.out.append(_ANY)
         else:
             self.out.append(char)
@@ -215,13 +228,10 @@ class _Translator:
             else:
                 raise PatternError(f"\\{char} is not supported within [...]")
             return i + 1
-        if char == "b" and members is not None:
-            out.append("\\x{08}")
-            return i + 1
-        if char in "tnrfv" or (members is None and char in "bB"):
+        if char in "tnrf" or (members is None and char in "bB"):
             out.append("\\" + char)
             return i + 1
-        if char.isalnum():
+        if char not in (_ESCAPABLE if members is None else _ESCAPABLE_IN_CLASS):
             raise PatternError(f"\\{char} is not supported")
         out.append("\\" + char if char.isascii() and not char.isspace() and char != "_" else char)
         return i + 1
@@ -246,20 +256,31 @@ class _Translator:
         if self.source.startswith("^", i):
             members.append("^")
             i += 1
-        first = True
+        first, single, ranged = i, False, 0  # `single`: a character before; `ranged`: how many are left of a range
         while i < len(self.source):
             char = self.source[i]
-            if char == "]" and not first:
+            if char == "]":
+                if i == first or ranged > 1:
+                    raise PatternError("a class is empty, or ends in a hyphen")
                 self.out.append("".join(members) + "]")
                 return i + 1
-            first = False
+            if char in _TO_ESCAPE_IN_CLASS or _REFUSED_IN_CLASS.match(self.source, i):
+                raise PatternError(f"within [...] '{char}' has to be written as \\{char}")
+            if char == "-":
+                if not single or ranged > 0:
+                    raise PatternError("a hyphen within [...] is written as \\- where it is no range")
+                members.append("-")
+                ranged, i = 2, i + 1
+                continue
+            single = not (char == "\\" and self.source[i + 1 : i + 2] in tuple("dDwWsSpP"))
+            if ranged > 1 and not single:
+                raise PatternError("a range goes from one character to another")
+            ranged -= 1
             if char == "\\":
                 i = self.escape(i + 1, members)
-                continue
-            if char == "[" and self.source.startswith("-[", i - 1):
-                raise PatternError("the subtraction of classes is not supported")
-            members.append("\\" + char if char in "[]&~|" else char)
-            i += 1
+            else:
+                members.append("\\" + char if char in "&~" else char)
+                i += 1
         raise PatternError("a class is not closed")
 
 

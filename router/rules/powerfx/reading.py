@@ -8,9 +8,12 @@ from decimal import Context, Decimal
 from functools import lru_cache
 from typing import Final
 
+# What .NET takes for white space: the separators of Unicode, and the controls from tab to carriage return.
+WHITE: Final = "\t\n\v\f\r\x85 \xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 EPOCH: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - all values here are UTC without a zone
 _NUMBER = re.compile(
-    r"(?P<lead>[\s$(+-]*)(?P<digits>\d[\d,]*\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d{1,6})?(?P<trail>[\s$)+-]*)"
+    r"(?P<lead>[\s$(+-]*)(?P<digits>\d[\d,]*\.?\d*|\.\d+)(?P<exponent>[eE][+-]?\d{1,6})?(?P<trail>[\s$)+-]*)",
+    re.ASCII,
 )
 _MONTH_NAMES: Final = (
     "january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
@@ -19,16 +22,26 @@ _MONTH_NAMES: Final = (
 _MONTHS: Final = {name[:length]: number for number, name in enumerate(_MONTH_NAMES, 1) for length in (3, len(name))}
 _WEEKDAYS: Final = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _TIME = re.compile(
-    r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*(am|pm|a|p)?\s*(z|gmt|utc|[+-]\d{1,2}(?::?\d{2})?)?"
+    r"(\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?\s*(am|pm|a|p)?"
+    r"\s*(z|gmt|utc|[+-]\d{1,2}(?::?\d{2})?)?",
+    re.ASCII,
 )
-_HOUR_ONLY = re.compile(r"(\d{1,2})\s*(am|pm)")
-_ISO_DATE = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})")
-_US_DATE = re.compile(r"(\d{1,2})[-/.](\d{1,2})[-/.](\d{4}|\d{1,2})")
-_DAY_FIRST = re.compile(r"(\d{1,2})[\s-]+([a-z]+)\.?,?[\s-]+(\d{4}|\d{2})")
-_MONTH_FIRST = re.compile(r"([a-z]+)\.?[\s-]+(\d{1,2}),?[\s-]+(\d{4}|\d{2})")
-_MONTH_YEAR = re.compile(r"([a-z]+)\.?,?\s+(\d{4})")
-_YEAR_MONTH = re.compile(r"(\d{4})[-/](\d{1,2})")
-_LONG_TIME = re.compile(r"(\d{1,5}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,7}))?)?")
+_HOUR_ONLY = re.compile(r"(\d{1,2})\s*(am|pm)", re.ASCII)
+_PART: Final = r"(\d{4}|\d{1,2}|[a-z]+)"
+_BETWEEN: Final = r"(?:\s*[-/.,]\s*|\s+)"
+_THREE_PARTS: Final = re.compile(f"{_PART}{_BETWEEN}{_PART}{_BETWEEN}{_PART}(?![\\w:])", re.ASCII)
+_TWO_PARTS: Final = re.compile(f"{_PART}{_BETWEEN}{_PART}", re.ASCII)
+_ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_ISO_UP_TO_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?=t\d{2}:\d{2})|\d{4}-\d{2}-\d{2}(?=z?$)", re.ASCII)
+# What the parts of a date are, by their forms: N a number of one or two digits, Y one of four, M a month's name.
+_ORDERS: Final = {
+    "NNN": ("mdy",), "NNY": ("mdy",), "YNN": ("ymd",), "NMY": ("dmy",), "NMN": ("dmy", "ymd"), "MNY": ("mdy",),
+    "MNN": ("mdy", "myd"), "YMN": ("ymd",), "NY": ("my",), "YN": ("ym",), "MY": ("my",), "YM": ("ym",),
+}  # fmt: skip
+_CLOCK_FIRST: Final = re.compile(
+    r"\s*0*(\d{1,2}):(\d{2})(?::(\d{2})(?:\.(\d{1,7}))?)?[\s:.]*(?:[ap]\.?m?\.?|[zx])?\s*",
+    re.ASCII | re.IGNORECASE,
+)
 JSON_DATE: Final = re.compile(r"[0-9]{4}-[0-1][0-9]-[0-3][0-9](T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](\.[0-9]{0,7})?Z?)?")
 _JSON_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,7}))?")
 _MAX_TEXT = 200
@@ -43,14 +56,14 @@ def number(text: str) -> Decimal | None:
     """
     if len(text) > _MAX_TEXT:
         return None
-    body, negative, percent = text.strip(), False, False
+    body, negative, percent = text.strip(WHITE), False, False
     for _ in range(2):
         if body and not percent and (body[0] == "%") != (body[-1] == "%"):
-            body, percent = (body[1:] if body[0] == "%" else body[:-1]).strip(), True
+            body, percent = (body[1:] if body[0] == "%" else body[:-1]).strip(WHITE), True
             if body[:1] == "%" or body[-1:] == "%":
                 return None
         elif body and body[0] in "+-":
-            negative, body = body[0] == "-", body[1:].strip()
+            negative, body = body[0] == "-", body[1:].strip(WHITE)
             if body[:1] in ("+", "-"):
                 return None
     value = _styled_number(body)
@@ -96,65 +109,73 @@ def _styled_number(text: str) -> Decimal | None:
     return value.copy_negate() if sign and sign in "-(" else value
 
 
-def _clock(text: str) -> tuple[timedelta, timedelta | None] | None:
-    """The time of day of a text, with its offset from UTC if it names one."""
+def _clock(text: str) -> tuple[timedelta, timedelta] | None:
+    """The time of day of a text, and its offset from UTC."""
     match = _TIME.fullmatch(text)
     if match is None:
         only = _HOUR_ONLY.fullmatch(text)
         if only is None or not 1 <= int(only[1]) <= 12:
             return None
-        return timedelta(hours=int(only[1]) % 12 + (12 if only[2] == "pm" else 0)), None
+        return timedelta(hours=int(only[1]) % 12 + (12 if only[2] == "pm" else 0)), timedelta()
     hour, minute, second = int(match[1]), int(match[2]), int(match[3] or 0)
-    if minute > 59 or second > 59:
+    half = match[5] or ""
+    if minute > 59 or second > 59 or hour > 23 or (half.startswith("a") and hour > 12):
         return None
-    half = match[5]
-    if half:
-        if not 0 <= hour <= 12:
-            return None
+    if half and hour <= 12:
         hour = hour % 12 + (12 if half.startswith("p") else 0)
-    elif hour > 23:
-        return None
-    fraction = int((match[4] or "0").ljust(7, "0")) // 10
-    offset: timedelta | None = None
-    zone = match[6]
-    if zone:
-        offset = timedelta()
-        if zone[0] in "+-":
-            digits = zone[1:].replace(":", "")
-            hours, minutes = (int(digits), 0) if len(digits) <= 2 else (int(digits[:-2]), int(digits[-2:]))
-            offset = timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
-    return timedelta(hours=hour, minutes=minute, seconds=second, microseconds=fraction), offset
+    span = timedelta(hours=hour, minutes=minute, seconds=second, microseconds=_microseconds(match[4]))
+    zone = match[6] or ""
+    if zone[:1] not in ("+", "-"):
+        return span, timedelta()
+    digits = zone[1:].replace(":", "")
+    hours, minutes = (int(digits), 0) if len(digits) <= 2 else (int(digits[:-2]), int(digits[-2:]))
+    return span, timedelta(hours=hours, minutes=minutes) * (-1 if zone[0] == "-" else 1)
 
 
-def _year(text: str) -> int:
-    year = int(text)
-    if len(text) > 2:
-        return year
-    return year + (2000 if year < 50 else 1900)
+def _microseconds(fraction: str | None) -> int:
+    return int((fraction or "0").ljust(7, "0")) // 10
 
 
 def _calendar(text: str) -> tuple[date, int] | None:
-    """The date at the beginning of a text, and where it ends."""
-    found: tuple[int, int, int] | None = None
-    match = _ISO_DATE.match(text)
-    if match:
-        found = int(match[1]), int(match[2]), int(match[3])
-    elif match := _US_DATE.match(text):
-        found = _year(match[3]), int(match[1]), int(match[2])
-    elif match := _DAY_FIRST.match(text):
-        found = _year(match[3]), _MONTHS.get(match[2], 0), int(match[1])
-    elif match := _MONTH_FIRST.match(text):
-        found = _year(match[3]), _MONTHS.get(match[1], 0), int(match[2])
-    elif match := _MONTH_YEAR.match(text):
-        found = int(match[2]), _MONTHS.get(match[1], 0), 1
-    elif match := _YEAR_MONTH.match(text):
-        found = int(match[1]), int(match[2]), 1
-    if match is None or found is None:
-        return None
-    try:
-        return date(*found), match.end()
-    except ValueError:
-        return None
+    """The date at the beginning of a text, and where it ends. A date without a year depends on the day on which
+    it is read, and a month without a day has no time of day: such texts are none."""
+    if three := _THREE_PARTS.match(text):
+        found = _date_of(three.groups())
+        if found:
+            return found, three.end()
+    two = _TWO_PARTS.match(text)
+    if two and text[two.end() :].strip() in _UTC:
+        found = _date_of(two.groups())
+        if found:
+            return found, two.end()
+    return None
+
+
+def _date_of(parts: tuple[str, ...]) -> date | None:
+    forms = "".join("Y" if len(part) == 4 and part.isdigit() else "N" if part.isdigit() else "M" for part in parts)
+    for order in _ORDERS.get(forms, ()):
+        given = dict(zip(order, parts, strict=True))
+        month = given["m"]
+        year = int(given["y"])
+        if len(given["y"]) <= 2:
+            year += 2000 if year < 50 else 1900
+        try:
+            number = int(month) if month.isdigit() else _MONTHS.get(month, 0)
+            return date(year, number, int(given.get("d", "1")))
+        except ValueError:
+            continue
+    return None
+
+
+_UTC: Final = ("", "z", "gmt", "utc")
+
+
+def _without_weekday(text: str) -> tuple[str, int | None]:
+    for number, name in enumerate(_WEEKDAYS):
+        for prefix in (name, name[:3]):
+            if text.startswith((prefix + ",", prefix + " ")):
+                return text[len(prefix) :].lstrip(", "), number
+    return text, None
 
 
 @lru_cache(maxsize=256)
@@ -162,42 +183,45 @@ def moment(text: str) -> datetime | None:
     """A date, a time (on the first day of the calendar) or both; None if the text is neither."""
     if len(text) > _MAX_TEXT:
         return None
-    text = " ".join(text.lower().split())
-    for name in _WEEKDAYS:
-        for prefix in (name, name[:3]):
-            if text.startswith((prefix + ",", prefix + " ")):
-                text = text[len(prefix) :].lstrip(", ")
-                break
+    if _ISO_DATE.fullmatch(text):  # the most common of all
+        found = _date_of(tuple(text.split("-")))
+        return datetime(found.year, found.month, found.day) if found else None  # noqa: DTZ001 - UTC without a zone
+    text, weekday = _without_weekday(" ".join(text.lower().split()))
     day = _calendar(text)
-    if day is None:
-        clock = _clock(text)
-        return EPOCH + clock[0] if clock else None
-    calendar_day, end = day
-    rest = text[end:]
-    start = datetime(calendar_day.year, calendar_day.month, calendar_day.day)  # noqa: DTZ001 - UTC without a zone
-    if not rest.strip(" z"):
-        return start
-    if rest[0] not in "t ,":
-        return None
-    clock = _clock(rest[1:].strip(" ,"))
-    if clock is None:
-        return None
+    iso = _ISO_UP_TO_TIME.match(text)
+    if day is None and iso:
+        found = _date_of(tuple(iso.group().split("-")))
+        day = (found, iso.end()) if found else None
     try:
-        return start + clock[0] - (clock[1] or timedelta())
+        if day is None:
+            clock = _clock(text)
+            return EPOCH + clock[0] - clock[1] if clock else None
+        calendar_day, end = day
+        if weekday is not None and calendar_day.weekday() != weekday:
+            return None
+        rest = text[end:]
+        start = datetime(calendar_day.year, calendar_day.month, calendar_day.day)  # noqa: DTZ001 - UTC without a zone
+        if rest.strip() in _UTC:
+            return start
+        if rest[0] not in " ," and not (iso and rest[0] == "t"):
+            return None
+        clock = _clock(rest[1:].strip(" ,"))
+        return start + clock[0] - clock[1] if clock else None
     except OverflowError:
         return None
 
 
 def time_of_day(text: str) -> timedelta | None:
-    """The time in a text. Without a date it may be of more than 24 hours."""
+    """The time in a text that is a date or a time; or a clock at its beginning, whose hours, minutes and seconds
+    may be more than there are, and after which the mark of a half day does not count."""
     found = moment(text)
     if found is not None:
         return timedelta(hours=found.hour, minutes=found.minute, seconds=found.second, microseconds=found.microsecond)
-    match = _LONG_TIME.fullmatch(text.strip())
-    if match is None or int(match[2]) > 59 or int(match[3] or 0) > 59:
+    match = _CLOCK_FIRST.fullmatch(text) if len(text) <= _MAX_TEXT else None
+    if match is None:
         return None
-    fraction = int((match[4] or "0").ljust(7, "0")) // 10
-    return timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3] or 0), microseconds=fraction)
+    hours, minutes, seconds = int(match[1]), int(match[2]), int(match[3] or 0)
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=_microseconds(match[4]))
 
 
 def json_moment(text: str) -> datetime | None:
@@ -209,5 +233,5 @@ def json_time(text: str) -> timedelta | None:
     match = _JSON_TIME.fullmatch(text)
     if match is None or int(match[1]) > 23 or int(match[2]) > 59 or int(match[3]) > 59:
         return None
-    fraction = int((match[4] or "0").ljust(7, "0")) // 10
-    return timedelta(hours=int(match[1]), minutes=int(match[2]), seconds=int(match[3]), microseconds=fraction)
+    hours, minutes, seconds = int(match[1]), int(match[2]), int(match[3])
+    return timedelta(hours=hours, minutes=minutes, seconds=seconds, microseconds=_microseconds(match[4]))

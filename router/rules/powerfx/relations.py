@@ -44,6 +44,8 @@ def common_type(left: Type, right: Type) -> Type | None:
         return TIME if a == b == "Time" else DATETIME  # a Date may carry a part of a day
     if left == right:
         return None if a == "Dynamic" else left
+    if "Guid" in (a, b) and "Any" not in (a, b):
+        return None
     if "Dynamic" in (a, b) and "Blank" in (a, b):
         return ANY
     if a in ("Blank", "Dynamic", "Any"):
@@ -103,12 +105,12 @@ def _errors(one: Any, other: Any) -> PowerFxError:
 
 def compile_order(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr, right: Expr) -> Expr:
     for expr in (left, right):
-        if expr.type.kind not in _ORDERED:
+        if expr.type.kind not in _ORDERED and expr.type.enum != "ErrorKind":
             raise compiler.error(expr.node, f"a number or a date is expected, not {expr.type}")
     kinds = {left.type.kind, right.type.kind}
     if kinds <= {"Dynamic"}:
         raise compiler.error(node, f"'{operator}' is not valid on two values of type Dynamic")
-    type = common_type(left.type, right.type) or DECIMAL
+    type = DECIMAL if "Enum" in kinds else common_type(left.type, right.type) or DECIMAL
     compare = _ORDER[operator]
     if type == ANY and "Any" in kinds:
         return Expr(BOOLEAN, _label_order(left.run, right.run, compare), node)

@@ -99,12 +99,12 @@ def to_float(value: Any) -> Any:
 
 
 def float_text(value: float) -> str:
-    """As .NET writes a double: the shortest digits that read back, exponents from 1E+15 and 1E-05."""
+    """As .NET writes a double: the shortest digits that read back, exponents from 1E+17 and 1E-05."""
     if value == 0:
-        return "0"
+        return "-0" if math.copysign(1, value) < 0 else "0"
     exact = Decimal(repr(value))
     exponent = exact.adjusted()
-    if -5 < exponent < 15:
+    if -5 < exponent < 17:
         return decimals.to_text(exact)
     sign = "-" if value < 0 else ""
     figures = "".join(map(str, exact.normalize().as_tuple().digits))
@@ -134,9 +134,9 @@ def to_text(value: Any) -> Any:
     if cls is float:
         return float_text(value)
     if cls is datetime:
-        return f"{value.month}/{value.day}/{value.year} {clock_text(value)}"
+        return f"{value.month}/{value.day}/{value.year:04d} {clock_text(value)}"
     if cls is date:
-        return f"{value.month}/{value.day}/{value.year}"
+        return f"{value.month}/{value.day}/{value.year:04d}"
     if cls is timedelta:
         return clock_text(time_as_moment(value))
     if cls is uuid.UUID:
@@ -176,10 +176,10 @@ def moment_of(days: Decimal | float) -> Any:
         return invalid("the date is out of range")
 
 
-def span_of(days: Decimal | float) -> timedelta:
+def span_of(days: Decimal | float, most: int = 4_000_000) -> timedelta:
     """A number of days, exact to the millisecond as .NET has it. OverflowError if there are too many."""
     exact = Decimal(days)
-    if exact.copy_abs() > 4_000_000:
+    if exact.copy_abs() > most:
         raise OverflowError
     milliseconds = exact * 86_400_000
     return timedelta(milliseconds=int(milliseconds.to_integral_value("ROUND_HALF_UP")))
@@ -214,10 +214,8 @@ def to_time(value: Any) -> Any:
     cls = value.__class__
     if cls is timedelta or value is None or cls is PowerFxError:
         return value
-    if cls is datetime:
-        return timedelta(hours=value.hour, minutes=value.minute, seconds=value.second, microseconds=value.microsecond)
-    if cls is date:
-        return timedelta()
+    if cls is datetime or cls is date:
+        return to_datetime(value) - EPOCH
     if cls is str:
         if not value:
             return None
@@ -246,7 +244,7 @@ def to_guid(value: Any) -> Any:
 def _float_of(value: int | Decimal) -> Any:
     try:
         number = float(value)
-    except OverflowError:
+    except (OverflowError, ValueError):  # a signalling NaN is the latter
         number = math.inf
     return number if math.isfinite(number) else invalid("the number is too large")
 
@@ -269,7 +267,7 @@ def from_context(value: Any) -> Any:
     if cls is str or cls is bool or value is None or cls is dict or cls is list:
         return value
     if cls is Decimal:
-        return value if value.is_finite() and -29 < value.adjusted() < 28 else _fitted(value)
+        return _fitted(value)
     if cls is JsonNumber:
         return bounded(value)
     if cls is int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -166,3 +167,42 @@ def test_the_context_is_not_changed() -> None:
     evaluate("Sort(workers, b)", context)
     evaluate("Filter(workers, b > 1)", context)
     assert context == {"workers": [{"b": 2}, {"b": 1}], "job": {"x": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("number", "value"),
+    [
+        (Decimal("1." + "3" * 100_000), Decimal("1." + "3" * 28)),
+        (Decimal("0.1") + Decimal("1e-27"), Decimal("0.1") + Decimal("1e-27")),
+        (Decimal("1e-400000"), 0),
+        (Decimal("0e-900000"), 0),
+        (Decimal("1e-29"), 0),
+        (Decimal("5e27"), Decimal("5e27")),
+        (Decimal("79228162514264337593543950335"), Decimal("79228162514264337593543950335")),
+        (Decimal("12345678901234567890123456789012.5"), 1.2345678901234567e31),
+        (Decimal("1e300"), 1e300),
+        (10**40, 1e40),
+        (2**90, Decimal(2**90)),
+    ],
+)
+def test_a_number_of_the_context_becomes_a_decimal_or_a_float(number: Decimal | int, value: object) -> None:
+    found = evaluate("x", {"x": number})
+    assert found == value
+    assert type(found) is (float if isinstance(value, float) else Decimal)
+    if isinstance(found, Decimal):
+        _, digits, exponent = found.as_tuple()
+        assert len(digits) <= 29
+        assert isinstance(exponent, int)
+        assert exponent >= -28
+
+
+@pytest.mark.parametrize(
+    "number", [Decimal("1e400000"), Decimal("1" * 100_000), 10**4000, Decimal("NaN"), Decimal("sNaN")]
+)
+@pytest.mark.parametrize("expression", ["x", "x + 1", "Text(x)", 'Text(x, "0.00")', "x < 1", "Sort([x, 1], Value)"])
+def test_a_number_beyond_every_bound_is_an_error_at_once(number: Decimal | int, expression: str) -> None:
+    started = time.thread_time()
+    with pytest.raises(PowerFxError) as caught:
+        evaluate(expression, {"x": number})
+    assert caught.value.kind == "InvalidArgument"
+    assert time.thread_time() - started < 0.5

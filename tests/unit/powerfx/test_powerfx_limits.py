@@ -128,3 +128,48 @@ def test_the_same_expression_is_compiled_once() -> None:
 def test_odd_characters_are_refused(text: str) -> None:
     with pytest.raises(PowerFxSyntaxError):
         evaluate(text, {})
+
+
+LONG = 'Concat(Sequence(9000), "abcdefgh<p>")'
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        f"ForAll(Sequence(100), EncodeHTML({LONG.replace('9000', '6000')}))",
+        f"ForAll(Sequence(100), PlainText({LONG}))",
+        f"With({{t: {LONG}}}, CountIf(Sequence(50), Len(PlainText(t)) > Value))",
+        f"With({{t: {LONG}}}, CountIf(Sequence(50), Len(EncodeHTML(Left(t, 30000))) > Value))",
+        f'CountIf(Sequence(500), CountRows(MatchAll({LONG}, "p")) > Value)',
+        f'MatchAll({LONG.replace("9000", "9000")} & {LONG.replace("9000", "50")}, "[a-z]{{1,2}}") & ""'.replace(
+            ' & ""', ""
+        ),
+        f'With({{t: {LONG}}}, CountIf(Sequence(500), CountRows(Search([{{a: t}}], "zz", a)) > 0))',
+        f'With({{t: {LONG}}}, CountIf(Sequence(500), CountRows(Search([{{a: "b"}}], t, a)) > 0))',
+        "Summarize(Sequence(50000), Value, Sum(ThisGroup, Value) As s)",
+        "ForAll(Sequence(5000), Summarize(Sequence(100), Value, CountRows(ThisGroup) As n))",
+        'ForAll(Sequence(5000), ColumnNames(ParseJSON("{""a"": 1, ""b"": 2}")))',
+        'ForAll(Sequence(5000), AsType(ParseJSON("[1,2,3,4,5,6,7,8,9]"), Type([Number])))',
+        f'With({{t: {LONG} & "é"}}, Sort(ForAll(Sequence(500), t & Value), Value))',
+        "ForAll(Sequence(40000), Patch({a: 1, b: 2, c: 3}, {d: Value, e: 5}))",
+        "Sum(ForAll(Sequence(9000), StdevP(Sequence(100), Value)), Value)",
+    ],
+)
+def test_what_goes_through_long_texts_and_many_rows_is_paid_for(expression: str) -> None:
+    started = time.thread_time()
+    with pytest.raises(PowerFxError) as caught:
+        evaluate(expression, {})
+    assert caught.value.kind == "BudgetExceeded"
+    assert time.thread_time() - started < LONGEST_SECONDS
+
+
+@pytest.mark.parametrize(
+    "piece", ["<!--", "<!-->", "<td", "<header>", "<", "< ", "<p>", "&amp;", "&", "<style>x</style>", "-- ", "<script"]
+)
+@pytest.mark.parametrize("function", ["PlainText", "EncodeHTML"])
+def test_no_piece_of_html_is_slow(piece: str, function: str) -> None:
+    text = piece * (60_000 // len(piece)) + ">"
+    started = time.thread_time()
+    with contextlib.suppress(PowerFxError):
+        evaluate(f"Len({function}(t))", {"t": text})
+    assert time.thread_time() - started < LONGEST_SECONDS

@@ -76,7 +76,23 @@ def test_numbers_survive_text(number: Decimal) -> None:
 
 @given(PLAIN_TEXT, st.integers(0, 50))
 def test_left_and_mid_make_the_whole(text: str, count: int) -> None:
-    assert evaluate("Left(t, n) & Mid(t, n + 1)", {"t": text, "n": count}) == text
+    """But for a character of two units that is cut between them: U+FFFD stands for either half."""
+    units = text.encode("utf-16-le")
+    halves = [units[: 2 * count], units[2 * count :]]
+    found = evaluate("Left(t, n) & Mid(t, n + 1)", {"t": text, "n": count})
+    assert found == "".join(half.decode("utf-16-le", "replace") for half in halves)
+
+
+@given(PLAIN_TEXT, st.integers(0, 50), st.integers(0, 50))
+def test_text_is_counted_in_units_of_utf_16(text: str, count: int, other: int) -> None:
+    context = {"t": text, "n": count, "m": other}
+    length = len(text.encode("utf-16-le")) // 2
+    assert evaluate("Len(t)", context) == length
+    assert evaluate("Len(Left(t, n))", context) == min(count, length)
+    assert evaluate("Len(Right(t, n))", context) == min(count, length)
+    assert evaluate("Len(Mid(t, m + 1, n))", context) == min(count, max(length - other, 0))
+    assert evaluate('Find("x", t & "x")', context) == len((text + "x").split("x")[0].encode("utf-16-le")) // 2 + 1
+    evaluate("Replace(t, n + 1, m, t)", context).encode()  # no half of a character
 
 
 @given(PLAIN_TEXT, st.text("ab,;", min_size=1, max_size=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -31,6 +32,8 @@ from router.rules.results import (
         (2**31 - 1, 2**31 - 1),
         (-(2**31), -(2**31)),
         (1e3, 1000),
+        (Decimal("0e400000"), 0),
+        (Decimal("-2147483648.000"), -(2**31)),
     ],
 )
 def test_priorities(value: object, priority: int) -> None:
@@ -55,6 +58,11 @@ def test_priorities(value: object, priority: int) -> None:
         float("nan"),
         float("inf"),
         Decimal("NaN"),
+        Decimal("Infinity"),
+        Decimal("1e400000"),
+        Decimal("-1e999999"),
+        Decimal("1e-400000"),
+        10**4000,
         [1],
         {"value": 1},
     ],
@@ -115,6 +123,34 @@ def test_queue_selectors() -> None:
         RouterQueueSelector(key="Size", label_operator=LabelOperator.GREATER_THAN_OR_EQUAL, value=5),
         RouterQueueSelector(key="Any", label_operator=LabelOperator.NOT_EQUAL),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        (Decimal("5.00"), 5),
+        (Decimal("2.50"), 2.5),
+        (Decimal("-0"), 0),
+        (Decimal("999999999999999999"), 999999999999999999),
+        (Decimal("1e18"), 1e18),
+        (Decimal("1e29"), 1e29),
+        (Decimal("1e-400000"), 0.0),
+    ],
+)
+def test_decimals_become_the_numbers_of_json(given: Decimal, plain: int | float) -> None:
+    (selector,) = as_queue_selectors({"key": "a", "labelOperator": "equal", "value": given})
+    assert selector.value == plain
+    assert type(selector.value) is type(plain)
+
+
+@pytest.mark.parametrize("value", [Decimal("1e400000"), Decimal("NaN"), Decimal("-Infinity")])
+def test_a_decimal_beyond_every_bound_is_refused_at_once(value: Decimal) -> None:
+    started = time.thread_time()
+    for read in (as_priority, as_score, as_queue_selectors, lambda v: as_scores([v], 1)):
+        with pytest.raises(RuleResultError) as failure:
+            read({"key": "a", "labelOperator": "equal", "value": value} if read is as_queue_selectors else value)
+        assert len(failure.value.reason) < 200
+    assert time.thread_time() - started < 0.5
 
 
 def test_a_single_selector_is_a_list_of_one() -> None:

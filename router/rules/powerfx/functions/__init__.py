@@ -11,14 +11,18 @@ from router.rules.powerfx.functions import (
     columns,
     conversions,
     dates,
+    dynamics,
+    groups,
     json,
     logic,
+    markup,
     numbers,
     queries,
     regex,
     sorting,
     tables,
     text,
+    trigonometry,
 )
 
 FUNCTIONS: Final[Mapping[str, FunctionCompiler]] = {
@@ -34,4 +38,8 @@ FUNCTIONS: Final[Mapping[str, FunctionCompiler]] = {
     **columns.FUNCTIONS,
     **json.FUNCTIONS,
     **regex.FUNCTIONS,
+    **trigonometry.FUNCTIONS,
+    **markup.FUNCTIONS,
+    **dynamics.FUNCTIONS,
+    **groups.FUNCTIONS,
 }

@@ -1,7 +1,8 @@
-"""Sum, Average, Min, Max, and the counting functions."""
+"""Sum, Average, StdevP, VarP, Min, Max, and the counting functions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
@@ -25,7 +26,7 @@ from router.rules.powerfx.values import Convert
 _WITH_ROWS: Final = frozenset(
     {
         "AddColumns", "Average", "Concat", "CountIf", "Distinct", "Filter", "ForAll", "LookUp", "Max", "Min", "Sort",
-        "SortByColumns", "Sum", "With",
+        "SortByColumns", "StdevP", "Sum", "VarP", "With",
     }
 )  # fmt: skip
 _GIVE_ROWS: Final = frozenset(
@@ -59,6 +60,19 @@ def _average(values: list[Any]) -> Any:
     return total / count if total.__class__ is float else arithmetic.divide(total, Decimal(count))
 
 
+def _variance(values: list[Any]) -> Any:
+    """That of a whole population, in floating point."""
+    if not values:
+        return arithmetic.division_by_zero()
+    mean = math.fsum(values) / len(values)
+    return arithmetic.finite(math.fsum((value - mean) ** 2 for value in values) / len(values))
+
+
+def _deviation(values: list[Any]) -> Any:
+    variance = _variance(values)
+    return variance if variance.__class__ is PowerFxError else math.sqrt(variance)
+
+
 def _smallest(values: list[Any]) -> Any:
     return min(values, default=None)
 
@@ -67,8 +81,10 @@ def _largest(values: list[Any]) -> Any:
     return max(values, default=None)
 
 
-def _kinds(compiler: Compiler, args: list[Expr], dates: bool) -> tuple[Type, Type, Convert | None]:
+def _kinds(args: list[Expr], dates: bool, function: Aggregate) -> tuple[Type, Type, Convert | None]:
     """The type of the result, the type to compute in, and how to get from this to that."""
+    if function in (_variance, _deviation):
+        return FLOAT, FLOAT, None
     lead = next((arg.type for arg in args if arg.type.kind != "Blank"), DECIMAL)
     if dates and lead.kind in TEMPORAL:
         return lead, DATETIME, coercion.converter(DATETIME, lead)
@@ -91,10 +107,10 @@ def _aggregate(function: Aggregate, dates: bool) -> FunctionCompiler:
         first = compiler.compile(node.args[0], scope)
         if first.type.kind == "Table" or (first.type.kind == "Any" and _is_row_expression(compiler, node, scope)):
             return _over_table(compiler, node, scope, function, dates)
-        if first.type.kind == "Dynamic" and function in (_sum, _average):
+        if first.type.kind == "Dynamic" and not dates:
             raise compiler.error(node.args[0], "a Dynamic value has to be made a table first")
         args = [first, *(compiler.compile(arg, scope) for arg in node.args[1:])]
-        type, inner, back = _kinds(compiler, args, dates)
+        type, inner, back = _kinds(args, dates, function)
         runs = [_operand(compiler, arg, inner) for arg in args]
 
         def run(f: Frame) -> Any:
@@ -141,7 +157,7 @@ def _over_table(compiler: Compiler, node: nodes.Call, scope: Scope | None, funct
     compiler.arity(node, 2, 2)
     rows, row_scope = source(compiler, node, scope)
     body = compiler.compile(node.args[1], row_scope)
-    type, inner, back = _kinds(compiler, [body], dates)
+    type, inner, back = _kinds([body], dates, function)
     run_body = _operand(compiler, body, inner)
     run_rows, spend = rows.run, spend_on(node.args[1:], each=2)
 
@@ -173,8 +189,6 @@ def _count_column(numbers_only: bool) -> FunctionCompiler:
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 1)
         arg = compiler.compile(node.args[0], scope)
-        if arg.type.kind == "Blank":
-            return compiler.constant(DECIMAL, Decimal(0), node)
         name, column = single_column(compiler, arg)
         if numbers_only and column.kind not in NUMERIC | {"Blank", "Any"}:
             raise compiler.error(node.args[0], "a column of numbers is expected")
@@ -242,6 +256,8 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Average": _aggregate(_average, dates=False),
     "Min": _aggregate(_smallest, dates=True),
     "Max": _aggregate(_largest, dates=True),
+    "StdevP": _aggregate(_deviation, dates=False),
+    "VarP": _aggregate(_variance, dates=False),
     "Count": _count_column(numbers_only=True),
     "CountA": _count_column(numbers_only=False),
     "CountRows": _count_rows,

@@ -8,9 +8,9 @@ from typing import Any, Final
 from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.dynamic import to_record, to_table
-from router.rules.powerfx.errors import PowerFxError
+from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import column_name
-from router.rules.powerfx.types import ANY, Type, row_of
+from router.rules.powerfx.types import ANY, Type, record, row_of
 
 _Change = Callable[[dict[str, Any], Frame], dict[str, Any]]
 
@@ -124,9 +124,38 @@ def _rename(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return _changed(node, expr, columns, change, system=False)
 
 
+def _patch(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    """Records merged into one, where the later ones win. There is no table to change."""
+    compiler.arity(node, 2, None)
+    args = [compiler.compile(arg, scope) for arg in node.args]
+    is_open = any(arg.type == ANY for arg in args)
+    columns: dict[str, Type] = {}
+    for arg in args:
+        if arg.type.kind not in ("Record", "Any", "Blank") or arg.type.enum:
+            raise compiler.error(arg.node, f"a record is expected, not {arg.type}")
+        columns.update(arg.type.columns)
+    runs = [arg.run for arg in args]
+
+    def run(f: Frame) -> Any:
+        found = [run(f) for run in runs]
+        made: dict[str, Any] = {}
+        errors = []
+        for value in found:
+            part = to_record(value) if is_open else value
+            if part.__class__ is PowerFxError:
+                errors.append(part)
+            elif part is not None:
+                f.budget.spend(1 + len(part))
+                made.update(part)
+        return join_errors(errors) if errors else made
+
+    return Expr(ANY if is_open else record(columns), run, node)
+
+
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "AddColumns": _add,
     "DropColumns": _drop,
+    "Patch": _patch,
     "ShowColumns": _show,
     "RenameColumns": _rename,
 }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from router.rules.powerfx import coercion, formats, nodes
-from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
+from router.rules.powerfx import coercion, digits, formats, nodes
+from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
+from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.scalar import BLANK_RESULT, Parameter, scalar
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, FLOAT, GUID, TEMPORAL, TEXT, UNTYPED, Type
@@ -18,7 +19,6 @@ from router.rules.powerfx.values import (
     invalid,
     moment_of,
     serial,
-    time_as_moment,
     to_datetime,
     to_decimal,
     to_text,
@@ -35,16 +35,45 @@ def _converted(target: Type, most: int) -> FunctionCompiler:
             raise compiler.error(node.args[0], f"a number cannot be made of {arg.type}")
         number = compiler.coerce(arg, target)
         if len(node.args) > 1:
-            _culture(compiler, node.args[1], scope)
+            return Expr(target, in_culture(number.run, culture(compiler, node.args[1], scope)), node)
         return Expr(target, number.run, node)
 
     return compile_call
 
 
-def _culture(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> None:
-    culture = compiler.compile_as(node, scope, TEXT)
-    if culture.is_constant and (culture.constant or "").lower() not in ("en-us", "en", ""):
+def in_culture(run: Run, run_culture: Run) -> Run:
+    """A conversion with the name of a culture; a blank needs none."""
+
+    def checked(f: Frame) -> Any:
+        value = run(f)
+        if value is None:
+            return None
+        name = run_culture(f)
+        errors = [found for found in (value, name) if found.__class__ is PowerFxError]
+        return join_errors(errors) if errors else value
+
+    return checked
+
+
+def culture(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Run:
+    """The name of a culture: en-US, or an error. One that is constant and another is refused."""
+    given = compiler.compile(node, scope)
+    if given.type.kind not in ("Text", "Blank", *UNTYPED):
+        raise compiler.error(node, f"the name of a culture is expected, not {given.type}")
+    run = compiler.coerce(given, TEXT).run
+
+    def checked(f: Frame) -> Any:
+        name = run(f)
+        if name.__class__ is str and name.lower() not in _CULTURES:
+            return PowerFxError("BadLanguageCode", "the only culture is en-US")
+        return name
+
+    if given.is_constant and (given.constant or "").lower() not in _CULTURES:
         raise compiler.error(node, "the only culture is en-US")
+    return checked
+
+
+_CULTURES: Final = ("en-us", "en", "")
 
 
 def _text(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -57,25 +86,28 @@ def _text(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
             run = arg.run
             return Expr(TEXT, lambda f: to_text(run(f)), node)
         return Expr(TEXT, compiler.coerce(arg, TEXT).run, node)
-    if arg.type.kind in ("Text", "Boolean", "Guid"):
+    if arg.type.kind in ("Text", "Boolean", "Guid", "Enum"):
         raise compiler.error(node.args[1], f"a value of type {arg.type} takes no format")
-    pattern = compiler.compile_as(node.args[1], scope, TEXT)
-    if pattern.constant.__class__ is str and not formats.is_valid(pattern.constant):
+    pattern = compiler.compile(node.args[1], scope)
+    if pattern.type.kind not in ("Text", "Blank", *UNTYPED) and pattern.type.enum != "DateTimeFormat":
+        raise compiler.error(node.args[1], f"a format is text or of DateTimeFormat, not {pattern.type}")
+    if pattern.constant.__class__ is str and formats.parse(pattern.constant) is None:
         raise compiler.error(node.args[1], "the format is not valid")
+    runs = [pattern.run]
     if len(node.args) > 2:
-        _culture(compiler, node.args[2], scope)
+        runs.append(culture(compiler, node.args[2], scope))
     if arg.type.kind == "Dynamic":
         arg = Expr(arg.type, _number_if_possible(arg), node)
-    run_value, run_pattern = arg.run, pattern.run
+    run_value = arg.run
 
     def formatted_text(f: Frame) -> Any:
-        value, style = run_value(f), run_pattern(f)
-        errors = [found for found in (value, style) if found.__class__ is PowerFxError]
+        found = [run_value(f), *(run(f) for run in runs)]
+        errors = [value for value in found if value.__class__ is PowerFxError]
         if errors:
             return join_errors(errors)
-        if not style:
+        if any(value is None or value == "" for value in found[1:]):
             return ""
-        text = _formatted(value, style)
+        text = _formatted(found[0], found[1])
         if text.__class__ is str:
             f.budget.text(len(text))
         return text
@@ -95,30 +127,39 @@ def _number_if_possible(arg: Expr) -> Callable[[Frame], Any]:
     return number
 
 
-def _formatted(value: Any, style: str) -> Any:
-    if not formats.is_valid(style):
-        return invalid("the format is not valid")
-    if formats.is_date_format(style):
-        if isinstance(value, str):
-            value = to_datetime(value)
-        elif value is None or isinstance(value, (Decimal, float)):
-            value = moment_of(value or Decimal(0))
-        elif isinstance(value, timedelta):
-            value = time_as_moment(value)
-        elif isinstance(value, date):
-            value = to_datetime(value)
-        if value.__class__ is PowerFxError:
-            return value
-        return formats.date_text(value, style) if isinstance(value, datetime) else invalid("a date is expected")
-    if isinstance(value, (date, timedelta)):
-        value = serial(value)
-    elif isinstance(value, (str, bool)):
-        value = to_decimal(value)
+def _formatted(value: Any, style: Any) -> Any:
+    if isinstance(value, (str, bool)):  # a label
+        number = to_decimal(value)
+        value = to_datetime(value) if number.__class__ is PowerFxError and isinstance(value, str) else number
     if value.__class__ is PowerFxError:
         return value
-    if value is None or isinstance(value, (Decimal, float)):
-        return formats.number_text(Decimal(0) if value is None else value, style)
-    return invalid("only numbers and dates take a format")
+    value = Decimal(0) if value is None else value
+    if not isinstance(value, (Decimal, float, date, timedelta)):
+        return invalid("only numbers and dates take a format")
+    if isinstance(style, EnumValue):
+        moment = _as_moment(value)
+        return moment if moment.__class__ is PowerFxError else formats.named_date_text(moment, str(style.value))
+    format = formats.parse(str(to_text(style)))
+    if format is None:
+        return invalid("the format is not valid")
+    is_date = isinstance(value, (date, timedelta))
+    number = float(serial(value)) if isinstance(value, (date, timedelta)) else value
+    if not format.shows_digits if is_date else format.shows_dates:
+        moment = _as_moment(value)
+        if moment.__class__ is PowerFxError:
+            return moment
+        text = formats.date_text(moment, format, (number > 0) - (number < 0))
+        return invalid("a second has seven decimals at most") if text is None else text
+    if format.standard:
+        return invalid("the format is not valid")
+    return digits.number_text(number, format.layouts)
+
+
+def _as_moment(value: Any) -> Any:
+    try:
+        return to_datetime(value) if isinstance(value, (date, timedelta)) else moment_of(value)
+    except OverflowError:
+        return invalid("the date is out of range")
 
 
 def _guid(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -131,6 +172,11 @@ def _guid(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return Expr(GUID, compiler.coerce(arg, GUID).run, node)
 
 
+def _language(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    compiler.arity(node, 0, 0)
+    return compiler.constant(TEXT, "en-US", node)
+
+
 _plain_boolean = scalar([Parameter(BOOLEAN, BLANK_RESULT)], BOOLEAN, bool, tables=True)
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Text": _text,
@@ -139,4 +185,5 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Float": _converted(FLOAT, 2),
     "Boolean": _plain_boolean,
     "GUID": _guid,
+    "Language": _language,
 }

@@ -12,12 +12,14 @@ from router.rules.powerfx import coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import PowerFxError, join_errors
+from router.rules.powerfx.functions.conversions import culture, in_culture
 from router.rules.powerfx.functions.scalar import decimal, scalar
 from router.rules.powerfx.reading import EPOCH
 from router.rules.powerfx.types import DATE, DATETIME, DECIMAL, TEMPORAL, TEXT, TIME, Type, enum
-from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_time
+from router.rules.powerfx.values import DAY, invalid, to_date, to_datetime, to_text, to_time
 
 _LARGEST: Final = 10**9
+_FIRST_WEEKDAYS: Final = {1: 6, 2: 0, 12: 1, 13: 2, 14: 3, 15: 4, 16: 5}  # of StartOfWeek; Monday is 0
 
 
 def _whole(number: Any) -> int | None:
@@ -136,8 +138,28 @@ def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         day = (value or EPOCH).weekday()  # Monday is 0
         if code == 3:
             return Decimal(day)
-        begins = {1: 6, 2: 0, 12: 1, 13: 2, 14: 3, 15: 4, 16: 5}[code]
-        return Decimal((day - begins) % 7 + 1)
+        return Decimal((day - _FIRST_WEEKDAYS[code]) % 7 + 1)
+
+    return Expr(DECIMAL, run, node)
+
+
+def _week_number(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    """The week of the year, where January 1 is in the first."""
+    compiler.arity(node, 1, 2)
+    moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
+    start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
+
+    def run(f: Frame) -> Any:
+        value, first = moment(f), start(f) if start else None
+        errors = [found for found in (value, first) if found.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        begins = _FIRST_WEEKDAYS.get(int(first.value) if isinstance(first, EnumValue) else 1)
+        if begins is None:
+            return invalid("a week does not begin so")
+        day = (value or EPOCH).date()
+        new_year = day.replace(month=1, day=1)
+        return Decimal(((day - new_year).days + (new_year.weekday() - begins) % 7) // 7 + 1)
 
     return Expr(DECIMAL, run, node)
 
@@ -162,11 +184,13 @@ def _unit_name(value: Any) -> str:
 def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     compiler.arity(node, 2, 3)
     given = compiler.compile(node.args[0], scope)
+    if given.type.kind == "Blank":
+        raise compiler.error(given.node, "a date or a time is expected")
     moment = _moment(compiler, given).run
     distance = compiler.compile(node.args[1], scope)
     number = compiler.coerce(distance, DECIMAL).run
     unit = _unit(compiler, node, scope) if distance.type != TIME else None  # a time is of its own length
-    is_date = given.type == DATE
+    type = given.type if given.type in (DATE, TIME) else DATETIME
 
     def run(f: Frame) -> Any:
         value, count, units = moment(f), number(f), unit(f) if unit else None
@@ -174,11 +198,13 @@ def _date_add(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
         if errors:
             return join_errors(errors)
         found = _moved(value or EPOCH, count or Decimal(0), _unit_name(units))
-        if is_date and found.__class__ is datetime and found == datetime.combine(found, datetime.min.time()):
-            return found.date()
-        return found
+        if found.__class__ is not datetime or type == DATETIME:
+            return found
+        if type == TIME:
+            return found - EPOCH
+        return found.date() if found == datetime.combine(found, datetime.min.time()) else found
 
-    return Expr(DATE if is_date else DATETIME, run, node)
+    return Expr(type, run, node)
 
 
 def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
@@ -197,6 +223,30 @@ def _moved(moment: datetime, count: Decimal, unit: str) -> Any:
         return moment.replace(year=year, month=month + 1, day=day)
     except OverflowError:
         return invalid("the date is out of range")
+
+
+def _months_later(last_day: bool) -> FunctionCompiler:
+    """EDate and EOMonth: a date some months later, or the last one of that month."""
+
+    def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+        compiler.arity(node, 2, 2)
+        moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
+        months = compiler.compile_as(node.args[1], scope, DECIMAL).run
+
+        def run(f: Frame) -> Any:
+            value, count = moment(f), months(f)
+            errors = [found for found in (value, count) if found.__class__ is PowerFxError]
+            if errors:
+                return join_errors(errors)
+            found = _moved(value or EPOCH, count or Decimal(0), "months")
+            if found.__class__ is PowerFxError:
+                return found
+            last = calendar.monthrange(found.year, found.month)[1]
+            return found.replace(day=last).date() if last_day else found.date()
+
+        return Expr(DATE, run, node)
+
+    return compile_call
 
 
 def _date_diff(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -230,18 +280,27 @@ def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
     def compile_call(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         compiler.arity(node, 1, 2)
         arg = compiler.compile(node.args[0], scope)
-        if len(node.args) > 1:
-            compiler.compile_as(node.args[1], scope, TEXT)
         kind = arg.type.kind
+        read = convert
         if kind == "Dynamic":
             from_json = coercion.converter(arg.type, target)
             assert from_json is not None
-            run_json = arg.run
-            return Expr(target, lambda f: from_json(run_json(f)), node)
-        if kind not in TEMPORAL and kind != "Any":
+            read = from_json
+        elif kind == "Any":
+
+            def read(value: Any) -> Any:  # a number or a Boolean of a label is no date, and neither is its text
+                return convert(to_text(value) if isinstance(value, (Decimal, float, bool)) else value)
+
+        elif kind not in TEMPORAL and kind != "Any":
             arg = compiler.coerce(arg, TEXT)
         run = arg.run
-        return Expr(target, lambda f: convert(run(f)), node)
+
+        def closure(f: Frame) -> Any:
+            return read(run(f))
+
+        if len(node.args) > 1:
+            return Expr(target, in_culture(closure, culture(compiler, node.args[1], scope)), node)
+        return Expr(target, closure, node)
 
     return compile_call
 
@@ -267,6 +326,9 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Minute": _part(_clock("minute"), 0, 60),
     "Second": _part(_clock("second"), 0, 1),
     "Weekday": _weekday,
+    "WeekNum": _week_number,
+    "EDate": _months_later(last_day=False),
+    "EOMonth": _months_later(last_day=True),
     "DateAdd": _date_add,
     "DateDiff": _date_diff,
     "DateValue": _reader(DATE, to_date),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 import uuid
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -22,11 +23,15 @@ _DEEPEST: Final = 20
 _DEEPEST_READ: Final = 64
 _BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{}\]]')
 _SHORT: Final = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
-_ESCAPED = re.compile(r'["\\\x00-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff]')
+_ESCAPED = re.compile(
+    r'["\\\x00-\x1f\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ud800-\udfff\U00010000-\U0010ffff]'
+)
 
 
 def _escape(match: re.Match[str]) -> str:
     char = match.group()
+    if ord(char) > 0xFFFF:
+        return "".join(f"\\u{unit:04X}" for unit in struct.unpack(">2H", char.encode("utf-16-be")))
     return _SHORT.get(char) or f"\\u{ord(char):04X}"
 
 
@@ -56,6 +61,8 @@ class _Writer:
             raise _TooDeep
         if value.__class__ is JsonNumber:
             return str(value.text)
+        if value.__class__ is float or value.__class__ is EnumValue:
+            return _scalar(value)
         value = from_context(value)
         if value is None:
             return "null"

@@ -11,6 +11,7 @@ from router.rules.powerfx.dynamic import comparable, to_table
 from router.rules.powerfx.enums import EnumValue
 from router.rules.powerfx.errors import ERROR_KINDS, KIND_NAMES, PowerFxError, join_errors
 from router.rules.powerfx.operators import logical, negation
+from router.rules.powerfx.reading import number
 from router.rules.powerfx.relations import common_type
 from router.rules.powerfx.types import (
     BLANK,
@@ -18,7 +19,10 @@ from router.rules.powerfx.types import (
     DECIMAL,
     ERROR_RECORD,
     ERROR_TABLE,
+    NUMERIC,
+    TEMPORAL,
     TEXT,
+    UNTYPED,
     record,
     row_of,
 )
@@ -106,6 +110,10 @@ def _switch(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     return Expr(type, run, node)
 
 
+def _are_number_and_date(one: str, other: str) -> bool:
+    return {one, other} & NUMERIC != set() and {one, other} & TEMPORAL != set()
+
+
 def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
     """A function that tells whether the subject's value equals the match."""
     run = match.run
@@ -117,9 +125,7 @@ def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
 
         return compare
     type = common_type(subject.type, match.type)
-    if type is None:
-        type = subject.type
-    if coercion.converter(match.type, type) is None or type.kind in ("Record", "Table"):
+    if type is None or type.kind in ("Record", "Table") or _are_number_and_date(subject.type.kind, match.type.kind):
         raise compiler.error(match.node, f"{subject.type} and {match.type} cannot be compared")
     convert = coercion.converter(subject.type, type)
     coerced = compiler.coerce(match, type).run
@@ -135,7 +141,6 @@ def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
 
 
 def _and_or(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
-    compiler.arity(node, 1, None)
     return logical(compiler, node, node.name, [compiler.compile(arg, scope) for arg in node.args])
 
 
@@ -196,7 +201,7 @@ def _is_blank_or_error(compiler: Compiler, node: nodes.Call, scope: Scope | None
 def _is_numeric_value(value: Any) -> bool:
     if value is None or value.__class__ is bool:
         return False
-    return value.__class__ is not str or to_decimal(value).__class__ not in (PowerFxError, type(None))
+    return value.__class__ is not str or number(value) is not None
 
 
 def _is_numeric(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
@@ -249,8 +254,10 @@ def _error(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     kind = arg.type.kind
     if kind in ("Record", "Table"):
         _check_error_record(compiler, arg)
-    elif kind not in ("Blank", "Any"):
-        arg = compiler.coerce(arg, TEXT)
+    elif kind not in ("Text", *UNTYPED):
+        raise compiler.error(arg.node, f"a record or text is expected, not {arg.type}")
+    else:
+        arg = compiler.coerce(arg, TEXT) if kind == "Dynamic" else arg
     run = arg.run
 
     def closure(f: Frame) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from decimal import ROUND_DOWN, ROUND_FLOOR, ROUND_HALF_UP, ROUND_UP, Context, Decimal
 from typing import Any, Final
 
 from router.rules.powerfx import arithmetic, decimals
 from router.rules.powerfx.compiler import FunctionCompiler
 from router.rules.powerfx.decimals import numeric_error
-from router.rules.powerfx.functions.scalar import decimal, floating, number, scalar
-from router.rules.powerfx.types import FLOAT
+from router.rules.powerfx.functions.scalar import decimal, floating, number, scalar, text
+from router.rules.powerfx.types import DECIMAL, FLOAT, TEXT
 from router.rules.powerfx.values import invalid
 
 
@@ -18,11 +19,9 @@ def rounded(value: Any, digits: Any, rounding: str) -> Any:
     """Rounded to a number of digits after (or, negative, before) the point."""
     places = int(max(min(digits, 400), -400))
     if value.__class__ is float:
-        if places > 300 or value == 0:
+        if places > 300 or places < -28 or value == 0:
             return value
         exact = Decimal(repr(value))
-        if places < -320:
-            return 0.0
         return arithmetic.finite(float(_quantized(exact, places, rounding)))
     if places >= 28:
         return value
@@ -79,10 +78,10 @@ def _ln(value: float) -> Any:
 
 
 def _log(value: float, base: float = 10.0) -> Any:
-    if value <= 0 or base <= 0:
-        return numeric_error("the logarithm of a number that is not positive")
     if base == 1:
         return arithmetic.division_by_zero()
+    if value <= 0 or base <= 0:
+        return numeric_error("the logarithm of a number that is not positive")
     if base == 10:
         return math.log10(value)
     return math.log2(value) if base == 2 else math.log(value) / math.log(base)
@@ -108,6 +107,27 @@ def _power(base: float, exponent: float) -> Any:
     return invalid("not a number") if base != base else arithmetic.power(base, exponent)
 
 
+_HEX_DIGITS: Final = 10
+_HEX: Final = re.compile("[0-9A-Fa-f]*")
+
+
+def _dec_to_hex(value: Any, places: Any = 0) -> Any:
+    number, width = int(value), int(places)
+    if not -(2**39) <= number < 2**39 or not 0 <= width <= _HEX_DIGITS:
+        return numeric_error("the number or the count of places is out of range")
+    digits = f"{number % 2**40:X}"
+    if width and number >= 0 and len(digits) > width:
+        return numeric_error("the number needs more places")
+    return digits.rjust(width, "0")
+
+
+def _hex_to_dec(value: str) -> Any:
+    if len(value) > _HEX_DIGITS or _HEX.fullmatch(value) is None:
+        return numeric_error("the text is not a hexadecimal number of ten digits at most")
+    number = int(value or "0", 16)
+    return Decimal(number if number < 2**39 else number - 2**40)
+
+
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Abs": scalar([number()], None, _abs, tables=True),
     "Int": scalar([number()], None, _int, tables=True),
@@ -115,6 +135,8 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "RoundUp": scalar([number(), decimal()], None, _round_up, tables=True),
     "RoundDown": scalar([number(), decimal()], None, _round_down, tables=True),
     "Trunc": scalar([number(), decimal()], None, _round_down, least=1, tables=True),
+    "Dec2Hex": scalar([decimal(), decimal()], TEXT, _dec_to_hex, least=1, tables=True),
+    "Hex2Dec": scalar([text()], DECIMAL, _hex_to_dec, tables=True),
     "Mod": scalar([number(), number()], None, _mod, tables=True),
     "Sqrt": scalar([floating()], FLOAT, _sqrt, tables=True),
     "Exp": scalar([floating()], FLOAT, _exp, tables=True),

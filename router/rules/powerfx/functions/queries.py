@@ -1,4 +1,4 @@
-"""Going through the rows of a table: Filter, LookUp, ForAll, Concat, Distinct."""
+"""Going through the rows of a table: Filter, LookUp, ForAll, Concat, Distinct, Search."""
 
 from __future__ import annotations
 
@@ -7,13 +7,21 @@ from typing import Any, Final
 from router.rules.powerfx import nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
-from router.rules.powerfx.functions.rows import is_missing, predicate, result_rows, source, spend_on
+from router.rules.powerfx.functions.rows import (
+    column_name,
+    first_error,
+    is_missing,
+    predicate,
+    result_rows,
+    source,
+    spend_on,
+)
 from router.rules.powerfx.types import BOOLEAN, TEXT, one_column
-from router.rules.powerfx.values import from_context, invalid
+from router.rules.powerfx.values import from_context, invalid, to_text
 
 
 def _filter(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
-    compiler.arity(node, 2, None)
+    compiler.arity(node, 2, 2)
     rows, row_scope = source(compiler, node, scope)
     conditions = [predicate(compiler, arg, row_scope) for arg in node.args[1:]]
     run_rows, spend = rows.run, spend_on(node.args[1:])
@@ -151,10 +159,45 @@ def _distinct(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr
     return Expr(one_column(body.type), run, node)
 
 
+def _search(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    """The rows with a text in any of some columns, in capitals or not."""
+    compiler.arity(node, 3, None)
+    rows, _ = source(compiler, node, scope)
+    run_part = compiler.compile_as(node.args[1], scope, TEXT).run
+    names = [column_name(compiler, arg) for arg in node.args[2:]]
+    for name, arg in zip(names, node.args[2:], strict=True):
+        if rows.type.kind != "Any" and rows.type.columns.get(name) != TEXT:
+            raise compiler.error(arg, f"there is no column '{name}' of text")
+    run_rows = rows.run
+
+    def run(f: Frame) -> Any:
+        table, part = run_rows(f), run_part(f)
+        errors = [value for value in (table, part) if value.__class__ is PowerFxError]
+        if errors:
+            return join_errors(errors)
+        if table is None or not part:
+            return table
+        part = part.lower()
+        f.budget.spend(1 + len(table) * len(names) + len(part))
+        kept: list[Any] = []
+        for row in table:
+            cells = [to_text(from_context(row.get(name))) for name in names] if row.__class__ is dict else []
+            broken = row if row.__class__ is PowerFxError else first_error(cells)
+            f.budget.spend(sum(len(cell) >> 3 for cell in cells if cell.__class__ is str))
+            if broken is not None:
+                kept.append(broken)
+            elif any(part in cell.lower() for cell in cells if cell):
+                kept.append(row)
+        return kept
+
+    return Expr(rows.type, run, node)
+
+
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Filter": _filter,
     "LookUp": _look_up,
     "ForAll": _for_all,
     "Concat": _concat,
     "Distinct": _distinct,
+    "Search": _search,
 }

@@ -108,7 +108,7 @@ def single_column(compiler: Compiler, expr: Expr) -> tuple[str, Type]:
 
 def result_rows(type: Type) -> tuple[Type, bool]:
     """The type of a table whose rows are values of a type, and whether they have to be wrapped."""
-    if type.kind == "Record":
+    if type.kind in ("Record", "Blank"):  # rows of blanks are blank themselves
         return table(type.columns), False
     return one_column(type), True
 

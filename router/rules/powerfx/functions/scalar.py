@@ -14,7 +14,7 @@ from typing import Any, Final
 from router.rules.powerfx import coercion, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
-from router.rules.powerfx.types import DECIMAL, FLOAT, TEXT, Type, one_column
+from router.rules.powerfx.types import DECIMAL, FLOAT, TEXT, UNTYPED, Type, one_column
 
 KEEP: Final = object()  # a blank argument stays blank
 BLANK_RESULT: Final = object()  # a blank argument makes the result blank
@@ -26,6 +26,7 @@ class Parameter:
 
     type: Type | None
     blank: Any = KEEP
+    exact: bool = False  # a column in the place of the argument has to be of that type already
 
 
 def number(blank: Any = None) -> Parameter:
@@ -40,8 +41,8 @@ def floating(blank: Any = 0.0) -> Parameter:
     return Parameter(FLOAT, blank)
 
 
-def text(blank: Any = "") -> Parameter:
-    return Parameter(TEXT, blank)
+def text(blank: Any = "", *, exact: bool = False) -> Parameter:
+    return Parameter(TEXT, blank, exact)
 
 
 def _numeric_type(args: Sequence[Expr], parameters: Sequence[Parameter]) -> Type:
@@ -89,9 +90,11 @@ def scalar(
     least: int | None = None,
     repeat: bool = False,
     tables: bool = False,
+    steps_a_character: int = 0,
 ) -> FunctionCompiler:
     """A function's compiler. `result` None: the numeric type of the first argument.
 
+    `steps_a_character` is what each character of the arguments costs, where that is worth a thought.
     `least` counts the arguments that must be given, `repeat` lets the last parameter stand for any number.
     """
     needed = len(parameters) if least is None else least
@@ -102,15 +105,26 @@ def scalar(
         used = [parameters[min(index, len(parameters) - 1)] for index in range(len(args))]
         blanks = [parameter.blank for parameter in used]
         if tables and any(arg.type.kind == "Table" for arg in args):
-            return _tabular(compiler, node, args, used, result, implementation)
+            return _tabular(compiler, args, used, result, implementation, node)
         numeric = _numeric_type(args, used)
         coerced = [compiler.coerce(arg, parameter.type or numeric) for arg, parameter in zip(args, used, strict=True)]
         type = result or numeric
         if type == FLOAT:
             blanks = [float(b) if b.__class__ is Decimal else b for b in blanks]
-        return Expr(type, _closure([c.run for c in coerced], blanks, implementation, type == TEXT), node)
+        runs = [c.run if not steps_a_character else _paid(c.run, steps_a_character) for c in coerced]
+        return Expr(type, _closure(runs, blanks, implementation, type == TEXT), node)
 
     return compile_call
+
+
+def _paid(run: Run, steps: int) -> Run:
+    def paid(f: Frame) -> Any:
+        value = run(f)
+        if value.__class__ is str:
+            f.budget.spend(steps * len(value))
+        return value
+
+    return paid
 
 
 def _closure(runs: list[Run], blanks: list[Any], implementation: Callable[..., Any], is_text: bool) -> Run:
@@ -127,11 +141,11 @@ def _closure(runs: list[Run], blanks: list[Any], implementation: Callable[..., A
 
 def _tabular(
     compiler: Compiler,
-    node: nodes.Call,
     args: list[Expr],
     parameters: list[Parameter],
     result: Type | None,
     implementation: Callable[..., Any],
+    node: nodes.Call,
 ) -> Expr:
     compiler.loops = True
     numeric = _numeric_type(args, parameters)
@@ -142,7 +156,7 @@ def _tabular(
             name, column = _column(compiler, arg)
             target = parameter.type or numeric
             convert = coercion.converter(column, target)
-            if convert is None:
+            if convert is None or (parameter.exact and column.kind not in (target.kind, "Blank", *UNTYPED)):
                 raise compiler.error(arg.node, f"a column of {target} is expected, not of {column}")
             converts.append((name, convert))
             runs.append(arg.run)
@@ -174,8 +188,8 @@ def _tabular(
                 (given[place][index] for place in places if given[place][index].__class__ is PowerFxError),
                 None,
             )
-            if broken is not None:
-                rows.append(broken)
+            if broken is not None or (len(given) == 1 and given[0][index] is None):
+                rows.append(broken)  # or a blank
                 continue
             cells = [
                 value if convert is None else convert[1](_cell(value[index], convert[0]))

@@ -1,4 +1,4 @@
-"""Sort and SortByColumns. Blanks come last, text sorts by letters first and by case second."""
+"""Sort and SortByColumns. Blanks come last, text is in the order of collation.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any, Final
 
-from router.rules.powerfx import coercion, nodes
+from router.rules.powerfx import coercion, collation, nodes
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Run, Scope
 from router.rules.powerfx.errors import PowerFxError, join_errors
 from router.rules.powerfx.functions.rows import single_column, source, spend_on
@@ -24,7 +24,7 @@ def sort_key(value: Any) -> Any:
     if cls is bool:
         return 0, value
     if cls is str:
-        return 2, value.lower(), [char.isupper() for char in value], value
+        return 2, *collation.key(value)
     if cls is date or cls is datetime:
         return 3, to_datetime(value)
     if cls is dict or cls is list:
@@ -48,6 +48,11 @@ def _sorted(rows: list[Any], keys: list[Any], descending: bool) -> Any:
         given.append((comparable, row))
     given.sort(key=lambda pair: pair[0], reverse=descending)
     return [row for _, row in given] + blank
+
+
+def _spend_on_texts(f: Frame, keys: list[Any]) -> None:
+    """Pays for the keys of long texts, and of those that are not plain ASCII."""
+    f.budget.spend(sum(len(key) >> (5 if key.isascii() else 0) for key in keys if key.__class__ is str))
 
 
 def _order(compiler: Compiler, expr: Expr) -> Run:
@@ -74,7 +79,10 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     body = compiler.compile(node.args[1], row_scope)
     if body.type.kind in ("Record", "Table"):
         raise compiler.error(node.args[1], f"a plain value is expected, not {body.type}")
-    order = _order(compiler, compiler.compile(node.args[2], scope)) if len(node.args) > 2 else None
+    given = compiler.compile(node.args[2], scope) if len(node.args) > 2 else None
+    if given is not None and given.type.kind == "Text":
+        raise compiler.error(given.node, "SortOrder.Ascending or SortOrder.Descending is expected, not text")
+    order = _order(compiler, given) if given is not None else None
     run_rows, run_key, spend = rows.run, body.run, spend_on(node.args[1:2], each=5)
 
     def run(f: Frame) -> Any:
@@ -89,6 +97,7 @@ def _sort(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if not any(key.__class__ is not PowerFxError and key is not None for key in keys):
             found = next((key for key in keys if key.__class__ is PowerFxError), None)
             return table if found is None else found
+        _spend_on_texts(f, keys)
         return _sorted(table, keys, _is_descending(direction))
 
     return Expr(rows.type, run, node)
@@ -100,16 +109,16 @@ def _sort_by_columns(compiler: Compiler, node: nodes.Call, scope: Scope | None) 
     orders = [compiler.compile(arg, scope) for arg in node.args[2::2]]
     if len(node.args) == 3 and orders[0].type.kind == "Table":
         return _by_order_table(compiler, node, scope, rows, orders[0])
-    keys: list[tuple[Run, Run | None]] = []
+    columns: list[tuple[Run, Run | None]] = []
     for index in range(1, len(node.args), 2):
         column = _column(compiler, node.args[index], scope, rows)
         order = _order(compiler, orders[index // 2]) if index + 1 < len(node.args) else None
-        keys.append((column, order))
+        columns.append((column, order))
     run_rows, spend = rows.run, spend_on(node.args[1:], each=4)
 
     def run(f: Frame) -> Any:
         table = run_rows(f)
-        orders = [(column(f), order(f) if order else None) for column, order in keys]
+        orders = [(column(f), order(f) if order else None) for column, order in columns]
         found = [table, *(value for pair in orders for value in pair)]
         errors = [value for value in found if value.__class__ is PowerFxError]
         if errors:
@@ -118,7 +127,9 @@ def _sort_by_columns(compiler: Compiler, node: nodes.Call, scope: Scope | None) 
             return None
         spend(f, table)
         for name, order in reversed(orders):
-            table = _sorted(table, [_cell(row, name) for row in table], _is_descending(order))
+            keys = [_cell(row, name) for row in table]
+            _spend_on_texts(f, keys)
+            table = _sorted(table, keys, _is_descending(order))
             if table.__class__ is PowerFxError:
                 return table
         return table
@@ -136,6 +147,8 @@ def _column(compiler: Compiler, node: nodes.Node, scope: Scope | None, rows: Exp
     is_open = rows.type.kind == "Any"
     if isinstance(node, nodes.Name) and (node.name in columns or (is_open and not compiler.resolves(node.name, scope))):
         name = node.name
+        if name in columns and columns[name].kind in ("Record", "Table"):
+            raise compiler.error(node, f"a column of plain values is expected, not of {columns[name]}")
         return lambda f: name
     expr = compiler.compile_as(node, scope, TEXT)
     if expr.constant.__class__ is str and not is_open and expr.constant not in columns:

@@ -109,9 +109,7 @@ def _ends(from_end: bool) -> FunctionCompiler:
                 return join_errors(errors)
             if value is None:
                 return None
-            if (count or 0) < 0:
-                return invalid("the count is negative")
-            number = int(min(count or 0, len(value)))
+            number = int(max(min(count or 0, len(value)), 0))
             f.budget.rows(number)
             return value[len(value) - number :] if from_end else value[:number]
 
@@ -130,10 +128,10 @@ def _index(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         errors = [found for found in (value, place) if found.__class__ is PowerFxError]
         if errors:
             return join_errors(errors)
+        if place is None or place < 1 or (value is not None and place >= len(value) + 1):
+            return invalid("there is no such row")
         if value is None:
             return None
-        if place is None or not 1 <= place < len(value) + 1:
-            return invalid("there is no such row")
         return value[int(place) - 1]
 
     return Expr(row_scope.row, run, node)

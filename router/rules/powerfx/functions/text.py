@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 import urllib.parse
 from decimal import Decimal
 from typing import Any, Final
 
-from router.rules.powerfx import nodes
+from router.rules.powerfx import nodes, utf16
 from router.rules.powerfx.compiler import Compiler, Expr, Frame, FunctionCompiler, Scope
 from router.rules.powerfx.errors import BudgetError, PowerFxError, join_errors
 from router.rules.powerfx.functions.scalar import decimal, scalar, text
+from router.rules.powerfx.reading import WHITE
 from router.rules.powerfx.types import BOOLEAN, DECIMAL, TEXT, one_column
 from router.rules.powerfx.values import invalid
 
-_SPACES: Final = re.compile(r"[^\S\xa0\n\v\f\r]+")
+_SPACES: Final = re.compile(r"[^\S\xa0\n\v\f\r\x1c-\x1f]+")
 _WORD: Final = re.compile(r"[^\W\d_](?:[^\W_]|['’])*")
 
 
@@ -24,28 +26,32 @@ def _whole(number: Any) -> int:
 
 
 def _left(value: str, count: Any) -> Any:
-    return invalid("the count is negative") if count < 0 else value[: _whole(count)]
+    length = _whole(count)
+    return invalid("the count is negative") if length < 0 else utf16.cut(value, 0, length)
 
 
 def _right(value: str, count: Any) -> Any:
-    if count < 0:
-        return invalid("the count is negative")
     length = _whole(count)
-    return value[max(len(value) - length, 0) :] if length else ""
+    if length < 0:
+        return invalid("the count is negative")
+    return utf16.cut(value, max(utf16.length(value) - length, 0))
 
 
 def _mid(value: str, start: Any, count: Any = 2**31) -> Any:
-    if start < 1 or count < 0:
-        return invalid("the start or the count is out of range")
+    wrong = [name for name, is_wrong in (("start", start <= 0), ("count", count < 0)) if is_wrong]
+    if wrong:
+        return join_errors(invalid(f"the {name} is out of range") for name in wrong)
     first = _whole(start) - 1
-    return value[first : first + _whole(count)]
+    if first < 0 and value:
+        return invalid("the start is out of range")
+    return utf16.cut(value, first, first + _whole(count)) if value else ""
 
 
 def _find(part: str, value: str, start: Any = 1) -> Any:
     first = _whole(start)
-    if not 1 <= first <= len(value) + 1:
+    if not 1 <= first <= utf16.length(value) + 1:
         return invalid("the start is out of range")
-    found = value.find(part, first - 1)
+    found = utf16.find(part, value, first - 1)
     return None if found < 0 else Decimal(found + 1)
 
 
@@ -53,7 +59,7 @@ def _replace(value: str, start: Any, count: Any, new: str) -> Any:
     if start < 1 or count < 0:
         return invalid("the start or the count is out of range")
     first, length = _whole(start) - 1, _whole(count)
-    return value[:first] + new + value[first + length :]
+    return utf16.cut(value, 0, first) + new + utf16.cut(value, first + length)
 
 
 def _upper(value: str) -> str:
@@ -66,15 +72,21 @@ def _upper(value: str) -> str:
 def _lower(value: str) -> str:
     if value.isascii():
         return value.lower()
-    return "".join([char.lower() if len(char.lower()) == 1 else char for char in value])
+    return "".join([char.lower()[0] for char in value])
 
 
 def _proper(value: str) -> str:
-    return _WORD.sub(lambda match: _upper(match.group()[0]) + match.group()[1:], _lower(value))
+    return _WORD.sub(lambda match: _title(match.group()[0]) + match.group()[1:], _lower(value))
+
+
+def _title(char: str) -> str:
+    if not char.isalpha():
+        return char
+    return char.title() if unicodedata.category(char.title()[0]) == "Lt" else _upper(char)
 
 
 def _trim(value: str) -> str:
-    return _SPACES.sub(" ", value).strip()
+    return _SPACES.sub(" ", value).strip(WHITE)
 
 
 def _char(code: Any) -> Any:
@@ -94,9 +106,9 @@ def _unichar(code: Any) -> Any:
 
 
 def _substituted(value: str, old: str, new: str, instance: Any = None) -> Any:
-    if instance is not None and instance < 1:
+    if instance is not None and instance <= 0:
         return invalid("the instance is out of range")
-    if not old:
+    if not old or (instance is not None and instance < 1):
         return value
     if instance is None:
         if len(value) + value.count(old) * max(len(new) - len(old), 0) > _LONGEST:
@@ -124,26 +136,27 @@ def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if errors:
             return join_errors(errors)
         whole, part = whole or "", part or ""
-        f.budget.rows(whole.count(part) + 1 if part else len(whole))
-        pieces = whole.split(part) if part else list(whole)
+        f.budget.rows(whole.count(part) + 1 if part else utf16.length(whole))
+        pieces = whole.split(part) if part else utf16.units(whole)
         return [{"Value": piece} for piece in pieces]
 
     return Expr(one_column(TEXT), run, node)
 
 
 _ONE: Final = [text()]
+_ONE_TEXT: Final = [text(exact=True)]
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
-    "Len": scalar(_ONE, DECIMAL, lambda value: Decimal(len(value)), tables=True),
-    "Lower": scalar(_ONE, TEXT, _lower, tables=True),
-    "Upper": scalar(_ONE, TEXT, _upper, tables=True),
-    "Proper": scalar(_ONE, TEXT, _proper, tables=True),
-    "Trim": scalar(_ONE, TEXT, _trim, tables=True),
-    "TrimEnds": scalar(_ONE, TEXT, str.strip, tables=True),
+    "Len": scalar(_ONE, DECIMAL, lambda value: Decimal(utf16.length(value)), tables=True),
+    "Lower": scalar(_ONE_TEXT, TEXT, _lower, tables=True),
+    "Upper": scalar(_ONE_TEXT, TEXT, _upper, tables=True),
+    "Proper": scalar(_ONE_TEXT, TEXT, _proper, tables=True),
+    "Trim": scalar(_ONE_TEXT, TEXT, _trim, tables=True),
+    "TrimEnds": scalar(_ONE_TEXT, TEXT, lambda value: value.strip(WHITE), tables=True),
     "Left": scalar([text(), decimal()], TEXT, _left, tables=True),
     "Right": scalar([text(), decimal()], TEXT, _right, tables=True),
     "Mid": scalar([text(), decimal(), decimal()], TEXT, _mid, least=2, tables=True),
     "Find": scalar([text(), text(), decimal()], DECIMAL, _find, least=2, tables=True),
-    "Replace": scalar([text(), decimal(), decimal(), text()], TEXT, _replace, tables=True),
+    "Replace": scalar([text(exact=True), decimal(), decimal(), text()], TEXT, _replace, tables=True),
     "Substitute": _plain_substitute,
     "Concatenate": scalar(_ONE, TEXT, lambda *parts: "".join(parts), least=1, repeat=True, tables=True),
     "StartsWith": scalar([text(), text()], BOOLEAN, lambda value, part: value.lower().startswith(part.lower())),
