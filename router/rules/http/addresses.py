@@ -63,8 +63,9 @@ class ForbiddenAddress(OSError):
 
 
 class AddressPolicy:
-    """Public addresses always; private and loopback ones by setting; all else that the IANA special-purpose registries
-    name, link-local, metadata and multicast never. An IPv6 address that holds an IPv4 address is no better than that."""
+    """Public addresses always; private and loopback ones by setting; all else that the IANA special-purpose
+    registries name, link-local, metadata and multicast never. An IPv6 address that holds an IPv4 address is no better
+    than that."""
 
     def __init__(self, *, allow_private: bool = False, allow_loopback: bool = False) -> None:
         self._allow_private = allow_private

@@ -124,6 +124,7 @@ def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if errors:
             return join_errors(errors)
         whole, part = whole or "", part or ""
+        f.budget.spend(len(whole) >> 6)
         f.budget.rows(whole.count(part) + 1 if part else len(whole))
         pieces = whole.split(part) if part else list(whole)
         return [{"Value": piece} for piece in pieces]
@@ -134,10 +135,10 @@ def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
 _ONE: Final = [text()]
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Len": scalar(_ONE, DECIMAL, lambda value: Decimal(len(value)), tables=True),
-    "Lower": scalar(_ONE, TEXT, _lower, tables=True),
-    "Upper": scalar(_ONE, TEXT, _upper, tables=True),
-    "Proper": scalar(_ONE, TEXT, _proper, tables=True),
-    "Trim": scalar(_ONE, TEXT, _trim, tables=True),
+    "Lower": scalar(_ONE, TEXT, _lower, tables=True, cost=2),
+    "Upper": scalar(_ONE, TEXT, _upper, tables=True, cost=2),
+    "Proper": scalar(_ONE, TEXT, _proper, tables=True, cost=1),
+    "Trim": scalar(_ONE, TEXT, _trim, tables=True, cost=2),
     "TrimEnds": scalar(_ONE, TEXT, str.strip, tables=True),
     "Left": scalar([text(), decimal()], TEXT, _left, tables=True),
     "Right": scalar([text(), decimal()], TEXT, _right, tables=True),
@@ -150,6 +151,6 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "EndsWith": scalar([text(), text()], BOOLEAN, lambda value, part: value.lower().endswith(part.lower())),
     "Char": scalar([decimal()], TEXT, _char, tables=True),
     "UniChar": scalar([decimal()], TEXT, _unichar, tables=True),
-    "EncodeUrl": scalar(_ONE, TEXT, lambda value: urllib.parse.quote(value, safe="-_.~")),
+    "EncodeUrl": scalar(_ONE, TEXT, lambda value: urllib.parse.quote(value, safe="-_.~"), cost=2),
     "Split": _split,
 }
