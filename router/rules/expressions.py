@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -19,6 +20,8 @@ from router.rules.purse import Purse
 _AT_ONCE: Final = replace(DEFAULT_LIMITS, steps=2_000, seconds=0.004, clock=time.perf_counter)
 #: A longer text is compiled in the thread: a character takes some ten microseconds.
 _SHORT: Final = 200
+#: Made with the first expression, which takes longer than many of them.
+_PARSER: Final = "router.rules.powerfx.grammar"
 #: Together they take so many steps to compile that nothing else could be evaluated.
 _STEPS_A_CHARACTER: Final = 10
 
@@ -26,7 +29,7 @@ _STEPS_A_CHARACTER: Final = 10
 async def value_of(expression: str, context: Mapping[str, Any]) -> Any:
     """What the expression yields, from the purse of what goes on here. Raises PowerFxError."""
     purse = purses.current()
-    if len(expression) <= _SHORT or is_compiled(expression, context):
+    if is_compiled(expression, context) or (len(expression) <= _SHORT and _PARSER in sys.modules):
         budget = Budget(replace(_AT_ONCE, steps=min(_AT_ONCE.steps, purse.steps)) if purse.steps < 2_000 else _AT_ONCE)
         try:
             return evaluate(expression, context, budget=budget)
@@ -60,7 +63,7 @@ async def compile_all(expressions: Iterable[tuple[str, tuple[str, ...]]]) -> Non
     """Compiles them where that holds nobody up: whoever asks for them next finds them. `expressions` with the names
     that they may use."""
     missing = [(text, names) for text, names in expressions if not is_compiled(text, names)]
-    if sum(len(text) for text, _ in missing) <= _SHORT:
+    if sum(len(text) for text, _ in missing) <= _SHORT and (not missing or _PARSER in sys.modules):
         return
     for text, names in missing:
         await off_loop(_compile, text, names)

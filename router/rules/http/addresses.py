@@ -55,6 +55,8 @@ _NAT64_PLACES: Final = {
     56: (7, 9, 10, 11),
     64: (9, 10, 11, 12),
 }
+#: Bytes of an answer that wait to be read; the system doubles it.
+_RECEIVED_AT_ONCE: Final = 8 * 1024
 _THIS_NETWORK: Final = ip_network("0.0.0.0/8")
 
 
@@ -96,7 +98,10 @@ class AddressPolicy:
         family, kind, protocol, _, name = info
         if not self.allows(_parse(str(name[0]))):
             raise ForbiddenAddress("forbidden address")
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        # What has arrived is parsed in one go: an answer in thousands of tiny pieces must not hold the event loop.
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_AT_ONCE)
+        return opened
 
 
 @lru_cache(maxsize=256)
