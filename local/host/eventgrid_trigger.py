@@ -34,21 +34,23 @@ class EventGridTriggers:
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         query = request.query
         given = query.get("code") or request.headers.get("x-functions-key") or ""
-        if not hmac.compare_digest(given.encode(), self._key):
+        if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key):
             return web.Response(status=401)
         name = query.get("functionName", "")
         function = self._functions.get(name)
         if function is None:
-            return web.Response(status=404, text=f"cannot find function: '{name}'")
+            return web.Response(status=404, text=f"cannot find function: {name[:100]!a}")
         if request.method == "OPTIONS":
             # The handshake of CloudEvents webhooks.
             origin = request.headers.get("WebHook-Request-Origin", "*")
+            if not origin.isascii() or not origin.isprintable():
+                return web.Response(status=400, text="the origin is no host name")
             return web.Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
         if request.method != "POST":
             return web.Response(status=405)
         try:
             body = json.loads(await request.read())
-        except ValueError:
+        except (ValueError, RecursionError):
             return web.Response(status=400, text="the body is not JSON")
         events = body if isinstance(body, list) else [body]
         if not all(isinstance(event, dict) for event in events):
@@ -87,7 +89,10 @@ class EventGridTriggers:
 def _answer_validation(events: list[dict[str, Any]]) -> web.Response:
     data = events[0].get("data") if events else None
     if isinstance(data, str):
-        data = json.loads(data)  # CloudEvents carry it as text
+        try:
+            data = json.loads(data)  # CloudEvents carry it as text
+        except (ValueError, RecursionError):
+            data = None
     code = data.get("validationCode") if isinstance(data, dict) else None
     if not isinstance(code, str):
         return web.Response(status=400, text="there is no validationCode")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, HttpVersion11, web
 
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
@@ -72,7 +72,8 @@ class Host:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         for mount in self._options.mounts:
             mount(app)
-        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve)  # an encoded line break is part of a path too
+        # An encoded line break is part of a path too.
+        app.router.add_route("*", r"/{path:[\s\S]*}", self._serve, expect_handler=answer_expectation)
         # Bodies reach the app as they were sent: no decompression, as on the platform.
         self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
@@ -104,6 +105,15 @@ class Host:
         if lowered.startswith("/admin/"):
             return web.Response(status=404)  # the platform keeps it for itself
         return await self._http.serve(request, target)
+
+
+async def answer_expectation(request: web.Request) -> web.StreamResponse | None:
+    """`100-continue` is met; any other expectation is refused, whatever bytes it is made of."""
+    if request.headers.get("Expect", "").lower() != "100-continue":
+        return web.Response(status=417)
+    if request.version >= HttpVersion11 and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return None
 
 
 def origin_form(target: str) -> str:

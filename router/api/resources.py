@@ -7,6 +7,8 @@ from typing import Any
 
 from router.api.call import Call, Reply, resource_headers
 from router.models.results import RouterQueueStatistics
+from router.rules.check import MOST_EXPRESSIONS, expressions_of
+from router.rules.expressions import compile_all
 from router.rules.secrets import seal_secrets
 from router.storage.resources import Resource
 from router.usecases import figures as figure_usecases
@@ -42,6 +44,7 @@ def _build(call: Call, current: Document | None, patch: Document) -> Document:
 
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
+    await _compile(call, patch)
     resource, created = await setting_usecases.upsert(
         call.parts,
         call.operation.resource,
@@ -50,6 +53,18 @@ async def upsert(call: Call) -> Reply:
         call.check,
     )
     return _reply(resource, 201 if created else 200)
+
+
+async def _compile(call: Call, patch: Document) -> None:
+    """The expressions of a policy are compiled before it is looked at, where that holds nobody up."""
+    if call.operation.resource not in ("ClassificationPolicy", "DistributionPolicy"):
+        return
+    wanted = expressions_of(patch)
+    current = await call.parts.resources.cached(call.operation.resource, call.id)
+    if current is not None:
+        wanted += expressions_of(dict(current.document))
+    if sum(len(text) for text, _ in wanted) <= 2 * MOST_EXPRESSIONS:
+        await compile_all(wanted)
 
 
 async def get(call: Call) -> Reply:

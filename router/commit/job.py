@@ -10,7 +10,7 @@ from typing import Any, Final
 from router.commit import deadlines, policies
 from router.commit import worker as worker_commits
 from router.commit.loop import Committed
-from router.commit.owners import all_owners, owners, remembering
+from router.commit.owners import all_owners, forgotten, owners, remembering
 from router.commit.parts import Parts
 from router.engine import exceptions, matching
 from router.engine.change import Change, JobChange
@@ -206,9 +206,17 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
         work.append(parts.backlog.remove(was))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
         work += [parts.members.remove(owner, job_id) for owner in all_owners(before)]
+    work += [_forget(parts, owner, job_id) for owner in forgotten(before, after)]
     releases = _releases(parts, before, after) if before is not None and after is not None else []
     found = await asyncio.gather(*releases, *work)
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
+
+
+async def _forget(parts: Parts, owner: Owner, job_id: str) -> None:
+    """Removes the hint of an owner that the job named long ago; it is there again if the job has come back since."""
+    await parts.members.remove(owner, job_id)
+    if owner in owners((await parts.jobs.store.load(job_id)).record):
+        await parts.members.add(owner, job_id)
 
 
 def _leaves_work(committed: Committed[JobRecord], *, in_round: bool) -> bool:

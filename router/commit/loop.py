@@ -24,7 +24,7 @@ from router.models.events import PendingEvent
 from router.models.jobs import GOES_ON, JobRecord
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import AggregateStore, Row
-from router.storage.port import RowChanged
+from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 
@@ -128,7 +128,7 @@ class Commits(Generic[R]):
         prepared = await self._prepared(before, change, watched)
         if prepared is None:
             return Committed(before, before, change.result)
-        saving = self.store.save(prepared, self._ids.guid())
+        saving = self._saved(before, prepared)
         if beside is None:
             return Committed(before, await saving, change.result)
         after, other = await asyncio.gather(saving, beside(), return_exceptions=True)
@@ -137,6 +137,18 @@ class Commits(Generic[R]):
         if isinstance(other, BaseException):
             raise other  # the row is written: its settle deadline does what this was to do
         return Committed(before, after, change.result)
+
+    async def _saved(self, before: Row[R], prepared: Row[R]) -> Row[R]:
+        """Writes the row. A write that fails leaves no more deadlines behind than there were, however often it is
+        tried."""
+        try:
+            return await self.store.save(prepared, self._ids.guid())
+        except RowChanged:
+            raise
+        except Exception as error:
+            unknown = isinstance(error, StorageUnavailable)
+            self.watch.failed(before, prepared.settle_at, definitely=not unknown)
+            raise
 
     async def _prepared(self, before: Row[R], change: Change[R], watched: bool) -> Row[R] | None:
         """The row to write; None if it would say what it says already."""

@@ -47,6 +47,10 @@ _MOST_OPEN: Final = 10_000
 _MOST_OVERFLOW: Final = 16
 
 
+class NotSent(Exception):
+    """The topic has not taken the events; it may do so later."""
+
+
 class Publisher(Protocol):
     async def publish(self, events: Sequence[PendingEvent], *, key: str) -> None:
         """Returns when the topic has taken the events. Raises on failure."""
@@ -127,8 +131,11 @@ class Outbox:
         self._background.start(self._to_its_end(name, store, watch), f"follow {name}")
 
     async def send_soon(self, key: str, events: Sequence[PendingEvent]) -> None:
-        """Like `send`, and raises TimeoutError when the topic does not take them within some seconds."""
-        await asyncio.wait_for(self.send(key, events), _SEND_SECONDS)
+        """Like `send`. Raises NotSent when the topic does not take them within some seconds."""
+        try:
+            await asyncio.wait_for(self.send(key, events), _SEND_SECONDS)
+        except Exception as error:
+            raise NotSent(str(error) or type(error).__name__) from error
 
     async def send(self, key: str, events: Sequence[PendingEvent]) -> None:
         """Returns when the topic has them. What is on its way from here is not sent twice: the publisher knows.

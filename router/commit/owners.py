@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from router.engine.evolve import evolve
 from router.models.jobs import ENDED, JobRecord
 from router.storage.members import Owner
+
+#: Queues and policies that a job remembers to have named. One more, and the hint of the oldest goes at once.
+_MOST_LEFT: Final = 30
 
 
 def owners(record: JobRecord | None) -> list[Owner]:
@@ -24,7 +29,15 @@ def remembering(before: JobRecord | None, record: JobRecord) -> JobRecord:
         return record
     known = record.routing.left_owners
     left = [owner for owner in owners(before) if owner not in (*owners(record), *known)]
-    return evolve(record, routing={"left_owners": [*known, *left]}) if left else record
+    return evolve(record, routing={"left_owners": [*known, *left][-_MOST_LEFT:]}) if left else record
+
+
+def forgotten(before: JobRecord | None, after: JobRecord | None) -> list[Owner]:
+    """Owners that the job has left so long ago, and so many others since, that it does not remember them any more."""
+    if before is None or after is None or after.status in ENDED:
+        return []
+    kept = {*_named(after), *after.routing.left_owners}
+    return [owner for owner in before.routing.left_owners if owner not in kept]
 
 
 def _named(record: JobRecord) -> list[Owner]:

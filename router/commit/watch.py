@@ -85,6 +85,8 @@ class Watch(Generic[R]):
         self._prepare: Callable[[R], Awaitable[R]] = prepare
         #: Rows whose next write is watched over already: the version that was read, and until when.
         self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
+        #: Deadlines that stand in storage for writes that have failed since: the next try relies on them.
+        self._unused: Recent[str, datetime] = Recent(_MOST_EARLY)
         #: Rows at rest that rely on a settle deadline, and when that is due: in the order of time.
         self._resting: dict[str, datetime] = {}
         self._tidying = False
@@ -133,10 +135,26 @@ class Watch(Generic[R]):
         return await self._store.save(replace(row, record=record, settle_at=None), self._ids.guid())
 
     async def _arm(self, row: Row[R]) -> datetime:
-        settle_at, renewed = watched_until(row.settle_at, self._clock.now())
-        if renewed:
-            await self._deadlines.arm(Deadline(self._kind, row.id, settle_at))
+        now = self._clock.now()
+        settle_at, renewed = watched_until(row.settle_at, now)
+        if not renewed:
+            return settle_at
+        unused = self._unused.get(row.id)
+        if unused is not None and SETTLE_MARGIN < unused - now <= SETTLE_AFTER:
+            return unused
+        await self._deadlines.arm(Deadline(self._kind, row.id, settle_at))
         return settle_at
+
+    def failed(self, row: Row[R], settle_at: datetime | None, *, definitely: bool) -> None:
+        """A write that relied on this deadline has failed: the next try relies on it, and does not leave one more.
+        Where nothing was written `definitely`, and it was armed for this write, nobody needs it."""
+        if settle_at is None or settle_at == row.settle_at:
+            return
+        if definitely:
+            self._unused.forget(row.id)
+            self._settled.add(Deadline(self._kind, row.id, settle_at))
+        else:
+            self._unused[row.id] = settle_at
 
     def rests(self, row: Row[R]) -> None:
         """All that hangs on the row has been done."""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from router.models.sizes import LARGEST_HELD
 from router.models.workers import RouterChannel, RouterWorker, WorkerRecord, WorkerState
+
+#: What a job takes in its worker's row beside the ids: its own thrice, its channel's, its queue's; at most with them.
+_OF_A_HELD_JOB: Final = 300
+_LARGEST_HELD_JOB: Final = 300 + 5 * 512
 
 
 def in_use(worker: RouterWorker) -> int:
@@ -41,10 +48,25 @@ def has_offer_room(worker: RouterWorker) -> bool:
 def can_take(record: WorkerRecord, channel: RouterChannel) -> bool:
     """Whether one more job of this channel fits."""
     worker = record.worker
-    if in_use(worker) + channel.capacity_cost_per_job > worker.capacity:
+    if in_use(worker) + channel.capacity_cost_per_job > worker.capacity or is_full(record):
         return False
     most = channel.max_number_of_jobs
     return most is None or jobs_on(record, channel.channel_id) < most
+
+
+def is_full(record: WorkerRecord) -> bool:
+    """Whether its row has no room for one more job: some hundreds of them, whatever its capacity."""
+    channels, queues = record.routing.job_channels, record.routing.offer_queues
+    if len(channels) * _LARGEST_HELD_JOB <= LARGEST_HELD:
+        return False
+    held = sum(_OF_A_HELD_JOB + 3 * _id_units(job) + _id_units(channel) for job, channel in channels.items())
+    return held + sum(_id_units(queue_id) for queue_id in queues.values()) > LARGEST_HELD
+
+
+def _id_units(id: str) -> int:
+    """At most so many UTF-16 units of JSON."""
+    plain = id.isascii() and '"' not in id and "\\" not in id
+    return len(id) if plain else 2 * len(id)
 
 
 def open_channels(record: WorkerRecord) -> list[str]:

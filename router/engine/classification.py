@@ -10,11 +10,12 @@ from typing import Any, Protocol, TypeVar
 
 from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
-from router.engine.evolve import evolve, move
+from router.engine.evolve import evolve, job_units, move
 from router.engine.selectors import holds
 from router.errors import ErrorDetail
 from router.models.jobs import JobRecord, JobStatus, QueueAndMatchMode
 from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
+from router.models.sizes import LARGEST_ROUTED, LONGEST_REASON, check_size
 
 
 class Weighted(Protocol):
@@ -63,10 +64,11 @@ def pick_allocation(allocations: Sequence[W], job_id: str, policy_id: str, place
 
 def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
     """The job goes to its queue, with its priority and the selectors that the policy attached. One whose matching is
-    suspended is classified and goes on being suspended."""
+    suspended is classified and goes on being suspended. Raises TooLarge."""
     if record.status is not JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
     moved = result.queue.id != record.job.queue_id
+    before = job_units(record) if result.attached else 0
     record = evolve(
         record,
         job={
@@ -76,6 +78,8 @@ def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
         },
         routing={"failure": None},
     )
+    if result.attached:
+        check_size(job_units(record), max(LARGEST_ROUTED, before), "With what its policy attaches the job")
     classified = announce.job_classified(record.job, result.queue.id, result.queue.name, result.queue.labels)
     if isinstance(record.job.matching_mode, QueueAndMatchMode):
         after = jobs.enqueue(record, now, new_stay=moved or record.job.enqueued_at is None)
@@ -88,6 +92,6 @@ def fail(record: JobRecord, policy_id: str, errors: Sequence[ErrorDetail]) -> Jo
     """A rule failed, or no queue was found: the way back is an update or `:reclassify`."""
     if record.status is not JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
-    reason = "; ".join(error.message for error in errors)
+    reason = "; ".join(error.message for error in errors)[:LONGEST_REASON]
     record = evolve(move(record, JobStatus.CLASSIFICATION_FAILED), routing={"failure": reason})
     return Change(record, (announce.classification_failed(record.job, policy_id, errors),))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
-from router.engine.evolve import evolve, move, revoke_all, with_note
+from router.engine.evolve import evolve, job_units, move, revoke_all, with_note, with_routers_note
 from router.errors import Conflict, NotFound
 from router.models.jobs import (
     DELETABLE,
@@ -24,16 +24,17 @@ from router.models.jobs import (
     Unassigned,
     UnassignJobOptions,
 )
+from router.models.sizes import LARGEST_NOTED, check_size
 
 _S = JobStatus
 
 
 def complete(record: JobRecord, assignment_id: str, options: CompleteJobOptions, now: datetime) -> JobChange:
-    """The work is done; the capacity stays in use until the job is closed (wrap-up)."""
+    """The work is done; the capacity stays in use until the job is closed (wrap-up). Raises TooLarge."""
     assignment = _assignment(record, assignment_id)
     _require(record, _S.ASSIGNED, "completed")
     record = _with_assignment(
-        move(with_note(record, options.note, now), _S.COMPLETED),
+        move(_noted(record, options.note, now), _S.COMPLETED),
         assignment.model_copy(update={"completed_at": now}),
     )
     return Change(record, (announce.job_completed(record.job, assignment_id, assignment.worker_id),))
@@ -43,7 +44,7 @@ def close(record: JobRecord, assignment_id: str, options: CloseJobOptions, now: 
     """Closes at once, or remembers to do so at a future `closeAt`."""
     _assignment(record, assignment_id)
     _require(record, _S.COMPLETED, "closed")
-    record = with_note(record, options.note, now)
+    record = _noted(record, options.note, now)
     disposition = options.disposition_code or record.job.disposition_code
     if options.close_at is not None and options.close_at > now:
         routing = {"close_at": options.close_at, "close_disposition": options.disposition_code}
@@ -85,11 +86,15 @@ def unassign(record: JobRecord, assignment_id: str, options: UnassignJobOptions,
     return Change(queued.record, (event, *queued.events))
 
 
-def cancel(record: JobRecord, options: CancelJobOptions, now: datetime) -> JobChange:
-    """Any state but completed, closed and cancelled. Offers are revoked, an assignment is released."""
+def cancel(record: JobRecord, options: CancelJobOptions, now: datetime, *, of_rule: str | None = None) -> JobChange:
+    """Any state but completed, closed and cancelled. Offers are revoked, an assignment is released. `of_rule`: the note
+    of an exception rule, cut to what there is room for."""
     if record.status in (_S.COMPLETED, *ENDED):
         raise Conflict(f"Job '{record.id}' is {record.status} and can no longer be cancelled.")
-    return _cancelled(record, options.note, options.disposition_code or "Cancelled", now)
+    disposition = options.disposition_code or "Cancelled"
+    if of_rule is not None:
+        return _cancelled(with_routers_note(record, of_rule, now), of_rule, disposition, now)
+    return _cancelled(_noted(record, options.note, now), options.note, disposition, now)
 
 
 def expire_life(record: JobRecord, now: datetime) -> JobChange:
@@ -133,7 +138,7 @@ def _closed(record: JobRecord, assignment_id: str, disposition: str, now: dateti
 
 
 def _cancelled(record: JobRecord, note: str | None, disposition: str, now: datetime) -> JobChange:
-    record, events = revoke_all(with_note(record, note, now))
+    record, events = revoke_all(record)
     assignments = {
         id: one if one.closed_at else one.model_copy(update={"closed_at": now})
         for id, one in record.job.assignments.items()
@@ -144,6 +149,16 @@ def _cancelled(record: JobRecord, note: str | None, disposition: str, now: datet
         routing={"triggered": []},
     )
     return Change(record, (*events, announce.job_cancelled(record.job, note, disposition)))
+
+
+def _noted(record: JobRecord, note: str | None, now: datetime) -> JobRecord:
+    """The job with a client's note. Raises TooLarge (413) where there is no room for it: without it the job can be
+    ended."""
+    if note is None:
+        return record
+    record = with_note(record, note, now)
+    check_size(job_units(record), LARGEST_NOTED, "With this note the job")
+    return record
 
 
 def _assignment(record: JobRecord, assignment_id: str) -> RouterJobAssignment:

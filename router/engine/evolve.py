@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from router.engine import announce
 from router.models.events import EventDraft
@@ -16,8 +16,10 @@ from router.models.jobs import (
     JobRecord,
     JobStatus,
     OfferOutcome,
+    RouterJobInput,
     RouterJobNote,
 )
+from router.models.sizes import LARGEST_NOTED, json_units, written_units
 from router.models.types import MAX_TEXT_LENGTH
 
 
@@ -77,12 +79,31 @@ def with_note(record: JobRecord, message: str | None, now: datetime) -> JobRecor
     return evolve(record, job={"notes": notes})
 
 
+def with_routers_note(record: JobRecord, message: str | None, now: datetime) -> JobRecord:
+    """Appends a note of the router's own, as much of it as there is room for; without room there is none."""
+    if message is None:
+        return record
+    room = LARGEST_NOTED - job_units(record) - _OF_A_NOTE
+    text = message[: min(MAX_TEXT_LENGTH, max(room, 0))]
+    while text and json_units(text) > room:
+        text = text[: len(text) // 2]
+    return with_note(record, text, now) if text or not message else record
+
+
+def job_units(record: JobRecord) -> int:
+    """The size of what clients and rules have written of the job (models/sizes.py)."""
+    return written_units(record.job, _OF_A_JOB)
+
+
 def sorted_notes(notes: Iterable[RouterJobNote], now: datetime) -> list[RouterJobNote]:
     """Notes by addedAt, which defaults to now."""
     stamped = [note if note.added_at else note.model_copy(update={"added_at": now}) for note in notes]
     return sorted(stamped, key=lambda note: note.added_at or now)
 
 
+#: What a note takes beside its text.
+_OF_A_NOTE: Final = 80
+_OF_A_JOB: Final = {**RouterJobInput.model_fields, "attached_worker_selectors": None}
 _BUILDERS = {
     OfferOutcome.DECLINED: announce.offer_declined,
     OfferOutcome.EXPIRED: announce.offer_expired,

@@ -8,8 +8,9 @@ from typing import Final
 
 from router.engine import announce, endings, jobs
 from router.engine.change import Change, JobChange
-from router.engine.evolve import evolve, revoke_all, with_note
+from router.engine.evolve import evolve, job_units, revoke_all, with_routers_note
 from router.engine.selectors import describe, of_policy
+from router.errors import RouterError
 from router.models.events import EventDraft
 from router.models.jobs import (
     CancelJobOptions,
@@ -29,12 +30,15 @@ from router.models.policies import (
     WaitTimeExceptionTrigger,
 )
 from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
+from router.models.sizes import LARGEST_ROUTED, LARGEST_TRIGGERED, json_units
 from router.models.types import MAX_LABELS
 
 #: In so many stays in a queue may rules fire for one job within this time. More means that policies send it in a
 #: circle.
 MOST_STAYS: Final = 20
 STAYS_WITHIN: Final = timedelta(minutes=1)
+#: What a selector that a job starts gains: when it expires.
+_OF_A_SELECTOR: Final = 60
 
 
 def length_threshold(policy: ExceptionPolicy) -> int | None:
@@ -98,16 +102,21 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
             f"Exception rule {named} of policy '{policy_id}' was not run:"
             f" rules have fired in {MOST_STAYS} stays in a queue within a minute."
         )
-        return Change(with_note(record, text, now))
-    record = evolve(
-        record,
-        routing={
-            "triggered": [
-                *routing.triggered,
-                *(TriggeredException(rule_id=rule.id, policy_id=policy_id, at=now) for rule in new),
-            ],
-        },
-    )
+        return Change(with_routers_note(record, text, now))
+    triggered = list(routing.triggered)
+    room = LARGEST_TRIGGERED - sum(json_units(one.model_dump(mode="json")) for one in triggered)
+    left: list[str] = []
+    for rule in new:
+        one = TriggeredException(rule_id=rule.id, policy_id=policy_id, at=now)
+        room -= json_units(one.model_dump(mode="json"))
+        if room < 0:
+            left.append(f"'{rule.id}'")
+        else:
+            triggered.append(one)
+    record = evolve(record, routing={"triggered": triggered})
+    if left:
+        text = f"Exception rules {', '.join(left)} of policy '{policy_id}' were not run: too many wait to be run."
+        record = with_routers_note(record, text, now)
     return Change(record, tuple(announce.exception_triggered(record.job, rule.id) for rule in new))
 
 
@@ -127,7 +136,13 @@ def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now
             break
         if record.status is not JobStatus.QUEUED or not isinstance(record.job.matching_mode, QueueAndMatchMode):
             break
-        change = _act(record, action, now)
+        try:
+            change = _act(record, action, now)
+        except RouterError as error:
+            # It would fail as often as it was tried.
+            text = f"Exception rule '{rule.rule_id}' of policy '{rule.policy_id}' could not be run: {error.message}"
+            record = with_routers_note(record, text, now)
+            break
         assert change.record is not None
         record = change.record
         events.extend(change.events)
@@ -137,8 +152,8 @@ def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now
 def _act(record: JobRecord, action: ExceptionAction, now: datetime) -> JobChange:
     match action:
         case CancelExceptionAction():
-            options = CancelJobOptions(note=action.note, disposition_code=action.disposition_code)
-            return endings.cancel(record, options, now)
+            options = CancelJobOptions(disposition_code=action.disposition_code)
+            return endings.cancel(record, options, now, of_rule=action.note)
         case ReclassifyExceptionAction():
             return _reclassify(record, action, now)
         case ManualReclassifyExceptionAction():
@@ -149,15 +164,19 @@ def _reclassify(record: JobRecord, action: ReclassifyExceptionAction, now: datet
     policy_id = action.classification_policy_id or record.job.classification_policy_id
     labels = dict(record.job.labels)
     too_many: list[str] = []
+    room = LARGEST_ROUTED - job_units(record)
     for name, value in action.labels_to_upsert.items():
-        if name in labels or len(labels) < MAX_LABELS:
+        more = json_units({name: value}) - (json_units({name: labels[name]}) if name in labels else 0)
+        if (name in labels or len(labels) < MAX_LABELS) and more <= max(room, 0):
             labels[name] = value
+            room -= more
         else:
             too_many.append(name)
     record = evolve(record, job={"labels": labels, "classification_policy_id": policy_id})
     if too_many:
-        text = f"An exception rule's labels were left out, since a job has at most {MAX_LABELS}: {', '.join(too_many)}."
-        record = with_note(record, text, now)
+        most = str(MAX_LABELS) if len(labels) >= MAX_LABELS else f"{LARGEST_ROUTED} characters"
+        text = f"An exception rule's labels were left out, since a job has at most {most}: {', '.join(too_many)}."
+        record = with_routers_note(record, text, now)
     # Without a policy there is nothing to classify with: the labels alone have changed.
     return jobs.reclassify(record) if policy_id else Change(record)
 
@@ -180,12 +199,19 @@ def _with_selectors(record: JobRecord, added: Sequence[RouterWorkerSelector], no
     requested = list(record.job.requested_worker_selectors)
     asked = {_asks(one) for one in requested if one.active}
     new = [one for one in added if _asks(one) not in asked]
-    taken = new[: MAX_SELECTORS - len(requested)]
+    taken: list[RouterWorkerSelector] = []
+    room = LARGEST_ROUTED - job_units(record)
+    for one in new[: max(MAX_SELECTORS - len(requested), 0)]:
+        room -= json_units(one.model_dump(mode="json", by_alias=True, exclude_none=True)) + _OF_A_SELECTOR
+        if room < 0:
+            break
+        taken.append(one)
     record = evolve(record, job={"requested_worker_selectors": [*requested, *taken]})
     if len(taken) < len(new):
         left_out = "; ".join(describe(one) for one in new[len(taken) :])
-        text = f"An exception rule's selectors were left out, since a job has at most {MAX_SELECTORS}: {left_out}."
-        record = with_note(record, text, now)
+        most = str(MAX_SELECTORS) if len(requested) + len(taken) >= MAX_SELECTORS else f"{LARGEST_ROUTED} characters"
+        text = f"An exception rule's selectors were left out, since a job has at most {most}: {left_out}."
+        record = with_routers_note(record, text, now)
     return record
 
 

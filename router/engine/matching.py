@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from router.engine.candidates import Candidate, candidate
-from router.engine.capacity import takes_offers
+from router.engine.capacity import is_full, takes_offers
 from router.engine.selectors import all_selectors, describe, first_failing
 from router.models.jobs import Decline, JobRecord, JobStatus
 from router.models.policies import BestWorkerMode, LongestIdleMode, RoundRobinMode
+from router.models.sizes import MOST_OFFERS
 from router.models.types import format_time
 from router.models.workers import RouterJobOffer, RouterWorkerAssignment, WorkerRecord
 
@@ -28,13 +29,15 @@ def wants_offers(job: JobRecord, mode: Mode) -> int:
     """How many more offers the job takes now. One that is not queued yet takes them with its entry."""
     if job.status not in (JobStatus.QUEUED, JobStatus.CREATED):
         return 0
-    return max(mode.max_concurrent_offers - len(job.routing.offers), 0)
+    return max(min(mode.max_concurrent_offers, MOST_OFFERS) - len(job.routing.offers), 0)
 
 
 def disqualified(job: JobRecord, worker: WorkerRecord, mode: Mode, now: datetime) -> Reason | None:
     """Why the worker does not qualify for the job at `now`, or None if it does."""
     if not takes_offers(worker):
         return Reason("inactive", f"The worker is {worker.worker.state}, not available for offers.")
+    if is_full(worker):
+        return Reason("full", "The worker holds as many jobs as its row has room for.")
     return unfit(job, candidate(worker), mode, now)
 
 

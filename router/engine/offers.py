@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Final
 
 from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
@@ -22,7 +23,11 @@ from router.models.jobs import (
     OfferOutcome,
     RouterJobAssignment,
 )
+from router.models.sizes import LARGEST_DECLINED, MOST_OFFERS
 from router.models.workers import RouterWorker
+
+#: What a decline takes beside the id of its worker.
+_OF_A_DECLINE: Final = 110
 
 
 def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, now: datetime) -> JobChange | None:
@@ -32,7 +37,7 @@ def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, 
     if (
         record.status is not JobStatus.QUEUED
         or offer.offer_id in record.routing.ended_offers
-        or len(record.routing.offers) >= most
+        or len(record.routing.offers) >= min(most, MOST_OFFERS)
         or offer.expires_at <= now
         or any(held.worker_id == worker.id for held in record.routing.offers.values())
     ):
@@ -83,6 +88,8 @@ def decline(record: JobRecord, offer_id: str, worker_id: str, retry_at: datetime
     record, events = end_offers(record, [offer_id], OfferOutcome.DECLINED)
     declined = {**record.routing.declined, worker_id: Decline(declined_at=now, retry_at=retry_at)}
     remembered = dict(list(declined.items())[-MAX_DECLINES:])
+    while len(remembered) > 1 and _declined_units(remembered) > LARGEST_DECLINED:
+        remembered = dict(list(remembered.items())[len(remembered) // 8 + 1 :])
     return Change(evolve(record, routing={"declined": remembered}), tuple(events))
 
 
@@ -121,6 +128,10 @@ def queue_and_attach(
         record, events = queued.record, queued.events
     attached = attach(record, offer, worker, most, now)
     return attached and Change(attached.record, (*events, *attached.events))
+
+
+def _declined_units(declined: Mapping[str, Decline]) -> int:
+    return sum(2 * len(worker_id) + _OF_A_DECLINE for worker_id in declined)
 
 
 def _end(record: JobRecord, offer_id: str) -> str:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from enum import StrEnum
 from typing import Any, Final
 
 from router.models.event_catalogue import DATA_VERSION, EVENT_TYPE_PREFIX
+from router.models.event_sizes import MAX_EVENT_BYTES, cut_data
+from router.models.event_sizes import to_json as to_json
 from router.models.events import PendingEvent
 from router.models.types import format_time
 
 #: What Event Grid takes in one request, and so in one event: 1 MB, less the brackets.
-MAX_REQUEST_BYTES: Final = 1_000_000 - 2
+MAX_REQUEST_BYTES: Final = MAX_EVENT_BYTES
 MAX_REQUEST_EVENTS: Final = 5_000
-#: A cut event names in this field of its data what has been taken out.
-CUT_MARKER: Final = "truncated"
-#: A text that has to be cut keeps this many characters.
-CUT_TEXT: Final = 256
 #: Where the trace travels: an attribute of its own in CloudEvents; Event Grid's schema has no room but the data.
 TRACEPARENT: Final = "traceparent"
 DEFAULT_SOURCE: Final = "/jobRouter"
@@ -55,40 +52,7 @@ def envelope(event: PendingEvent, schema: EventSchema, source: str = DEFAULT_SOU
     }
 
 
-def to_json(value: Any) -> str:
-    """As it is sent: ASCII only, so that characters are bytes."""
-    return json.dumps(value, separators=(",", ":"))
-
-
 def cut(wire: dict[str, Any], limit: int = MAX_REQUEST_BYTES) -> dict[str, Any]:
-    """The event without what makes it too large, the largest first: labels and tags, then lists and long texts.
-    Its ids always stay, so that it still wakes whom it concerns; `truncated` names what is missing."""
-    data = dict(wire["data"])
-    wire = {**wire, "data": data}
-    missing: list[str] = []
-    for shorten in (_without_labels, _emptied):
-        for name in sorted(data, key=lambda name: -len(to_json(data[name]))):
-            if len(to_json(wire)) <= limit:
-                return wire
-            shorter = shorten(name, data[name])
-            if shorter != data[name]:
-                data[name] = shorter
-                missing.append(name)
-                data[CUT_MARKER] = sorted(set(missing))
-    return wire
-
-
-def _without_labels(name: str, value: Any) -> Any:
-    if name.lower().endswith(("labels", "tags")):
-        return {}
-    if name == "queueDetails":
-        return {**value, "labels": {}}
-    if name == "queueAssignments":
-        return [{**queue, "labels": {}} for queue in value]
-    return value
-
-
-def _emptied(name: str, value: Any) -> Any:
-    if isinstance(value, list) and name != CUT_MARKER:
-        return []
-    return value[:CUT_TEXT] if isinstance(value, str) else value
+    """The event without what makes it too large (models/event_sizes.py)."""
+    around = len(to_json({**wire, "data": {}}))
+    return {**wire, "data": cut_data(wire["data"], limit - around + 2)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from router.models.event_sizes import bounded
 from router.models.types import Model, Time
 
 
@@ -29,5 +30,5 @@ class EventDraft(Model):
 
     def pending(self, id: str, time: datetime, traceparent: str | None) -> PendingEvent:
         return PendingEvent(
-            id=id, type=self.type, subject=self.subject, time=time, data=self.data, traceparent=traceparent
+            id=id, type=self.type, subject=self.subject, time=time, data=bounded(self.data), traceparent=traceparent
         )

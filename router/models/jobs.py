@@ -203,6 +203,8 @@ class JobRouting(Model):
     retry_at: Time | None = None
     #: The reason of the last failed classification.
     failure: str | None = None
+    #: What failed again and again, and is not tried any more.
+    given_up: str | None = None
 
 
 class JobRecord(Model):

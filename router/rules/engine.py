@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.models.rules import (
     DirectMapRouterRule,
@@ -15,13 +17,15 @@ from router.models.rules import (
     WebhookRouterRule,
 )
 from router.models.selectors import RouterWorkerSelector
-from router.rules import results
+from router.rules import expressions, results
 from router.rules.failure import RuleFailure
 from router.rules.http.client import RuleHttpClient
 from router.rules.powerfx import PowerFxError
-from router.rules.powerfx import evaluate as evaluate_power_fx
+from router.rules.purse import one_purse
 from router.rules.secrets import SecretBox, open_secrets
 
+#: Scoring many workers gives others their turn this often.
+_YIELDS_SECONDS: Final = 0.005
 _Sealed = TypeVar("_Sealed", FunctionRouterRule, WebhookRouterRule)
 
 
@@ -51,11 +55,26 @@ class RuleEngine:
             given["job"] = dict(job_labels)
         if "workerSelectors" in options.scoring_parameters:
             given["selectors"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in selectors]
+        with one_purse():
+            return await self._scores(rule, given, workers, options, context)
+
+    async def _scores(
+        self,
+        rule: RouterRule,
+        given: Mapping[str, Any],
+        workers: Sequence[Mapping[str, Any]],
+        options: ScoringRuleOptions,
+        context: str,
+    ) -> list[float]:
         found: list[float] = []
+        yielded = time.perf_counter()
         if not options.is_batch_scoring_enabled:
             for worker in workers:
                 payload = {**given, "worker": dict(worker)}
                 found.append(results.as_score(await self._evaluate(rule, payload, payload, context)))
+                if (now := time.perf_counter()) - yielded > _YIELDS_SECONDS:
+                    await asyncio.sleep(0)
+                    yielded = now
             return found
         for start in range(0, len(workers), options.batch_size):
             batch = [dict(worker) for worker in workers[start : start + options.batch_size]]
@@ -71,7 +90,7 @@ class RuleEngine:
                 return mapped
             case ExpressionRouterRule():
                 try:
-                    return evaluate_power_fx(rule.expression, payload)
+                    return await expressions.value_of(rule.expression, payload)
                 except PowerFxError as error:
                     raise RuleFailure("ExpressionFailed", f"The expression failed: {error}") from error
             case FunctionRouterRule():

@@ -3,12 +3,13 @@
 Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
 the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
 commit that wrote the row, `Kind` what the row is, and columns that lists filter by. Outbox overflow stands beside it:
-RowKey = key(id)~out~<number>."""
+RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row cannot hold it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -17,12 +18,14 @@ from pydantic import TypeAdapter
 
 from router.models.events import PendingEvent
 from router.models.jobs import ACTIVE, JobRecord, ScheduleAndSuspendMode
+from router.models.sizes import LARGEST_ROW, units
 from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
 from router.recent import Recent
-from router.storage.documents import LARGEST_DOCUMENT, read_document, write_document
+from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
-from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
+from router.storage.transactions import LARGEST_TRANSACTION, wire_bytes
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 #: Where storage goes on: its own continuation, opaque.
@@ -35,6 +38,8 @@ _PAGES_A_CALL: Final = 4
 _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 #: Rows that are remembered as this process wrote them.
 _REMEMBERED: Final = 2_000
+#: Characters of an outbox that one row of overflow holds: each may take two units.
+_PIECE: Final = LARGEST_ROW // 2
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ class AggregateStore(Generic[R]):
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
         self._written: Recent[str, Row[R]] = Recent(_REMEMBERED)
-        #: Characters of events. A longer outbox moves to a row of its own, so that a truth row always has room.
+        #: UTF-16 units of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
 
     def as_written(self, id: str) -> Row[R] | None:
@@ -97,15 +102,16 @@ class AggregateStore(Generic[R]):
 
     async def _save(self, row: Row[R]) -> Row[R]:
         outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
+        document = _document(row)
         spill: list[Write] = []
-        if len(outbox) > self.outbox_limit:
+        if outbox and (size := units(outbox)) and (size > self.outbox_limit or size + units(document) > LARGEST_ROW):
             spill = self._spill(row, outbox)
             row = replace(row, outbox=(), overflow=(*row.overflow, *(write.entity.row for write in spill)))
             outbox = ""
-        entity = self._entity(row, outbox)
+        entity = self._entity(row, outbox, document)
         try:
             if spill:
-                await self._table.transact([*spill, Write("replace" if row.version else "insert", entity)])
+                await self._save_with(spill, Write("replace" if row.version else "insert", entity))
                 current = await self.load(row.id)  # a transaction tells no versions
                 return current if current.commit == row.commit else replace(row, version=_SUPERSEDED)
             if row.version:
@@ -117,12 +123,27 @@ class AggregateStore(Generic[R]):
                 return current
             raise RowChanged from error
 
+    async def _save_with(self, spill: list[Write], truth: Write) -> None:
+        """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.
+        Raises RowChanged, RowExists."""
+        if sum(wire_bytes(write.entity) for write in (*spill, truth)) <= LARGEST_TRANSACTION:
+            await self._table.transact([*spill, truth])
+            return
+        for write in spill:
+            await self._table.upsert(write.entity)
+        try:
+            await (self._table.replace if truth.kind == "replace" else self._table.insert)(truth.entity)
+        except (RowChanged, RowExists):
+            with suppress(StorageUnavailable):
+                await asyncio.gather(*(self._table.delete(one.entity.partition, one.entity.row) for one in spill))
+            raise
+
     async def clear(self, row: Row[R], promised_until: datetime | None = None) -> Row[R]:
         """Writes a row that is as it was but for its outbox and what stands behind it. Raises RowChanged; not looked at
         is whether that was an own write whose answer was lost: nobody needs to know."""
         self._written.forget(row.id)
         cleared = replace(row, outbox=(), overflow=(), promised_until=promised_until)
-        saved = replace(cleared, version=await self._table.replace(self._entity(cleared, "")))
+        saved = replace(cleared, version=await self._table.replace(self._entity(cleared, "", _document(cleared))))
         self._written[row.id] = saved
         return saved
 
@@ -135,9 +156,15 @@ class AggregateStore(Generic[R]):
         """The events of the overflow rows, oldest first."""
         events: list[PendingEvent] = []
         entities = await asyncio.gather(*(self._table.get(key(row.id), name) for name in row.overflow))
+        text = ""
         for entity in entities:
-            if entity:
-                events.extend(_OUTBOX.validate_json(read_document("Out", entity.columns)))
+            if entity is None:
+                text = ""
+                continue
+            text += read_document("Out", entity.columns)
+            if not entity.columns.get("GoesOn"):
+                events.extend(_OUTBOX.validate_json(text))
+                text = ""
         return events
 
     async def drop_overflow(self, row: Row[R]) -> None:
@@ -176,14 +203,14 @@ class AggregateStore(Generic[R]):
             promised_until=parse_time(promised) if promised else None,
         )
 
-    def _entity(self, row: Row[R], outbox: str) -> Entity:
+    def _entity(self, row: Row[R], outbox: str, document: str) -> Entity:
         columns: dict[str, Any] = {"Kind": "deleted", "Id": row.id, "Commit": row.commit}
         if row.record is not None:
             columns["Kind"] = self.kind
             columns.update(self._columns(row.record))
-            columns.update(write_document("Doc", row.record.model_dump_json(by_alias=True, exclude_none=True)))
+            columns.update(write_document("Doc", document, limit=LARGEST_ROW))
         if outbox:
-            columns.update(write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT))
+            columns.update(write_document("Out", outbox, limit=LARGEST_ROW))
         if row.settle_at:
             columns["SettleAt"] = format_time(row.settle_at)
         if row.promised_until:
@@ -195,8 +222,20 @@ class AggregateStore(Generic[R]):
     def _spill(self, row: Row[R], outbox: str) -> list[Write]:
         first = row.outbox[0]
         name = f"{key(row.id)}~out~{time_key(first.time)}~{row.commit}"
-        columns = {"Kind": "outbox", **write_document("Out", outbox, limit=2 * LARGEST_DOCUMENT)}
-        return [Write("upsert", Entity(key(row.id), name, columns))]
+        pieces = [outbox[start : start + _PIECE] for start in range(0, len(outbox), _PIECE)]
+        writes = []
+        for number, piece in enumerate(pieces):
+            columns: dict[str, Any] = {"Kind": "outbox", **write_document("Out", piece, limit=LARGEST_ROW)}
+            if number + 1 < len(pieces):
+                columns["GoesOn"] = True
+            row_key = f"{name}~{number:03d}" if number else name
+            writes.append(Write("upsert", Entity(key(row.id), row_key, columns)))
+        return writes
+
+
+def _document(row: Row[Any]) -> str:
+    """The record as it is stored; empty for a row whose record is deleted."""
+    return row.record.model_dump_json(by_alias=True, exclude_none=True) if row.record is not None else ""
 
 
 def job_store(table: Table) -> AggregateStore[JobRecord]:

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
@@ -22,13 +23,14 @@ from router.engine.matching import no_room
 from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.storage.keys import ascending_ratio, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+from router.storage.transactions import split
 
 #: 100 labels and `Id`; with as many channels still fewer columns than an entity may have.
 _MOST_COLUMNS: Final = 101
 _LONGEST_LABEL: Final = 500
 _LARGEST_COLUMN: Final = 16_000
-#: What one transaction takes.
-_MOST_WRITES: Final = 100
+#: Bytes of texts that a query names: it travels in the request's target. What it does not ask is decided by the rows.
+_LONGEST_FILTER: Final = 3_000
 _STATE: Final = TypeAdapter(Candidate)
 _CURSOR: Final = "cursor"
 #: Partitions that one change writes side by side: a worker may serve 200 queues.
@@ -94,13 +96,8 @@ class AvailabilityStore:
         at_once = asyncio.Semaphore(_QUEUES_AT_ONCE)
 
         async def move_in(queue_id: str) -> None:
-            group: list[Write] = []
-            for writes in (move.writes(queue_id) for move in moves):
-                if len(group) + len(writes) > _MOST_WRITES:
-                    await self._apply(group)
-                    group = []
-                group.extend(writes)
-            await self._apply(group)
+            for group in split(writes for move in moves if (writes := move.writes(queue_id))):
+                await self._apply(group)
 
         async def bounded(queue_id: str) -> None:
             async with at_once:
@@ -113,8 +110,6 @@ class AvailabilityStore:
         await asyncio.gather(*(self._table.delete(key(queue_id), row) for row in rows))
 
     async def _apply(self, writes: Sequence[Write]) -> None:
-        if not writes:
-            return
         try:
             await self._table.transact(writes)
         except (RowChanged, RowExists):  # a row to go was not there
@@ -199,10 +194,15 @@ def _parse(entity: Entity) -> Available:
 def _conditions(selectors: Sequence[RouterWorkerSelector]) -> list[Condition]:
     """What storage can check of the selectors: never more than they ask, for rounding and missing labels."""
     conditions: list[Condition] = []
+    room = _LONGEST_FILTER
     for selector in selectors[:8]:
         value = selector.value
         if selector.label_operator is LabelOperator.NOT_EQUAL or value is None:
             continue
+        if isinstance(value, str):
+            room -= len(quote(value, safe=""))
+            if room < 0:
+                break
         if isinstance(value, bool) or (isinstance(value, str) and len(value) <= _LONGEST_LABEL):
             if selector.label_operator is LabelOperator.EQUAL:
                 conditions.append((_label_column(selector.key), "eq", value))

@@ -31,6 +31,7 @@ from azure.core.settings import settings as azure_settings
 from azure.data.tables import TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
+from router.errors import TooLarge
 from router.storage.port import (
     Condition,
     Entity,
@@ -57,6 +58,7 @@ TABLES: Final = (
 
 #: What a call of storage takes at most, all its tries together: who waits for an answer gets a 503 in time.
 LONGEST_SECONDS: Final = 7.0
+_TOO_LARGE: Final = ("EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge", "TooManyProperties")
 _KEYS = frozenset({"PartitionKey", "RowKey"})
 #: A write that storage has not confirmed after this long may still land: no one waits longer for it.
 _TIMEOUTS: Final[dict[str, Any]] = {
@@ -271,6 +273,12 @@ def _version(answer: Mapping[str, Any]) -> str:
     return str(answer.get("etag") or "")
 
 
+def _is_too_large(error: HttpResponseError) -> bool:
+    """Whether storage will refuse the write however often it is tried."""
+    code = str(getattr(error, "error_code", "") or "")
+    return error.status_code == 413 or any(name in code for name in _TOO_LARGE)
+
+
 @asynccontextmanager
 async def _translated() -> AsyncIterator[None]:
     """Conflicts go up as they are; whatever says "not now" becomes StorageUnavailable."""
@@ -280,12 +288,16 @@ async def _translated() -> AsyncIterator[None]:
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
     except TableTransactionError as error:
+        if _is_too_large(error):
+            raise TooLarge(f"Storage does not take this: {error.status_code}.", code="ResourceTooLarge") from error
         if error.status_code == 409:
             raise ResourceExistsError(str(error)) from error
         if error.status_code in (404, 412):
             raise ResourceModifiedError(str(error)) from error
         raise StorageUnavailable(str(error)) from error
     except HttpResponseError as error:
+        if _is_too_large(error):
+            raise TooLarge(f"Storage does not take this: {error.status_code}.", code="ResourceTooLarge") from error
         raise StorageUnavailable(f"{error.status_code}: {error.message}") from error
     except (TimeoutError, AzureError, OSError) as error:
         raise StorageUnavailable(str(error)) from error

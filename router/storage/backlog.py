@@ -24,6 +24,7 @@ from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+from router.storage.transactions import split
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _DECLINED: Final = TypeAdapter(dict[str, Decline])
@@ -33,8 +34,6 @@ _ENTERING: Final = "!"
 _FIRST_QUEUED: Final = "0"
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
-#: What one transaction takes.
-_MOST_WRITES: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +103,8 @@ class BacklogStore:
         """What a round has made of rows that it has read: each is moved to where its job stands now, open or not. A row
         that somebody has written since keeps what that one says: "open" must always win, for a row that wrongly says
         "closed" would keep a job from its worker."""
-        groups: list[list[Write]] = []
-        for seen, record, where, open in moves:
-            writes = _move(seen, _entity(record, where, now, open))
-            if (
-                groups
-                and len(groups[-1]) + len(writes) <= _MOST_WRITES
-                and groups[-1][0].entity.partition == (writes[0].entity.partition)
-            ):
-                groups[-1].extend(writes)
-            else:
-                groups.append(list(writes))
-        for group in groups:
+        writes = (_move(seen, _entity(record, where, now, open)) for seen, record, where, open in moves)
+        for group in split(writes):
             try:
                 await self._apply(group)
             except (RowChanged, RowExists):

@@ -22,6 +22,9 @@ from router.storage.keys import key, time_key
 from router.storage.port import Entity, RowChanged, RowExists, Table, Write
 
 SHARDS: Final = 4
+LONGEST_BACKOFF_SECONDS: Final = 300.0
+#: Tries of a deadline that fails by itself, not for storage or the topic: more than an hour. Then it is given up.
+MOST_ATTEMPTS: Final = 20
 #: Ids have up to 256 characters, a column up to 32,768.
 MOST_TARGETS: Final = 50
 
@@ -106,12 +109,16 @@ def put_off_until(deadline: Deadline, now: datetime) -> datetime:
     """When to try again what has failed. Counted from when it was due, in whole steps, so that several instances that
     fail at the same row make the same copy of it, not one each."""
     step = backoff(deadline.attempt)
+    if deadline.kind.startswith("settle-"):
+        # Whole steps of the day: the settle deadlines that several failed tries have left become one.
+        since = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        return since + step * ((now - since) // step + 1)
     return deadline.due + step * (max((now - deadline.due) // step, 0) + 1)
 
 
 def backoff(attempt: int) -> timedelta:
     """How long a failing deadline waits: 1 s, 2 s, 4 s ... at most 5 minutes."""
-    return timedelta(seconds=min(2.0 ** min(attempt, 9), 300.0))
+    return timedelta(seconds=min(2.0 ** min(attempt, 9), LONGEST_BACKOFF_SECONDS))
 
 
 def _entity(deadline: Deadline) -> Entity:

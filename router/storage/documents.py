@@ -5,21 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from router.errors import TooLarge
+from router.models.sizes import LARGEST_WRITTEN, check_size, units
 
 #: A string property holds 32 Ki UTF-16 units; a character outside the basic plane takes two.
 _PIECE: Final = 16_000
-#: Of the 512 Ki units of an entity, what a resource may take; the rest is for its outbox and columns.
-LARGEST_DOCUMENT: Final = 160_000
 
 
-def write_document(prefix: str, document: str, *, limit: int = LARGEST_DOCUMENT) -> dict[str, str]:
+def write_document(prefix: str, document: str, *, limit: int = LARGEST_WRITTEN) -> dict[str, str]:
     """Columns `<prefix>0`, `<prefix>1`, ... Raises TooLarge (413)."""
-    if len(document) > limit // 2 and len(document.encode("utf-16-le")) // 2 > limit:
-        raise TooLarge(
-            f"The resource has {len(document)} characters as JSON; at most {limit} can be stored.",
-            code="ResourceTooLarge",
-        )
+    if len(document) > limit // 2:
+        check_size(units(document), limit)
     return {
         f"{prefix}{number}": document[start : start + _PIECE]
         for number, start in enumerate(range(0, len(document), _PIECE))

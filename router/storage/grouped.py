@@ -6,12 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Final
 
 from router.storage.port import Entity, StorageUnavailable, Table, Write
-
-#: What Table Storage takes in one transaction.
-_MOST: Final = 100
+from router.storage.transactions import MOST_WRITES, split
 
 
 @dataclass
@@ -33,7 +30,7 @@ class GroupedUpserts:
     async def put(self, entity: Entity) -> None:
         """Returns when the row is in storage. Raises StorageUnavailable."""
         batch = self._open.get(entity.partition)
-        if batch is not None and len(batch.rows) < _MOST:
+        if batch is not None and len(batch.rows) < MOST_WRITES:
             batch.rows[entity.row] = entity
             await asyncio.shield(batch.done)
             return
@@ -60,4 +57,5 @@ class GroupedUpserts:
         if len(rows) == 1:
             await self._table.upsert(rows[0])
         else:
-            await self._table.transact([Write("upsert", row) for row in rows])
+            for writes in split([Write("upsert", row)] for row in rows):
+                await self._table.transact(writes)

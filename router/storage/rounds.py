@@ -1,13 +1,13 @@
 """Who matches a queue's jobs and workers at the moment: one process a queue at a time.
 
 Layout: PartitionKey = shard, RowKey = key(queue); columns Queue, Holder (none: free), Until, Workers and Jobs (those
-whose capacity the holder is about to reserve, and those that it is about to take into the line; JSON). A hold ends by
-itself at `Until`: whoever takes it over then looks after these first."""
+whose capacity the holder is about to reserve, and those that it is about to take into the line; JSON, in pieces). A
+hold ends by itself at `Until`: whoever takes it over then looks after these first."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from router.models.types import format_time, parse_time
+from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
 
@@ -76,7 +77,7 @@ class RoundStore:
             columns |= {"Until": time_key(hold.until), "UntilTime": format_time(hold.until)}
         for column, ids in (("Workers", hold.workers), ("Jobs", hold.jobs)):
             if ids:
-                columns[column] = to_json(list(ids)).decode()
+                columns |= write_document(column, to_json(list(ids)).decode())
         entity = Entity(_partition(hold.queue_id), key(hold.queue_id), columns, hold.version)
         try:
             version = await (self._table.replace(entity) if hold.version else self._table.insert(entity))
@@ -92,10 +93,15 @@ def _hold(entity: Entity) -> Hold:
         str(columns["Queue"]),
         str(columns["Holder"]),
         parse_time(until) if until else None,
-        tuple(from_json(str(columns.get("Workers") or "[]"))),
-        tuple(from_json(str(columns.get("Jobs") or "[]"))),
+        _ids(columns, "Workers"),
+        _ids(columns, "Jobs"),
         entity.version,
     )
+
+
+def _ids(columns: Mapping[str, Any], column: str) -> tuple[str, ...]:
+    # In one column where an earlier version of the router wrote it.
+    return tuple(from_json(read_document(column, columns) or str(columns.get(column) or "[]")))
 
 
 def _partition(queue_id: str) -> str:

@@ -31,6 +31,7 @@ from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
 from router.models.types import with_id_label
 from router.rules import results
 from router.rules.failure import RuleFailure
+from router.rules.purse import one_purse
 from router.storage.aggregates import Row
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ async def classify(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
         record = row.record
         if record is None or record.status is not JobStatus.PENDING_CLASSIFICATION:
             return row
-        outcome = await _outcome(parts, record)
+        with one_purse():
+            outcome = await _outcome(parts, record)
         etag = record.etag
         now = parts.clock.now()
 

@@ -12,9 +12,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from router.commit.outbox import NotSent
 from router.commit.parts import Parts
-from router.storage.deadlines import SHARDS, Deadline, put_off_until
-from router.storage.port import StorageUnavailable
+from router.errors import Busy
+from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
+from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 from router.upkeep import job as job_upkeep
@@ -53,6 +55,18 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "exception-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "idle": lambda parts, it: worker_upkeep.deregister_idle(parts, it.target),
 }
+
+
+class _Unknown(Exception):
+    """Armed by a later version, during its deployment: left to its instances."""
+
+
+_OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle"})
+
+
+def _passes(error: Exception) -> bool:
+    """Whether the failure is of storage or the topic, or of an older version: that passes."""
+    return isinstance(error, StorageUnavailable | Busy | RowChanged | NotSent | _Unknown | OSError)
 
 
 class DeadlineRunner:
@@ -146,18 +160,38 @@ class DeadlineRunner:
         try:
             with tracing.span(f"deadline {deadline.kind}"):
                 handler = HANDLERS.get(deadline.kind)
-                if handler is None:  # armed by a later version, during its deployment: left to its instances
-                    raise LookupError(f"No handler for deadlines of kind '{deadline.kind}'")
+                if handler is None:
+                    raise _Unknown(f"No handler for deadlines of kind '{deadline.kind}'")
                 await handler(self._parts, deadline)
             self._done[deadline.partition, deadline.row] = deadline
-        except Exception:
+        except Exception as error:
             if deadline.kind.startswith("settle-"):
                 metrics.record_reconciliation(deadline.kind.removeprefix("settle-").rstrip("s"), "failed")  # type: ignore[arg-type]
+            if deadline.attempt + 1 >= MOST_ATTEMPTS and not _passes(error):
+                await self._give_up(deadline, error)
+                return
             _log.exception(
                 "A deadline failed and is tried again",
                 extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
             )
             await self._put_off(deadline)
+
+    async def _give_up(self, deadline: Deadline, error: Exception) -> None:
+        """It has failed for more than an hour, and not for want of storage or the topic: it is told, and not tried
+        again. Whatever is written of its target next sees to it anew."""
+        _log.error(
+            "A deadline has failed %d times and is given up: %s",
+            deadline.attempt + 1,
+            error,
+            extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
+        )
+        self._done[deadline.partition, deadline.row] = deadline
+        if HANDLERS.get(deadline.kind) is None or "worker" in deadline.kind or deadline.kind in _OF_SETTINGS:
+            return
+        text = f"'{deadline.kind}' failed {deadline.attempt + 1} times and is not tried again: {error}"
+        for job_id in (deadline.target, *deadline.others):
+            with suppress(Exception):  # the row itself may be what cannot be written
+                await job_upkeep.gave_up(self._parts, job_id, text)
 
     async def _put_off(self, deadline: Deadline) -> None:
         try:

@@ -11,10 +11,12 @@ from router.commit import job as job_commits
 from router.commit.owners import all_owners
 from router.commit.parts import Parts, gathered
 from router.engine import endings, jobs, offers
-from router.engine.change import JobChange
+from router.engine.change import Change, JobChange
+from router.engine.evolve import evolve
 from router.engine.service_order import standing
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.jobs import ENDED, JobRecord, JobStatus
+from router.models.sizes import LONGEST_REASON
 from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
 from router.telemetry import routing as metrics
@@ -52,6 +54,12 @@ async def match_again(parts: Parts, job_id: str) -> None:
     row = await parts.jobs.store.load(job_id)
     await _stand(parts, row.record)
     await drive_job(parts, job_id, row)
+
+
+async def gave_up(parts: Parts, job_id: str, text: str) -> None:
+    """The job remembers what is not tried again: `explain` tells it."""
+    step = job_commits.existing(lambda record: Change(evolve(record, routing={"given_up": text[:LONGEST_REASON]})))
+    await job_commits.change(parts, job_id, step)
 
 
 async def reconcile_job(parts: Parts, job_id: str) -> None:

@@ -59,7 +59,7 @@ async def explain(parts: Parts, job_id: str, size: int, after: Position | None) 
     return Explanation(
         job_id,
         record.status,
-        _summary(record, policy is None),
+        " ".join(filter(None, (_summary(record, policy is None), record.routing.given_up))),
         judged,
         await _following(parts, record),
         after,

@@ -27,6 +27,7 @@ from router.models.jobs import (
     RouterJobInput,
     UnassignJobOptions,
 )
+from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
@@ -46,6 +47,7 @@ async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tup
         record = row.record
         check(record.etag if record else None, record.modified if record else None)
         want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
+        _check_size(want, record)
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
     row, early = await _read(parts, job_id, wanted, check, now)
@@ -63,7 +65,9 @@ async def _read(
     if parts.jobs.store.as_written(job_id) is None:
         with suppress(RouterError):
             check(None, None)
-            new = jobs.create(job_id, wanted(None), now).record
+            want = wanted(None)
+            _check_size(want, None)
+            new = jobs.create(job_id, want, now).record
     where = standing(new)
     if new is None or where is None:
         return await parts.jobs.store.load(job_id), None
@@ -138,6 +142,15 @@ async def _act(parts: Parts, job_id: str, decide: Callable[[JobRecord], JobChang
     if committed.after.record is None:
         raise NotFound("Job", job_id)
     return committed.after.record
+
+
+def _check_size(wanted: RouterJobInput, current: JobRecord | None) -> None:
+    """What a client writes leaves room for the job's life; what has grown since may stay, and shrink. Raises
+    TooLarge (413)."""
+    size = written_units(wanted, RouterJobInput.model_fields)
+    if size > LARGEST_WRITTEN:
+        grown = written_units(current.job, RouterJobInput.model_fields) if current is not None else 0
+        check_size(size, max(LARGEST_WRITTEN, grown))
 
 
 def _references(wanted: RouterJobInput) -> dict[str, Any]:

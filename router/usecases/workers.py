@@ -15,6 +15,7 @@ from router.errors import Busy, ErrorDetail, NotFound
 from router.matching import revoke
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.filters import WorkerFilter
+from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
 from router.storage.aggregates import Position, Row
 from router.storage.port import Condition
@@ -39,6 +40,7 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
         want = await checked(
             partial(wanted, record), lambda wanted: {"queues": wanted.queues}, partial(_missing_queues, parts, record)
         )
+        _check_size(want, record)
         queues = await worker_commits.queue_briefs(parts, want.queues)
         return (
             workers.create(worker_id, want, now, queues)
@@ -114,6 +116,14 @@ async def delete(parts: Parts, worker_id: str) -> None:
         committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide), until=deleted)
         if committed.after.record is not None:
             await worker_upkeep.finish_deletion(parts, worker_id)
+
+
+def _check_size(wanted: RouterWorkerInput, current: WorkerRecord | None) -> None:
+    """What a client writes leaves room for the jobs that the worker holds. Raises TooLarge (413)."""
+    size = written_units(wanted, RouterWorkerInput.model_fields)
+    if size > LARGEST_WRITTEN:
+        before = written_units(current.worker, RouterWorkerInput.model_fields) if current is not None else 0
+        check_size(size, max(LARGEST_WRITTEN, before))
 
 
 async def _missing_queues(parts: Parts, current: WorkerRecord | None, named: Mapping[str, Any]) -> list[ErrorDetail]:

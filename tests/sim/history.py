@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _OUTBOX: Final = TypeAdapter(list[PendingEvent])
 _HOLDS: Final = frozenset({"assigned", "completed"})
+#: Rows that a job, a worker or a queue owns at most, in any weather.
+_MOST_ROWS: Final = {"deadlines": 40, "backlog": 12, "members": 40, "availability": 60, "jobs": 40, "workers": 40}
 
 
 @dataclass
@@ -55,6 +57,8 @@ class History(Observer):
         self._selectors: dict[tuple[str, str, datetime], datetime] = {}
         self._waits_since: dict[str, datetime] = {}
         self.deleted: set[str] = set()
+        #: How many rows of a table one job, worker or queue owns.
+        self.rows_of: Counter[tuple[str, str]] = Counter()
         #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
         self.closed_by_hand: set[str] = set()
 
@@ -74,6 +78,22 @@ class History(Observer):
             self.shown[after.partition, after.row] = self._world.now()
         elif table == "deadlines" and after is not None:
             self.changed[f"deadline/{after.row}"] = self._world.now()
+        self._count(table, before, after)
+
+    def _count(self, table: str, before: Entity | None, after: Entity | None) -> None:
+        """Nothing multiplies: whatever fails, however often, one job, worker or queue owns a bounded number of rows."""
+        if table not in _MOST_ROWS or (before is None) is (after is None):
+            return
+        entity = after or before
+        assert entity is not None
+        columns = entity.columns
+        owner = (
+            table,
+            str(columns.get("Target") or columns.get("JobId") or columns.get("WorkerId") or entity.partition),
+        )
+        self.rows_of[owner] += 1 if before is None else -1
+        if self.rows_of[owner] > _MOST_ROWS[table]:
+            self.fault(f"{owner[1]} owns {self.rows_of[owner]} rows of {table}")
 
     def _row(self, kind: str, before: Entity | None, after: Entity | None) -> None:
         if after is None:

@@ -3,6 +3,7 @@ limits of keys, properties and entities. tests/contract holds it against Azurite
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -16,6 +17,7 @@ Observer = Callable[[str, Entity | None, Entity | None], None]
 _LONGEST_KEY = 1024  # bytes of UTF-16
 _LONGEST_TEXT = 64 * 1024
 _LARGEST_ENTITY = 1024 * 1024
+_LARGEST_TRANSACTION = 4 * 1024 * 1024
 _MOST_PROPERTIES = 252
 _FORBIDDEN = frozenset("/\\#?")
 
@@ -83,6 +85,8 @@ class Rows:
             raise Refused("A transaction has one partition.")
         if len(set(places)) < len(places):
             raise Refused("A transaction names a row once.")
+        if sum(_travels(write.entity) for write in writes) > _LARGEST_TRANSACTION:
+            raise Refused("A transaction has at most 4 MiB.")
         for write in writes:
             there = (write.entity.partition, write.entity.row) in self._rows
             if write.kind != "delete":
@@ -202,6 +206,16 @@ def check(entity: Entity) -> None:
         total += size + 2 * len(name)
     if total > _LARGEST_ENTITY:
         raise Refused(f"The entity has {total} bytes.")
+
+
+def _travels(entity: Entity) -> int:
+    """Bytes of the entity as the client sends it; an ASCII text that is not escaped is counted without a copy."""
+    return 1_000 + sum(
+        len(value)
+        if isinstance(value, str) and value.isascii() and '"' not in value
+        else len(json.dumps(value, default=str))
+        for value in entity.columns.values()
+    )
 
 
 def _size(value: Any) -> int:

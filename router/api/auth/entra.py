@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from router.api.auth.refusal import Unauthorized
@@ -22,6 +24,7 @@ _log = logging.getLogger(__name__)
 
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 _LEEWAY = 300.0
+_COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _MAX_TOKEN = 16 * 1024
 _MAX_KEYS_BODY = 256 * 1024
 _CHINA = {"https://login.chinacloudapi.cn", "https://login.partner.microsoftonline.cn"}
@@ -147,58 +150,113 @@ class EntraTokens:
 
     async def verify(self, token: str, now: datetime) -> str:
         """The object id (or subject) of a valid token; Unauthorized otherwise."""
-        import jwt
 
         if len(token) > _MAX_TOKEN:
             raise Unauthorized("InvalidToken", f"The bearer token is longer than {_MAX_TOKEN} characters.")
         try:
-            header = jwt.get_unverified_header(token)
-        except jwt.PyJWTError:
+            header, claims = _strictly(token)
+        except (ValueError, RecursionError):
             raise Unauthorized("InvalidToken", "The bearer token is not a JSON Web Token.") from None
         if header.get("alg") != "RS256":
             raise Unauthorized("InvalidTokenAlgorithm", "The bearer token must be signed with RS256.")
+        if "crit" in header:
+            raise Unauthorized("InvalidToken", "The bearer token asks for an extension that is not known here.")
         kid = header.get("kid")
         key = await self._keys.get(kid, now) if isinstance(kid, str) else None
         if key is None:
             raise Unauthorized("UnknownSigningKey", "The bearer token is signed with a key that is not the tenant's.")
-        try:
-            # Times are checked below against `now`, issuer and audience there too: one place, our clock.
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=["RS256"],
-                options={
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                    "verify_aud": False,
-                    "verify_iss": False,
-                    "verify_sub": False,
-                    "verify_jti": False,
-                },
-            )
-        except jwt.PyJWTError:
-            raise Unauthorized("InvalidTokenSignature", "The signature of the bearer token does not hold.") from None
-        return self._accept(claims, now)
-
-    def _accept(self, claims: dict[str, Any], now: datetime) -> str:
-        issuer = claims.get("iss")
-        if not isinstance(issuer, str) or issuer not in self._issuers:
-            raise Unauthorized("InvalidTokenIssuer", "The bearer token was not issued by the configured tenant.")
-        audience = claims.get("aud")
-        audiences = audience if isinstance(audience, list) else [audience]
-        if not any(isinstance(name, str) and name in self._audiences for name in audiences):
-            raise Unauthorized("InvalidTokenAudience", "The bearer token was issued for another audience.")
-        expires, not_before, at = claims.get("exp"), claims.get("nbf"), now.timestamp()
-        if not _is_time(expires) or at >= expires + _LEEWAY:
-            raise Unauthorized("TokenExpired", "The bearer token has expired.")
-        if not_before is not None and (not _is_time(not_before) or at < not_before - _LEEWAY):
-            raise Unauthorized("TokenNotYetValid", "The bearer token is not valid yet.")
+        for name, reason in (("exp", "TokenExpired"), ("nbf", "TokenNotYetValid"), ("iat", "TokenNotYetValid")):
+            if name in claims and not _is_time(claims[name]):
+                raise Unauthorized(reason, f"The bearer token's '{name}' is no time.")
+        self._decide(token, key, now)
         for name in ("oid", "sub"):
             if isinstance(claims.get(name), str) and claims[name]:
                 return str(claims[name])
         raise Unauthorized("InvalidToken", "The bearer token names no subject.")
 
+    def _decide(self, token: str, key: PyJWK, now: datetime) -> None:
+        """PyJWT decides, at `now` by our clock: signature, times, issuer and audience. Raises Unauthorized."""
+        import jwt
 
-def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+        class AtThisTime(jwt.PyJWT):
+            def _validate_iat(self, payload: dict[str, Any], _: float, leeway: float) -> None:
+                super()._validate_iat(payload, now.timestamp(), leeway)
+
+            def _validate_nbf(self, payload: dict[str, Any], _: float, leeway: float) -> None:
+                super()._validate_nbf(payload, now.timestamp(), leeway)
+
+            def _validate_exp(self, payload: dict[str, Any], _: float, leeway: float) -> None:
+                super()._validate_exp(payload, now.timestamp(), leeway)
+
+        try:
+            AtThisTime().decode(
+                token,
+                key,
+                algorithms=["RS256"],
+                audience=self._audiences,
+                issuer=self._issuers,
+                leeway=_LEEWAY,
+                options={"require": ["exp", "iss", "aud"], "verify_signature": True},
+            )
+        except jwt.PyJWTError as error:
+            raise _refused(error) from None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            raise Unauthorized("InvalidToken", "The bearer token is not a JSON Web Token.") from None
+
+
+def _strictly(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a token in compact form, as RFC 7515 writes it: base64url without padding, each text in its
+    one form, JSON objects whose names are there once and whose numbers are numbers. Raises ValueError."""
+    if not _COMPACT.fullmatch(token):
+        raise ValueError("not three parts of base64url")
+    parts = []
+    for text in token.split("."):
+        packed = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if urlsafe_b64encode(packed).rstrip(b"=").decode() != text:
+            raise ValueError("not the one form of base64url")
+        parts.append(packed)
+    header, claims = (
+        json.loads(part.decode(), parse_constant=_no_constant, object_pairs_hook=_once) for part in parts[:2]
+    )
+    if not isinstance(header, dict) or not isinstance(claims, dict):
+        raise ValueError("not an object")
+    return header, claims
+
+
+def _no_constant(text: str) -> Any:
+    raise ValueError(f"{text} is no JSON")
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is there twice")
+    return found
+
+
+def _refused(error: Exception) -> Unauthorized:
+    import jwt
+    from jwt.exceptions import InvalidJTIError, InvalidSubjectError
+
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        error = {"aud": jwt.InvalidAudienceError(), "iss": jwt.InvalidIssuerError()}.get(
+            error.claim, jwt.ExpiredSignatureError()
+        )
+    match error:
+        case jwt.InvalidIssuerError():
+            return Unauthorized("InvalidTokenIssuer", "The bearer token was not issued by the configured tenant.")
+        case jwt.InvalidAudienceError():
+            return Unauthorized("InvalidTokenAudience", "The bearer token was issued for another audience.")
+        case jwt.ExpiredSignatureError():
+            return Unauthorized("TokenExpired", "The bearer token has expired.")
+        case jwt.ImmatureSignatureError() | jwt.InvalidIssuedAtError():
+            return Unauthorized("TokenNotYetValid", "The bearer token is not valid yet.")
+        case InvalidSubjectError() | InvalidJTIError():
+            return Unauthorized("InvalidToken", "The bearer token names no subject.")
+        case _:
+            return Unauthorized("InvalidTokenSignature", "The signature of the bearer token does not hold.")
+
+
+def _is_time(value: object) -> bool:
+    """Seconds since 1970 as a token writes them, up to the year 9999."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 253_402_300_799

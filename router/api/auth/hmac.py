@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as BadBase64
 from collections.abc import Mapping, Sequence
@@ -22,6 +23,9 @@ from router.api.auth.refusal import Unauthorized
 SCHEME = "hmac-sha256"
 CLOCK_SKEW = timedelta(minutes=5)
 _DATE_HEADERS = ("x-ms-date", "date")
+_CREDENTIALS = re.compile(r"SignedHeaders=(?P<names>[^&,]{1,256}) ?& ?Signature=(?P<signature>[^&,\s]+)", re.IGNORECASE)
+#: RFC 9110's form of a date; the clients differ in whether a day of one digit has a zero before it.
+_DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} [A-Z][a-z]{2} \d{4} \d{2}:\d{2}:\d{2} GMT", re.ASCII)
 _HASH_HEADER = "x-ms-content-sha256"
 _FORM = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>"
 _EMPTY_HASH = b64encode(hashlib.sha256(b"").digest()).decode()
@@ -95,13 +99,12 @@ def _signed_names(text: str) -> tuple[str, ...]:
 
 
 def _parse(authorization: str) -> tuple[tuple[str, ...], str]:
-    parameters = dict.fromkeys(("signedheaders", "signature"), "")
-    for part in authorization.partition(" ")[2].split("&"):
-        name, _, value = part.partition("=")
-        parameters[name.strip().lower()] = value.strip()
-    if not 0 < len(parameters["signedheaders"]) <= 256 or not parameters["signature"]:
+    """The names of the signed headers and the signature. Each stands there once and nothing else does: two
+    Authorization headers, which a server joins with a comma, are none."""
+    found = _CREDENTIALS.fullmatch(authorization.partition(" ")[2].strip())
+    if found is None:
         raise Unauthorized("InvalidAuthorizationHeader", f"The Authorization header must have the form '{_FORM}'.")
-    return _signed_names(parameters["signedheaders"]), parameters["signature"]
+    return _signed_names(found["names"]), found["signature"]
 
 
 def _signed_value(headers: Mapping[str, str], name: str) -> str:
@@ -113,6 +116,8 @@ def _signed_value(headers: Mapping[str, str], name: str) -> str:
 
 @lru_cache(maxsize=256)
 def _parse_date(text: str) -> datetime | None:
+    if not _DATE.fullmatch(text):
+        return None
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

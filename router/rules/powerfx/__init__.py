@@ -20,7 +20,7 @@ what of the language there is, and how labels behave.
 from __future__ import annotations
 
 from router.rules.powerfx.errors import PowerFxError, PowerFxSyntaxError
-from router.rules.powerfx.evaluator import Compiled, compile_expression, evaluate
+from router.rules.powerfx.evaluator import Compiled, compile_expression, evaluate, is_compiled
 from router.rules.powerfx.limits import Limits
 
-__all__ = ["Compiled", "Limits", "PowerFxError", "PowerFxSyntaxError", "compile_expression", "evaluate"]
+__all__ = ["Compiled", "Limits", "PowerFxError", "PowerFxSyntaxError", "compile_expression", "evaluate", "is_compiled"]

@@ -7,9 +7,9 @@ this package costs next to nothing where no rule has one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from router.rules.powerfx.cache import CompiledCache
 from router.rules.powerfx.errors import BUDGET_EXCEEDED, BudgetError, PowerFxError, PowerFxSyntaxError
 from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget, Limits
 from router.rules.powerfx.types import ANY, Type
@@ -55,10 +55,11 @@ class Compiled:
         self._frame = Frame
         self._result = to_result
 
-    def evaluate(self, context: Mapping[str, Any]) -> Any:
-        """The value of the expression. A runtime error is raised, as is an exceeded limit."""
+    def evaluate(self, context: Mapping[str, Any], budget: Budget | None = None) -> Any:
+        """The value of the expression. A runtime error is raised, as is an exceeded limit. With `budget` it spends from
+        that, and not from one of its own."""
         try:
-            value = self._run(self._frame(None, None, context, Budget(self.limits)))
+            value = self._run(self._frame(None, None, context, budget or Budget(self.limits)))
         except BudgetError as problem:
             raise PowerFxError(BUDGET_EXCEEDED, str(problem)) from None
         except (RecursionError, MemoryError):
@@ -79,8 +80,24 @@ def _typed(names: Names) -> tuple[tuple[str, Type], ...]:
     return tuple((name, ANY) for name in sorted(names))
 
 
-@lru_cache(maxsize=1024)
+_CACHE: CompiledCache[Compiled] = CompiledCache()
+
+
 def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) -> Compiled:
+    key = (text, names, limits)
+    found = _CACHE.get(key)
+    if found is None:
+        try:
+            found = _compiled_anew(text, names, limits)
+        except PowerFxSyntaxError as problem:
+            found = problem
+        _CACHE.put(key, found, len(text))
+    if isinstance(found, PowerFxSyntaxError):
+        raise PowerFxSyntaxError(found.message, found.offset, text)
+    return found
+
+
+def _compiled_anew(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) -> Compiled:
     from router.rules.powerfx import grammar
     from router.rules.powerfx.compiler import Compiler
     from router.rules.powerfx.functions import FUNCTIONS
@@ -106,6 +123,17 @@ def compile_expression(expression: str, names: Names = (), limits: Limits = DEFA
     return _compiled(expression, _typed(names), limits)
 
 
-def evaluate(expression: str, context: Mapping[str, Any], limits: Limits = DEFAULT_LIMITS) -> Any:
+def is_compiled(expression: str, names: Names, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Whether `compile_expression` with these names, or `evaluate` with such a context, finds it in the cache."""
+    return (expression, tuple((name, ANY) for name in sorted(names)), limits) in _CACHE
+
+
+def evaluate(
+    expression: str,
+    context: Mapping[str, Any],
+    limits: Limits = DEFAULT_LIMITS,
+    budget: Budget | None = None,
+) -> Any:
     """Compile (or find in the cache) and evaluate in one step. The context's keys are the known names."""
-    return _compiled(expression, tuple((name, ANY) for name in sorted(context)), limits).evaluate(context)
+    compiled = _compiled(expression, tuple((name, ANY) for name in sorted(context)), limits)
+    return compiled.evaluate(context, budget)

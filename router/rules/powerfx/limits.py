@@ -45,7 +45,7 @@ class Budget:
         if left < 0:
             raise BudgetError("the expression takes too many steps")
         if self.clock is not None and left < self.next_look:
-            self.next_look = left - 500
+            self.next_look = left - 50
             if self.clock() > self.deadline:
                 raise BudgetError("the expression takes too long")
 

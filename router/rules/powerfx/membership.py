@@ -36,11 +36,21 @@ def compile_in(compiler: Compiler, node: nodes.Binary, operator: str, left: Expr
         errors = [value for value in (one, other) if value.__class__ is PowerFxError]
         if errors:
             return join_errors(errors)
+        length = len(one) >> 6 if one.__class__ is str else 0
         if other.__class__ is list:
-            f.budget.spend(len(other))
+            f.budget.spend(len(other) * (1 + length) + (sum(map(_letters, other)) >> 6))
+        elif other.__class__ is str:
+            f.budget.spend(length + (len(other) >> 6))
         return test(one, other)
 
     return Expr(BOOLEAN, run, node)
+
+
+def _letters(row: Any) -> int:
+    """Of a row of one column, or of a label's item."""
+    if row.__class__ is dict:
+        return sum(len(cell) for cell in row.values() if cell.__class__ is str)
+    return len(row) if row.__class__ is str else 0
 
 
 def _contains(exact: bool) -> Test:

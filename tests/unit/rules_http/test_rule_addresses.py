@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 import pytest
 
@@ -97,3 +97,77 @@ def test_the_socket_factory_refuses_before_there_is_a_socket() -> None:
     with pytest.raises(ForbiddenAddress):
         policy.open_socket((socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("fe80::1%eth0", 80, 0, 2)))
     policy.open_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ("8.8.8.8", 80))).close()
+
+
+#: The rows of IANA's special-purpose address registries (both families): prefix, and the setting that allows it.
+REGISTRY = [
+    ("0.0.0.0/8", None), ("0.0.0.0/32", None), ("10.0.0.0/8", "private"), ("100.64.0.0/10", "private"),
+    ("127.0.0.0/8", "loopback"), ("169.254.0.0/16", None), ("172.16.0.0/12", "private"), ("192.0.0.0/24", None),
+    ("192.0.0.0/29", None), ("192.0.0.8/32", None), ("192.0.0.9/32", None), ("192.0.0.10/32", None),
+    ("192.0.0.170/32", None), ("192.0.0.171/32", None), ("192.0.2.0/24", None), ("192.31.196.0/24", None),
+    ("192.52.193.0/24", None), ("192.88.99.0/24", None), ("192.168.0.0/16", "private"), ("192.175.48.0/24", None),
+    ("198.18.0.0/15", None), ("198.51.100.0/24", None), ("203.0.113.0/24", None), ("240.0.0.0/4", None),
+    ("255.255.255.255/32", None), ("224.0.0.0/4", None),
+    ("::1/128", "loopback"), ("::/128", None), ("64:ff9b:1::/48", None), ("100::/64", None), ("100:0:0:1::/64", None),
+    ("2001:1::1/128", None), ("2001:1::2/128", None), ("2001:1::3/128", None), ("2001:2::/48", None),
+    ("2001:3::/32", None), ("2001:4:112::/48", None), ("2001:10::/28", None), ("2001:20::/28", None),
+    ("2001:30::/28", None), ("2001:db8::/32", None), ("2620:4f:8000::/48", None), ("3fff::/20", None),
+    ("5f00::/16", None), ("fc00::/7", "private"), ("fe80::/10", None), ("fec0::/10", None), ("ff00::/8", None),
+    ("4000::/3", None), ("::/96", None), ("::ffff:0:0:0/96", None), ("0100::/8", None), ("e000::/4", None),
+]  # fmt: skip
+SETTINGS = {"private": {"allow_private": True}, "loopback": {"allow_loopback": True}}
+
+
+@pytest.mark.parametrize(("prefix", "setting"), REGISTRY)
+def test_the_rows_of_the_registries(prefix: str, setting: str | None) -> None:
+    network = ip_network(prefix)
+    middle = network[network.num_addresses // 2]
+    for address in (network[0], network[-1], middle):
+        if address in (ip_address("::1"), ip_address("100.100.100.200")):
+            continue
+        assert not AddressPolicy().allows(address), address
+        everything = AddressPolicy(allow_private=True, allow_loopback=True)
+        assert everything.allows(address) is (setting is not None), address
+        if setting is not None:
+            assert allows(str(address), **SETTINGS[setting])
+
+
+def nat64(text: str) -> list[str]:
+    """An IPv4 address behind NAT64 prefixes of an operator's own, of each length."""
+    value = ip_address(text).packed
+    prefix = ip_address("2a00:1234:5678:9abc:0:0:0:0").packed
+    found = []
+    for bits in (32, 40, 48, 56, 64):
+        form, place = bytearray(prefix[: bits // 8].ljust(16, b"\0")), bits // 8
+        for byte in value:
+            place += place == 8
+            form[place] = byte
+            place += 1
+        found.append(str(ip_address(bytes(form))))
+    return [*found, str(ip_address(prefix[:12] + value))]
+
+
+def isatap(text: str) -> list[str]:
+    value = ip_address(text).packed
+    prefix = ip_address("2a00:1234:5678:9abc::").packed[:8]
+    return [str(ip_address(prefix + head + value)) for head in (b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe")]
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "169.254.169.254", "10.0.0.4", "168.63.129.16", "192.168.0.1"])
+def test_what_an_address_embeds_is_judged_too(text: str) -> None:
+    for form in (*nat64(text), *isatap(text), *wrapped(text)):
+        assert not allows(form), form
+    for form in (*nat64("8.8.8.8"), *isatap("8.8.8.8"), *wrapped("8.8.8.8")):
+        assert allows(form), form
+
+
+@pytest.mark.parametrize("prefix", ["fe80", "fec0", "2002:7f00:1", "2001:db8"])
+def test_isatap_behind_a_prefix_that_is_forbidden_itself(prefix: str) -> None:
+    assert not allows(f"{prefix}::5efe:808:808")
+    assert not allows(f"{prefix}::5efe:7f00:1", allow_private=True)
+
+
+def test_teredo_by_a_server_that_may_not_be_called() -> None:
+    inner = int(ip_address("8.8.8.8")) ^ 0xFFFFFFFF
+    assert not allows(str(ip_address((0x20010000 << 96) | (int(ip_address("10.0.0.1")) << 64) | inner)))
+    assert allows(str(ip_address((0x20010000 << 96) | (int(ip_address("20.50.2.1")) << 64) | inner)))

@@ -55,6 +55,6 @@ def _without_hidden(value: str) -> str:
 
 
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
-    "EncodeHTML": scalar([text()], TEXT, _encoded, steps_a_character=1),
-    "PlainText": scalar([text()], TEXT, _plain, steps_a_character=1),
+    "EncodeHTML": scalar([text()], TEXT, _encoded, cost=0),
+    "PlainText": scalar([text()], TEXT, _plain, cost=0),
 }

@@ -62,6 +62,10 @@ def _column(compiler: Compiler, arg: Expr) -> tuple[str, Type]:
     return next(iter(columns.items()))
 
 
+#: A shorter text costs no more than the call.
+_CHEAP: Final = 64
+
+
 def _finish(blanks: Sequence[Any], implementation: Callable[..., Any]) -> Callable[[list[Any]], Any]:
     """Errors joined, blanks replaced, then the implementation."""
 
@@ -90,11 +94,11 @@ def scalar(
     least: int | None = None,
     repeat: bool = False,
     tables: bool = False,
-    steps_a_character: int = 0,
+    cost: int = 5,
 ) -> FunctionCompiler:
-    """A function's compiler. `result` None: the numeric type of the first argument.
+    """A function's compiler. `result` None: the numeric type of the first argument. `cost`: what a text costs is its
+    length shifted right by so many bits.
 
-    `steps_a_character` is what each character of the arguments costs, where that is worth a thought.
     `least` counts the arguments that must be given, `repeat` lets the last parameter stand for any number.
     """
     needed = len(parameters) if least is None else least
@@ -105,33 +109,37 @@ def scalar(
         used = [parameters[min(index, len(parameters) - 1)] for index in range(len(args))]
         blanks = [parameter.blank for parameter in used]
         if tables and any(arg.type.kind == "Table" for arg in args):
-            return _tabular(compiler, args, used, result, implementation, node)
+            return _tabular(compiler, args, used, result, _Priced(implementation, cost), node)
         numeric = _numeric_type(args, used)
         coerced = [compiler.coerce(arg, parameter.type or numeric) for arg, parameter in zip(args, used, strict=True)]
         type = result or numeric
         if type == FLOAT:
             blanks = [float(b) if b.__class__ is Decimal else b for b in blanks]
-        runs = [c.run if not steps_a_character else _paid(c.run, steps_a_character) for c in coerced]
-        return Expr(type, _closure(runs, blanks, implementation, type == TEXT), node)
+        return Expr(type, _closure([c.run for c in coerced], blanks, implementation, type == TEXT, cost), node)
 
     return compile_call
 
 
-def _paid(run: Run, steps: int) -> Run:
-    def paid(f: Frame) -> Any:
-        value = run(f)
-        if value.__class__ is str:
-            f.budget.spend(steps * len(value))
-        return value
+class _Priced:
+    """An implementation with what its texts cost."""
 
-    return paid
+    def __init__(self, implementation: Callable[..., Any], cost: int) -> None:
+        self.implementation, self.cost = implementation, cost
 
 
-def _closure(runs: list[Run], blanks: list[Any], implementation: Callable[..., Any], is_text: bool) -> Run:
+def _pay(f: Frame, args: list[Any], cost: int) -> None:
+    for arg in args:
+        if arg.__class__ is str and len(arg) > _CHEAP:
+            f.budget.spend(len(arg) >> cost)
+
+
+def _closure(runs: list[Run], blanks: list[Any], implementation: Callable[..., Any], is_text: bool, cost: int) -> Run:
     finish = _finish(blanks, implementation)
 
     def run(f: Frame) -> Any:
-        value = finish([arg(f) for arg in runs])
+        args = [arg(f) for arg in runs]
+        _pay(f, args, cost)
+        value = finish(args)
         if is_text and value.__class__ is str:
             f.budget.text(len(value))
         return value
@@ -144,7 +152,7 @@ def _tabular(
     args: list[Expr],
     parameters: list[Parameter],
     result: Type | None,
-    implementation: Callable[..., Any],
+    priced: _Priced,
     node: nodes.Call,
 ) -> Expr:
     compiler.loops = True
@@ -168,7 +176,7 @@ def _tabular(
     blanks: list[Any] = [parameter.blank for parameter in parameters]
     if type == FLOAT:
         blanks = [float(blank) if blank.__class__ is Decimal else blank for blank in blanks]
-    finish = _finish(blanks, implementation)
+    finish = _finish(blanks, priced.implementation)
     places = [place for place, convert in enumerate(converts) if convert is not None]
 
     def run(f: Frame) -> Any:
@@ -195,6 +203,7 @@ def _tabular(
                 value if convert is None else convert[1](_cell(value[index], convert[0]))
                 for value, convert in zip(given, converts, strict=True)
             ]
+            _pay(f, cells, priced.cost)
             found = finish(cells)
             if found.__class__ is str:
                 f.budget.text(len(found))

@@ -136,6 +136,7 @@ def _split(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
         if errors:
             return join_errors(errors)
         whole, part = whole or "", part or ""
+        f.budget.spend(len(whole) >> 6)
         f.budget.rows(whole.count(part) + 1 if part else utf16.length(whole))
         pieces = whole.split(part) if part else utf16.units(whole)
         return [{"Value": piece} for piece in pieces]
@@ -147,10 +148,10 @@ _ONE: Final = [text()]
 _ONE_TEXT: Final = [text(exact=True)]
 FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "Len": scalar(_ONE, DECIMAL, lambda value: Decimal(utf16.length(value)), tables=True),
-    "Lower": scalar(_ONE_TEXT, TEXT, _lower, tables=True),
-    "Upper": scalar(_ONE_TEXT, TEXT, _upper, tables=True),
-    "Proper": scalar(_ONE_TEXT, TEXT, _proper, tables=True),
-    "Trim": scalar(_ONE_TEXT, TEXT, _trim, tables=True),
+    "Lower": scalar(_ONE_TEXT, TEXT, _lower, tables=True, cost=2),
+    "Upper": scalar(_ONE_TEXT, TEXT, _upper, tables=True, cost=2),
+    "Proper": scalar(_ONE_TEXT, TEXT, _proper, tables=True, cost=1),
+    "Trim": scalar(_ONE_TEXT, TEXT, _trim, tables=True, cost=2),
     "TrimEnds": scalar(_ONE_TEXT, TEXT, lambda value: value.strip(WHITE), tables=True),
     "Left": scalar([text(), decimal()], TEXT, _left, tables=True),
     "Right": scalar([text(), decimal()], TEXT, _right, tables=True),
@@ -163,6 +164,6 @@ FUNCTIONS: Final[dict[str, FunctionCompiler]] = {
     "EndsWith": scalar([text(), text()], BOOLEAN, lambda value, part: value.lower().endswith(part.lower())),
     "Char": scalar([decimal()], TEXT, _char, tables=True),
     "UniChar": scalar([decimal()], TEXT, _unichar, tables=True),
-    "EncodeUrl": scalar(_ONE, TEXT, lambda value: urllib.parse.quote(value, safe="-_.~")),
+    "EncodeUrl": scalar(_ONE, TEXT, lambda value: urllib.parse.quote(value, safe="-_.~"), cost=2),
     "Split": _split,
 }

@@ -1,0 +1,48 @@
+"""What has been compiled lately, bounded by what it takes: a character of text becomes a quarter of a kilobyte."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+from router.rules.powerfx.errors import PowerFxSyntaxError
+
+T = TypeVar("T")
+_MOST_ENTRIES: Final = 1_024
+#: Of all texts together: some 60 MB at most.
+MOST_CHARACTERS: Final = 250_000
+
+
+class CompiledCache(Generic[T]):
+    """What an expression became, or why it does not compile. Used by several threads."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[Hashable, tuple[T | PowerFxSyntaxError, int]] = OrderedDict()
+        self._characters = 0
+        self._lock = Lock()
+
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> T | PowerFxSyntaxError | None:
+        with self._lock:
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            self._entries.move_to_end(key)
+            return found[0]
+
+    def put(self, key: Hashable, compiled: T | PowerFxSyntaxError, characters: int) -> None:
+        with self._lock:
+            if key in self._entries:
+                return
+            self._entries[key] = (compiled, characters)
+            self._characters += characters
+            while len(self._entries) > 1 and (len(self._entries) > _MOST_ENTRIES or self._characters > MOST_CHARACTERS):
+                _, (_, gone) = self._entries.popitem(last=False)
+                self._characters -= gone
