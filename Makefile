@@ -35,11 +35,12 @@ start-app: runtime ## Start the app alone, against the parts of a `make start` t
 start-func: runtime ## As start, with the app under Azure Functions Core Tools
 	@exec $(RUN) -m local --func
 
-check: setup ## Lint, check format, types and imports
+check: setup ## Lint, check format, types, imports and the deployment
 	@$(RUN) -m ruff check .
 	@$(RUN) -m ruff format --check --quiet .
 	@$(RUN) -m mypy
 	@.venv/bin/lint-imports
+	@$(RUN) -m scripts.check_deployment
 
 test: check coverage ## Check, then run every test, the unit tests measured
 	@$(RUN) -m pytest $(TIMED) tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup

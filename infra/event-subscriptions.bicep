@@ -43,45 +43,47 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
   name: topicName
 }
 
-resource functionApp 'Microsoft.Web/sites@2024-04-01' existing = {
+resource functionApp 'Microsoft.Web/sites@2025-03-01' existing = {
   name: functionAppName
 }
 
-resource deadLetterStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource deadLetterStorage 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
   name: deadLetterStorageName
 }
 
-resource eventSubscriptions 'Microsoft.EventGrid/topics/eventSubscriptions@2025-02-15' = [for item in subscriptions: {
-  parent: topic
-  name: item.name
-  properties: {
-    destination: {
-      endpointType: 'AzureFunction'
-      properties: {
-        resourceId: '${functionApp.id}/functions/${item.function}'
-        maxEventsPerBatch: maxEventsPerBatch
-        preferredBatchSizeInKilobytes: preferredBatchSizeInKilobytes
-      }
-    }
-    eventDeliverySchema: eventSchema == 'CloudEvents' ? 'CloudEventSchemaV1_0' : 'EventGridSchema'
-    filter: {
-      includedEventTypes: item.includedEventTypes
-    }
-    retryPolicy: {
-      maxDeliveryAttempts: maxDeliveryAttempts
-      eventTimeToLiveInMinutes: eventTimeToLiveInMinutes
-    }
-    deadLetterWithResourceIdentity: {
-      identity: {
-        type: 'SystemAssigned'
-      }
-      deadLetterDestination: {
-        endpointType: 'StorageBlob'
+resource eventSubscriptions 'Microsoft.EventGrid/topics/eventSubscriptions@2025-02-15' = [
+  for item in subscriptions: {
+    parent: topic
+    name: item.name
+    properties: {
+      destination: {
+        endpointType: 'AzureFunction'
         properties: {
-          resourceId: deadLetterStorage.id
-          blobContainerName: deadLetterContainerName
+          resourceId: '${functionApp.id}/functions/${item.function}'
+          maxEventsPerBatch: maxEventsPerBatch
+          preferredBatchSizeInKilobytes: preferredBatchSizeInKilobytes
+        }
+      }
+      eventDeliverySchema: eventSchema == 'CloudEvents' ? 'CloudEventSchemaV1_0' : 'EventGridSchema'
+      filter: {
+        includedEventTypes: item.includedEventTypes
+      }
+      retryPolicy: {
+        maxDeliveryAttempts: maxDeliveryAttempts
+        eventTimeToLiveInMinutes: eventTimeToLiveInMinutes
+      }
+      deadLetterWithResourceIdentity: {
+        identity: {
+          type: 'SystemAssigned'
+        }
+        deadLetterDestination: {
+          endpointType: 'StorageBlob'
+          properties: {
+            resourceId: deadLetterStorage.id
+            blobContainerName: deadLetterContainerName
+          }
         }
       }
     }
   }
-}]
+]

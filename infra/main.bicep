@@ -125,7 +125,20 @@ var allTags = union(tags, { 'azd-env-name': environmentName })
 var groupName = empty(resourceGroupName) ? 'rg-${environmentName}' : resourceGroupName
 var useCosmos = dataStore == 'cosmos'
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+// Names that modules share are made here, not taken from modules' outputs: a preview (azd provision --preview) knows them
+// before anything is deployed, and shows roles and alerts too.
+var names = {
+  identity: 'id-router-${token}'
+  workspace: 'log-${token}'
+  applicationInsights: 'appi-${token}'
+  hostStorage: 'sthost${token}'
+  dataStorage: 'strouter${token}'
+  deadLetters: 'dead-letters'
+  topic: 'evgt-router-${token}'
+  vault: 'kv-${token}'
+}
+
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: groupName
   location: location
   tags: allTags
@@ -135,7 +148,7 @@ module identity 'app/identity.bicep' = {
   name: 'identity'
   scope: group
   params: {
-    name: 'id-router-${token}'
+    name: names.identity
     location: location
     tags: allTags
   }
@@ -145,8 +158,8 @@ module monitoring 'app/monitoring.bicep' = {
   name: 'monitoring'
   scope: group
   params: {
-    workspaceName: 'log-${token}'
-    applicationInsightsName: 'appi-${token}'
+    workspaceName: names.workspace
+    applicationInsightsName: names.applicationInsights
     location: location
     tags: allTags
     retentionDays: logRetentionDays
@@ -158,7 +171,8 @@ module hostStorage 'app/host-storage.bicep' = {
   name: 'host-storage'
   scope: group
   params: {
-    name: 'sthost${token}'
+    name: names.hostStorage
+    deadLetterContainerName: names.deadLetters
     location: location
     tags: allTags
     sku: hostStorageSku
@@ -170,7 +184,7 @@ module dataStorage 'app/data-storage.bicep' = if (!useCosmos) {
   name: 'data-storage'
   scope: group
   params: {
-    name: 'strouter${token}'
+    name: names.dataStorage
     location: location
     tags: allTags
     sku: dataStorageSku
@@ -187,6 +201,7 @@ module cosmos 'app/cosmos.bicep' = if (useCosmos) {
     tags: allTags
     readRegions: cosmosReadRegions
     tablesPrefix: tablesPrefix
+    principalName: names.identity
     principalId: identity.outputs.principalId
     privateNetworking: privateNetworking
   }
@@ -196,7 +211,7 @@ module topic 'app/topic.bicep' = {
   name: 'topic'
   scope: group
   params: {
-    name: 'evgt-router-${token}'
+    name: names.topic
     location: location
     tags: allTags
     eventSchema: eventSchema
@@ -208,7 +223,7 @@ module vault 'app/vault.bicep' = {
   name: 'vault'
   scope: group
   params: {
-    name: 'kv-${token}'
+    name: names.vault
     location: location
     tags: allTags
     accessKeys: accessKeys
@@ -222,16 +237,23 @@ module roles 'app/roles.bicep' = {
   name: 'roles'
   scope: group
   params: {
+    appName: names.identity
     appPrincipalId: identity.outputs.principalId
     operatorPrincipalId: operatorPrincipalId
     topicPrincipalId: topic.outputs.principalId
-    hostStorageName: hostStorage.outputs.name
-    deadLetterContainerName: hostStorage.outputs.deadLetterContainerName
-    dataStorageName: useCosmos ? '' : dataStorage!.outputs.name
-    topicName: topic.outputs.name
-    vaultName: vault.outputs.name
-    applicationInsightsName: monitoring.outputs.applicationInsightsName
+    hostStorageName: names.hostStorage
+    deadLetterContainerName: names.deadLetters
+    dataStorageName: useCosmos ? '' : names.dataStorage
+    topicName: names.topic
+    vaultName: names.vault
+    applicationInsightsName: names.applicationInsights
   }
+  dependsOn: [
+    hostStorage
+    dataStorage
+    vault
+    monitoring
+  ]
 }
 
 module network 'app/network.bicep' = if (privateNetworking) {
@@ -327,11 +349,12 @@ module dashboards 'app/dashboards.bicep' = {
     location: location
     tags: allTags
     token: token
-    applicationInsightsId: monitoring.outputs.applicationInsightsId
-    workspaceId: monitoring.outputs.workspaceId
+    applicationInsightsName: names.applicationInsights
+    workspaceName: names.workspace
     dailyCapGB: logDailyCapGB
     alertEmail: alertEmail
-    healthUrl: availabilityTest ? '${app.outputs.endpoint}/health' : ''
+    availabilityTest: availabilityTest
+    healthUrl: '${app.outputs.endpoint}/health'
   }
 }
 
@@ -348,6 +371,6 @@ output AZURE_FUNCTION_APP_NAME string = app.outputs.name
 output AZURE_KEY_VAULT_NAME string = vault.outputs.name
 output AZURE_EVENTGRID_TOPIC_NAME string = topic.outputs.name
 output AZURE_HOST_STORAGE_NAME string = hostStorage.outputs.name
-output AZURE_DEAD_LETTER_CONTAINER string = hostStorage.outputs.deadLetterContainerName
+output AZURE_DEAD_LETTER_CONTAINER string = names.deadLetters
 output AZURE_DATA_ACCOUNT_NAME string = useCosmos ? cosmos!.outputs.name : dataStorage!.outputs.name
 output ROUTER_EVENTGRID_SCHEMA string = eventSchema

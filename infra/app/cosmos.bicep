@@ -18,7 +18,10 @@ param readRegions string[]
 @description('Prefix of the table names.')
 param tablesPrefix string
 
-@description('Principal id of the app\'s identity.')
+@description('Name of the app\'s identity.')
+param principalName string
+
+@description('Principal id of that identity.')
 param principalId string
 
 @description('Close the account to all but the private endpoint.')
@@ -42,26 +45,29 @@ var tableNames = [
   'rounds'
 ]
 var serverless = empty(readRegions)
+var capabilities = serverless ? ['EnableTable', 'EnableServerless'] : ['EnableTable']
 var regions = concat([location], readRegions)
 
-resource account 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' = {
+resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
   name: name
   location: location
   tags: tags
   kind: 'GlobalDocumentDB'
   properties: {
     databaseAccountOfferType: 'Standard'
-    capabilities: concat([{ name: 'EnableTable' }], serverless ? [{ name: 'EnableServerless' }] : [])
+    capabilities: [for capability in capabilities: { name: capability }]
     consistencyPolicy: {
       defaultConsistencyLevel: 'Strong'
     }
     enableMultipleWriteLocations: false
     enableAutomaticFailover: !serverless
-    locations: [for (region, index) in regions: {
-      locationName: region
-      failoverPriority: index
-      isZoneRedundant: false
-    }]
+    locations: [
+      for (region, index) in regions: {
+        locationName: region
+        failoverPriority: index
+        isZoneRedundant: false
+      }
+    ]
     backupPolicy: {
       type: 'Continuous'
       continuousModeProperties: {
@@ -75,25 +81,29 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2024-11-15' = {
   }
 }
 
-resource tables 'Microsoft.DocumentDB/databaseAccounts/tables@2024-11-15' = [for table in tableNames: {
-  parent: account
-  name: '${tablesPrefix}${table}'
-  properties: {
-    resource: {
-      id: '${tablesPrefix}${table}'
-    }
-    options: serverless ? {} : {
-      autoscaleSettings: {
-        maxThroughput: maxThroughputPerTable
+resource tables 'Microsoft.DocumentDB/databaseAccounts/tables@2026-03-15' = [
+  for table in tableNames: {
+    parent: account
+    name: '${tablesPrefix}${table}'
+    properties: {
+      resource: {
+        id: '${tablesPrefix}${table}'
       }
+      options: serverless
+        ? {}
+        : {
+            autoscaleSettings: {
+              maxThroughput: maxThroughputPerTable
+            }
+          }
     }
   }
-}]
+]
 
 // Cosmos DB's own data-plane role "Cosmos DB Built-in Data Contributor"; it is not a role of Azure RBAC.
-resource contributor 'Microsoft.DocumentDB/databaseAccounts/tableRoleAssignments@2024-12-01-preview' = {
+resource contributor 'Microsoft.DocumentDB/databaseAccounts/tableRoleAssignments@2026-03-15' = {
   parent: account
-  name: guid(account.id, principalId, 'table-data-contributor')
+  name: guid(account.id, principalName, 'table-data-contributor')
   properties: {
     principalId: principalId
     roleDefinitionId: '${account.id}/tableRoleDefinitions/00000000-0000-0000-0000-000000000002'

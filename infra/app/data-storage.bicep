@@ -18,7 +18,7 @@ param sku string
 @description('Close the account to all but the private endpoint.')
 param privateNetworking bool
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   name: name
   location: location
   tags: tags

@@ -107,30 +107,44 @@ var routerSettings = {
   AZURE_CLIENT_ID: identityClientId
 }
 
-var prefixSettings = empty(tablesPrefix) ? {} : {
-  ROUTER_TABLES_PREFIX: tablesPrefix
-}
+var prefixSettings = empty(tablesPrefix)
+  ? {}
+  : {
+      ROUTER_TABLES_PREFIX: tablesPrefix
+    }
 
 // Both or neither: with one of the two the app does not start.
-var entraSettings = empty(entraTenantId) || empty(entraAudience) ? {} : {
-  ROUTER_ENTRA_TENANT_ID: entraTenantId
-  ROUTER_ENTRA_AUDIENCE: entraAudience
-}
+var entraSettings = empty(entraTenantId) || empty(entraAudience)
+  ? {}
+  : {
+      ROUTER_ENTRA_TENANT_ID: entraTenantId
+      ROUTER_ENTRA_AUDIENCE: entraAudience
+    }
 
 // Event Grid pushes over the public endpoint, so it stays allowed; so do availability tests.
-var serviceRules = [
-  { name: 'event-grid', tag: 'ServiceTag', ipAddress: 'AzureEventGrid', action: 'Allow', priority: 100 }
-  { name: 'availability-tests', tag: 'ServiceTag', ipAddress: 'ApplicationInsightsAvailability', action: 'Allow', priority: 110 }
-]
-var rangeRules = [for (range, index) in allowedIpRanges: {
-  name: 'range-${index}'
-  tag: 'Default'
-  ipAddress: range
-  action: 'Allow'
-  priority: 200 + index
-}]
+type rules = resourceInput<'Microsoft.Web/sites@2025-03-01'>.properties.siteConfig.ipSecurityRestrictions
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+var serviceRules rules = [
+  { name: 'event-grid', tag: 'ServiceTag', ipAddress: 'AzureEventGrid', action: 'Allow', priority: 100 }
+  {
+    name: 'availability-tests'
+    tag: 'ServiceTag'
+    ipAddress: 'ApplicationInsightsAvailability'
+    action: 'Allow'
+    priority: 110
+  }
+]
+var rangeRules rules = [
+  for (range, index) in allowedIpRanges: {
+    name: 'range-${index}'
+    tag: 'Default'
+    ipAddress: range
+    action: 'Allow'
+    priority: 200 + index
+  }
+]
+
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: planName
   location: location
   tags: tags
@@ -145,7 +159,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: name
   location: location
   tags: union(tags, { 'azd-service-name': 'router' })

@@ -11,6 +11,9 @@ param location string
 @description('Tags.')
 param tags object
 
+@description('Container for undeliverable events.')
+param deadLetterContainerName string
+
 @description('Redundancy.')
 param sku string
 
@@ -22,9 +25,8 @@ param privateNetworking bool
 param deadLetterDays int = 30
 
 var packageContainerName = 'app-package'
-var deadLetterContainerName = 'dead-letters'
 
-resource account 'Microsoft.Storage/storageAccounts@2023-05-01' = {
+resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
   name: name
   location: location
   tags: tags
@@ -96,4 +98,3 @@ output id string = account.id
 output name string = account.name
 output blobEndpoint string = account.properties.primaryEndpoints.blob
 output packageContainerUrl string = '${account.properties.primaryEndpoints.blob}${packageContainerName}'
-output deadLetterContainerName string = deadLetterContainerName

@@ -18,7 +18,7 @@ param retentionDays int
 @description('Upper bound of ingestion in GB a day; -1 for none.')
 param dailyCapGB int
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: workspaceName
   location: location
   tags: tags

@@ -12,7 +12,7 @@ param tags object
 @description('Address space, /24 or larger.')
 param addressPrefix string
 
-resource network 'Microsoft.Network/virtualNetworks@2024-05-01' = {
+resource network 'Microsoft.Network/virtualNetworks@2025-05-01' = {
   name: name
   location: location
   tags: tags

@@ -20,56 +20,64 @@ param targets {
   zone: string
 }[]
 
-resource zones 'Microsoft.Network/privateDnsZones@2020-06-01' = [for target in targets: {
-  name: target.zone
-  location: 'global'
-  tags: tags
-}]
+resource zones 'Microsoft.Network/privateDnsZones@2024-06-01' = [
+  for target in targets: {
+    name: target.zone
+    location: 'global'
+    tags: tags
+  }
+]
 
-resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2020-06-01' = [for (target, index) in targets: {
-  parent: zones[index]
-  name: 'router'
-  location: 'global'
-  tags: tags
-  properties: {
-    registrationEnabled: false
-    virtualNetwork: {
-      id: virtualNetworkId
+resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01' = [
+  for (target, index) in targets: {
+    parent: zones[index]
+    name: 'router'
+    location: 'global'
+    tags: tags
+    properties: {
+      registrationEnabled: false
+      virtualNetwork: {
+        id: virtualNetworkId
+      }
     }
   }
-}]
+]
 
-resource endpoints 'Microsoft.Network/privateEndpoints@2024-05-01' = [for target in targets: {
-  name: target.name
-  location: location
-  tags: tags
-  properties: {
-    subnet: {
-      id: subnetId
+resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
+  for target in targets: {
+    name: target.name
+    location: location
+    tags: tags
+    properties: {
+      subnet: {
+        id: subnetId
+      }
+      privateLinkServiceConnections: [
+        {
+          name: target.groupId
+          properties: {
+            privateLinkServiceId: target.resourceId
+            groupIds: [target.groupId]
+          }
+        }
+      ]
     }
-    privateLinkServiceConnections: [
-      {
-        name: target.groupId
-        properties: {
-          privateLinkServiceId: target.resourceId
-          groupIds: [target.groupId]
-        }
-      }
-    ]
   }
-}]
+]
 
-resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2024-05-01' = [for (target, index) in targets: {
-  parent: endpoints[index]
-  name: 'default'
-  properties: {
-    privateDnsZoneConfigs: [
-      {
-        name: target.groupId
-        properties: {
-          privateDnsZoneId: zones[index].id
+resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [
+  for (target, index) in targets: {
+    parent: endpoints[index]
+    name: 'default'
+    properties: {
+      privateDnsZoneConfigs: [
+        {
+          name: target.groupId
+          properties: {
+            privateDnsZoneId: zones[index].id
+          }
         }
-      }
-    ]
+      ]
+    }
   }
-}]
+]

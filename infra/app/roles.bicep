@@ -1,6 +1,9 @@
 // Who may do what: every role assignment of Azure RBAC, each on the one resource that needs it.
 
-@description('Principal id of the app\'s identity.')
+@description('Name of the app\'s identity. Names of assignments are made of names, which a preview knows; of principal ids it knows nothing.')
+param appName string
+
+@description('Principal id of that identity.')
 param appPrincipalId string
 
 @description('Object id of the operator; empty for none.')
@@ -38,7 +41,7 @@ var roles = {
   keyVaultSecretsOfficer: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7'
 }
 
-resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource hostStorage 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
   name: hostStorageName
 
   resource blobs 'blobServices' existing = {
@@ -50,7 +53,7 @@ resource hostStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   }
 }
 
-resource dataStorage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = if (!empty(dataStorageName)) {
+resource dataStorage 'Microsoft.Storage/storageAccounts@2026-06-01' existing = if (!empty(dataStorageName)) {
   name: empty(dataStorageName) ? 'none' : dataStorageName
 }
 
@@ -58,7 +61,7 @@ resource topic 'Microsoft.EventGrid/topics@2025-02-15' existing = {
   name: topicName
 }
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' existing = {
   name: vaultName
 }
 
@@ -67,7 +70,7 @@ resource applicationInsights 'Microsoft.Insights/components@2020-02-02' existing
 }
 
 resource appOnHostStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(hostStorage.id, appPrincipalId, roles.storageBlobDataOwner)
+  name: guid(hostStorage.id, appName, roles.storageBlobDataOwner)
   scope: hostStorage
   properties: {
     principalId: appPrincipalId
@@ -77,17 +80,20 @@ resource appOnHostStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' =
 }
 
 resource appOnDataStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(dataStorageName)) {
-  name: guid(dataStorageName, resourceGroup().id, appPrincipalId, roles.storageTableDataContributor)
+  name: guid(dataStorage.id, appName, roles.storageTableDataContributor)
   scope: dataStorage
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageTableDataContributor)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.storageTableDataContributor
+    )
   }
 }
 
 resource appOnTopic 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(topic.id, appPrincipalId, roles.eventGridDataSender)
+  name: guid(topic.id, appName, roles.eventGridDataSender)
   scope: topic
   properties: {
     principalId: appPrincipalId
@@ -97,17 +103,20 @@ resource appOnTopic 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 
 resource appOnApplicationInsights 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(applicationInsights.id, appPrincipalId, roles.monitoringMetricsPublisher)
+  name: guid(applicationInsights.id, appName, roles.monitoringMetricsPublisher)
   scope: applicationInsights
   properties: {
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.monitoringMetricsPublisher)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.monitoringMetricsPublisher
+    )
   }
 }
 
 resource appOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(vault.id, appPrincipalId, roles.keyVaultSecretsUser)
+  name: guid(vault.id, appName, roles.keyVaultSecretsUser)
   scope: vault
   properties: {
     principalId: appPrincipalId
@@ -126,11 +135,14 @@ resource operatorOnVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = 
 }
 
 resource topicOnDeadLetters 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(hostStorage::blobs::deadLetters.id, topicPrincipalId, roles.storageBlobDataContributor)
+  name: guid(hostStorage::blobs::deadLetters.id, topicName, roles.storageBlobDataContributor)
   scope: hostStorage::blobs::deadLetters
   properties: {
     principalId: topicPrincipalId
     principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', roles.storageBlobDataContributor)
+    roleDefinitionId: subscriptionResourceId(
+      'Microsoft.Authorization/roleDefinitions',
+      roles.storageBlobDataContributor
+    )
   }
 }

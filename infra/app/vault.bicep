@@ -27,7 +27,7 @@ param privateNetworking bool
 var accessKeysSecretName = 'router-access-keys'
 var secretsKeySecretName = 'router-secrets-key'
 
-resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
+resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
   name: name
   location: location
   tags: tags
@@ -52,7 +52,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
 
 // Only if not there: a second deployment, from another machine or a pipeline, never undoes a rotation.
 @onlyIfNotExists()
-resource accessKeysSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(accessKeys)) {
+resource accessKeysSecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = if (!empty(accessKeys)) {
   parent: vault
   name: accessKeysSecretName
   properties: {
@@ -62,7 +62,7 @@ resource accessKeysSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!
 }
 
 @onlyIfNotExists()
-resource secretsKeySecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(secretsKey)) {
+resource secretsKeySecret 'Microsoft.KeyVault/vaults/secrets@2026-05-15' = if (!empty(secretsKey)) {
   parent: vault
   name: secretsKeySecretName
   properties: {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -11,6 +12,8 @@ import azure.functions as func
 
 from router.commit.parts import Parts
 from router.events.receive import Wake, read_event
+from router.settings import SettingsError
+from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
 from router.upkeep import events
 from router.upkeep.deadlines import DeadlineRunner
@@ -21,6 +24,9 @@ _log = logging.getLogger(__name__)
 _CONCURRENT: Final = 32
 #: How long an event lets late deadlines go first: well within the time in which Event Grid wants an answer.
 _YIELDS_SECONDS: Final = 3.0
+
+#: How often the timer says that it cannot run: it tries each second.
+_SAYS_SECONDS: Final = 60.0
 
 Waker = Callable[[Parts, Wake], Awaitable[None]]
 
@@ -33,10 +39,30 @@ class App(Protocol):
     async def deadlines(self) -> DeadlineRunner: ...
 
 
-def triggers(app: App) -> func.Blueprint:
-    """A blueprint with the functions that no client calls."""
+class _Seldom:
+    """Says a fault that lasts at its start, when it becomes another one, and then once a minute."""
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        self._elapsed = elapsed
+        self._said: tuple[type[Exception], float] | None = None
+
+    def fault(self, error: Exception) -> None:
+        kind, now = type(error), self._elapsed()
+        if self._said is None or self._said[0] is not kind or now - self._said[1] >= _SAYS_SECONDS:
+            self._said = (kind, now)
+            _log.error("Deadlines wait, nothing due is lost: %s", error)
+
+    def over(self) -> None:
+        if self._said is not None:
+            self._said = None
+            _log.warning("Deadlines are handled again.")
+
+
+def triggers(app: App, elapsed: Callable[[], float] = time.monotonic) -> func.Blueprint:
+    """A blueprint with the functions that no client calls. `elapsed` tells seconds, from any start."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     slots = asyncio.Semaphore(_CONCURRENT)
+    seldom = _Seldom(elapsed)
 
     async def handle(event: func.EventGridEvent, waker: Waker) -> None:
         found = read_event(event)
@@ -72,7 +98,14 @@ def triggers(app: App) -> func.Blueprint:
     @blueprint.function_name("OnDeadlines")
     @blueprint.timer_trigger(arg_name="timer", schedule="* * * * * *", run_on_startup=False, use_monitor=False)
     async def on_deadlines(timer: func.TimerRequest) -> None:
-        runner = await app.deadlines()
-        await runner.tick()
+        # Wrong settings and silent storage are what an operator mends: an exception each second would only bury their
+        # reason, and cost. What nobody has foreseen goes on to the host, each time.
+        try:
+            runner = await app.deadlines()
+            await runner.tick()
+        except (SettingsError, StorageUnavailable) as error:
+            seldom.fault(error)
+        else:
+            seldom.over()
 
     return blueprint

@@ -76,6 +76,7 @@ class AzureTables:
         self._service = service
         self._prefix = prefix
         self._tables: dict[str, AzureTable] = {}
+        self._there = False
         _shorten(service, traced)
 
     @classmethod
@@ -96,8 +97,28 @@ class AzureTables:
         return self._tables[name]
 
     async def ready(self) -> None:
+        """Makes the tables that are missing, once in a process; after that asks one of them."""
+        if self._there:
+            await self._probe(TABLES[0])
+            return
         async with _translated():
-            await asyncio.gather(*(self._service.create_table_if_not_exists(self._prefix + name) for name in TABLES))
+            await asyncio.gather(*map(self._make, TABLES))
+        self._there = True
+
+    async def _make(self, name: str) -> None:
+        try:
+            await self._service.create_table_if_not_exists(self._prefix + name)
+        except HttpResponseError as error:
+            # Cosmos DB, as deployed (disableKeyBasedMetadataWriteAccess), lets no app make tables: the template does.
+            if error.status_code != 403:
+                raise
+            await self._probe(name)
+
+    async def _probe(self, name: str) -> None:
+        try:
+            await self.table(name).query((("PartitionKey", "eq", "~"),), limit=1)
+        except ResourceNotFoundError as error:
+            raise StorageUnavailable(f"The table {self._prefix}{name} is missing.") from error
 
     async def close(self) -> None:
         await self._service.close()

@@ -16,8 +16,9 @@ from typing import Any, Final
 from router.telemetry import logs, names, requests, routing, tracing
 from router.telemetry.dependencies import SampledSpans
 
-EXPORT_INTERVAL_SECONDS: Final = 30.0
-"""Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60."""
+EXPORT_INTERVAL_SECONDS: Final = 10.0
+"""Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60.
+What a process has counted since is lost when it is killed without warning."""
 
 TRACES_PER_SECOND: Final = 5.0
 TRACES_AT_ONCE: Final = 10.0
@@ -146,7 +147,8 @@ def _set_defaults() -> None:
         "APPLICATIONINSIGHTS_METRIC_NAMESPACE_OPT_IN": "true",
         "OTEL_METRIC_EXPORT_INTERVAL": str(int(EXPORT_INTERVAL_SECONDS * 1000)),
         # The virtual machine's detector asks an address that does not answer on Functions.
-        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service",
+        # On Functions the name of the app, which the portal shows as cloud role, is told by azure_functions alone.
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "azure_app_service,azure_functions",
         # Microsoft's own usage statistics and remote switches: more threads, more calls at start, nothing for us.
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
         "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml  # type: ignore[import-untyped]  # its types are a package of their own
 
 from scripts.deployment import tables
-from scripts.deployment.bicep import BicepFile
+from scripts.deployment.templates import declared, required, secure
 
 _NAME: Final = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 _SUBSTITUTION: Final = re.compile(r"\$\{(\w+)(=[^}]*)?\}")
@@ -37,11 +37,13 @@ def problems(root: Path) -> Iterator[str]:
     if not isinstance(config, dict):
         yield "azure.yaml: is no mapping"
         return
-    main = BicepFile(root / "infra/main.bicep")
+    main = root / "infra/main.bicep"
     yield from (f"azure.yaml: {problem}" for problem in _azure_yaml(root, config))
     yield from _parameters(root, main)
     # Not what main.parameters.json reads: that has defaults there, and none in a hook.
-    yield from _hooks(root, main.outputs | _AZD_VARIABLES | _SHELL_VARIABLES, set(config.get("hooks") or {}))
+    yield from _hooks(
+        root, declared(main, "output") | _AZD_VARIABLES | _SHELL_VARIABLES, set(config.get("hooks") or {})
+    )
     yield from _host(root)
 
 
@@ -115,16 +117,16 @@ def substituted(root: Path) -> dict[str, str]:
     return dict(_SUBSTITUTION.findall((root / "infra/main.parameters.json").read_text()))
 
 
-def _parameters(root: Path, main: BicepFile) -> Iterator[str]:
+def _parameters(root: Path, main: Path) -> Iterator[str]:
     where = "infra/main.parameters.json"
     given = json.loads((root / where).read_text())["parameters"]
-    for name in sorted(set(given) - set(main.parameters)):
+    for name in sorted(set(given) - declared(main, "param")):
         yield f"{where}: main.bicep has no parameter {name}"
-    for name, parameter in main.parameters.items():
+    for name in sorted(required(main) - set(given)):
+        yield f"{where}: {name} is missing"
+    for name in sorted(secure(main)):
         value = str(given.get(name, {}).get("value", ""))
-        if not parameter.optional and name not in given:
-            yield f"{where}: {name} is missing"
-        if parameter.secure and value and not _SUBSTITUTION.fullmatch(value):
+        if value and not _SUBSTITUTION.fullmatch(value):
             yield f"{where}: {name} is a secret and must come from the azd environment"
     page = (root / "docs/deployment.md").read_text()
     for variable, default in substituted(root).items():
@@ -140,7 +142,7 @@ def assigned(root: Path) -> set[str]:
             for name in _SET.findall(path.read_text())}  # fmt: skip
 
 
-def _hooks(root: Path, known: set[str], declared: set[str]) -> Iterator[str]:
+def _hooks(root: Path, known: set[str], hooks: set[str]) -> Iterator[str]:
     """Both shells of a hook set and read the same variables, which exist, and pass parameters that exist."""
     folder = root / "scripts/hooks"
     scripts = {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.suffix in {".sh", ".ps1"}}
@@ -151,9 +153,9 @@ def _hooks(root: Path, known: set[str], declared: set[str]) -> Iterator[str]:
                 yield f"scripts/hooks/{name}: infra/{file} does not exist"
     for page in [*sorted(folder.iterdir()), *sorted((root / "docs").glob("*.md"))]:
         if page.is_file():
-            for hook in sorted(set(_HOOK_RUN.findall(page.read_text())) - declared):
+            for hook in sorted(set(_HOOK_RUN.findall(page.read_text())) - hooks):
                 yield f"{page.relative_to(root)}: azure.yaml has no hook {hook}"
-    template = set(BicepFile(root / "infra/event-subscriptions.bicep").parameters)
+    template = declared(root / "infra/event-subscriptions.bicep", "param")
     for name in sorted({Path(name).stem for name in scripts}):
         posix, windows = scripts.get(f"{name}.sh"), scripts.get(f"{name}.ps1")
         if posix is None or windows is None:

@@ -1,4 +1,5 @@
-"""Rules between templates and code: settings, functions, events, tables and metrics have one name everywhere."""
+"""Rules between the deployment's other files, the pages and the code: functions, events, settings and metrics have one
+name everywhere."""
 
 from __future__ import annotations
 
@@ -8,11 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from tree_sitter import Node
-
 from scripts.deployment import kusto
 from scripts.deployment.app import App
-from scripts.deployment.bicep import BicepFile, every_property, text, walk
 from scripts.deployment.project import assigned, substituted
 from scripts.deployment.runbook import ALERT_FILES
 from scripts.deployment.tables import (
@@ -22,12 +20,9 @@ from scripts.deployment.tables import (
     ALERT_WINDOWS,
     ASSIGNMENTS,
     DEVELOPMENT_VARIABLES,
-    HARMLESS_SECRETS,
-    IDENTITY_SETTINGS,
-    PLATFORM_SETTINGS,
-    RETIRED_SETTINGS,
     SUBSCRIPTIONS,
 )
+from scripts.deployment.templates import declared
 
 SUBSCRIPTIONS_FILE: Final = "infra/event-subscriptions.json"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
@@ -50,44 +45,11 @@ _OWN_NAME: Final = re.compile(r"`(router-[a-z-]+)`")
 
 
 def problems(root: Path, app: App) -> Iterator[str]:
-    yield from _settings(root, app)
     yield from _subscriptions(root, app)
-    yield from _tables(root, app)
     for name in ("infra/workbook.json", *ALERT_FILES):
         yield from (f"{name}: {problem}" for problem in _dashboard(root / name, app))
     yield from _documents(root, app)
     yield from _sample(root, app)
-
-
-def _settings(root: Path, app: App) -> Iterator[str]:
-    where = "infra/app/function.bicep"
-    file = BicepFile(root / where)
-    variables = [value for name, value in file.variables.items() if name.endswith("Settings")]
-    known = set(app.settings) | set(PLATFORM_SETTINGS)
-    required = {name for name, needed in {**app.settings, **PLATFORM_SETTINGS}.items() if needed} | IDENTITY_SETTINGS
-    values = {name: text(value) for variable in variables for name, value in every_property(variable)}
-    given = set(values)
-    for name in sorted(given & RETIRED_SETTINGS):
-        yield f"{where}: {name} is retired on Flex Consumption"
-    for name in sorted(given - known - RETIRED_SETTINGS):
-        yield f"{where}: nothing reads the setting {name}"
-    for name in sorted(required - given):
-        yield f"{where}: the setting {name} is required"
-    for name in sorted((given & app.secrets) - HARMLESS_SECRETS):
-        if not values[name].endswith("Reference"):
-            yield f"{where}: {name} is a secret and must be a Key Vault reference"
-    for variable in variables:
-        yield from (f"{where}: {problem}" for problem in _conditional(file, variable))
-
-
-def _conditional(file: BicepFile, variable: Node) -> Iterator[str]:
-    """Settings that are given only where parameters are: all of these are asked for, or one goes out empty."""
-    if variable.type != "ternary_expression":
-        return
-    asked = {text(node) for node in walk(variable.named_children[0]) if node.type == "identifier"}
-    for name, value in every_property(variable):
-        if value.type == "identifier" and text(value) in file.parameters and text(value) not in asked:
-            yield f"{name} is set although {text(value)} may be empty"
 
 
 def _subscriptions(root: Path, app: App) -> Iterator[str]:
@@ -141,14 +103,6 @@ def _undecided(subscriptions: list[dict[str, Any]]) -> Iterator[str]:
             yield f"{name} wakes {function}, scripts/deployment/tables.py says {wanted_function}"
         for event in sorted(events ^ wanted):
             yield f"{name}: {event} is in only one of the file and scripts/deployment/tables.py"
-
-
-def _tables(root: Path, app: App) -> Iterator[str]:
-    where = "infra/app/cosmos.bicep"
-    listed = BicepFile(root / where).variables["tableNames"]
-    names = {text(node).strip("'") for node in walk(listed) if node.type == "string"}
-    for name in sorted(names ^ set(app.tables)):
-        yield f"{where}: table {name} is in only one of tableNames and router/storage"
 
 
 def _dashboard(path: Path, app: App) -> Iterator[str]:
@@ -270,19 +224,19 @@ def _documents(root: Path, app: App) -> Iterator[str]:
     for name in sorted(app.settings):
         if f"`{name}`" not in page:
             yield f"{where}: the setting {name} is not described"
-    for name in sorted(BicepFile(root / "infra/main.bicep").parameters):
+    for name in sorted(declared(root / "infra/main.bicep", "param")):
         if f"`{name}`" not in page:
             yield f"{where}: the parameter {name} is not described"
 
 
 def _page(root: Path, page: str, app: App) -> Iterator[str]:
     """The names on one page: variables, outputs, secrets of the vault, metrics and dimensions."""
-    main = BicepFile(root / "infra/main.bicep")
+    outputs = declared(root / "infra/main.bicep", "output")
     variables = set(substituted(root)) | assigned(root)
-    known = set(app.settings) | main.outputs | variables | DEVELOPMENT_VARIABLES
+    known = set(app.settings) | outputs | variables | DEVELOPMENT_VARIABLES
     for name in sorted(set(_VARIABLE.findall(page)) - known):
         yield f"{name} is no setting, output or variable"
-    for name in sorted(set(_OUTPUT.findall(page)) - main.outputs - variables):
+    for name in sorted(set(_OUTPUT.findall(page)) - outputs - variables):
         yield f"main.bicep has no output {name}"
     vault = (root / "infra/app/vault.bicep").read_text()
     for name in sorted(set(_VAULT_SECRET.findall(page))):

@@ -20,9 +20,6 @@ DATA_PLANE_ROLES: Final = {
     "00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor",
 }
 
-#: What an alert rule may compare with.
-ALERT_OPERATORS: Final = {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"}
-
 #: Variables that only development knows: of the local start, and of tests.
 DEVELOPMENT_VARIABLES: Final = {
     "ROUTER_EVENT_SUBSCRIBERS",
@@ -30,15 +27,15 @@ DEVELOPMENT_VARIABLES: Final = {
     "ROUTER_ACCEPTANCE_CONNECTION_STRING",
 }
 
-#: What each role is given for, as `resource symbol in roles.bicep: role`. One line here is one reviewed decision.
+#: Which role is given to whom on what: by the parameters of roles.bicep. One line here is one reviewed decision.
 ASSIGNMENTS: Final = {
-    "appOnHostStorage": "Storage Blob Data Owner",
-    "appOnDataStorage": "Storage Table Data Contributor",
-    "appOnTopic": "EventGrid Data Sender",
-    "appOnApplicationInsights": "Monitoring Metrics Publisher",
-    "appOnVault": "Key Vault Secrets User",
-    "operatorOnVault": "Key Vault Secrets Officer",
-    "topicOnDeadLetters": "Storage Blob Data Contributor",
+    ("appPrincipalId", "hostStorageName"): "Storage Blob Data Owner",
+    ("appPrincipalId", "dataStorageName"): "Storage Table Data Contributor",
+    ("appPrincipalId", "topicName"): "EventGrid Data Sender",
+    ("appPrincipalId", "applicationInsightsName"): "Monitoring Metrics Publisher",
+    ("appPrincipalId", "vaultName"): "Key Vault Secrets User",
+    ("operatorPrincipalId", "vaultName"): "Key Vault Secrets Officer",
+    ("topicPrincipalId", "deadLetterContainerName"): "Storage Blob Data Contributor",
 }
 
 #: Settings that the Functions host, its Python worker or the Azure SDK read. True: the templates must set it.
@@ -85,52 +82,87 @@ RETIRED_SETTINGS: Final = {
 }
 
 #: Open to the internet only without private networking, as docs/deployment.md tells.
-_UNLESS_PRIVATE: Final = "privateNetworking ? 'Disabled' : 'Enabled'"
-_CLOSED_IF_PRIVATE: Final = "privateNetworking ? 'Deny' : 'Allow'"
+_UNLESS_PRIVATE: Final = "[if(parameters('privateNetworking'), 'Disabled', 'Enabled')]"
+_CLOSED_IF_PRIVATE: Final = "[if(parameters('privateNetworking'), 'Deny', 'Allow')]"
 
 #: Properties that a resource type must have with this value, by their path below `properties`: the promise of
 #: docs/security.md.
-SAFE_DEFAULTS: Final = {
+SAFE_DEFAULTS: Final[dict[str, dict[str, object]]] = {
     "Microsoft.Storage/storageAccounts": {
-        "allowSharedKeyAccess": "false",
-        "allowBlobPublicAccess": "false",
-        "allowCrossTenantReplication": "false",
-        "defaultToOAuthAuthentication": "true",
-        "minimumTlsVersion": "'TLS1_2'",
-        "supportsHttpsTrafficOnly": "true",
+        "allowSharedKeyAccess": False,
+        "allowBlobPublicAccess": False,
+        "allowCrossTenantReplication": False,
+        "defaultToOAuthAuthentication": True,
+        "minimumTlsVersion": "TLS1_2",
+        "supportsHttpsTrafficOnly": True,
         "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
     },
     "Microsoft.EventGrid/topics": {
-        "disableLocalAuth": "true",
-        "minimumTlsVersionAllowed": "'1.2'",
+        "disableLocalAuth": True,
+        "minimumTlsVersionAllowed": "1.2",
         "publicNetworkAccess": _UNLESS_PRIVATE,
     },
     "Microsoft.DocumentDB/databaseAccounts": {
-        "disableLocalAuth": "true",
-        "disableKeyBasedMetadataWriteAccess": "true",
-        "minimalTlsVersion": "'Tls12'",
+        "disableLocalAuth": True,
+        "disableKeyBasedMetadataWriteAccess": True,
+        "minimalTlsVersion": "Tls12",
         "publicNetworkAccess": _UNLESS_PRIVATE,
-        "enableMultipleWriteLocations": "false",
-        "consistencyPolicy.defaultConsistencyLevel": "'Strong'",
+        "enableMultipleWriteLocations": False,
+        "consistencyPolicy.defaultConsistencyLevel": "Strong",
     },
     "Microsoft.KeyVault/vaults": {
-        "enableRbacAuthorization": "true",
-        "enableSoftDelete": "true",
+        "enableRbacAuthorization": True,
+        "enableSoftDelete": True,
         "publicNetworkAccess": _UNLESS_PRIVATE,
         "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
     },
     "Microsoft.Insights/components": {
-        "DisableLocalAuth": "true",
-        "CustomMetricsOptedInType": "'WithDimensions'",
+        "DisableLocalAuth": True,
+        "CustomMetricsOptedInType": "WithDimensions",
     },
-    "Microsoft.OperationalInsights/workspaces": {"features.disableLocalAuth": "true"},
+    "Microsoft.OperationalInsights/workspaces": {"features.disableLocalAuth": True},
     "Microsoft.Web/sites": {
-        "httpsOnly": "true",
-        "siteConfig.minTlsVersion": "'1.2'",
-        "siteConfig.ipSecurityRestrictionsDefaultAction": "empty(allowedIpRanges) ? 'Allow' : 'Deny'",
+        "httpsOnly": True,
+        "siteConfig.minTlsVersion": "1.2",
+        "siteConfig.ipSecurityRestrictionsDefaultAction": "[if(empty(parameters('allowedIpRanges')), 'Allow', 'Deny')]",
     },
-    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": "false"},
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
 }
+
+#: Values of properties whose types are open: a text that Azure does not know compiles. By type and path.
+OPEN_VALUES: Final[dict[str, dict[str, set[str]]]] = {
+    "Microsoft.Authorization/roleAssignments": {"properties.principalType": {"ServicePrincipal"}},
+    "Microsoft.DocumentDB/databaseAccounts": {
+        "kind": {"GlobalDocumentDB"},
+        "properties.backupPolicy.continuousModeProperties.tier": {"Continuous7Days", "Continuous30Days"},
+    },
+    "Microsoft.EventGrid/topics": {
+        "identity.type": {"SystemAssigned"},
+        "properties.inputSchema": {"CloudEventSchemaV1_0", "EventGridSchema"},
+    },
+    "Microsoft.EventGrid/topics/eventSubscriptions": {
+        "properties.eventDeliverySchema": {"CloudEventSchemaV1_0", "EventGridSchema"},
+        "properties.deadLetterWithResourceIdentity.identity.type": {"SystemAssigned"},
+    },
+    "Microsoft.Insights/components": {"properties.IngestionMode": {"LogAnalytics"}},
+    "Microsoft.Insights/webtests": {"kind": {"standard"}, "properties.Kind": {"standard"}},
+    "Microsoft.KeyVault/vaults": {"properties.sku.name": {"standard"}},
+    "Microsoft.Network/virtualNetworks": {
+        "properties.subnets.properties.privateEndpointNetworkPolicies": {"Disabled", "NetworkSecurityGroupEnabled"},
+    },
+    "Microsoft.OperationalInsights/workspaces": {"properties.sku.name": {"PerGB2018"}},
+    "Microsoft.Storage/storageAccounts": {"kind": {"StorageV2"}, "properties.accessTier": {"Hot"}},
+    "Microsoft.Web/serverfarms": {"sku.tier": {"FlexConsumption"}, "sku.name": {"FC1"}},
+    "Microsoft.Web/sites": {
+        "identity.type": {"UserAssigned"},
+        "properties.functionAppConfig.deployment.storage.type": {"blobContainer"},
+        "properties.functionAppConfig.deployment.storage.authentication.type": {"UserAssignedIdentity"},
+        "properties.functionAppConfig.runtime.name": {"python"},
+    },
+}
+
+#: What an alert rule may compare with.
+ALERT_OPERATORS: Final = {"Equals", "GreaterThan", "GreaterThanOrEqual", "LessThan", "LessThanOrEqual"}
 
 #: Which events wake which function, by event subscription. One line here is one reviewed decision: an event that is
 #: missing costs seconds each time, until the deadline that stands behind it, and no test of the router fails.

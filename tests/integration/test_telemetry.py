@@ -53,6 +53,17 @@ def clean_environment() -> dict[str, str]:
     return {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "APPLICATIONINSIGHTS_"))}
 
 
+def test_the_cloud_role_is_the_name_of_the_app(received: Sink) -> None:
+    """As the platform's environment tells it; without that the portal's map shows "unknown_service:python"."""
+    run(
+        "requests.count_request('GetJob', '2023-11-01', 200)\n",
+        received.connection_string,
+        WEBSITE_SITE_NAME="func-router-1",
+        FUNCTIONS_WORKER_RUNTIME="python",
+    )
+    assert {envelope["tags"]["ai.cloud.role"] for envelope in received.envelopes} == {"func-router-1"}
+
+
 def test_every_operation_and_status_arrives_with_its_count(received: Sink) -> None:
     run(
         f"for operation in (*names.WIRE_OPERATIONS, *names.OWN_OPERATIONS):\n"

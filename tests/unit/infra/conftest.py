@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.deployment import app, compiler
+
 ROOT = Path(__file__).resolve().parents[3]
 PARTS = (
     "infra",
@@ -19,6 +21,17 @@ PARTS = (
     "requirements.txt",
     "function_app.py",
 )
+
+
+#: Without a compiler nothing can be said of the templates; scripts/check_deployment.py says so in each run of the tests.
+collect_ignore = [] if compiler.find() else ["test_templates.py"]
+
+
+@pytest.fixture(scope="session")
+def the_app() -> app.App:
+    answer = app.ask(ROOT)
+    assert isinstance(answer, app.App), answer
+    return answer
 
 
 @pytest.fixture
@@ -38,3 +51,9 @@ def replace(path: Path, old: str, new: str) -> None:
     text = path.read_text()
     assert old in text, f"{path.name} has no {old!r}"
     path.write_text(text.replace(old, new))
+
+
+def plant(folder: Path, faults: list[tuple[str, str, str, str]]) -> None:
+    """Make all of the changes, each given as file, old text, new text and what is said of it."""
+    for file, old, new, _ in faults:
+        replace(folder / file, old, new)

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
 import pytest
 
-from router import settings
 from scripts import check_deployment
-from scripts.deployment import app, references, runbook
-from scripts.deployment.bicep import BicepFile, every_property, text
+from scripts.deployment import app, compiler, references, runbook
 from tests.unit.infra.conftest import ROOT, replace
 
 
-@pytest.fixture(scope="module")
-def the_app() -> app.App:
-    answer = app.ask(ROOT)
-    assert isinstance(answer, app.App), answer
-    return answer
-
-
 def test_the_deployment_fits_together() -> None:
-    assert check_deployment.problems(ROOT) == []
+    assert check_deployment.problems(ROOT, None) == []
 
 
 @pytest.mark.parametrize(
     ("file", "old", "new", "said"),
     [
-        ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT:", "ROUTER_TABLE_ENDPOINT:",
-         "nothing reads the setting ROUTER_TABLE_ENDPOINT"),
-        ("infra/app/function.bicep", "ROUTER_ACCESS_KEYS:", "ROUTER_RATE_LIMIT:", "the setting ROUTER_ACCESS_KEYS is required"),
-        ("infra/app/function.bicep", "AzureWebJobsDisableHomepage:", "FUNCTIONS_WORKER_RUNTIME:", "is retired on Flex"),
-        ("infra/app/function.bicep", "  AzureWebJobsStorage__credential: 'managedidentity'\n", "", "__credential is required"),
-        ("infra/app/function.bicep", "ROUTER_SECRETS_KEY: policyKeyReference", "ROUTER_SECRETS_KEY: name", "must be a Key Vault reference"),
-        ("infra/app/function.bicep", "ROUTER_TABLES_ENDPOINT: tablesEndpoint\n", "", "the setting ROUTER_TABLES_ENDPOINT is required"),
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"', "wakes OnJob, which does not exist"),
         ("infra/event-subscriptions.json", '"OnJobEvent"', '"OnDeadlines"', "OnDeadlines has no Event Grid trigger"),
         ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnJobEvent"', "nothing wakes OnExceptionEvent"),
@@ -45,9 +28,6 @@ def test_the_deployment_fits_together() -> None:
         ("infra/event-subscriptions.json", "RouterJobExceptionTriggered", "RouterJobQueued", "router-exception: RouterJobQueued is in"),
         ("infra/event-subscriptions.json", '"router-exception"', '"router-exceptions"', "the subscription router-exception is in only"),
         ("infra/event-subscriptions.json", '"OnExceptionEvent"', '"OnWorkerEvent"', "router-exception wakes OnWorkerEvent, scripts"),
-        ("infra/app/function.bicep", "empty(entraTenantId) || empty(entraAudience) ?", "empty(entraTenantId) ?",
-         "ROUTER_ENTRA_AUDIENCE is set although entraAudience may be empty"),
-        ("infra/app/function.bicep", "empty(tablesPrefix) ?", "empty(entraTenantId) ?", "although tablesPrefix may be empty"),
         ("infra/alerts.json", "max(valueMax)", "max(valueMaxx)", "valueMaxx is no column of customMetrics"),
         ("infra/alerts.json", "| summarize Seconds", "| summarise Seconds", "summarise is no column"),
         ("infra/alerts.json", "timestamp < ago(5m)", "TimeGenerated < ago(5m)", "TimeGenerated is no column of customMetrics"),
@@ -62,7 +42,6 @@ def test_the_deployment_fits_together() -> None:
         ("docs/operations.md", "`router-exception`", "`router-exceptions`", "no event subscription or secret router-exceptions"),
         ("docs/deployment.md", "`OnDeadlines`", "`OnTimer`", "docs/deployment.md: function OnTimer does not exist"),
         ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnTimer'", "function OnTimer does not exist"),
-        ("infra/app/cosmos.bicep", "  'members'\n", "", "table members is in only one"),
         ("infra/workbook.json", '\\"ApiRequestRouter\\"', '\\"ApiRequests\\"', "no metric or span is called ApiRequests"),
         ("infra/workbook.json", "customDimensions.StatusSubClass", "customDimensions.Status", "no dimension is called Status"),
         ("infra/workbook.json", '"version": "Notebook', '"version" "Notebook', "is no JSON"),
@@ -125,47 +104,14 @@ def test_a_name_that_the_runbook_has_alone_is_seen(project: Path, file: str, old
         ("router/telemetry/names.py", '"StatusSubClass"', '"StatusClass"', "no dimension is called StatusSubClass"),
         ("router/api/triggers.py", '"OnWorkerEvent"', '"OnWorker"', "wakes OnWorkerEvent, which does not exist"),
         ("router/api/triggers.py", '"OnDeadlines"', '"OnTimer"', "function OnDeadlines does not exist"),
-        ("router/settings.py", "ROUTER_RATE_LIMIT", "ROUTER_LIMIT", "nothing reads the setting ROUTER_RATE_LIMIT"),
+        ("router/settings.py", "ROUTER_RATE_LIMIT", "ROUTER_LIMIT", "ROUTER_RATE_LIMIT is no setting"),
         ("router/models/event_catalogue.py", '"RouterWorkerRegistered"', '"RouterWorkerArrived"', "RouterWorkerRegistered, which is never"),
-        ("router/storage/azure.py", '"throughput"', '"rates"', "table rates is in only one"),
     ],
 )  # fmt: skip
 def test_a_name_changed_in_the_code_is_seen(project: Path, file: str, old: str, new: str, said: str) -> None:
     replace(project / file, old, new)
-    found = check_deployment.problems(project)
+    found = check_deployment.problems(project, None)
     assert any(said in problem for problem in found), found
-
-
-def test_the_app_accepts_the_values_that_the_templates_set() -> None:
-    """As Azure hands them over: references resolved, endpoints as the resources' outputs look."""
-    file = BicepFile(ROOT / "infra/app/function.bicep")
-    known = {
-        "hostBlobEndpoint": "https://sthost.blob.core.windows.net/",
-        "identityClientId": "11111111-2222-3333-4444-555555555555",
-        "applicationInsightsConnectionString": "InstrumentationKey=7f3f3a5e-58cf-4a2b-9a39-9b9c6a1c0001;IngestionEndpoint=https://x.in.applicationinsights.azure.com/",
-        "tablesEndpoint": "https://strouter.table.core.windows.net/",
-        "accessKeysReference": f"{base64.b64encode(bytes(32)).decode()},{base64.b64encode(bytes(range(32))).decode()}",
-        "policyKeyReference": base64.b64encode(bytes(32)).decode(),
-        "topicEndpoint": "https://evgt.westeurope-1.eventgrid.azure.net/api/events",
-        "eventSchema": "CloudEvents",
-        "string(rateLimit)": "1000",
-        "rulesAllowPrivateNetworks ? 'true' : 'false'": "false",
-        "tablesPrefix": "one",
-        "entraTenantId": "11111111-2222-3333-4444-555555555555",
-        "entraAudience": "api://job-router",
-    }
-    environment = {}
-    for name, value in file.variables.items():
-        if name.endswith("Settings"):
-            for setting, expression in every_property(value):
-                written = text(expression)
-                environment[setting] = written.strip("'") if written.startswith("'") else known[written]
-    loaded = settings.load(environment)
-    assert loaded.tables_endpoint == "https://strouter.table.core.windows.net/"
-    assert loaded.tables_connection_string is None
-    assert loaded.eventgrid_key is None
-    assert (len(loaded.access_keys), loaded.rate_limit, loaded.tables_prefix) == (2, 1000, "one")
-    assert loaded.client_id == environment["AzureWebJobsStorage__clientId"]
 
 
 def test_a_setting_of_the_sample_that_nothing_reads_is_seen(project: Path, the_app: app.App) -> None:
@@ -177,11 +123,23 @@ def test_a_setting_of_the_sample_that_nothing_reads_is_seen(project: Path, the_a
 
 def test_an_app_that_cannot_be_imported_is_a_problem_and_not_a_crash(project: Path) -> None:
     (project / "function_app.py").write_text("import nothing_of_that_name\n")
-    assert any("nothing_of_that_name" in problem for problem in check_deployment.problems(project))
+    assert any("nothing_of_that_name" in problem for problem in check_deployment.problems(project, None))
 
 
-def test_the_command_fails_when_something_is_broken(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_compiler_the_rest_is_checked_and_that_is_said(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiler, "find", lambda: None)
     assert check_deployment.main(["--root", str(project)]) == 0
+    assert "bicep is neither on PATH nor installed by az" in capsys.readouterr().out
     replace(project / "infra/event-subscriptions.json", '"OnJobEvent"', '"OnJob"')
     assert check_deployment.main(["--root", str(project)]) == 1
     assert "wakes OnJob, which does not exist" in capsys.readouterr().out
+
+
+def test_a_compiler_that_does_not_run_is_an_error_and_no_pass(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiler, "find", lambda: "true")
+    assert check_deployment.main(["--root", str(project)]) == 1
+    assert "true ended at bicep/format" in capsys.readouterr().err

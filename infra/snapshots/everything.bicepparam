@@ -1,0 +1,27 @@
+// Every choice taken at once.
+using '../main.bicep'
+
+param environmentName = 'router'
+param location = 'westeurope'
+param resourceGroupName = 'rg-everything'
+param tags = { owner: 'routing' }
+param operatorPrincipalId = '00000000-0000-0000-0000-00000000000a'
+param accessKeys = 'from the preprovision hook'
+param secretsKey = 'from the preprovision hook'
+param dataStore = 'cosmos'
+param cosmosReadRegions = ['northeurope', 'francecentral']
+param tablesPrefix = 'one'
+param eventSchema = 'CloudEvents'
+param instanceMemoryMB = 512
+param zoneRedundant = true
+param privateNetworking = true
+param allowedIpRanges = ['203.0.113.0/24']
+param rateLimit = 1000
+param entraTenantId = '00000000-0000-0000-0000-00000000000b'
+param entraAudience = 'api://job-router'
+param rulesAllowPrivateNetworks = true
+param alertEmail = 'operator@example.com'
+param availabilityTest = true
+param logRetentionDays = 90
+param logDailyCapGB = -1
+param vaultPurgeProtection = true
