@@ -29,6 +29,8 @@ class _Built:
     parts: Parts
     gate: Gate
     runner: DeadlineRunner
+    #: Looks after the timer as long as the process lives.
+    standby: asyncio.Task[None]
 
 
 class RouterApp:
@@ -94,6 +96,7 @@ class RouterApp:
         from router.telemetry.setup import configure
         from router.upkeep.deadlines import DeadlineRunner
         from router.upkeep.procedures import PROCEDURES
+        from router.upkeep.standby import Standby
 
         settings = self._settings or settings_module.load()
         configure(settings.applicationinsights_connection_string)
@@ -134,7 +137,9 @@ class RouterApp:
             http_on_loopback=settings.rules_allow_http_loopback,
         )
         collect_seldom()
-        return _Built(parts, gate, DeadlineRunner(parts))
+        runner = DeadlineRunner(parts)
+        standby = asyncio.create_task(Standby(parts, runner).run(), name="stand by for the timer")
+        return _Built(parts, gate, runner, standby)
 
 
 def _tables(settings: Settings) -> Tables:

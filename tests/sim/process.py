@@ -18,6 +18,7 @@ from router.storage.deadlines import Deadline
 from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
 from router.upkeep.deadlines import DeadlineRunner
 from router.upkeep.procedures import PROCEDURES
+from router.upkeep.standby import Standby
 from tests.sim.memory_tables import Key, Rows
 from tests.sim.observer import Operation
 from tests.sim.topology import Roles
@@ -62,6 +63,8 @@ class Process:
         self.runner = _Runner(self.parts, many=world.storm)
         if roles.timer:
             self.start(self._tick())
+        else:
+            self.start(Standby(self.parts, self.runner).run())
 
     @property
     def is_frozen(self) -> bool:
