@@ -38,6 +38,7 @@ var tableNames = [
   'availability'
   'deadlines'
   'members'
+  'listing'
   'throughput'
   'rounds'
 ]

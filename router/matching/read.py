@@ -17,7 +17,6 @@ from router.engine.selectors import all_selectors, first_failing
 from router.engine.service_order import Place, Standing, standing
 from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode, DistributionPolicy, RoundRobinMode
-from router.models.rules import ScoringRuleOptions
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.rules.failure import RuleFailure
@@ -215,7 +214,7 @@ async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Sco
         return None
     queue = await parts.resources.cached("Queue", seen.queue_id)
     context = f"DistributionPolicy/{queue.model.distribution_policy_id if queue else ''}"
-    options = mode.scoring_rule_options or ScoringRuleOptions()
+    options = mode.scoring_rule_options
 
     async def of(record: JobRecord) -> tuple[str, dict[str, float] | RuleFailure]:
         selectors = [one for one in all_selectors(record.job) if one.active]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from router.models.rules import (
+    DEFAULT_BATCH_SIZE,
     DirectMapRouterRule,
     ExpressionRouterRule,
     FunctionRouterRule,
@@ -14,7 +15,7 @@ from router.models.rules import (
     StaticRouterRule,
     WebhookRouterRule,
 )
-from router.models.selectors import RouterWorkerSelector
+from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.rules import results
 from router.rules.failure import RuleFailure
 from router.rules.http.client import RuleHttpClient
@@ -22,7 +23,25 @@ from router.rules.powerfx import PowerFxError
 from router.rules.powerfx import evaluate as evaluate_power_fx
 from router.rules.secrets import SecretBox, open_secrets
 
+#: As Microsoft's how-to of custom scoring writes the operators.
+_HOW_TO_OPERATORS: Final = {
+    LabelOperator.EQUAL: "Equal",
+    LabelOperator.NOT_EQUAL: "NotEqual",
+    LabelOperator.LESS_THAN: "LessThan",
+    LabelOperator.LESS_THAN_OR_EQUAL: "LessThanEqual",
+    LabelOperator.GREATER_THAN: "GreaterThan",
+    LabelOperator.GREATER_THAN_OR_EQUAL: "GreaterThanEqual",
+}
 _Sealed = TypeVar("_Sealed", FunctionRouterRule, WebhookRouterRule)
+
+
+def _told(selector: RouterWorkerSelector) -> dict[str, Any]:
+    """A selector as scoring rules are given it: as an answer has it, and by the names of the how-to of scoring."""
+    return {
+        **selector.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "operator": _HOW_TO_OPERATORS[selector.label_operator],
+        "expiresAfterSeconds": selector.expires_after_seconds,
+    }
 
 
 class RuleEngine:
@@ -50,17 +69,23 @@ class RuleEngine:
         if "jobLabels" in options.scoring_parameters:
             given["job"] = dict(job_labels)
         if "workerSelectors" in options.scoring_parameters:
-            given["selectors"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in selectors]
+            given["selectors"] = [_told(one) for one in selectors]
         found: list[float] = []
         if not options.is_batch_scoring_enabled:
             for worker in workers:
                 payload = {**given, "worker": dict(worker)}
-                found.append(results.as_score(await self._evaluate(rule, payload, payload, context)))
+                value = await self._evaluate(rule, payload, payload, context)
+                found += (
+                    results.as_scores(value, [dict(worker)])
+                    if isinstance(value, Mapping)
+                    else [results.as_score(value)]
+                )
             return found
-        for start in range(0, len(workers), options.batch_size):
-            batch = [dict(worker) for worker in workers[start : start + options.batch_size]]
+        size = options.batch_size or DEFAULT_BATCH_SIZE
+        for start in range(0, len(workers), size):
+            batch = [dict(worker) for worker in workers[start : start + size]]
             payload = {**given, "workers": batch}
-            found += results.as_scores(await self._evaluate(rule, payload, payload, context), len(batch))
+            found += results.as_scores(await self._evaluate(rule, payload, payload, context), batch)
         return found
 
     async def _evaluate(self, rule: RouterRule, payload: dict[str, Any], mapped: dict[str, Any], context: str) -> Any:

@@ -52,6 +52,7 @@ TABLES: Final = (
     "deadlines",
     "members",
     "throughput",
+    "listing",
     "rounds",
 )
 
