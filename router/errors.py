@@ -36,14 +36,13 @@ class RouterError(Exception):
     def __str__(self) -> str:
         return f"{self.status} {self.code}: {self.message}"
 
-    def to_wire(self) -> dict[str, Any]:
-        """The error's body (docs/behaviour.md, "Errors")."""
-        error: dict[str, Any] = {"code": self.code, "message": self.message}
-        if self.target is not None:
-            error["target"] = self.target
+    def to_wire(self, path: str) -> dict[str, Any]:
+        """The body of the error of a request to this path (docs/behaviour.md, "Errors"). The SDKs read `error`; the
+        service itself sends `communicationError`, and applications read that."""
+        error: dict[str, Any] = {"code": self.code, "message": self.message, "target": path}
         if self.details:
             error["details"] = [detail.to_wire() for detail in self.details]
-        return {"error": error}
+        return {"error": error, "communicationError": error}
 
 
 class BadRequest(RouterError):

@@ -75,11 +75,12 @@ class Answer:
     def error(self) -> dict[str, Any]:
         """The error, once its form is the one of all (docs/behaviour.md, "Errors")."""
         assert self.status >= 400, f"{self.status} {self.content[:300]!r}"
-        assert self.headers.get("Content-Type", "").startswith(JSON), self
+        assert self.headers.get("Content-Type") == f"{JSON}; charset=utf-8", self
         body = self.body
-        assert set(body) == {"error"}, body
+        assert set(body) == {"error", "communicationError"}, body
+        assert body["communicationError"] == body["error"], body
         error: dict[str, Any] = body["error"]
-        assert set(error) <= {"code", "message", "target", "details", "innererror"}, error
+        assert {"target"} <= set(error) <= {"code", "message", "target", "details", "innererror"}, error
         assert all(isinstance(error[name], str) and error[name] for name in ("code", "message")), error
         for detail in error.get("details", []):
             assert detail["code"], error

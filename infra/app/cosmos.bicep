@@ -41,6 +41,7 @@ var tableNames = [
   'availability'
   'deadlines'
   'members'
+  'listing'
   'throughput'
   'rounds'
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
 from router.api.call import Reply, parse_ids
-from router.api.gate import Gate, every_answer, headers_of, refusal
+from router.api.gate import JSON, Gate, every_answer, headers_of, refusal
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
@@ -77,7 +78,7 @@ def _health(app: App) -> Endpoint:
             body,
             status_code=200 if ready else 503,
             headers=every_answer(headers_of(req), Ids().guid()),
-            mimetype="application/json",
+            mimetype=JSON,
         )
 
     return health
@@ -89,9 +90,12 @@ def unavailable(error: Exception, req: func.HttpRequest) -> func.HttpResponse:
     _log.error("The router is not ready: %s", error, exc_info=error if unforeseen else None)
     refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
     headers = {**every_answer(headers_of(req), Ids().guid()), **refused.headers, "x-ms-error-code": refused.code}
-    return func.HttpResponse(
-        json_bytes(refused.to_wire()), status_code=refused.status, headers=headers, mimetype="application/json"
-    )
+    body = json_bytes(refused.to_wire(_path(req)))
+    return func.HttpResponse(body, status_code=refused.status, headers=headers, mimetype=JSON)
+
+
+def _path(req: func.HttpRequest) -> str:
+    return str(urlsplit(req.url).path)
 
 
 def _openapi(app: App) -> Endpoint:
@@ -106,7 +110,7 @@ def _openapi(app: App) -> Endpoint:
             await gate.admit(req)
             reply = Reply(body=openapi_document())
         except Exception as error:
-            reply = refusal(error, "OpenApi")
+            reply = refusal(error, "OpenApi", _path(req))
         return gate.render(reply, headers_of(req))
 
     return openapi
@@ -120,9 +124,9 @@ def _fallback(app: App) -> Endpoint:
             return unavailable(error, req)
         try:
             target = await gate.admit(req)
-            reply = refusal(_unknown(req.method or "", target.path), "ZUnknownRoute")
+            reply = refusal(_unknown(req.method or "", target.path), "ZUnknownRoute", target.path)
         except Exception as error:
-            reply = refusal(error, "ZUnknownRoute")
+            reply = refusal(error, "ZUnknownRoute", _path(req))
         return gate.render(reply, headers_of(req))
 
     return fallback

@@ -29,7 +29,8 @@ from router.wire.query import parse_api_version
 
 _log = logging.getLogger(__name__)
 
-_JSON: Final = "application/json"
+#: The content type of every answer that has a body.
+JSON: Final = "application/json; charset=utf-8"
 SAFE_HEADERS: Final = {
     "api-supported-versions": SUPPORTED_VERSIONS_HEADER,
     "x-content-type-options": "nosniff",
@@ -87,9 +88,7 @@ class Gate:
         answered = {**every_answer(headers, request_id or self.parts.ids.guid()), **reply.headers}
         if reply.body is None:
             return func.HttpResponse(status_code=reply.status, headers=answered)
-        return func.HttpResponse(
-            json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=_JSON, charset="utf-8"
-        )
+        return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=JSON)
 
     async def _reply(
         self,
@@ -124,7 +123,7 @@ class Gate:
                 check_encoding(call.body, headers.get("content-encoding"))
             return await HANDLERS[operation.name](call)
         except Exception as error:
-            return refusal(error, operation.name, request_id)
+            return refusal(error, operation.name, target.path, request_id)
 
     async def _authenticate(
         self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
@@ -153,9 +152,9 @@ def every_answer(headers: Mapping[str, str], request_id: str) -> dict[str, str]:
     return answered
 
 
-def refusal(error: Exception, what: str, request_id: str = "") -> Reply:
-    """The answer to a failed request. What is not one of the router's errors is a plain 500, told in the log under
-    the request's id."""
+def refusal(error: Exception, what: str, path: str, request_id: str = "") -> Reply:
+    """The answer to a failed request to this path. What is not one of the router's errors is a plain 500, told in the
+    log under the request's id."""
     if isinstance(error, StorageUnavailable):
         _log.warning("Storage did not answer: %s", error, extra={"operation": what, "request_id": request_id})
         error = Busy("Storage did not answer. Try again.")
@@ -165,7 +164,7 @@ def refusal(error: Exception, what: str, request_id: str = "") -> Reply:
     headers = {**error.headers, "x-ms-error-code": error.code}
     if "Allow" in headers:
         headers["Allow"] = _with_head(headers["Allow"])
-    return Reply(error.status, error.to_wire(), headers)
+    return Reply(error.status, error.to_wire(path), headers)
 
 
 def _with_head(methods: str) -> str:

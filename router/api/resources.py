@@ -9,7 +9,7 @@ from router.api.call import Call, Reply, resource_headers
 from router.models.results import RouterQueueStatistics
 from router.rules.check import MOST_EXPRESSIONS, expressions_of
 from router.rules.expressions import compile_all
-from router.rules.secrets import seal_secrets
+from router.rules.secrets import seal_secrets, shown_secrets
 from router.storage.resources import Resource
 from router.usecases import figures as figure_usecases
 from router.usecases import settings as setting_usecases
@@ -28,7 +28,8 @@ _RENDER: dict[str, Callable[[str, str, Document], Document]] = {
 }
 
 
-def _build(call: Call, current: Document | None, patch: Document) -> Document:
+def _build(call: Call, current: Document | None, patch: Document, shown: Document) -> Document:
+    """The document to store. `shown` becomes what the answer to this very request shows of its secrets."""
     match call.operation.resource:
         case "DistributionPolicy":
             document = apply.distribution_policy_document(current, patch, http_on_loopback=call.http_on_loopback)
@@ -38,6 +39,8 @@ def _build(call: Call, current: Document | None, patch: Document) -> Document:
             return apply.exception_policy_document(current, patch, call.parts.ids.guid)
         case _:
             return apply.queue_document(current, patch)
+    shown.clear()
+    shown.update(shown_secrets(document, current))
     context = f"{call.operation.resource}/{call.id}"
     return seal_secrets(document, call.secrets, context, current)
 
@@ -45,14 +48,15 @@ def _build(call: Call, current: Document | None, patch: Document) -> Document:
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
     await _compile(call, patch)
+    shown: Document = {}
     resource, created = await setting_usecases.upsert(
         call.parts,
         call.operation.resource,
         call.id,
-        lambda current: _build(call, current, patch),
+        lambda current: _build(call, current, patch, shown),
         call.check,
     )
-    return _reply(resource, 201 if created else 200)
+    return _reply(resource, 201 if created else 200, shown or None)
 
 
 async def _compile(call: Call, patch: Document) -> None:
@@ -96,6 +100,8 @@ async def queue_statistics(call: Call) -> Reply:
     return Reply(body=documents.canonical(statistics))
 
 
-def _reply(resource: Resource, status: int = 200) -> Reply:
+def _reply(resource: Resource, status: int = 200, shown: Document | None = None) -> Reply:
     body = _RENDER[resource.kind](resource.id, resource.etag, dict(resource.document))
+    if shown is not None:
+        body |= shown
     return Reply(status, body, resource_headers(resource.etag, resource.modified))

@@ -83,9 +83,11 @@ async def change(
     what was put into storage before the job was read. `until`: the caller does more that hangs on the commit."""
 
     places: list[tuple[JobRecord, Standing]] = []
+    new: list[JobRecord] = []
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         places.clear()
+        new.clear()
         decided = await step(found)
         if decided is None or decided.record is None:
             return decided
@@ -98,12 +100,16 @@ async def change(
         if where is not None and round is None and _stands_anew(found.record, record, where):
             is_there = early is not None and found.record is None and early.where == where
             places.extend([] if is_there else [(record, where)])
+        if found.record is None:
+            new.append(record)
         await _prepare(parts, found, record, early.owners if early is not None else ())
         return Change(record, decided.events, decided.result)
 
     async def take_places() -> None:
-        for record, where in places:
-            await stand(parts, record, where)
+        await asyncio.gather(
+            *(stand(parts, record, where) for record, where in places),
+            *(parts.listing.add("job", record.id, record.created_at) for record in new),
+        )
 
     try:
         committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
@@ -204,6 +210,8 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     was, now = standing(before), standing(after)
     if was is not None and not in_round and (now is None or _row(was) != _row(now)):
         work.append(parts.backlog.remove(was))
+    if before is not None and after is None:
+        work.append(parts.listing.remove("job", job_id, before.created_at))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
         work += [parts.members.remove(owner, job_id) for owner in all_owners(before)]
     work += [_forget(parts, owner, job_id) for owner in forgotten(before, after)]

@@ -20,10 +20,11 @@ from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.recent import RecentIds
-from router.storage.aggregates import job_store, worker_store
+from router.storage.aggregates import WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.deadlines import DeadlineStore
+from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
@@ -105,11 +106,13 @@ class Parts:
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)
+    worker_rows: WorkerStore = field(init=False)
     resources: ResourceStore = field(init=False)
     deadlines: DeadlineStore = field(init=False)
     backlog: BacklogStore = field(init=False)
     availability: AvailabilityStore = field(init=False)
     members: MemberStore = field(init=False)
+    listing: ListingStore = field(init=False)
     throughput: ThroughputStore = field(init=False)
     round_store: RoundStore = field(init=False)
     rounds: Rounds = field(init=False)
@@ -128,6 +131,7 @@ class Parts:
             return record
 
         jobs, workers = job_store(table("jobs")), worker_store(table("workers"))
+        self.worker_rows = workers
         common = (self.deadlines, settled, self.background, self.clock, self.ids)
         committing = (self.outbox, self.locks, self.clock, self.ids, self.drives)
         self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
@@ -135,6 +139,7 @@ class Parts:
         self.backlog = BacklogStore(table("backlog"))
         self.availability = AvailabilityStore(table("availability"))
         self.members = MemberStore(table("members"))
+        self.listing = ListingStore(table("listing"), self.clock)
         self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())
         self.round_store = RoundStore(table("rounds"))
         self.rounds = self.procedures.rounds(self)

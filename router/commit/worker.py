@@ -44,13 +44,24 @@ async def change(
     """Commits what `step` decides (see Commits.change). `of_job`: it follows a job's commit, whose settle deadline
     stands behind it and who asks for what becomes possible. `until`: the caller does more that hangs on the commit."""
 
+    new: list[WorkerRecord] = []
+
     async def decide(found: Row[WorkerRecord]) -> WorkerChange | None:
+        new.clear()
         decided = await step(found)
         if decided is not None and decided.record is not None:
+            if found.record is None:
+                new.append(decided.record)
             await _arm_idle(parts, found, decided.record)
         return decided
 
-    committed = await parts.workers.change(worker_id, decide, row, from_memory=from_memory, watched=not of_job)
+    async def list_new() -> None:
+        for record in new:
+            await parts.listing.add("worker", record.id, record.created_at)
+
+    committed = await parts.workers.change(
+        worker_id, decide, row, from_memory=from_memory, watched=not of_job, beside=list_new
+    )
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = None
@@ -79,7 +90,10 @@ def follow(parts: Parts, committed: Committed[WorkerRecord], work: asyncio.Futur
 
 async def index(parts: Parts, committed: Committed[WorkerRecord]) -> None:
     """Moves the worker's availability rows from one version to the next."""
-    move = Move(available(committed.before.record), available(committed.after.record))
+    before = committed.before.record
+    if before is not None and committed.after.record is None:
+        await parts.listing.remove("worker", before.id, before.created_at)
+    move = Move(available(before), available(committed.after.record))
     if move.old != move.new:
         await parts.availability.move([move])
 

@@ -22,18 +22,19 @@ from router.models.event_catalogue import (
 from router.models.events import EventDraft
 from router.models.jobs import JobOffer, QueueAndMatchMode, RouterJob, ScheduleAndSuspendMode
 from router.models.selectors import LabelOperator, RouterWorkerSelector
-from router.models.types import format_time, with_id_label
+from router.models.types import format_time, whole_numbers, with_id_label
 from router.models.workers import RouterWorker, RouterWorkerInput
 
-_STATUS = {status.lower(): status.value for status in EventJobStatus}
 _OPERATOR = {operator: EventLabelOperator[operator.name].value for operator in LabelOperator}
 
 
 def job_received(job: RouterJob) -> EventDraft:
-    data = _job_data(job)
-    data["jobStatus"] = _STATUS[job.status.lower()]
+    """Of what is still to be classified it tells neither queue nor priority (docs/behaviour.md, "Events")."""
+    data = _without_queue(job)
+    to_classify = job.classification_policy_id is not None
+    data["jobStatus"] = (EventJobStatus.PENDING_CLASSIFICATION if to_classify else EventJobStatus.QUEUED).value
     data["classificationPolicyId"] = job.classification_policy_id
-    data["priority"] = job.priority
+    data["priority"] = None if to_classify else job.priority
     data["requestedWorkerSelectors"] = _selectors(job.requested_worker_selectors)
     data["scheduledOn"] = _scheduled_on(job)
     data["unavailableForMatching"] = not isinstance(job.matching_mode, QueueAndMatchMode)
@@ -41,13 +42,20 @@ def job_received(job: RouterJob) -> EventDraft:
 
 
 def job_classified(
-    job: RouterJob, queue_id: str, queue_name: str | None, queue_labels: Mapping[str, Any]
+    job: RouterJob,
+    queue_id: str,
+    queue_name: str | None,
+    queue_labels: Mapping[str, Any],
+    *,
+    chose_queue: bool,
+    gave_priority: bool,
 ) -> EventDraft:
+    """`chose_queue`, `gave_priority`: whether the policy did that, or left the job's own."""
     data = _job_data(job)
-    data["queueId"] = queue_id
+    data["queueId"] = queue_id if chose_queue else None
     data["queueDetails"] = {"id": queue_id, "name": queue_name, "labels": with_id_label(queue_labels, queue_id)}
     data["classificationPolicyId"] = job.classification_policy_id
-    data["priority"] = job.priority
+    data["priority"] = job.priority if gave_priority else None
     data["attachedWorkerSelectors"] = _selectors(job.attached_worker_selectors)
     return _draft(EventName.JOB_CLASSIFIED, f"{_job_subject(job)}/queue/{queue_id}", data)
 
@@ -100,7 +108,7 @@ def job_completed(job: RouterJob, assignment_id: str, worker_id: str) -> EventDr
 
 
 def job_unassigned(job: RouterJob, assignment_id: str, worker_id: str) -> EventDraft:
-    data = _assignment_data(job, assignment_id, worker_id)
+    data = {**_assignment_data(job, assignment_id, worker_id), **_without_queue(job)}
     return _draft(EventName.JOB_UNASSIGNED, _assignment_subject(job, assignment_id), data)
 
 
@@ -118,7 +126,7 @@ def job_cancelled(job: RouterJob, note: str | None, disposition: str) -> EventDr
 
 
 def job_waiting_for_activation(job: RouterJob) -> EventDraft:
-    data = _job_data(job)
+    data = _without_queue(job)
     data["priority"] = job.priority
     data["expiredAttachedWorkerSelectors"] = _expired(job.attached_worker_selectors)
     data["expiredRequestedWorkerSelectors"] = _expired(job.requested_worker_selectors)
@@ -128,7 +136,7 @@ def job_waiting_for_activation(job: RouterJob) -> EventDraft:
 
 
 def job_scheduling_failed(job: RouterJob, reason: str) -> EventDraft:
-    data = _job_data(job)
+    data = _without_queue(job)
     data["priority"] = job.priority
     data["expiredAttachedWorkerSelectors"] = _expired(job.attached_worker_selectors)
     data["expiredRequestedWorkerSelectors"] = _expired(job.requested_worker_selectors)
@@ -234,6 +242,12 @@ def _job_data(job: RouterJob) -> dict[str, Any]:
     }
 
 
+def _without_queue(job: RouterJob) -> dict[str, Any]:
+    """What every event of a job has; no queue where the reference of these events has null: for a job that has a
+    classification policy."""
+    return {**_job_data(job), "queueId": None if job.classification_policy_id is not None else job.queue_id}
+
+
 def _assignment_data(job: RouterJob, assignment_id: str, worker_id: str) -> dict[str, Any]:
     data = _job_data(job)
     data["assignmentId"] = assignment_id
@@ -247,7 +261,7 @@ def _selectors(selectors: Sequence[RouterWorkerSelector]) -> list[dict[str, Any]
             "key": selector.key,
             "labelOperator": _OPERATOR[selector.label_operator],
             "value": selector.value,
-            "ttlSeconds": selector.expires_after_seconds,
+            "ttlSeconds": whole_numbers(selector.expires_after_seconds),
             "state": selector.status.value,
             "expirationTime": _time(selector.expires_at),
         }

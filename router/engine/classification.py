@@ -42,6 +42,9 @@ class Classified:
     queue: QueueChoice
     priority: int
     attached: Sequence[RouterWorkerSelector]
+    #: Whether the policy chose the queue and gave the priority, or left the job's own.
+    chose_queue: bool = True
+    gave_priority: bool = True
 
 
 def pick_queue(selectors: Sequence[RouterQueueSelector], queues: Mapping[str, Mapping[str, Any]]) -> str | None:
@@ -80,7 +83,14 @@ def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
     )
     if result.attached:
         check_size(job_units(record), max(LARGEST_ROUTED, before), "With what its policy attaches the job")
-    classified = announce.job_classified(record.job, result.queue.id, result.queue.name, result.queue.labels)
+    classified = announce.job_classified(
+        record.job,
+        result.queue.id,
+        result.queue.name,
+        result.queue.labels,
+        chose_queue=result.chose_queue,
+        gave_priority=result.gave_priority,
+    )
     if isinstance(record.job.matching_mode, QueueAndMatchMode):
         after = jobs.enqueue(record, now, new_stay=moved or record.job.enqueued_at is None)
     else:

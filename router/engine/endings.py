@@ -13,6 +13,7 @@ from router.models.jobs import (
     DELETABLE,
     ENDED,
     JOB_LIFE_DAYS,
+    LATEST_SCHEDULE,
     MAX_UNASSIGNMENTS,
     CancelJobOptions,
     CloseJobOptions,
@@ -20,6 +21,7 @@ from router.models.jobs import (
     JobRecord,
     JobStatus,
     RouterJobAssignment,
+    ScheduleAndSuspendMode,
     SuspendMode,
     Unassigned,
     UnassignJobOptions,
@@ -98,7 +100,7 @@ def cancel(record: JobRecord, options: CancelJobOptions, now: datetime, *, of_ru
 
 
 def expire_life(record: JobRecord, now: datetime) -> JobChange:
-    """90 days after its creation a job ends, with disposition `Expired`."""
+    """90 days after it could first be matched a job ends, with disposition `Expired`."""
     if record.status in ENDED or life_ends(record) > now:
         return Change(record)
     if record.status is _S.COMPLETED:
@@ -107,7 +109,12 @@ def expire_life(record: JobRecord, now: datetime) -> JobChange:
 
 
 def life_ends(record: JobRecord) -> datetime:
-    return record.routing.created_at + timedelta(days=JOB_LIFE_DAYS)
+    """90 days after the job's creation, its activation or the time that it is or was scheduled for, whichever is last
+    (docs/behaviour.md, "End of life")."""
+    mode, routing = record.job.matching_mode, record.routing
+    scheduled = mode.schedule_at if isinstance(mode, ScheduleAndSuspendMode) else record.job.scheduled_at
+    begins = [routing.created_at, *(time for time in (routing.activated_at, scheduled) if time is not None)]
+    return min(max(begins), LATEST_SCHEDULE) + timedelta(days=JOB_LIFE_DAYS)
 
 
 def delete(record: JobRecord) -> JobChange:

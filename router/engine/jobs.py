@@ -11,6 +11,7 @@ from router.engine.evolve import evolve, move, revoke_all, sorted_notes
 from router.engine.selectors import expire, start
 from router.errors import BadRequest, Conflict, ErrorDetail
 from router.models.jobs import (
+    LATEST_SCHEDULE,
     SETTLED,
     JobRecord,
     JobRouting,
@@ -143,15 +144,13 @@ def expire_selectors(record: JobRecord, now: datetime) -> JobChange:
     return Change(record, (announce.selectors_expired(record.job, gone_requested, gone_attached),))
 
 
-def schedule(record: JobRecord, latest: datetime) -> JobChange:
-    """pendingSchedule -> scheduled, or scheduleFailed when the time lies beyond the job's life."""
+def schedule(record: JobRecord) -> JobChange:
+    """pendingSchedule -> scheduled, or scheduleFailed when the calendar ends before the job's life would."""
     mode = record.job.matching_mode
     if record.status is not _S.PENDING_SCHEDULE or not isinstance(mode, ScheduleAndSuspendMode):
         return Change(record)
-    if mode.schedule_at > latest:
-        reason = (
-            f"scheduleAt {format_time(mode.schedule_at)} is beyond the job's life, which ends {format_time(latest)}."
-        )
+    if mode.schedule_at > LATEST_SCHEDULE:
+        reason = f"scheduleAt {format_time(mode.schedule_at)} is too late; the last is {format_time(LATEST_SCHEDULE)}."
         record = evolve(move(record, _S.SCHEDULE_FAILED), routing={"failure": reason})
         return Change(record, (announce.job_scheduling_failed(record.job, reason),))
     return Change(move(record, _S.SCHEDULED))
@@ -173,6 +172,8 @@ def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: d
     if isinstance(mode, QueueAndMatchMode):
         if before.status in (_S.CREATED, _S.PENDING_CLASSIFICATION, _S.QUEUED):
             return _reroute(record, before, changed, now)
+        if record.routing.stay == 0 and record.routing.activated_at is None:
+            record = evolve(record, routing={"activated_at": now})
         classify = record.job.classification_policy_id and (
             not record.job.queue_id or before.status is _S.CLASSIFICATION_FAILED or record.routing.to_classify
         )
@@ -180,8 +181,7 @@ def _change_mode(record: JobRecord, before: RouterJob, changed: set[str], now: d
     record, events = revoke_all(record)
     if isinstance(mode, ScheduleAndSuspendMode):
         _check_schedule(mode, now)
-        record = evolve(move(record, _S.PENDING_SCHEDULE), job={"scheduled_at": None})
-        return Change(record, tuple(events))
+        return Change(move(record, _S.PENDING_SCHEDULE), tuple(events))
     if before.status is not _S.WAITING_FOR_ACTIVATION:
         record = move(record, _S.WAITING_FOR_ACTIVATION)
         events.append(announce.job_waiting_for_activation(record.job))
@@ -208,8 +208,7 @@ def _reroute(record: JobRecord, before: RouterJob, changed: set[str], now: datet
     if status is not _S.QUEUED:
         return Change(_replaced(record, changed))
     if to_classify:
-        priority = before.priority if "priority" in changed else job.priority
-        return _to_classification(evolve(record, job={"priority": priority}))
+        return _to_classification(record)
     if not changed & {"labels", "queue_id", "channel_id", "requested_worker_selectors", "classification_policy_id"}:
         return Change(record)
     record, events = revoke_all(_replaced(record, changed))

@@ -17,7 +17,6 @@ from router.engine.selectors import all_selectors, first_failing
 from router.engine.service_order import Place, standing
 from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode, DistributionPolicy, RoundRobinMode
-from router.models.rules import ScoringRuleOptions
 
 #: Scores of a job's workers by worker id, by job id.
 Scores = Mapping[str, Mapping[str, float]]
@@ -179,7 +178,7 @@ def _ranking(policy: DistributionPolicy, turn: str | None, scores: Scores | None
         return _by_turn(turn)
     if not isinstance(mode, BestWorkerMode):
         return lambda _, worker: idle_order(worker)
-    options = mode.scoring_rule_options or ScoringRuleOptions()
+    options = mode.scoring_rule_options
     sign: Final = -1.0 if options.descending_order else 1.0
     known: dict[tuple[str, str], float] = {}
 

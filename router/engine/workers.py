@@ -36,7 +36,9 @@ def create(id: str, wanted: RouterWorkerInput, now: datetime, queues: Queues) ->
     )
     # Not 1: a worker that is deleted and made again must not have index rows of the same name in both lives.
     first = int(now.timestamp() * 1000)
-    routing = WorkerRouting(available_since=now, active_at=now, registered_at=now if available else None, version=first)
+    routing = WorkerRouting(
+        created_at=now, available_since=now, active_at=now, registered_at=now if available else None, version=first
+    )
     record = WorkerRecord(worker=worker, routing=routing, etag="", modified=now)
     events = (announce.worker_registered(worker, queues),) if available else ()
     return Change(record, events)

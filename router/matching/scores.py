@@ -12,7 +12,6 @@ from router.engine.selectors import all_selectors, first_failing
 from router.matching.scene import Scene
 from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode
-from router.models.rules import ScoringRuleOptions
 from router.rules.failure import RuleFailure
 
 
@@ -24,7 +23,7 @@ async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Sco
         return None
     queue = await parts.resources.cached("Queue", seen.queue_id)
     context = f"DistributionPolicy/{queue.model.distribution_policy_id if queue else ''}"
-    options = mode.scoring_rule_options or ScoringRuleOptions()
+    options = mode.scoring_rule_options
 
     async def of(record: JobRecord) -> tuple[str, dict[str, float] | RuleFailure]:
         selectors = [one for one in all_selectors(record.job) if one.active]

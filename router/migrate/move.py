@@ -12,8 +12,8 @@ from router.migrate.client import Client
 from router.migrate.documents import MATCHING, SUSPENDED
 from router.migrate.failure import Refused
 from router.migrate.journal import Journal
-from router.migrate.kinds import JOB, WORKER, Document, Kind
-from router.migrate.plan import ORDER, Action, Plan, Step
+from router.migrate.kinds import EXCEPTION, JOB, QUEUE, WORKER, Document, Kind
+from router.migrate.plan import LATER, ORDER, Action, Plan, Step
 from router.migrate.progress import Progress
 
 T = TypeVar("T")
@@ -46,12 +46,29 @@ class Move:
                 await self._write_all(
                     kind.plural, [step for step in self._plan.steps[kind] if step.action in _TO_WRITE]
                 )
+            if kind is EXCEPTION:
+                await self._give_exception_policies()
         jobs = self._plan.steps[JOB]
         await self._write_all(JOB.plural, [step for step in jobs if step.action is Action.CREATE])
         await self._queue_all([step for step in jobs if step.action in (Action.CREATE, Action.QUEUE) and step.lane])
         if activate:
             await self._activate()
         return self.outcome
+
+    async def _give_exception_policies(self) -> None:
+        """The queues that were written get theirs, now that these are there."""
+        steps = [
+            Step(QUEUE, step.id, Action.UPDATE, {LATER: step.body[LATER]})
+            for step in self._plan.steps[QUEUE]
+            if step.action in _TO_WRITE
+            and step.body.get(LATER)
+            and f"{QUEUE.name} {step.id}" not in self.outcome.refused
+        ]
+
+        async def give(step: Step) -> None:
+            await self._upsert(step, step.body)
+
+        await _each(steps, give, self._slots)
 
     async def _write_all(self, label: str, steps: list[Step]) -> None:
         if not steps:
@@ -66,6 +83,8 @@ class Move:
 
     async def _write(self, step: Step) -> None:
         body = step.body
+        if step.kind is QUEUE and body.get(LATER):
+            body = {name: value for name, value in body.items() if name != LATER}
         if step.lane is not None:
             # First written, then queued in order: a job that is created is queued a little later, in any order.
             body = {**body, "matchingMode": SUSPENDED}

@@ -15,8 +15,11 @@ from router.migrate.own import is_own
 from router.migrate.secrets import HOLDING, Secrets
 from router.migrate.snapshot import Snapshot
 
-#: Jobs last: they are offered as soon as somebody is available.
-ORDER: Final = (DISTRIBUTION, EXCEPTION, QUEUE, CLASSIFICATION, WORKER, JOB)
+#: What names others comes after them. A queue names an exception policy, whose actions name queues: queues are written
+#: without that, and get it when the policies are there. Jobs last: they are offered as soon as somebody is available.
+ORDER: Final = (DISTRIBUTION, QUEUE, CLASSIFICATION, EXCEPTION, WORKER, JOB)
+#: What a queue gets when the exception policies are there.
+LATER: Final = "exceptionPolicyId"
 
 
 class Action(StrEnum):
@@ -113,6 +116,9 @@ def _step(
     if not differ:
         supplied = kind in HOLDING and secrets.touches(kind, id, body)
         return Step(kind, id, Action.UPDATE if supplied else Action.SAME, body)
+    if kind is QUEUE and differ == (LATER,) and LATER not in there:
+        # An earlier run wrote it, and did not come to that.
+        return Step(kind, id, Action.UPDATE, body, differ)
     if overwrite:
         return Step(kind, id, Action.UPDATE, _complete(body, documents.writable(kind, there)), differ)
     plan.note("is there already and differs; left as it is (--overwrite writes over it)", kind, id)

@@ -165,7 +165,7 @@ class JobEventData(EventData):
 class RouterJobReceivedData(JobEventData):
     job_status: EventJobStatus
     classification_policy_id: str | None
-    priority: int
+    priority: int | None
     requested_worker_selectors: list[SelectorDetails]
     scheduled_on: Time | None
     unavailable_for_matching: bool
@@ -174,7 +174,7 @@ class RouterJobReceivedData(JobEventData):
 class RouterJobClassifiedData(JobEventData):
     queue_details: QueueDetails
     classification_policy_id: str | None
-    priority: int
+    priority: int | None
     attached_worker_selectors: list[SelectorDetails]
 
 

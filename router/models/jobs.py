@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
-from router.models.types import Flag, Id, Int32, Labels, Model, Name, Text, Time
+from router.models.types import Flag, Id, Labels, Model, Name, Priority, Text, Time
 
 MAX_NOTES: Final = 1000
 MAX_UNASSIGNMENTS: Final = 3
 JOB_LIFE_DAYS: Final = 90
+#: A job that is scheduled for a later time could not live to the end of its life: the calendar ends before.
+LATEST_SCHEDULE: Final = datetime.max.replace(tzinfo=UTC) - timedelta(days=JOB_LIFE_DAYS)
 DEFAULT_PRIORITY: Final = 1
 #: Ended offers that a job remembers.
 MAX_ENDED_OFFERS: Final = 50
@@ -94,7 +97,7 @@ class RouterJobInput(Model):
     channel_id: Id
     classification_policy_id: Id | None = None
     queue_id: Id | None = None
-    priority: Int32 = DEFAULT_PRIORITY
+    priority: Priority = DEFAULT_PRIORITY
     disposition_code: Name | None = None
     requested_worker_selectors: Annotated[list[RouterWorkerSelector], Field(max_length=MAX_SELECTORS)] = []
     labels: Labels = {}
@@ -174,6 +177,8 @@ class JobRouting(Model):
     """What the router remembers of a job and clients do not see."""
 
     created_at: Time
+    #: When a job that came suspended was activated: from then on it could be matched.
+    activated_at: Time | None = None
     offers: dict[str, JobOffer] = {}
     ended_offers: dict[str, EndedOffer] = {}
     #: Offer id of each assignment: an accept that is repeated gets the same answer.
@@ -218,6 +223,10 @@ class JobRecord(Model):
     @property
     def id(self) -> str:
         return self.job.id
+
+    @property
+    def created_at(self) -> datetime:
+        return self.routing.created_at
 
     @property
     def status(self) -> JobStatus:

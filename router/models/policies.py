@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
@@ -13,7 +14,7 @@ from router.models.rules import (
     WorkerSelectorAttachment,
 )
 from router.models.selectors import MAX_SELECTORS, PolicyWorkerSelector
-from router.models.types import Flag, Id, Int32, Labels, Model, Name, PositiveInt32, Seconds, Text
+from router.models.types import Flag, Id, Labels, Model, Name, PositiveInt32, Priority, Seconds, Text
 
 MAX_ATTACHMENTS = 100
 
@@ -35,7 +36,7 @@ class _Mode(Model):
 class BestWorkerMode(_Mode):
     kind: Literal["bestWorker"]
     scoring_rule: RouterRule | None = None
-    scoring_rule_options: ScoringRuleOptions | None = None
+    scoring_rule_options: ScoringRuleOptions = ScoringRuleOptions()
 
 
 class LongestIdleMode(_Mode):
@@ -82,7 +83,7 @@ class ManualReclassifyExceptionAction(Model):
     kind: Literal["manualReclassify"]
     id: Name | None = Field(default=None, json_schema_extra={"readOnly": True})
     queue_id: Id | None = None
-    priority: Int32 | None = None
+    priority: Priority | None = None
     worker_selectors: Annotated[list[PolicyWorkerSelector], Field(max_length=MAX_SELECTORS)] = []
 
 
@@ -131,3 +132,13 @@ class ExceptionPolicy(Model):
 
     name: Name | None = None
     exception_rules: Annotated[list[ExceptionRule], Field(max_length=MAX_ATTACHMENTS), AfterValidator(check_rules)] = []
+
+
+def exception_actions(policy: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The actions of an exception policy, which need not be valid, with their places."""
+    rules = policy.get("exceptionRules")
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        actions = rule.get("actions") if isinstance(rule, dict) else None
+        for place, action in enumerate(actions if isinstance(actions, list) else ()):
+            if isinstance(action, dict):
+                yield f"exceptionRules[{number}].actions[{place}]", action

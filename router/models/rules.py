@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
@@ -145,11 +145,16 @@ WorkerSelectorAttachment = Annotated[
 ]
 
 
+#: Workers of one batch of scoring, where the policy does not say.
+DEFAULT_BATCH_SIZE: Final = 20
+
+
 # Defaults: docs/behaviour.md, "Defaults and validation".
 class ScoringRuleOptions(Model):
     """How a best-worker policy calls its scoring rule."""
 
-    batch_size: PositiveInt32 = 20
+    #: Workers of one batch; counts as DEFAULT_BATCH_SIZE where it was not given, and is not answered then.
+    batch_size: PositiveInt32 | None = None
     scoring_parameters: list[Literal["jobLabels", "workerSelectors"]] = ["jobLabels", "workerSelectors"]
     is_batch_scoring_enabled: Flag = False
     descending_order: Flag = True

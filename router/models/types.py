@@ -27,6 +27,9 @@ MAX_KEY_LENGTH: Final = 256
 MAX_TEXT_LENGTH: Final = 16_384
 MAX_SECONDS: Final = 10 * 365 * 24 * 3600.0
 
+#: Doubles up to this hold every whole number.
+_EXACT: Final = 2.0**53
+
 LabelScalar = str | int | float | bool
 
 _TIME = re.compile(
@@ -87,6 +90,18 @@ def same_on_wire(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
+def whole_numbers(value: Any) -> Any:
+    """The JSON value with `60` for `60.0`, as the service writes numbers. Beyond 2^53 they are left as they are."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() and -_EXACT <= value <= _EXACT else value
+    if kind is dict:
+        return {key: whole_numbers(item) for key, item in value.items()}
+    if kind is list:
+        return [whole_numbers(item) for item in value]
+    return value
+
+
 def format_time(moment: datetime) -> str:
     """As the service writes times: `2023-11-03T21:26:56.854593+00:00`, no fraction when it is zero."""
     text = moment.isoformat()
@@ -104,6 +119,12 @@ Time = Annotated[
 ]
 
 Int32 = Annotated[int, Strict(), Field(ge=INT32_MIN, le=INT32_MAX)]
+#: What a client may give as a priority; what a rule yields may be any int32, so a stored one is checked as that.
+PRIORITIES: Final = (-100, 100)
+Priority = Annotated[
+    Int32,
+    WithJsonSchema({"type": "integer", "format": "int32", "minimum": PRIORITIES[0], "maximum": PRIORITIES[1]}),
+]
 PositiveInt32 = Annotated[int, Strict(), Field(ge=1, le=INT32_MAX)]
 Flag = Annotated[bool, Strict()]
 Text = Annotated[str, Strict(), Field(max_length=MAX_TEXT_LENGTH)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -85,6 +86,8 @@ class RouterWorker(RouterWorkerInput):
 class WorkerRouting(Model):
     """What the router remembers of a worker and clients do not see."""
 
+    #: The start of time for one that was written before this was remembered.
+    created_at: Time = datetime.min.replace(tzinfo=UTC)
     #: Channel of each job the worker holds, offered or assigned: job id to channel id.
     job_channels: dict[str, str] = {}
     #: Queue of each offered job.
@@ -114,6 +117,10 @@ class WorkerRecord(Model):
     @property
     def id(self) -> str:
         return self.worker.id
+
+    @property
+    def created_at(self) -> datetime:
+        return self.routing.created_at
 
 
 class DeclineJobOfferOptions(Model):

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 from router.models.rules import (
+    DEFAULT_BATCH_SIZE,
     DirectMapRouterRule,
     ExpressionRouterRule,
     FunctionRouterRule,
@@ -16,7 +17,7 @@ from router.models.rules import (
     StaticRouterRule,
     WebhookRouterRule,
 )
-from router.models.selectors import RouterWorkerSelector
+from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.rules import expressions, results
 from router.rules.failure import RuleFailure
 from router.rules.http.client import RuleHttpClient
@@ -26,7 +27,25 @@ from router.rules.secrets import SecretBox, open_secrets
 
 #: Scoring many workers gives others their turn this often.
 _YIELDS_SECONDS: Final = 0.005
+#: As Microsoft's how-to of custom scoring writes the operators.
+_HOW_TO_OPERATORS: Final = {
+    LabelOperator.EQUAL: "Equal",
+    LabelOperator.NOT_EQUAL: "NotEqual",
+    LabelOperator.LESS_THAN: "LessThan",
+    LabelOperator.LESS_THAN_OR_EQUAL: "LessThanEqual",
+    LabelOperator.GREATER_THAN: "GreaterThan",
+    LabelOperator.GREATER_THAN_OR_EQUAL: "GreaterThanEqual",
+}
 _Sealed = TypeVar("_Sealed", FunctionRouterRule, WebhookRouterRule)
+
+
+def _told(selector: RouterWorkerSelector) -> dict[str, Any]:
+    """A selector as scoring rules are given it: as an answer has it, and by the names of the how-to of scoring."""
+    return {
+        **selector.model_dump(mode="json", by_alias=True, exclude_none=True),
+        "operator": _HOW_TO_OPERATORS[selector.label_operator],
+        "expiresAfterSeconds": selector.expires_after_seconds,
+    }
 
 
 class RuleEngine:
@@ -54,7 +73,7 @@ class RuleEngine:
         if "jobLabels" in options.scoring_parameters:
             given["job"] = dict(job_labels)
         if "workerSelectors" in options.scoring_parameters:
-            given["selectors"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in selectors]
+            given["selectors"] = [_told(one) for one in selectors]
         with one_purse():
             return await self._scores(rule, given, workers, options, context)
 
@@ -71,15 +90,21 @@ class RuleEngine:
         if not options.is_batch_scoring_enabled:
             for worker in workers:
                 payload = {**given, "worker": dict(worker)}
-                found.append(results.as_score(await self._evaluate(rule, payload, payload, context)))
+                value = await self._evaluate(rule, payload, payload, context)
+                found += (
+                    results.as_scores(value, [dict(worker)])
+                    if isinstance(value, Mapping)
+                    else [results.as_score(value)]
+                )
                 if (now := time.perf_counter()) - yielded > _YIELDS_SECONDS:
                     await asyncio.sleep(0)
                     yielded = now
             return found
-        for start in range(0, len(workers), options.batch_size):
-            batch = [dict(worker) for worker in workers[start : start + options.batch_size]]
+        size = options.batch_size or DEFAULT_BATCH_SIZE
+        for start in range(0, len(workers), size):
+            batch = [dict(worker) for worker in workers[start : start + size]]
             payload = {**given, "workers": batch}
-            found += results.as_scores(await self._evaluate(rule, payload, payload, context), len(batch))
+            found += results.as_scores(await self._evaluate(rule, payload, payload, context), batch)
         return found
 
     async def _evaluate(self, rule: RouterRule, payload: dict[str, Any], mapped: dict[str, Any], context: str) -> Any:

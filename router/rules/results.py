@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from math import isfinite
@@ -9,16 +11,22 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from router.models.enums import by_folded, folded
 from router.models.selectors import MAX_SELECTORS, LabelOperator, PolicyWorkerSelector, RouterQueueSelector
 from router.models.types import INT32_MAX, INT32_MIN
 from router.rules.failure import RuleResultError
 
 _Selector = TypeVar("_Selector", RouterQueueSelector, PolicyWorkerSelector)
-_OPERATORS = {operator.value.lower(): operator for operator in LabelOperator}
+_OPERATORS = by_folded(LabelOperator)
+#: What an object that is meant as one selector may have, in lower case.
+_SELECTOR_NAMES = frozenset({"key", "labeloperator", "operator", "value", "expiresafterseconds", "expedite", "status"})
+_NUMBER = re.compile(r"\s*[+-]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][+-]?\d{1,3})?\s*", re.ASCII)
 
 
 def as_priority(value: object) -> int:
-    """An int32. A whole number of any numeric type will do (`1.0`, a decimal); a boolean or a text will not."""
+    """An int32. A whole number of any numeric type will do (`1.0`, a decimal), and a text that holds one, as functions
+    answer it; a boolean will not."""
+    value = _number(value)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         if value != value or value in (float("inf"), float("-inf")):
             raise _unfit("a priority must be a whole number", value)
@@ -36,11 +44,14 @@ def as_condition(value: object) -> bool:
         return False
     if isinstance(value, bool):
         return value
+    if isinstance(value, str) and value.strip().lower() in ("true", "false"):
+        return value.strip().lower() == "true"
     raise _unfit("a condition must be true or false", value)
 
 
 def as_score(value: object) -> float:
-    """A finite number."""
+    """A finite number, or a text that holds one."""
+    value = _number(value)
     if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         try:
             score = float(value)
@@ -51,8 +62,16 @@ def as_score(value: object) -> float:
     raise _unfit("a score must be a finite number", value)
 
 
-def as_scores(value: object, count: int) -> list[float]:
-    """One score for each of `count` workers, in their order."""
+def as_scores(value: object, workers: Sequence[Mapping[str, Any]]) -> list[float]:
+    """One score for each of the workers (labels, `Id` among them), in their order. It may be an object of worker id to
+    score too, as Microsoft's sample of batch scoring answers."""
+    value, count = _structure(value), len(workers)
+    if isinstance(value, Mapping):
+        ids = [str(worker.get("Id")) for worker in workers]
+        missing = [id for id in ids if id not in value]
+        if missing:
+            raise RuleResultError("InvalidRuleResult", f"Scoring yielded no score for worker '{missing[0]}'.")
+        return [as_score(value[id]) for id in ids]
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         raise _unfit("batch scoring must yield a list of scores", value)
     if len(value) != count:
@@ -63,17 +82,26 @@ def as_scores(value: object, count: int) -> list[float]:
 
 
 def as_queue_selectors(value: object) -> list[RouterQueueSelector]:
-    """A list of queue selectors; a single one counts as a list of one."""
+    """A list of queue selectors; a single one counts as a list of one. A text names the queue itself, and labels, as
+    `directMap` yields them, mean a queue with the same ones."""
     return _selectors(value, RouterQueueSelector)
 
 
 def as_worker_selectors(value: object) -> list[PolicyWorkerSelector]:
-    """A list of worker selectors, their durations not started; a single one counts as a list of one."""
+    """A list of worker selectors, their durations not started; a single one counts as a list of one. Labels mean a
+    worker with the same ones."""
     return _selectors(value, PolicyWorkerSelector)
 
 
 def _selectors(value: object, model: type[_Selector]) -> list[_Selector]:
-    entries = [value] if isinstance(value, Mapping) else value
+    value = _structure(value)
+    if isinstance(value, Mapping):
+        given = {name.lower() for name in value if isinstance(name, str)}
+        is_selector = bool(given) and (given <= _SELECTOR_NAMES or {"key", "labeloperator"} <= given)
+        value = [value] if is_selector else [_same(name, item) for name, item in value.items()]
+    elif isinstance(value, str) and value and model is RouterQueueSelector:
+        value = [_same("Id", value)]
+    entries = value
     if not isinstance(entries, Sequence) or isinstance(entries, str | bytes):
         raise _unfit("the rule must yield a list of selectors", value)
     if len(entries) > MAX_SELECTORS:
@@ -92,15 +120,39 @@ def _selector(entry: object, number: int, model: type[_Selector]) -> _Selector:
         if name != "status"  # read-only: a selector starts active
     }
     fields = {names[key.lower()]: item for key, item in entry.items() if isinstance(key, str) and key.lower() in names}
-    operator = fields.get("labelOperator")
+    # The how-to of scoring says `operator`.
+    operator = fields.get("labelOperator", next((item for key, item in entry.items() if _is(key, "operator")), None))
     if isinstance(operator, str):
-        fields["labelOperator"] = _OPERATORS.get(operator.lower(), operator)
+        fields["labelOperator"] = _OPERATORS.get(folded(operator), operator)
     try:
         return model.model_validate({name: _plain(item) for name, item in fields.items() if item is not None})
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RuleResultError("InvalidRuleResult", f"Selector {number}, {field}: {first['msg']}.") from None
+
+
+def _number(value: object) -> object:
+    """The number that a text holds; anything else as it is."""
+    return Decimal(value.strip()) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+
+
+def _structure(value: object) -> object:
+    """The list or object that a text holds as JSON: some functions answer so. Anything else as it is."""
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{")):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _same(key: object, value: object) -> dict[str, object]:
+    return {"key": key, "labelOperator": "equal", "value": value}
+
+
+def _is(key: object, name: str) -> bool:
+    return isinstance(key, str) and key.lower() == name
 
 
 def _plain(value: Any) -> Any:

@@ -120,6 +120,19 @@ def open_secrets(document: Mapping[str, Any], box: SecretBox | None, context: st
     return _copy(document, open_one)
 
 
+def shown_secrets(document: Mapping[str, Any], previous: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy of a policy for the answer to the very request that made it of `previous`: the secrets that this request
+    carried as they were sent, the mask for every other one."""
+    stored: set[str] = set()
+
+    def remember(place: _Place, token: str) -> str:
+        stored.add(token)
+        return token
+
+    _copy(previous or {}, remember)
+    return _copy(document, lambda place, value: MASK if value in stored else value)
+
+
 def redact_secrets(document: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a policy for answers, events and logs: each secret that is set reads as the mask."""
     return _copy(document, lambda place, value: MASK)

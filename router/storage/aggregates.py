@@ -2,12 +2,14 @@
 
 Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
 the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
-commit that wrote the row, `Kind` what the row is, and columns that lists filter by. Outbox overflow stands beside it:
-RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row cannot hold it."""
+commit that wrote the row, `Kind` what the row is, `Place` where it stands in the listing, and columns that lists
+filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row
+cannot hold it."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +26,7 @@ from router.models.workers import WorkerRecord
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
+from router.storage.listing import place
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
 from router.storage.transactions import LARGEST_TRANSACTION, wire_bytes
 
@@ -183,6 +186,18 @@ class AggregateStore(Generic[R]):
                 break
         return RowPage(records, after)
 
+    async def places(self, where: Sequence[Condition]) -> list[tuple[str, str]]:
+        """Id and place in the listing of all that storage finds, without the records."""
+        conditions: list[Condition] = [("Kind", "eq", self.kind), *where]
+        found: list[tuple[str, str]] = []
+        after: Position | None = None
+        while True:
+            page = await self._table.query(conditions, after=after, columns=["Id", "Place"])
+            found += [(str(one.columns["Id"]), str(one.columns.get("Place") or "")) for one in page.entities]
+            after = page.next
+            if after is None:
+                return found
+
     def _parse(self, entity: Entity) -> R:
         record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
         return record
@@ -208,6 +223,7 @@ class AggregateStore(Generic[R]):
         if row.record is not None:
             columns["Kind"] = self.kind
             columns.update(self._columns(row.record))
+            columns["Place"] = place(row.id, row.record.created_at)
             columns.update(write_document("Doc", document, limit=LARGEST_ROW))
         if outbox:
             columns.update(write_document("Out", outbox, limit=LARGEST_ROW))
@@ -242,8 +258,29 @@ def job_store(table: Table) -> AggregateStore[JobRecord]:
     return AggregateStore(table, "job", JobRecord, _job_columns)
 
 
-def worker_store(table: Table) -> AggregateStore[WorkerRecord]:
-    return AggregateStore(table, "worker", WorkerRecord, _worker_columns)
+class WorkerStore(AggregateStore[WorkerRecord]):
+    """The truth rows of workers."""
+
+    async def naming_queue(self, queue_id: str) -> str | None:
+        """The id of a worker that has the queue among its queues, if there is one. Of all workers one column is read,
+        a thousand in an operation: queues are deleted seldom."""
+        after: Position | None = None
+        where: list[Condition] = [("Kind", "eq", self.kind)]
+        while True:
+            page = await self._table.query(where, after=after, columns=["Id", "Queues"])
+            for entity in page.entities:
+                # A row that was written before there was such a column is read.
+                if queue_mark(queue_id) in str(entity.columns.get("Queues", queue_mark(queue_id))):
+                    record = (await self.load(str(entity.columns["Id"]))).record
+                    if record is not None and queue_id in record.worker.queues:
+                        return record.id
+            after = page.next
+            if after is None:
+                return None
+
+
+def worker_store(table: Table) -> WorkerStore:
+    return WorkerStore(table, "worker", WorkerRecord, _worker_columns)
 
 
 def _job_columns(record: JobRecord) -> dict[str, Any]:
@@ -263,4 +300,9 @@ def _job_columns(record: JobRecord) -> dict[str, Any]:
 
 
 def _worker_columns(record: WorkerRecord) -> dict[str, Any]:
-    return {"State": str(record.worker.state)}
+    return {"State": str(record.worker.state), "Queues": "".join(map(queue_mark, record.worker.queues))}
+
+
+def queue_mark(queue_id: str) -> str:
+    """A queue among those of a worker's row: short, so that all fit into one column; others may have the same."""
+    return f"{hashlib.sha256(queue_id.encode()).hexdigest()[:12]} "

@@ -53,6 +53,7 @@ TABLES: Final = (
     "deadlines",
     "members",
     "throughput",
+    "listing",
     "rounds",
 )
 

@@ -1,15 +1,15 @@
 """Policies and queues: small documents, read often, cached for a short while.
 
 Layout of `policies`: PartitionKey = kind, RowKey = key(id); of `queues`: PartitionKey `Queue`. `Doc0..n` the
-document as JSON, `Etag`, `Modified`, and the ids it refers to as columns (DistributionPolicyId,
+document as JSON, `Etag`, `Modified`, `Created`, and the ids it refers to as columns (DistributionPolicyId,
 ExceptionPolicyId, FallbackQueueId), so that "who refers to this?" is one filtered query."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -20,6 +20,7 @@ from router.models.queues import RouterQueue
 from router.models.types import Model, format_time, parse_time
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
+from router.storage.listing import place
 from router.storage.port import Entity, RowChanged, RowExists, StorageUnavailable, Tables
 
 KINDS: Final[Mapping[str, type[Model]]] = {
@@ -34,6 +35,8 @@ _REFERENCES: Final = {
     "exceptionPolicyId": "ExceptionPolicyId",
     "fallbackQueueId": "FallbackQueueId",
 }
+#: The creation of what was written before that was remembered.
+_UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 CACHE_SECONDS: Final = 3.0
 _CACHE_LARGEST: Final = 5_000
 
@@ -48,6 +51,7 @@ class Resource:
     etag: str
     modified: datetime
     version: str = ""
+    created: datetime = _UNKNOWN
 
     @property
     def model(self) -> Any:
@@ -115,9 +119,7 @@ class ResourceStore:
             if current is not None and current.etag == resource.etag:
                 return current  # our own write, whose answer was lost
             raise RowChanged from error
-        return self._keep(
-            Resource(resource.kind, resource.id, resource.document, resource.etag, resource.modified, version)
-        )
+        return self._keep(replace(resource, version=version))
 
     async def delete(self, kind: str, id: str) -> None:
         self._cache.pop((kind, id), None)
@@ -126,17 +128,23 @@ class ResourceStore:
     async def page(
         self, kind: str, size: int, after: tuple[str, str] | None
     ) -> tuple[list[Resource], tuple[str, str] | None]:
-        """One page in key order and where the next one starts."""
-        page = await self._table(kind).query([("PartitionKey", "eq", kind)], limit=size, after=after)
-        return [_parse(kind, entity) for entity in page.entities], page.next
+        """One page, newest first, and where the next one starts. All of the kind are read for it: they are settings."""
+        behind = after[1] if after is not None else ""
+        ahead = sorted(
+            (found for one in await self.every(kind) if (found := (place(one.id, one.created), one))[0] > behind),
+            key=lambda found: found[0],
+        )
+        shown = ahead[:size]
+        return [one for _, one in shown], ("", shown[-1][0]) if len(ahead) > size else None
 
     async def every(self, kind: str) -> list[Resource]:
-        """All of a kind: for classification over queues, which are settings, not traffic."""
+        """All of a kind, by their ids: settings, not traffic. A thousand are one operation."""
         found: list[Resource] = []
         after: tuple[str, str] | None = None
         while True:
-            some, after = await self.page(kind, 1000, after)
-            found.extend(some)
+            page = await self._table(kind).query([("PartitionKey", "eq", kind)], limit=1000, after=after)
+            found.extend(_parse(kind, entity) for entity in page.entities)
+            after = page.next
             if after is None:
                 return found
 
@@ -170,6 +178,7 @@ def _parse(kind: str, entity: Entity) -> Resource:
         str(columns["Etag"]),
         parse_time(columns["Modified"]),
         entity.version,
+        parse_time(columns["Created"]) if columns.get("Created") else _UNKNOWN,
     )
 
 
@@ -178,6 +187,7 @@ def _entity(resource: Resource) -> Entity:
         "Id": resource.id,
         "Etag": resource.etag,
         "Modified": format_time(resource.modified),
+        "Created": format_time(resource.created),
         **write_document("Doc", to_json(resource.document).decode()),
     }
     for field, column in _REFERENCES.items():

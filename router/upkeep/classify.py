@@ -82,6 +82,8 @@ async def _outcome(parts: Parts, record: JobRecord) -> Classified | list[ErrorDe
             queue=queue,
             priority=await _priority(parts, record, policy, policy_id),
             attached=await _attached(parts, record, policy, policy_id),
+            chose_queue=bool(policy.queue_selector_attachments) or not record.job.queue_id,
+            gave_priority=policy.prioritization_rule is not None,
         )
     except RuleFailure as error:
         _log.info("Classification failed", extra={"job": record.id, "policy": policy_id})

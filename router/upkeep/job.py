@@ -82,7 +82,7 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
     ]
     if record.status in ENDED:
         work += [parts.members.remove(owner, job_id) for owner in all_owners(record)]
-    work.append(_stand(parts, record))
+    work += [_stand(parts, record), parts.listing.add("job", job_id, record.created_at)]
     await gathered(work)
     await reconcile_workers(parts, record)
     await drive_job(parts, job_id)
@@ -120,7 +120,7 @@ async def _schedule(parts: Parts, row: Row[JobRecord]) -> None:
 
     def decide(record: JobRecord) -> JobChange:
         due = jobs.activation_due(record, now)
-        return due if due.events else jobs.schedule(record, endings.life_ends(record))
+        return due if due.events else jobs.schedule(record)
 
     await job_commits.change(parts, row.id, job_commits.existing(decide), row, driven=True)
 

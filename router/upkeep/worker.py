@@ -44,6 +44,8 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
     if row.record.worker.offers:
         await revoke.revoke_unqualified(parts, row.record)
         row = await parts.workers.store.load(worker_id)
+    if row.record is not None:
+        await parts.listing.add("worker", worker_id, row.record.created_at)
     now = available(row.record)
     if now is not None:
         await parts.availability.move([Move(None, now)])

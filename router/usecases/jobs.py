@@ -25,6 +25,7 @@ from router.models.jobs import (
     CompleteJobOptions,
     JobRecord,
     RouterJobInput,
+    ScheduleAndSuspendMode,
     UnassignJobOptions,
 )
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
@@ -33,6 +34,7 @@ from router.storage.keys import time_key
 from router.storage.port import Condition
 from router.upkeep.job import reconcile_workers
 from router.upkeep.worker import free_workers
+from router.usecases.lists import Lister
 from router.usecases.settings import Check, checked, missing_references
 
 #: What the client wants of the job, given what is there. Raises BadRequest; see wire/invalid.py.
@@ -89,8 +91,10 @@ async def get(parts: Parts, job_id: str) -> JobRecord:
 async def page(
     parts: Parts, wanted: JobFilter, size: int, after: Position | None
 ) -> tuple[list[JobRecord], Position | None]:
-    found = await parts.jobs.store.page(_conditions(wanted), size, after)
-    return list(found.records), found.next
+    """Newest first."""
+    where = _conditions(wanted)
+    lister = Lister(parts, parts.jobs.store, where, partial(_fits, wanted), filtered=bool(where), exact=True)
+    return await lister.page(size, after)
 
 
 async def delete(parts: Parts, job_id: str) -> None:
@@ -180,6 +184,20 @@ def _conditions(wanted: JobFilter) -> list[Condition]:
     if wanted.scheduled_after is not None:
         where.append(("ScheduleAt", "ge", time_key(wanted.scheduled_after)))
     return where
+
+
+def _fits(wanted: JobFilter, record: JobRecord) -> bool:
+    """As the conditions say it of the row."""
+    job, mode = record.job, record.job.matching_mode
+    at = mode.schedule_at if isinstance(mode, ScheduleAndSuspendMode) else None
+    return (
+        (wanted.statuses is None or job.status in wanted.statuses)
+        and (wanted.queue_id is None or job.queue_id == wanted.queue_id)
+        and (wanted.channel_id is None or job.channel_id == wanted.channel_id)
+        and (wanted.classification_policy_id is None or job.classification_policy_id == wanted.classification_policy_id)
+        and (wanted.scheduled_before is None or (at is not None and at <= wanted.scheduled_before))
+        and (wanted.scheduled_after is None or (at is not None and at >= wanted.scheduled_after))
+    )
 
 
 def not_queued(record: JobRecord) -> Conflict:

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeGuard, TypeVar
 from router.commit.parts import Parts
 from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.models.jobs import ENDED
+from router.models.policies import exception_actions
 from router.models.types import check_id, same_on_wire
 from router.storage.aggregates import Position
 from router.storage.members import Owner
@@ -20,6 +21,13 @@ from router.upkeep import settings as settings_upkeep
 from router.wire.invalid import InvalidDocument
 
 _TRIES: Final = 8
+#: What each kind names, and which kind that is.
+_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Queue": {"distributionPolicyId": "DistributionPolicy", "exceptionPolicyId": "ExceptionPolicy"},
+    "ClassificationPolicy": {"fallbackQueueId": "Queue"},
+    "DistributionPolicy": {},
+}
+_IN_ACTIONS: Final[Mapping[str, str]] = {"classificationPolicyId": "ClassificationPolicy", "queueId": "Queue"}
 Document = dict[str, Any]
 T = TypeVar("T")
 #: Makes the document that is to be stored, from the stored one. Raises BadRequest; as InvalidDocument, what it names is
@@ -55,7 +63,9 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
         )
         if current is not None and same_on_wire(document, dict(current.document)):
             return current, False
-        resource = Resource(kind, id, document, parts.ids.etag(), parts.clock.now(), current.version if current else "")
+        now = parts.clock.now()
+        version, created = (current.version, current.created) if current else ("", now)
+        resource = Resource(kind, id, document, parts.ids.etag(), now, version, created)
         await settings_upkeep.arm(parts, kind, id, current.document if current else None, document)
         try:
             return await parts.resources.save(resource), current is None
@@ -108,6 +118,10 @@ async def _refuse_queue(parts: Parts, id: str) -> None:
     if policy_id is not None:
         message = f"classification policy '{policy_id}' names it as fallback queue"
         reasons.append(ErrorDetail("ClassificationPolicyWithFallbackQueueExist", message, "Queue"))
+    worker_id = await parts.worker_rows.naming_queue(id)
+    if worker_id is not None:
+        message = f"worker '{worker_id}' is assigned to it"
+        reasons.append(ErrorDetail("AssignedWorkerToQueueExist", message, "Queue"))
     if reasons:
         text = " and ".join(reason.message for reason in reasons)
         raise Conflict(f"Queue '{id}' cannot be deleted: {text}.", details=reasons, target="Queue")
@@ -133,11 +147,29 @@ def _in_use(kind: str, id: str, code: str, reason: str) -> BadRequest:
 
 
 async def _missing(parts: Parts, kind: str, current: Resource | None, document: Mapping[str, Any]) -> list[ErrorDetail]:
-    """A queue's policies must exist; those that it names already are not looked at again."""
-    if kind != "Queue":
-        return []
-    kinds = {"distributionPolicyId": "DistributionPolicy", "exceptionPolicyId": "ExceptionPolicy"}
-    return await missing_references(parts, kinds, current.document if current is not None else {}, document)
+    """What a queue or policy names must exist; what it names already is not looked at again."""
+    before = current.document if current is not None else {}
+    if kind == "ExceptionPolicy":
+        return await _missing_in_actions(parts, before, document)
+    return await missing_references(parts, _NAMES[kind], before, document)
+
+
+async def _missing_in_actions(
+    parts: Parts, before: Mapping[str, Any], document: Mapping[str, Any]
+) -> list[ErrorDetail]:
+    known = {(field, action.get(field)) for _, action in exception_actions(before) for field in _IN_ACTIONS}
+    found: dict[tuple[str, str], bool] = {}
+    problems: list[ErrorDetail] = []
+    for path, action in exception_actions(document):
+        for field, kind in _IN_ACTIONS.items():
+            id = action.get(field)
+            if not is_id(id) or (field, id) in known:
+                continue
+            if (kind, id) not in found:
+                found[kind, id] = await parts.resources.cached(kind, id) is not None
+            if not found[kind, id]:
+                problems.append(not_found(kind, id, f"{path}.{field}"))
+    return problems
 
 
 async def missing_references(
@@ -156,7 +188,11 @@ async def missing_reference(parts: Parts, kind: str, named: Any, field: str) -> 
     """What is wrong with a reference to something of this kind. One that is no id is invalid anyway."""
     if not is_id(named) or await parts.resources.cached(kind, named) is not None:
         return None
-    return ErrorDetail(f"{kind}NotFound", f"{kind} '{named}' was not found.", field)
+    return not_found(kind, named, field)
+
+
+def not_found(kind: str, id: str, field: str) -> ErrorDetail:
+    return ErrorDetail(f"{kind}NotFound", f"'{field}' names {kind} '{id}', which was not found.", field)
 
 
 def is_id(named: Any) -> TypeGuard[str]:

@@ -11,7 +11,7 @@ from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import capacity, workers
 from router.engine.change import WorkerChange
-from router.errors import Busy, ErrorDetail, NotFound
+from router.errors import Busy, Conflict, ErrorDetail, NotFound
 from router.matching import revoke
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.filters import WorkerFilter
@@ -20,13 +20,13 @@ from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput,
 from router.storage.aggregates import Position, Row
 from router.storage.port import Condition
 from router.upkeep import worker as worker_upkeep
+from router.usecases.lists import Lister
 from router.usecases.settings import Check, checked, missing_reference
 
 #: What the client wants of the worker, given what is there. Raises BadRequest; see wire/invalid.py.
 Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
 #: How long an accept waits for an offer that is still being attached to its job.
 _ATTACH_WAIT_SECONDS: Final = 2.0
-_LIST_CALLS: Final = 5
 
 
 async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> tuple[WorkerRecord, bool]:
@@ -69,16 +69,12 @@ async def get(parts: Parts, worker_id: str) -> WorkerRecord:
 async def page(
     parts: Parts, wanted: WorkerFilter, size: int, after: Position | None
 ) -> tuple[list[WorkerRecord], Position | None]:
-    """One page; it may be short when the filter leaves few."""
+    """Newest first."""
     where: list[Condition] = [] if wanted.state is None else [("State", "eq", str(wanted.state))]
-    found: list[WorkerRecord] = []
-    for _ in range(_LIST_CALLS):
-        some = await parts.workers.store.page(where, size - len(found), after)
-        found += [await _issued(parts, record) for record in some.records if _fits(record, wanted)]
-        after = some.next
-        if after is None or len(found) >= size:
-            break
-    return found, after
+    fits, filtered = partial(_fits, wanted), wanted != WorkerFilter()
+    lister = Lister(parts, parts.workers.store, where, fits, filtered=filtered, exact=False)
+    found, following = await lister.page(size, after)
+    return [await _issued(parts, record) for record in found], following
 
 
 async def _issued(parts: Parts, record: WorkerRecord) -> WorkerRecord:
@@ -107,9 +103,16 @@ async def _is_attached(parts: Parts, offer: RouterJobOffer) -> bool:
 
 
 async def delete(parts: Parts, worker_id: str) -> None:
-    """Offers are revoked; assigned jobs keep their assignment. Fine when it is not there."""
+    """Offers are revoked. Conflict while it has jobs assigned; fine when it is not there."""
 
     def decide(record: WorkerRecord) -> WorkerChange | None:
+        if record.worker.assigned_jobs and not record.routing.deleting:
+            held = record.worker.assigned_jobs[0].job_id
+            message = f"job '{held}' is assigned to it"
+            raise Conflict(
+                f"Worker '{worker_id}' cannot be deleted: {message}.",
+                details=[ErrorDetail("AssignedJobExist", message, "Worker")],
+            )
         return workers.start_deletion(record) if record.worker.offers else None
 
     with follows() as deleted:
@@ -139,9 +142,11 @@ async def _missing_queues(parts: Parts, current: WorkerRecord | None, named: Map
     return [detail for detail in found if detail is not None]
 
 
-def _fits(record: WorkerRecord, wanted: WorkerFilter) -> bool:
+def _fits(wanted: WorkerFilter, record: WorkerRecord) -> bool:
     worker = record.worker
-    if record.routing.deleting or (wanted.queue_id is not None and wanted.queue_id not in worker.queues):
+    if record.routing.deleting or wanted.state not in (None, worker.state):
+        return False
+    if wanted.queue_id is not None and wanted.queue_id not in worker.queues:
         return False
     channels = [
         channel for channel in worker.channels if wanted.channel_id is None or channel.channel_id == wanted.channel_id

@@ -15,16 +15,16 @@ from router.engine.jobs import past_schedule
 from router.errors import ErrorDetail
 from router.models.jobs import SETTLED, JobRecord, RouterJobInput, ScheduleAndSuspendMode
 from router.models.operations import GA
-from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
+from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy, exception_actions
 from router.models.queues import RouterQueue
 from router.models.selectors import RouterWorkerSelector
-from router.models.types import parse_time
+from router.models.types import PRIORITIES, parse_time
 from router.models.workers import RouterWorkerInput, WorkerRecord
 from router.rules.check import rule_problems
 from router.wire.documents import canonical, job_document, json_bytes, worker_document
 from router.wire.merge import merge_patch
 from router.wire.names import canonicalise
-from router.wire.validate import validate
+from router.wire.validate import shown, validate
 
 Document = dict[str, Any]
 M = TypeVar("M", bound=BaseModel)
@@ -45,7 +45,8 @@ def classification_policy_document(
 def exception_policy_document(current: Document | None, patch: Document, new_id: Callable[[], str]) -> Document:
     """The policy after the patch. Every write gives each action a new id, but a patch that changes nothing is no
     write: then the answer equals `current`."""
-    document = _document(ExceptionPolicy, current, patch)
+    merged = merge_patch(current or {}, canonicalise(patch, ExceptionPolicy), ExceptionPolicy)
+    document = canonical(validate(ExceptionPolicy, merged, also=_action_priorities(merged)))
     # As JSON: in Python `True == 1`.
     if current is not None and json_bytes(_without_action_ids(document)) == json_bytes(_without_action_ids(current)):
         return current
@@ -68,7 +69,12 @@ def job_input(record: JobRecord | None, patch: Document, now: datetime) -> Route
     current = job_document(record) if record is not None else None
     named = canonicalise(patch, RouterJobInput)
     merged = merge_patch(current or {}, named, RouterJobInput)
-    wanted = validate(RouterJobInput, merged, also=[*_no_destination(merged), *_past_schedule(record, merged, now)])
+    # One that a rule has given may be sent back as it was read.
+    sent = named.get("priority")
+    priority = [] if record is not None and sent == record.job.priority else _priority(sent, "priority")
+    wanted = validate(
+        RouterJobInput, merged, also=[*_no_destination(merged), *_past_schedule(record, merged, now), *priority]
+    )
     if record is None or not named.get("requestedWorkerSelectors"):
         return wanted
     selectors = _carry_over(record.job.requested_worker_selectors, wanted.requested_worker_selectors)
@@ -118,6 +124,22 @@ def _no_destination(job: Document) -> list[ErrorDetail]:
     if job.get("queueId") is not None or job.get("classificationPolicyId") is not None:
         return []
     return [ErrorDetail("MissingField", "'queueId' or 'classificationPolicyId' is required.", "queueId")]
+
+
+def _priority(given: Any, target: str) -> list[ErrorDetail]:
+    """What is wrong with a whole number as a client's priority; validation tells the rest."""
+    least, most = PRIORITIES
+    if not isinstance(given, int) or isinstance(given, bool) or least <= given <= most:
+        return []
+    return [ErrorDetail("InvalidValue", f"'{target}' must be from {least} to {most}, not {shown(given)}.", target)]
+
+
+def _action_priorities(policy: Document) -> list[ErrorDetail]:
+    return [
+        problem
+        for path, action in exception_actions(policy)
+        for problem in _priority(action.get("priority"), f"{path}.priority")
+    ]
 
 
 def _past_schedule(record: JobRecord | None, job: Document, now: datetime) -> list[ErrorDetail]:

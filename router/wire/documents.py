@@ -15,9 +15,10 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from router.models.jobs import JobRecord, RouterJobInput
 from router.models.operations import GA
-from router.models.types import with_id_label
+from router.models.types import whole_numbers, with_id_label
 from router.models.workers import RouterWorkerInput, WorkerRecord
 from router.rules.secrets import redact_secrets
+from router.wire.conditions import quote_etag
 
 _JOB_FIELDS: Final = set(RouterJobInput.model_fields)
 _WORKER_FIELDS: Final = set(RouterWorkerInput.model_fields)
@@ -31,19 +32,19 @@ def canonical(model: BaseModel) -> dict[str, Any]:
 
 
 def render_distribution_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **redact_secrets(document)}
+    return {"etag": quote_etag(etag), "id": id, **redact_secrets(document)}
 
 
 def render_classification_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **redact_secrets(document)}
+    return {"etag": quote_etag(etag), "id": id, **redact_secrets(document)}
 
 
 def render_exception_policy(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **document}
+    return {"etag": quote_etag(etag), "id": id, **document}
 
 
 def render_queue(id: str, etag: str, document: dict[str, Any]) -> dict[str, Any]:
-    return {"etag": etag, "id": id, **document, "labels": with_id_label(document.get("labels", {}), id)}
+    return {"etag": quote_etag(etag), "id": id, **document, "labels": with_id_label(document.get("labels", {}), id)}
 
 
 def job_document(record: JobRecord) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def render_job(record: JobRecord) -> dict[str, Any]:
     if len(notes) > 1:
         order = sorted(range(len(notes)), key=lambda place: notes[place].added_at or _LATEST)
         job["notes"] = [job["notes"][place] for place in order]
-    return {"etag": record.etag, "id": job.pop("id"), **job}
+    return {"etag": quote_etag(record.etag), "id": job.pop("id"), **job}
 
 
 def worker_document(record: WorkerRecord) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def render_worker(record: WorkerRecord, api_version: str) -> dict[str, Any]:
     if api_version == GA:
         worker.pop("maxConcurrentOffers", None)
     worker["labels"] = with_id_label(worker["labels"], record.id)
-    return {"etag": record.etag, "id": worker.pop("id"), **worker}
+    return {"etag": quote_etag(record.etag), "id": worker.pop("id"), **worker}
 
 
 def page_body(items: Sequence[dict[str, Any]], next_link: str | None) -> dict[str, Any]:
@@ -79,7 +80,8 @@ def page_body(items: Sequence[dict[str, Any]], next_link: str | None) -> dict[st
 
 
 def json_bytes(body: Any) -> bytes:
-    """An answer's body."""
+    """An answer's body. A number without a fraction is written without one (docs/behaviour.md, "Answers")."""
+    body = whole_numbers(body)
     try:
         return to_json(body)
     except PydanticSerializationError:

@@ -8,10 +8,13 @@ from __future__ import annotations
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any, Literal, TypeAlias, Union, get_args, get_origin
 
 from pydantic import BaseModel
+
+from router.models.enums import by_folded, folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,14 @@ class ListShape:
     item: Shape
 
 
-Shape: TypeAlias = ObjectShape | ListShape | None
+@dataclass(frozen=True, slots=True)
+class EnumShape:
+    """A text out of a list: today's texts by all that stand for them, folded."""
+
+    texts: Mapping[str, str]
+
+
+Shape: TypeAlias = ObjectShape | ListShape | EnumShape | None
 
 
 @lru_cache(maxsize=64)
@@ -45,8 +55,8 @@ def shape_of(model: type[BaseModel]) -> ObjectShape:
 
 
 def canonicalise(patch: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """The patch under the wire's own names. Of two spellings of one name the last wins. A null inside an array
-    removes nothing from anywhere, it only says "not set", and is dropped."""
+    """The patch under the wire's own names, with today's texts of enumerations. Of two spellings of one name the last
+    wins. A null inside an array removes nothing from anywhere, it only says "not set", and is dropped."""
     return _object(patch, shape_of(model), in_array=False)
 
 
@@ -70,6 +80,8 @@ def _value(value: Any, shape: Shape, *, in_array: bool) -> Any:
         return _object(value, shape, in_array=in_array)
     if isinstance(shape, ListShape) and isinstance(value, list):
         return [_value(item, shape.item, in_array=True) for item in value]
+    if isinstance(shape, EnumShape) and isinstance(value, str):
+        return shape.texts.get(folded(value), value)
     return value
 
 
@@ -88,6 +100,8 @@ def _model_shape(*models: type[BaseModel]) -> ObjectShape:
                 kinds += get_args(field.annotation)
             entry = (wire_name, _shape(field.annotation))
             fields[wire_name] = fields[wire_name.lower()] = entry
+    if kinds:
+        fields["kind"] = ("kind", EnumShape(by_folded(kinds)))
     return ObjectShape(fields, tuple(kinds) if len(models) > 1 else ())
 
 
@@ -98,8 +112,12 @@ def _shape(annotation: Any) -> Shape:
     if origin is list:
         item = _shape(get_args(annotation)[0])
         return ListShape(item) if item is not None else None
-    if origin is Literal or origin is dict:
+    if origin is Literal:
+        return EnumShape(by_folded(get_args(annotation)))
+    if origin is dict:
         return None
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return EnumShape(by_folded(annotation))
     models = _models(annotation)
     return _model_shape(*models) if models else None
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from router.errors import BadRequest, ErrorDetail
+from router.models.enums import folded
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import ACTIVE, JobStatus
 from router.models.operations import API_VERSIONS, SUPPORTED_VERSIONS_HEADER, Operation
@@ -85,6 +86,10 @@ class _Reader:
         self.given = given
         self.problems: list[ErrorDetail] = []
 
+    def filter(self, name: str, parse: Callable[[str], T]) -> T | None:
+        """An empty filter is none."""
+        return self.read(name, parse) if self.given.get(name) else None
+
     def read(self, name: str, parse: Callable[[str], T]) -> T | None:
         text = self.given.get(name)
         if text is None:
@@ -121,21 +126,21 @@ def _read(
 
 def _job_filter(reader: _Reader) -> JobFilter:
     return JobFilter(
-        statuses=reader.read("status", _statuses),
-        queue_id=reader.read("queueId", check_id),
-        channel_id=reader.read("channelId", check_id),
-        classification_policy_id=reader.read("classificationPolicyId", check_id),
-        scheduled_before=reader.read("scheduledBefore", _time),
-        scheduled_after=reader.read("scheduledAfter", _time),
+        statuses=reader.filter("status", _statuses),
+        queue_id=reader.filter("queueId", check_id),
+        channel_id=reader.filter("channelId", check_id),
+        classification_policy_id=reader.filter("classificationPolicyId", check_id),
+        scheduled_before=reader.filter("scheduledBefore", _time),
+        scheduled_after=reader.filter("scheduledAfter", _time),
     )
 
 
 def _worker_filter(reader: _Reader) -> WorkerFilter:
     return WorkerFilter(
-        state=reader.read("state", _state),
-        channel_id=reader.read("channelId", check_id),
-        queue_id=reader.read("queueId", check_id),
-        has_capacity=reader.read("hasCapacity", _flag) or False,
+        state=reader.filter("state", _state),
+        channel_id=reader.filter("channelId", check_id),
+        queue_id=reader.filter("queueId", check_id),
+        has_capacity=reader.filter("hasCapacity", _flag) or False,
     )
 
 
@@ -143,8 +148,8 @@ def _lower(query: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in query.items()}
 
 
-_JOB_STATUSES: Final = {status.lower(): status for status in JobStatus}
-_WORKER_STATES: Final = {state.lower(): state for state in WorkerState}
+_JOB_STATUSES: Final = {folded(status): status for status in JobStatus}
+_WORKER_STATES: Final = {folded(state): state for state in WorkerState}
 
 
 def _statuses(text: str) -> frozenset[JobStatus] | None:
@@ -152,7 +157,7 @@ def _statuses(text: str) -> frozenset[JobStatus] | None:
         return None
     if text.lower() == "active":
         return ACTIVE
-    if (status := _JOB_STATUSES.get(text.lower())) is None:
+    if (status := _JOB_STATUSES.get(folded(text))) is None:
         raise ValueError(f"must be one of {', '.join(JobStatus)}, active, all")
     return frozenset({status})
 
@@ -160,7 +165,7 @@ def _statuses(text: str) -> frozenset[JobStatus] | None:
 def _state(text: str) -> WorkerState | None:
     if text.lower() == "all":
         return None
-    if (state := _WORKER_STATES.get(text.lower())) is None:
+    if (state := _WORKER_STATES.get(folded(text))) is None:
         raise ValueError(f"must be one of {', '.join(WorkerState)}, all")
     return state
 

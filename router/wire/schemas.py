@@ -252,10 +252,14 @@ def _errors() -> dict[str, Schema]:
                 "details": {"type": "array", "items": ref("ErrorDetail")},
                 "innererror": {"type": "object"},
             },
-            "required": ["code", "message"],
+            "required": ["code", "message", "target"],
         },
         "ErrorDetail": {"type": "object", "properties": detail, "required": ["code", "message"]},
-        "ErrorResponse": {"type": "object", "properties": {"error": ref("Error")}, "required": ["error"]},
+        "ErrorResponse": {
+            "type": "object",
+            "properties": {"error": ref("Error"), "communicationError": ref("Error")},
+            "required": ["error", "communicationError"],
+        },
         # Actions without a result of their own.
         "EmptyResult": {"type": "object", "maxProperties": 0},
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},

@@ -106,11 +106,12 @@ async def test_a_policys_selectors_start_no_clock(wire: RawWire) -> None:
 
 
 async def test_exception_actions_get_an_id_that_is_new_on_each_write(wire: RawWire) -> None:
+    queue = await wire.queue()
     rule = {
         "id": "r",
         "trigger": {"kind": "waitTime", "thresholdSeconds": 10},
         "actions": [
-            {"kind": "manualReclassify", "queueId": "q"},
+            {"kind": "manualReclassify", "queueId": queue},
             {"kind": "cancel", "id": "mine"},
             {"kind": "reclassify"},
         ],
@@ -123,7 +124,7 @@ async def test_exception_actions_get_an_id_that_is_new_on_each_write(wire: RawWi
 
     first = await read()
     assert all(GUID.fullmatch(action["id"]) for action in first)
-    assert first[0] == {"kind": "manualReclassify", "id": first[0]["id"], "queueId": "q", "workerSelectors": []}
+    assert first[0] == {"kind": "manualReclassify", "id": first[0]["id"], "queueId": queue, "workerSelectors": []}
     assert first[2] == {"kind": "reclassify", "id": first[2]["id"], "labelsToUpsert": {}}
     (await wire.patch(path, {"exceptionRules": [rule]})).expect(200)
     assert await read() == first  # nothing changed, nothing was written
@@ -143,11 +144,19 @@ async def test_the_value_of_a_static_rule_is_untouched(wire: RawWire) -> None:
     assert (await wire.get(path)).expect(200)["prioritizationRule"] == rule
 
 
-async def test_secrets_never_come_back(wire: RawWire) -> None:
+async def test_a_secret_is_shown_in_the_answer_to_the_write_that_carried_it_alone(wire: RawWire) -> None:
     rule = {"kind": "function", "functionUri": "https://example.com/f", "credential": {"functionKey": "the-secret-key"}}
     path = f"/routing/classificationPolicies/{wire.id()}"
     created = await wire.patch(path, {"prioritizationRule": rule})
-    created.expect(201)
+    assert created.expect(201)["prioritizationRule"] == rule
+    again = await wire.patch(path, {"prioritizationRule": rule})
+    assert (again.expect(200), again.headers["ETag"]) == (created.body, created.headers["ETag"])
     listed = await wire.get("/routing/classificationPolicies", query={"maxpagesize": 1000})
-    for answer in (created, await wire.get(path), await wire.patch(path, {"name": "n"}), listed):
+    masked = await wire.get(path)
+    for answer in (masked, await wire.patch(path, {"name": "n"}), listed):
         assert b"the-secret-key" not in answer.content
+    back = (await wire.patch(path, masked.body)).expect(200)["prioritizationRule"]["credential"]
+    assert back == {"functionKey": "********"}
+    other = {"prioritizationRule": {**rule, "credential": {"functionKey": "********", "appKey": "another"}}}
+    shown = (await wire.patch(path, other)).expect(200)["prioritizationRule"]["credential"]
+    assert shown == {"functionKey": "********", "appKey": "another"}, "what this request carried, and nothing else"

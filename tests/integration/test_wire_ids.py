@@ -87,7 +87,7 @@ async def test_ids_that_are_refused(wire: RawWire, id: str, method: str) -> None
     answer = await wire.send(method, f"/routing/workers/{encoded}", {"capacity": 1} if method == "PATCH" else None)
     error = answer.refused(400, "BadRequest")
     assert error["details"][0]["code"] == "InvalidId"
-    assert error["target"] == "workerId"
+    assert error["details"][0]["target"] == "workerId"
 
 
 @pytest.mark.parametrize("id", ["%2E", "%2e%2E", "%2E."])

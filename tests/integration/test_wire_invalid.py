@@ -101,12 +101,54 @@ async def test_everything_that_is_wrong_is_named_at_once(wire: RawWire) -> None:
 
 
 async def test_references_that_are_kept_are_not_looked_at_again(wire: RawWire) -> None:
+    """An exception policy does not keep the queue that an action of it names."""
     queue = await wire.queue()
-    path = await wire.worker(queue)
+    path = await wire.make(
+        "ExceptionPolicy", {"exceptionRules": [_rule({"kind": "manualReclassify", "queueId": queue})]}
+    )
     (await wire.delete(f"/routing/queues/{queue}")).expect(204)
-    error = (await wire.patch(path, {"capacity": 0})).refused(400, "BadRequest")
-    assert [detail["target"] for detail in error["details"]] == ["capacity"]
-    (await wire.patch(path, {"capacity": 2})).expect(200)
+    error = (await wire.patch(path, {"name": 5})).refused(400, "BadRequest")
+    assert [detail["target"] for detail in error["details"]] == ["name"]
+    (await wire.patch(path, {"name": "n"})).expect(200)
+
+
+def _rule(*actions: dict[str, Any]) -> dict[str, Any]:
+    return {"id": "r", "trigger": {"kind": "waitTime", "thresholdSeconds": 10}, "actions": list(actions)}
+
+
+async def test_what_exception_actions_and_fallbacks_name_must_exist(wire: RawWire) -> None:
+    actions: list[dict[str, Any]] = [
+        {"kind": "reclassify", "classificationPolicyId": "gone"},
+        {"kind": "manualReclassify", "queueId": "gone-too", "priority": 101},
+        {"kind": "manualReclassify", "queueId": await wire.queue(), "priority": -100},
+        {"kind": "reclassify"},
+        {"kind": "cancel"},
+    ]
+    path = f"/routing/exceptionPolicies/{wire.id()}"
+    error = (await wire.patch(path, {"exceptionRules": [_rule(*actions)]})).refused(400, "BadRequest")
+    assert [(one["code"], one["target"]) for one in error["details"]] == [
+        ("InvalidValue", "exceptionRules[0].actions[1].priority"),
+        ("ClassificationPolicyNotFound", "exceptionRules[0].actions[0].classificationPolicyId"),
+        ("QueueNotFound", "exceptionRules[0].actions[1].queueId"),
+    ]
+    assert "'gone'" in error["details"][1]["message"]
+    (await wire.get(path)).refused(404, "NotFound")
+    (await wire.patch(path, {"exceptionRules": [_rule(*actions[2:])]})).expect(201)
+    error = (await wire.patch(f"/routing/classificationPolicies/{wire.id()}", {"fallbackQueueId": "gone"})).refused(
+        400, "BadRequest"
+    )
+    assert [(one["code"], one["target"]) for one in error["details"]] == [("QueueNotFound", "fallbackQueueId")]
+    assert "'gone'" in error["details"][0]["message"]
+
+
+@pytest.mark.parametrize(("priority", "fine"), [(-101, False), (-100, True), (0, True), (100, True), (101, False)])
+async def test_priorities_that_clients_may_give(wire: RawWire, priority: int, fine: bool) -> None:
+    body = {"channelId": "c", "queueId": await wire.queue(), "priority": priority, "matchingMode": {"kind": "suspend"}}
+    answer = await wire.patch(f"/routing/jobs/{wire.id()}", body)
+    if fine:
+        assert answer.expect(201)["priority"] == priority
+    else:
+        assert [one["target"] for one in answer.refused(400, "BadRequest")["details"]] == ["priority"]
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,9 @@ def test_the_page_has_every_setting_and_no_other() -> None:
 
 
 def test_the_page_names_what_is_required() -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.MULTILINE)
+    )
     for setting in SETTINGS:
         if setting.required:
             assert "required" in rows[setting.name].lower(), setting.name

@@ -57,15 +57,20 @@ class AccessKeys:
         date_name = next(name for name in names if name in _DATE_HEADERS)
         _check_date(date_name, headers[date_name], now)
         _check_hash(headers[_HASH_HEADER], body)
-        tail = ";".join(values)
+        # The Python SDK, given its endpoint with a slash at the end, signs `host/`. No other form is taken.
+        tails = [
+            ";".join(values),
+            ";".join(f"{value}/" if name == "host" else value for name, value in zip(names, values, strict=True)),
+        ]
         verb = method.upper()
         given = signature.encode("utf-8", "surrogateescape")
         for candidate in signed_targets(verb, target, raw_target_known):
-            text = f"{verb}\n{candidate}\n{tail}".encode("utf-8", "surrogateescape")
-            # Both keys are always computed: the time taken does not tell which of them matched.
-            matches = [hmac.compare_digest(_sign(key, text), given) for key in self._keys]
-            if True in matches:
-                return matches.index(True)
+            for tail in tails:
+                text = f"{verb}\n{candidate}\n{tail}".encode("utf-8", "surrogateescape")
+                # Both keys are always computed: the time taken does not tell which of them matched.
+                matches = [hmac.compare_digest(_sign(key, text), given) for key in self._keys]
+                if True in matches:
+                    return matches.index(True)
         raise Unauthorized(
             "SignatureMismatch",
             "The signature does not match this request. It must be made with one of the access keys, over the "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
 
+from router.models.types import whole_numbers
 from router.rules.failure import RuleCallError
 from router.rules.http.tokens import TokenCache
 from router.rules.uris import MAX_URI, is_secure
@@ -125,7 +126,7 @@ class RuleHttpClient:
             return await self._post_json("webhook", uri, payload, {"Authorization": f"Bearer {token}"})
 
     async def _post_json(self, who: str, uri: str, payload: Mapping[str, Any], headers: dict[str, str]) -> Any:
-        body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+        body = json.dumps(whole_numbers(payload), allow_nan=False, separators=(",", ":")).encode()
         return await self._post(who, uri, body, {"Content-Type": "application/json", **headers})
 
     async def _post_form(self, who: str, uri: str, form: Mapping[str, str]) -> Any:

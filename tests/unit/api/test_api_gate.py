@@ -134,10 +134,10 @@ async def test_what_is_no_operation_needs_credentials_and_counts() -> None:
 
 def test_a_method_that_is_none_is_answered_with_those_that_are_and_head() -> None:
     wrong = RouterError("MethodNotAllowed", "No.", 405, headers={"Allow": "PATCH, GET"})
-    assert refusal(wrong, "x").headers["Allow"] == "GET, HEAD, PATCH"
+    assert refusal(wrong, "x", "/").headers["Allow"] == "GET, HEAD, PATCH"
     wrong = RouterError("MethodNotAllowed", "No.", 405, headers={"Allow": "POST"})
-    assert refusal(wrong, "x").headers["Allow"] == "POST"
-    assert refusal(NotFound("Job", "j"), "x").status == 404
+    assert refusal(wrong, "x", "/").headers["Allow"] == "POST"
+    assert refusal(NotFound("Job", "j"), "x", "/").status == 404
 
 
 @pytest.mark.parametrize("id", ["a b", "Ü/x", "a:b", "%2F", "x" * 256, "~!$&'()*+,;=@", "..."])
@@ -179,7 +179,9 @@ async def test_secrets_are_kept_where_there_is_a_key_and_refused_elsewhere() -> 
     call = Caller(secrets=base64.b64encode(b"k" * 32).decode())
     answer = await call("UpsertClassificationPolicy", "c", body=policy)
     assert answer.status == 201
-    shown = answer.body["prioritizationRule"]
+    # Who has sent it has it.
+    assert answer.body["prioritizationRule"]["credential"]["functionKey"] == "hidden"
+    shown = (await call("GetClassificationPolicy", "c")).body["prioritizationRule"]
     assert shown["credential"]["functionKey"] == "********"
     rows = call.process.tables.of("policies").all()
     assert "hidden" not in repr(rows)

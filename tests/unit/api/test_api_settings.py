@@ -33,7 +33,7 @@ async def test_a_setting_is_created_read_changed_left_alone_listed_and_deleted(
     assert (await call(f"Get{kind}", "x")).code == "NotFound"
     created = await call(f"Upsert{kind}", "x", body=body)
     assert (created.status, created.body["id"]) == (201, "x")
-    assert created.headers["ETag"] == f'"{created.body["etag"]}"'
+    assert created.headers["ETag"] == created.body["etag"]
     await asyncio.sleep(2)
     same = await call(f"Upsert{kind}", "x", body=body)
     assert (same.status, same.body) == (200, created.body)
@@ -147,11 +147,12 @@ async def test_a_queue_names_what_is_there() -> None:
     assert set(refused.details) >= {"DistributionPolicyNotFound", "ExceptionPolicyNotFound"}
     assert len(refused.details) == 3
     assert (await call("GetQueue", "x")).status == 404
-    # What it names already is not looked at again, and what a classification policy names is never looked at.
+    # What it names already is not looked at again.
     await call.parts.resources.delete("DistributionPolicy", "q")
     await asyncio.sleep(5)
     assert (await call("UpsertQueue", "q", body={"distributionPolicyId": "q", "name": "n"})).status == 200
-    assert (await call("UpsertClassificationPolicy", "c", body={"fallbackQueueId": "none"})).status == 201
+    policy = await call("UpsertClassificationPolicy", "c", body={"fallbackQueueId": "none"})
+    assert (policy.status, policy.details) == (400, ["QueueNotFound"])
 
 
 @pytest.mark.parametrize(("named", "rejected"), [("", 1), (".", 1), ("x" * 257, 1), (5, 1)])
@@ -232,12 +233,13 @@ async def test_marks_that_say_what_is_not_so_any_more_hinder_nothing() -> None:
 
 
 @in_virtual_time
-async def test_a_queue_that_workers_name_can_be_deleted() -> None:
+async def test_a_queue_that_workers_name_is_in_use() -> None:
     call = Caller()
     await call.settings()
-    await call.worker("w")
+    await call.worker("w", availableForOffers=False)
+    assert (await call("DeleteQueue", "q")).status == 409
+    await call("DeleteWorker", "w")
     assert (await call("DeleteQueue", "q")).status == 204
-    assert (await call("GetWorker", "w")).status == 200
     assert (await call("GetQueueStatistics", "q")).status == 404
 
 

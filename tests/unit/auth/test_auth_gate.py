@@ -61,12 +61,11 @@ async def test_what_is_not_accepted(authorization: str | None, reason: str) -> N
     assert refused.reason == reason
     assert refused.status == 401
     assert refused.headers == {"WWW-Authenticate": "HMAC-SHA256"}
-    assert refused.to_wire() == {
-        "error": {
-            "code": "Unauthorized",
-            "message": refused.message,
-            "details": [{"code": reason, "message": refused.message}],
-        }
+    assert refused.to_wire("/routing/jobs")["error"] == {
+        "code": "Unauthorized",
+        "message": refused.message,
+        "target": "/routing/jobs",
+        "details": [{"code": reason, "message": refused.message}],
     }
     assert "dXNlcjpwYXNz" not in refused.message
 

@@ -205,7 +205,7 @@ def test_no_refusal_quotes_a_secret() -> None:
     headers = signed(key=base64.b64encode(b"some other key, 32 bytes long...").decode())
     refused = refusal(headers)
     right = signed()["authorization"].rpartition("=")[0].rpartition("Signature=")[2]
-    told = repr(refused.to_wire()) + str(refused) + repr(dict(refused.headers))
+    told = repr(refused.to_wire("/")) + str(refused) + repr(dict(refused.headers))
     for secret in (KEY, OTHER_KEY, right[:12]):
         assert secret not in told
 
@@ -245,3 +245,21 @@ def test_every_alternative_means_the_same_as_the_target(target: str, method: str
     assert candidates[0] == target
     assert len(candidates) == len(set(candidates)) <= (2 if known else 8)
     assert all(meaning(candidate) == meaning(target) for candidate in candidates)
+
+
+def test_a_slash_behind_the_host_in_what_was_signed() -> None:
+    """What the Python SDK signs when its endpoint ends with one."""
+    headers = signed(host="router.example/") | {"host": "router.example"}
+    assert verify(headers) == 0
+    assert (
+        verify(
+            signed(key=OTHER_KEY, host="router.example/", names="host;x-ms-content-sha256;date")
+            | {"host": "router.example"}
+        )
+        == 1
+    )
+
+
+@pytest.mark.parametrize("host", ["router.example//", "/router.example", "router.example/routing", "router", "other/"])
+def test_no_other_form_of_the_host(host: str) -> None:
+    assert refusal(signed(host=host) | {"host": "router.example"}).reason == "SignatureMismatch"

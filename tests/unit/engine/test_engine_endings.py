@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from router.engine import endings
+from router.engine import endings, jobs
 from router.errors import Conflict, NotFound
 from router.models.jobs import (
     DELETABLE,
@@ -16,7 +16,7 @@ from router.models.jobs import (
     JobStatus,
     UnassignJobOptions,
 )
-from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered
+from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, same
 
 S = JobStatus
 CLOSE, COMPLETE, UNASSIGN, CANCEL = CloseJobOptions(), CompleteJobOptions(), UnassignJobOptions(), CancelJobOptions()
@@ -157,3 +157,33 @@ def test_delete(status: JobStatus) -> None:
 
 def test_what_can_be_deleted() -> None:
     assert {str(one) for one in DELETABLE} == {"closed", "cancelled", "classificationFailed", "scheduleFailed"}
+
+
+class TestLifeOfASuspendedJob:
+    LIFE = timedelta(days=90)
+
+    def test_it_counts_from_the_time_that_it_is_scheduled_for(self) -> None:
+        far = NOW + timedelta(days=400)
+        record = job(JobStatus.SCHEDULED, matching_mode={"kind": "scheduleAndSuspend", "schedule_at": far})
+        assert endings.life_ends(record) == far + self.LIFE
+
+    def test_it_counts_from_that_time_when_it_has_come(self) -> None:
+        come = NOW + timedelta(days=400)
+        record = job(JobStatus.QUEUED, scheduled_at=come)
+        assert endings.life_ends(record) == come + self.LIFE
+
+    def test_it_counts_from_its_first_activation(self) -> None:
+        late = NOW + timedelta(days=80)
+        suspended = job(JobStatus.WAITING_FOR_ACTIVATION, matching_mode={"kind": "suspend"})
+        assert endings.life_ends(suspended) == NOW + self.LIFE
+        wanted = same(suspended, matching_mode={"kind": "queueAndMatch"})
+        active = after(jobs.update(suspended, wanted, late))
+        assert endings.life_ends(active) == late + self.LIFE
+        again = after(jobs.update(active, same(active, matching_mode={"kind": "suspend"}), late))
+        later_still = late + timedelta(days=5)
+        assert endings.life_ends(after(jobs.update(again, wanted, later_still))) == late + self.LIFE
+
+    def test_it_ends_before_the_calendar_does(self) -> None:
+        last = datetime.max.replace(tzinfo=UTC)
+        record = job(JobStatus.PENDING_SCHEDULE, matching_mode={"kind": "scheduleAndSuspend", "schedule_at": last})
+        assert endings.life_ends(record) <= last

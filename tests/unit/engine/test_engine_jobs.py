@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from router.engine import jobs
 from router.engine.change import JobChange
 from router.errors import BadRequest, Conflict
-from router.models.jobs import SETTLED, JobRecord, JobStatus, RouterJobNote
+from router.models.jobs import LATEST_SCHEDULE, SETTLED, JobRecord, JobStatus, RouterJobNote
 from tests.unit.engine.engine_records import NOW, after, events, job, later, offer, offered, same, selector, wanted
 
 S = JobStatus
@@ -154,9 +155,9 @@ class TestUpdateOfAClassifiedJob:
         assert (record.queue_id, record.enqueued_at) == (before.queue_id, before.enqueued_at), "stay until it is done"
         assert record.attached_worker_selectors == before.attached_worker_selectors
 
-    def test_a_priority_does_not_win_over_the_policys(self) -> None:
+    def test_a_priority_that_was_sent_is_shown_until_the_policy_gives_one(self) -> None:
         record = after(update(self.record, labels={"a": 1}, priority=9))
-        assert record.job.priority == 5
+        assert (record.status, record.job.priority) == (JobStatus.PENDING_CLASSIFICATION, 9)
 
     def test_a_priority_alone_moves_it(self) -> None:
         change = update(self.record, priority=9)
@@ -310,7 +311,7 @@ class TestSuspendedJobs:
     def test_scheduling_it_anew(self, status: JobStatus) -> None:
         change = update(job(status, matching_mode=at(200), scheduled_at=later(50)), matching_mode=at(900))
         assert told(change) == ("pendingSchedule", [])
-        assert after(change).job.scheduled_at is None
+        assert after(change).job.scheduled_at == later(50), "kept from the time that came before"
         with pytest.raises(BadRequest):
             update(job(status, matching_mode=at(200)), matching_mode=at(100))
 
@@ -392,14 +393,20 @@ class TestSchedules:
     pending = job(S.PENDING_SCHEDULE, matching_mode=at(100))
 
     def test_it_is_scheduled(self) -> None:
-        change = jobs.schedule(self.pending, latest=later(100))
+        change = jobs.schedule(self.pending)
         assert told(change) == ("scheduled", [])
-        assert jobs.schedule(after(change), latest=later(100)).record is change.record, "once"
+        assert jobs.schedule(after(change)).record is change.record, "once"
 
-    def test_not_beyond_its_life(self) -> None:
-        change = jobs.schedule(self.pending, latest=later(99))
+    @pytest.mark.parametrize("year", [2040, 2100, 9998])
+    def test_a_far_time_is_as_good_as_a_near_one(self, year: int) -> None:
+        mode = {"kind": "scheduleAndSuspend", "schedule_at": datetime(year, 1, 1, tzinfo=UTC)}
+        assert told(jobs.schedule(job(S.PENDING_SCHEDULE, matching_mode=mode))) == ("scheduled", [])
+
+    def test_not_where_the_calendar_ends_before_its_life(self) -> None:
+        mode = {"kind": "scheduleAndSuspend", "schedule_at": LATEST_SCHEDULE + timedelta(seconds=1)}
+        change = jobs.schedule(job(S.PENDING_SCHEDULE, matching_mode=mode))
         assert told(change) == ("scheduleFailed", ["JobSchedulingFailed"])
-        assert "beyond the job's life" in change.events[0].data["failureReason"]
+        assert "too late" in change.events[0].data["failureReason"]
         assert after(change).routing.failure
 
     @pytest.mark.parametrize("status", [S.SCHEDULED, S.PENDING_SCHEDULE])

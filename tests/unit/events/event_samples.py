@@ -63,20 +63,30 @@ def drafts() -> dict[EventName, EventDraft]:
     queues = {"queue-1": QueueBrief("queue-1", "Queue", {"Id": "queue-1", "region": "EU"})}
     offer = JobOffer(offer_id="offer-1", worker_id="worker-1", capacity_cost=5, offered_at=NOW, expires_at=LATER)
     made = [
-        announce.job_received(job(matching_mode=ScheduleAndSuspendMode(kind="scheduleAndSuspend", schedule_at=LATER))),
-        announce.job_classified(job(), "queue-1", "Queue", {"Id": "queue-1", "region": "EU"}),
+        announce.job_received(
+            job(
+                classification_policy_id=None,
+                matching_mode=ScheduleAndSuspendMode(kind="scheduleAndSuspend", schedule_at=LATER),
+            )
+        ),
+        announce.job_classified(
+            job(), "queue-1", "Queue", {"Id": "queue-1", "region": "EU"}, chose_queue=True, gave_priority=True
+        ),
         announce.classification_failed(job(), "policy-1", [ErrorDetail("RuleFailed", "It said no.", "rule")]),
         announce.job_queued(job()),
         announce.selectors_expired(job(), [EXPIRED], [EXPIRED]),
         announce.exception_triggered(job(), "rule-1"),
         announce.job_completed(job(), "assignment-1", "worker-1"),
-        announce.job_unassigned(job(), "assignment-1", "worker-1"),
+        announce.job_unassigned(job(classification_policy_id=None), "assignment-1", "worker-1"),
         announce.job_closed(job(), "assignment-1", "worker-1", "Closed"),
         announce.job_cancelled(job(), "changed their mind", "Cancelled"),
         announce.job_waiting_for_activation(
-            job(matching_mode=ScheduleAndSuspendMode(kind="scheduleAndSuspend", schedule_at=LATER))
+            job(
+                classification_policy_id=None,
+                matching_mode=ScheduleAndSuspendMode(kind="scheduleAndSuspend", schedule_at=LATER),
+            )
         ),
-        announce.job_scheduling_failed(job(scheduled_at=LATER), "No such queue."),
+        announce.job_scheduling_failed(job(classification_policy_id=None, scheduled_at=LATER), "No such queue."),
         announce.job_deleted(job()),
         announce.offer_issued(job(), offer, worker()),
         announce.offer_accepted(job(), worker(), "offer-1", "assignment-1"),

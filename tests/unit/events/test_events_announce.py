@@ -50,9 +50,37 @@ def test_received_as_scheduled() -> None:
 
 
 @pytest.mark.parametrize("status", list(JobStatus))
-def test_status_in_pascal_case(status: JobStatus) -> None:
-    told = announce.job_received(job(status=status)).data["jobStatus"]
-    assert told == status.value[0].upper() + status.value[1:]
+def test_a_job_is_received_pending_classification_or_queued(status: JobStatus) -> None:
+    """Whatever its status is: these two are all that the reference of the event knows."""
+    classified = announce.job_received(job(status=status)).data
+    assert (classified["jobStatus"], classified["queueId"], classified["priority"]) == (
+        "PendingClassification",
+        None,
+        None,
+    )
+    direct = announce.job_received(job(status=status, classification_policy_id=None, priority=7)).data
+    assert (direct["jobStatus"], direct["queueId"], direct["priority"]) == ("Queued", "queue-1", 7)
+
+
+@pytest.mark.parametrize(("chose", "gave"), [(True, True), (True, False), (False, True), (False, False)])
+def test_a_classification_tells_what_the_policy_gave(chose: bool, gave: bool) -> None:
+    told = announce.job_classified(job(priority=7), "queue-1", None, {}, chose_queue=chose, gave_priority=gave)
+    assert told.data["queueId"] == ("queue-1" if chose else None)
+    assert told.data["priority"] == (7 if gave else None)
+    assert told.data["queueDetails"]["id"] == "queue-1"
+
+
+def test_the_queue_of_a_job_with_a_policy_is_null_where_the_reference_says_so() -> None:
+    found = [
+        [
+            announce.job_unassigned(one, "a", "w").data["queueId"],
+            announce.job_waiting_for_activation(one).data["queueId"],
+            announce.job_scheduling_failed(one, "r").data["queueId"],
+            announce.job_queued(one).data["queueId"],
+        ]
+        for one in (job(), job(classification_policy_id=None))
+    ]
+    assert found == [[None, None, None, "queue-1"], ["queue-1"] * 4]
 
 
 def test_received_as_it_comes() -> None:
@@ -111,7 +139,9 @@ def test_queues_and_workers_have_the_label_id() -> None:
     plain = worker().model_copy(update={"labels": {"skill": 3}})
     assert announce.worker_registered(plain, {}).data["labels"] == {"skill": 3, "Id": "worker-1"}
     assert announce.offer_accepted(job(), plain, "o", "a").data["workerLabels"] == {"skill": 3, "Id": "worker-1"}
-    classified = announce.job_classified(job(), "queue-1", None, {"region": "EU"}).data
+    classified = announce.job_classified(
+        job(), "queue-1", None, {"region": "EU"}, chose_queue=True, gave_priority=True
+    ).data
     assert classified["queueDetails"]["labels"] == {"region": "EU", "Id": "queue-1"}
 
 

@@ -15,7 +15,11 @@ from tests.unit.events.event_samples import drafts
 
 OFFICIAL = json.loads((Path(__file__).parent / "official_models.json").read_text())
 #: The official model of a deleted worker inherits a job's three fields, which then have no value.
-WITHOUT_VALUE = {(EventName.WORKER_DELETED, name) for name in ("jobId", "channelReference", "channelId")}
+#: A job has no classification policy where its event tells a queue.
+WITHOUT_VALUE = {
+    *((EventName.WORKER_DELETED, name) for name in ("jobId", "channelReference", "channelId")),
+    (EventName.JOB_RECEIVED, "classificationPolicyId"),
+}
 
 
 def official_fields(interface: str) -> dict[str, str]:

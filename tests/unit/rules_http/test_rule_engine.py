@@ -171,14 +171,14 @@ async def test_the_policy_decides_what_a_scoring_rule_is_given(parameters: list[
     assert all(set(payload) == names for _, _, payload in http.calls)
 
 
-@pytest.mark.parametrize("answer", [None, "1", True, [1], {"score": 1}])
+@pytest.mark.parametrize("answer", [None, "one", True, [1], {"score": 1}])
 async def test_a_score_that_is_no_number_is_a_failure(answer: Any) -> None:
     with pytest.raises(RuleFailure) as raised:
         await _scores(rule(kind="function", functionUri="https://f/"), Http(answer))
     assert raised.value.code == "InvalidRuleResult"
 
 
-@pytest.mark.parametrize("answer", [1, [1, 2], [1] * 6, [1, 2, 3, 4, "5"]])
+@pytest.mark.parametrize("answer", [1, [1, 2], [1] * 6, [1, 2, 3, 4, "five"], {"other": 1}])
 async def test_a_batch_needs_one_score_for_each_worker(answer: Any) -> None:
     with pytest.raises(RuleFailure) as raised:
         await _scores(rule(kind="function", functionUri="https://f/"), Http(answer), is_batch_scoring_enabled=True)

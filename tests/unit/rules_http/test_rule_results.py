@@ -34,6 +34,11 @@ from router.rules.results import (
         (1e3, 1000),
         (Decimal("0e400000"), 0),
         (Decimal("-2147483648.000"), -(2**31)),
+        ("2", 2),
+        (" -10 ", -10),
+        ("+3", 3),
+        ("4.0", 4),
+        ("1e2", 100),
     ],
 )
 def test_priorities(value: object, priority: int) -> None:
@@ -48,8 +53,16 @@ def test_priorities(value: object, priority: int) -> None:
         True,
         False,
         None,
-        "10",
+        "ten",
         "",
+        "1.5",
+        "1 0",
+        "2147483648",
+        "NaN",
+        "Infinity",
+        "١",
+        "9" * 5000,
+        "1e999",
         1.5,
         Decimal("1.5"),
         2**31,
@@ -73,43 +86,96 @@ def test_no_priorities(value: object) -> None:
     assert failure.value.code == "InvalidRuleResult"
 
 
-@pytest.mark.parametrize(("value", "condition"), [(True, True), (False, False), (None, False)])
+@pytest.mark.parametrize(
+    ("value", "condition"),
+    [(True, True), (False, False), (None, False), ("true", True), ("False", False), (" TRUE ", True)],
+)
 def test_conditions(value: object, condition: bool) -> None:
     assert as_condition(value) is condition
 
 
-@pytest.mark.parametrize("value", [0, 1, "true", "", [], {}, Decimal(1)])
+@pytest.mark.parametrize("value", [0, 1, "yes", "1", "", [], {}, Decimal(1)])
 def test_no_conditions(value: object) -> None:
     with pytest.raises(RuleResultError, match="condition must be true or false"):
         as_condition(value)
 
 
-@pytest.mark.parametrize(("value", "score"), [(200, 200.0), (0.5, 0.5), (Decimal("0.667"), 0.667), (-1, -1.0)])
+@pytest.mark.parametrize(
+    ("value", "score"), [(200, 200.0), (0.5, 0.5), (Decimal("0.667"), 0.667), (-1, -1.0), ("0.5", 0.5), ("200", 200.0)]
+)
 def test_scores(value: object, score: float) -> None:
     result = as_score(value)
     assert result == score
     assert type(result) is float
 
 
-@pytest.mark.parametrize("value", [True, None, "1", float("nan"), float("-inf"), 10**400, Decimal("Infinity"), [1]])
+@pytest.mark.parametrize(
+    "value", [True, None, "one", "", "nan", "1e999", float("nan"), float("-inf"), 10**400, Decimal("Infinity"), [1]]
+)
 def test_no_scores(value: object) -> None:
     with pytest.raises(RuleResultError, match="finite number"):
         as_score(value)
 
 
 def test_batches_have_one_score_for_each_worker() -> None:
-    assert as_scores([1, 2.5, Decimal(3)], 3) == [1.0, 2.5, 3.0]
-    assert as_scores((), 0) == []
+    assert as_scores([1, 2.5, Decimal(3)], [{}] * 3) == [1.0, 2.5, 3.0]
+    assert as_scores((), []) == []
     for value, complaint in [
         ([1], "each of 2 workers, not 1"),
         ("12", "a list of scores, not a text of 2"),
         (1, "not 1"),
-        ({}, "an object"),
     ]:
         with pytest.raises(RuleResultError, match=complaint):
-            as_scores(value, 2)
+            as_scores(value, [{}, {}])
     with pytest.raises(RuleResultError, match="finite"):
-        as_scores([1, True], 2)
+        as_scores([1, True], [{}, {}])
+
+
+WORKERS: list[dict[str, Any]] = [{"Id": "w1"}, {"Id": "w2", "skill": 3}]
+
+
+@pytest.mark.parametrize(
+    "value", [{"w2": 0.25, "w1": 1}, {"w1": "1", "w2": "0.25", "other": "x"}, '{"w1": 1, "w2": 0.25}', "[1, 0.25]"]
+)
+def test_scores_by_worker(value: object) -> None:
+    """As Microsoft's sample of batch scoring answers: an object of worker id to score. Or either as a text."""
+    assert as_scores(value, WORKERS) == [1.0, 0.25]
+
+
+@pytest.mark.parametrize("value", [{}, {"w1": 1}, {"W1": 1, "w2": 1}])
+def test_no_score_of_a_worker(value: object) -> None:
+    with pytest.raises(RuleResultError, match=r"no score for worker 'w[12]'"):
+        as_scores(value, WORKERS)
+    with pytest.raises(RuleResultError, match="finite"):
+        as_scores({"w1": 1, "w2": None}, WORKERS)
+
+
+def test_a_text_names_the_queue() -> None:
+    [selector] = as_queue_selectors("XBOX_QUEUE")
+    assert selector == RouterQueueSelector(key="Id", label_operator=LabelOperator.EQUAL, value="XBOX_QUEUE")
+
+
+@pytest.mark.parametrize("convert", [as_queue_selectors, as_worker_selectors])
+def test_labels_are_selectors_of_the_same_ones(convert: Callable[[object], Any]) -> None:
+    """As `directMap` yields them."""
+    found = convert({"Region": "EU", "Vip": True, "key": 5})
+    assert [(one.key, one.label_operator, one.value) for one in found] == [
+        ("Region", "equal", "EU"),
+        ("Vip", "equal", True),
+        ("key", "equal", 5),
+    ]
+
+
+@pytest.mark.parametrize("operator", ["GreaterThanOrEqual", "greater-than-or-equal", "GreaterThanEqual"])
+@pytest.mark.parametrize("name", ["labelOperator", "operator", "Operator"])
+def test_operators_in_every_documented_form(name: str, operator: str) -> None:
+    [selector] = as_worker_selectors([{"key": "English", name: operator, "value": 7, "expiresAfterSeconds": None}])
+    assert selector.label_operator is LabelOperator.GREATER_THAN_OR_EQUAL
+
+
+def test_selectors_as_a_text_of_json() -> None:
+    [selector] = as_worker_selectors('[{"key": "a", "labelOperator": "equal", "value": 1}]')
+    assert selector.value == 1
 
 
 def test_queue_selectors() -> None:
@@ -146,7 +212,7 @@ def test_decimals_become_the_numbers_of_json(given: Decimal, plain: int | float)
 @pytest.mark.parametrize("value", [Decimal("1e400000"), Decimal("NaN"), Decimal("-Infinity")])
 def test_a_decimal_beyond_every_bound_is_refused_at_once(value: Decimal) -> None:
     started = time.thread_time()
-    for read in (as_priority, as_score, as_queue_selectors, lambda v: as_scores([v], 1)):
+    for read in (as_priority, as_score, as_queue_selectors, lambda v: as_scores([v], [{"Id": "w"}])):
         with pytest.raises(RuleResultError) as failure:
             read({"key": "a", "labelOperator": "equal", "value": value} if read is as_queue_selectors else value)
         assert len(failure.value.reason) < 200
@@ -182,7 +248,7 @@ def test_worker_selectors_start_active_and_keep_their_duration() -> None:
     ("value", "complaint"),
     [
         (None, "list of selectors, not blank"),
-        ("key", "list of selectors, not a text of 3 characters"),
+        ("", "list of selectors, not a text of 0 characters"),
         (3, "not 3"),
         (["x"], "Selector 0 must be an object"),
         ([{"labelOperator": "equal", "value": 1}], "Selector 0, key"),
@@ -201,7 +267,7 @@ def test_no_selectors(convert: Callable[[object], Any], value: object, complaint
 
 @pytest.mark.parametrize(
     "convert",
-    [as_priority, as_condition, as_score, as_queue_selectors, as_worker_selectors, lambda value: as_scores(value, 1)],
+    [as_priority, as_condition, as_score, as_worker_selectors, lambda value: as_scores(value, [{}])],
 )
 def test_a_text_in_a_result_is_never_quoted(convert: Callable[[object], Any]) -> None:
     for value in (

@@ -24,7 +24,7 @@ from tests.unit.wire.wire_samples import BEFORE, JOB, NOW, new_job, sent, wired
 def test_a_new_job() -> None:
     record = new_job({"channelId": "c", "queueId": "q"})
     assert wired(render_job(record)) == {
-        "etag": "e",
+        "etag": '"e"',
         "id": "j",
         "status": "created",
         "channelId": "c",

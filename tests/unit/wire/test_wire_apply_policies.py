@@ -65,12 +65,18 @@ def test_every_distribution_mode(kind: str) -> None:
     }
     patch = sent(sdk.DistributionPolicy(name="n", mode=model[kind]()))
     document = distribution_policy_document(None, patch)
+    options = {
+        "scoringParameters": ["jobLabels", "workerSelectors"],
+        "isBatchScoringEnabled": False,
+        "descendingOrder": True,
+    }
+    given = {"scoringRuleOptions": options} if kind == "bestWorker" else {}
     assert wired(render_distribution_policy("d", "e", document)) == {
-        "etag": "e",
+        "etag": '"e"',
         "id": "d",
         "name": "n",
         "offerExpiresAfterSeconds": 60,
-        "mode": {"kind": kind, "minConcurrentOffers": 1, "maxConcurrentOffers": 1, "bypassSelectors": False},
+        "mode": {"kind": kind, "minConcurrentOffers": 1, "maxConcurrentOffers": 1, "bypassSelectors": False, **given},
     }
     assert type(sdk.DistributionPolicy(document).mode) is model[kind]
     assert DistributionPolicy.model_validate(document).mode.kind == kind
@@ -88,12 +94,12 @@ def test_scoring_defaults() -> None:
         "descendingOrder": True,
         "scoringParameters": ["jobLabels", "workerSelectors"],
     }
-    assert (
-        distribution_policy_document(None, {"mode": {"kind": "bestWorker", "scoringRuleOptions": {}}})["mode"][
-            "scoringRuleOptions"
-        ]["batchSize"]
-        == 20
-    )
+    for given in ({"kind": "bestWorker"}, {"kind": "bestWorker", "scoringRuleOptions": {}}):
+        assert distribution_policy_document(None, {"mode": given})["mode"]["scoringRuleOptions"] == {
+            "isBatchScoringEnabled": False,
+            "descendingOrder": True,
+            "scoringParameters": ["jobLabels", "workerSelectors"],
+        }, "a batch size is answered only if it was given"
 
 
 def test_every_attachment() -> None:
@@ -227,7 +233,7 @@ def test_queues() -> None:
     document = queue_document(None, {**patch, "labels": {**patch["labels"], "Id": "forged"}})
     answer = wired(render_queue("q", "e", document))
     assert answer == {
-        "etag": "e",
+        "etag": '"e"',
         "id": "q",
         "name": "n",
         "distributionPolicyId": "d",

@@ -25,7 +25,7 @@ def test_a_worker_with_everything() -> None:
     answer = wired(render_worker(record, GA))
     moment = "2023-11-03T21:26:56.854593+00:00"
     assert answer == {
-        "etag": "e",
+        "etag": '"e"',
         "id": "w",
         "state": "active",
         "queues": ["q1", "q2"],

@@ -115,8 +115,87 @@ def test_unknown_and_read_only_names_are_dropped() -> None:
     }
 
 
-def test_kind_values_keep_their_case() -> None:
-    assert canonicalise({"Mode": {"KIND": "RoundRobin"}}, DistributionPolicy) == {"mode": {"kind": "RoundRobin"}}
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("RoundRobin", "roundRobin"),
+        ("round-robin", "roundRobin"),
+        ("LONGESTIDLE", "longestIdle"),
+        ("best-worker", "bestWorker"),
+        ("bestWorker", "bestWorker"),
+        ("random", "random"),
+        ("best worker", "best worker"),
+        (5, 5),
+    ],
+)
+def test_kinds_are_read_in_any_case_and_with_dashes(given: object, kind: object) -> None:
+    assert canonicalise({"Mode": {"KIND": given}}, DistributionPolicy) == {"mode": {"kind": kind}}
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ("static-rule", "static"),
+        ("expression-rule", "expression"),
+        ("Expression", "expression"),
+        ("azure-function-rule", "function"),
+        ("function-rule", "function"),
+        ("direct-map-rule", "directMap"),
+        ("webhook-rule", "webhook"),
+    ],
+)
+def test_kinds_of_rules_of_former_builds(given: str, kind: str) -> None:
+    assert canonicalise({"prioritizationRule": {"kind": given}}, ClassificationPolicy)["prioritizationRule"] == {
+        "kind": kind
+    }
+
+
+def test_every_enumeration_in_a_body_is_read_so() -> None:
+    patch = {
+        "mode": {
+            "kind": "Best-Worker",
+            "scoringRule": {"kind": "Expression", "language": "PowerFX", "expression": "Job-Labels"},
+            "scoringRuleOptions": {"scoringParameters": ["job-labels", "WorkerSelectors"]},
+        }
+    }
+    mode = canonicalise(patch, DistributionPolicy)["mode"]
+    assert mode["scoringRule"] == {"kind": "expression", "language": "powerFx", "expression": "Job-Labels"}
+    assert mode["scoringRuleOptions"] == {"scoringParameters": ["jobLabels", "workerSelectors"]}
+    actions = [{"kind": "manual-reclassify", "workerSelectors": [{"labelOperator": "greater-than-or-equal"}]}]
+    rules = [{"trigger": {"kind": "Wait-Time"}, "actions": actions}]
+    assert canonicalise({"exceptionRules": rules}, ExceptionPolicy) == {
+        "exceptionRules": [
+            {
+                "trigger": {"kind": "waitTime"},
+                "actions": [{"kind": "manualReclassify", "workerSelectors": [{"labelOperator": "greaterThanOrEqual"}]}],
+            }
+        ]
+    }
+    attachments = [
+        {"kind": "weighted-allocation-queue-selector"},
+        {"kind": "pass-through", "labelOperator": "NotEqual"},
+    ]
+    assert canonicalise({"queueSelectorAttachments": attachments}, ClassificationPolicy) == {
+        "queueSelectorAttachments": [
+            {"kind": "weightedAllocation"},
+            {"kind": "passThrough", "labelOperator": "notEqual"},
+        ]
+    }
+    job = {
+        "matchingMode": {"kind": "schedule-and-suspend"},
+        "requestedWorkerSelectors": [{"labelOperator": "GreaterThanEqual"}],
+    }
+    assert canonicalise(job, RouterJobInput) == {
+        "matchingMode": {"kind": "scheduleAndSuspend"},
+        "requestedWorkerSelectors": [{"labelOperator": "greaterThanOrEqual"}],
+    }
+
+
+def test_the_clients_own_data_are_no_enumerations() -> None:
+    value = {"kind": "Static-Rule", "labelOperator": "Equal"}
+    patch = {"prioritizationRule": {"kind": "STATIC", "value": value}}
+    assert canonicalise(patch, ClassificationPolicy) == {"prioritizationRule": {"kind": "static", "value": value}}
+    assert canonicalise({"labels": {"kind": "Static-Rule"}}, RouterJobInput) == {"labels": {"kind": "Static-Rule"}}
 
 
 def test_a_null_inside_an_array_means_not_set() -> None:

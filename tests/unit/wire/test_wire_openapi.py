@@ -194,7 +194,7 @@ def test_other_answers_are_true() -> None:
     empty = results.RouterQueueStatistics(queue_id="q", length=0, estimated_wait_time_minutes={})
     fits("RouterQueueStatistics", documents.canonical(empty))
     fits("EmptyResult", {})
-    fits("ErrorResponse", Conflict("no", details=[ErrorDetail("Code", "why")], target="x").to_wire())
+    fits("ErrorResponse", Conflict("no", details=[ErrorDetail("Code", "why")], target="x").to_wire("/routing/jobs/j"))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_other_answers_are_true() -> None:
         ("RouterQueue", {"etag": "e", "id": "q", "distributionPolicyId": "d", "labels": {}, "name": None}),
         ("RouterQueue", {"id": "q", "distributionPolicyId": "d", "labels": {}}),
         ("EmptyResult", {"a": 1}),
-        ("ErrorResponse", {"error": {"code": "x"}}),
+        ("ErrorResponse", {"error": {"code": "x", "message": "m", "target": "/"}}),
         ("RouterJobUpdate", {"priority": "high"}),
         ("RouterJobUpdate", {"labels": {"a": []}}),
         ("RouterWorkerUpdate", {"channels": [{"channelId": "c"}]}),

@@ -108,9 +108,16 @@ def test_worker_filters() -> None:
 
 
 def test_each_wrong_parameter_is_named() -> None:
-    query = {"maxpagesize": "0", "status": "open", "queueId": "", "scheduledBefore": "soon", "scheduledAfter": "x"}
+    query = {"maxpagesize": "0", "status": "open", "queueId": ".", "scheduledBefore": "soon", "scheduledAfter": "x"}
     assert _problems(query) == ["maxpagesize", "status", "queueId", "scheduledBefore", "scheduledAfter"]
-    assert _problems({"state": "", "hasCapacity": "1"}) == ["state", "hasCapacity"]
+    assert _problems({"state": "idle", "hasCapacity": "1"}) == ["state", "hasCapacity"]
+
+
+def test_an_empty_filter_is_none() -> None:
+    filters = ("status", "queueId", "channelId", "classificationPolicyId", "scheduledBefore", "scheduledAfter")
+    assert read_job_list(dict.fromkeys(filters, ""), JOBS, KEYS).filter == JobFilter()
+    others = dict.fromkeys(("state", "queueId", "channelId", "hasCapacity"), "")
+    assert read_worker_list(others, WORKERS, KEYS).filter == WorkerFilter()
 
 
 @pytest.mark.parametrize("size", ["0", "1001", "-1", "1.5", "", "a", "\u0661", "9" * 5000, " 1", "\udfff"])

@@ -16,15 +16,16 @@ from router.storage.port import StorageUnavailable
 
 def test_an_error_of_the_router_is_told_as_it_is() -> None:
     error = BadRequest("m", target="t", details=[ErrorDetail("c", "n", "u"), ErrorDetail("d", "o")])
-    reply = refusal(error, "GetJob")
+    reply = refusal(error, "GetJob", "/routing/jobs/j")
     details = [{"code": "c", "message": "n", "target": "u"}, {"code": "d", "message": "o"}]
     assert reply.status == 400
-    assert reply.body == {"error": {"code": "BadRequest", "message": "m", "target": "t", "details": details}}
+    told = {"code": "BadRequest", "message": "m", "target": "/routing/jobs/j", "details": details}
+    assert reply.body == {"error": told, "communicationError": told}
     assert reply.headers == {"x-ms-error-code": "BadRequest"}
 
 
 def test_a_500_never_carries_internals(caplog: pytest.LogCaptureFixture) -> None:
-    reply = refusal(RuntimeError("the inside"), "GetJob", "request-1")
+    reply = refusal(RuntimeError("the inside"), "GetJob", "/routing/jobs/j", "request-1")
     assert (reply.status, reply.body["error"]["code"]) == (500, "InternalServerError")
     assert reply.headers["x-ms-error-code"] == "InternalServerError"
     assert "inside" not in str(reply)
@@ -34,7 +35,7 @@ def test_a_500_never_carries_internals(caplog: pytest.LogCaptureFixture) -> None
 
 
 def test_storage_that_does_not_answer_is_503_and_no_fault_of_the_router(caplog: pytest.LogCaptureFixture) -> None:
-    reply = refusal(StorageUnavailable("table jobs at https://account"), "GetJob")
+    reply = refusal(StorageUnavailable("table jobs at https://account"), "GetJob", "/routing/jobs/j")
     assert (reply.status, reply.body["error"]["code"]) == (503, "ServiceUnavailable")
     assert int(reply.headers["Retry-After"]) >= 1
     assert "account" not in str(reply)
@@ -45,7 +46,8 @@ def test_an_app_that_is_not_ready_says_so_in_the_form_of_all_errors() -> None:
     request = func.HttpRequest("GET", "/routing/jobs", headers={"X-MS-Client-Request-Id": "mine"}, body=b"")
     answer = unavailable(RuntimeError("the setting X is abc"), request)
     error = json.loads(answer.get_body())["error"]
-    assert (answer.status_code, error["code"]) == (503, "ServiceUnavailable")
+    assert (answer.status_code, error["code"], error["target"]) == (503, "ServiceUnavailable", "/routing/jobs")
+    assert answer.mimetype == "application/json; charset=utf-8"
     assert "abc" not in str(error)
     assert answer.headers["x-ms-error-code"] == "ServiceUnavailable"
     assert answer.headers["x-ms-client-request-id"] == "mine"

@@ -53,7 +53,7 @@ async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, "router.usecases.figures.position", Position("j", 3, "q", 7, 12))
     reply = await jobs.position(call("GetInQueuePosition", "j"))
     assert json_bytes(reply.body) == (
-        b'{"jobId":"j","position":3,"queueId":"q","queueLength":7,"estimatedWaitTimeMinutes":12.0}'
+        b'{"jobId":"j","position":3,"queueId":"q","queueLength":7,"estimatedWaitTimeMinutes":12}'
     )
 
 
@@ -63,12 +63,12 @@ async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
         (Statistics("q", 0, {}, None), b'{"queueId":"q","length":0,"estimatedWaitTimeMinutes":{}}'),
         (
             Statistics("q", 3, {10: 4, -1: 9, 2: 6}, 1.5),
-            b'{"queueId":"q","length":3,"estimatedWaitTimeMinutes":{"-1":9.0,"2":6.0,"10":4.0},'
+            b'{"queueId":"q","length":3,"estimatedWaitTimeMinutes":{"-1":9,"2":6,"10":4},'
             b'"longestJobWaitTimeMinutes":1.5}',
         ),
         (
             Statistics("q", 1, {1: 2}, 0.0),
-            b'{"queueId":"q","length":1,"estimatedWaitTimeMinutes":{"1":2.0},"longestJobWaitTimeMinutes":0.0}',
+            b'{"queueId":"q","length":1,"estimatedWaitTimeMinutes":{"1":2},"longestJobWaitTimeMinutes":0}',
         ),
     ],
 )

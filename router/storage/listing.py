@@ -1,0 +1,80 @@
+"""The order of lists: jobs and workers by their creation, newest first.
+
+Layout of `listing`: PartitionKey = kind (`job`, `worker`), RowKey = the time of creation, which sorts latest first,
+`~`, key(id); column Id. A row is written once, beside the truth row that it tells of; reconciliation writes it again.
+One without a truth row of that creation is no item: it is being created, was not created after all, or is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from router.clock import Clock
+from router.recent import Recent
+from router.storage.keys import SEPARATOR, key
+from router.storage.port import Condition, Entity, Table
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_START: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _START) // _MICROSECOND
+#: So long it is remembered that there are many.
+_MANY_FOR: Final = timedelta(minutes=1)
+#: Before this much time has passed a row without an item may yet get one.
+_YOUNG: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An item of a list, and its place."""
+
+    id: str
+    place: str
+
+
+class ListingStore:
+    def __init__(self, table: Table, clock: Clock) -> None:
+        self._table = table
+        self._clock = clock
+        #: Filters of which storage had many lately, and when that was seen.
+        self._many: Recent[tuple[object, ...], datetime] = Recent(1000)
+
+    async def add(self, kind: str, id: str, created_at: datetime) -> None:
+        await self._table.upsert(Entity(kind, place(id, created_at), {"Id": id}))
+
+    async def remove(self, kind: str, id: str, created_at: datetime) -> None:
+        await self._table.delete(kind, place(id, created_at))
+
+    def may_be_few(self, kind: str, where: Sequence[Condition]) -> bool:
+        """Whether it is worth asking storage for all that pass the filter at once."""
+        seen = self._many.get((kind, *where))
+        return seen is None or self._clock.now() - seen > _MANY_FOR
+
+    def is_many(self, kind: str, where: Sequence[Condition]) -> None:
+        self._many[(kind, *where)] = self._clock.now()
+
+    async def drop_stale(self, kind: str, stale: Sequence[Listed]) -> None:
+        """Removes rows that have no item and will get none."""
+        for one in stale:
+            if one.place > place("", self._clock.now() - _YOUNG):
+                await self._table.delete(kind, one.place)
+
+    async def after(self, kind: str, behind: str | None, size: int) -> tuple[list[Listed], bool]:
+        """Up to `size` rows behind a place (None: from the newest on), and whether there are more."""
+        found: list[Listed] = []
+        where: list[Condition] = [("PartitionKey", "eq", kind)]
+        if behind is not None:
+            where.append(("RowKey", "gt", behind))
+        token: tuple[str, str] | None = None
+        while True:
+            page = await self._table.query(where, limit=size - len(found), after=token)
+            found += [Listed(str(entity.columns["Id"]), entity.row) for entity in page.entities]
+            token = page.next
+            if token is None or len(found) >= size:
+                return found, token is not None
+
+
+def place(id: str, created_at: datetime) -> str:
+    """Where an item stands among those of its kind: the text sorts the newest first."""
+    return f"{_LATEST - (created_at - _START) // _MICROSECOND:018d}{SEPARATOR}{key(id)}"
