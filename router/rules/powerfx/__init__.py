@@ -12,9 +12,10 @@ The package stands alone. From the text to the value:
 
     lexer, grammar (lark) -> nodes -> compiler, operators, functions (checked, with types) -> closures
 
-`values` and `dynamic` convert values, `decimals` and `arithmetic` compute as .NET does, `reading` and
-`formats` are text to values and back, `patterns` are regular expressions for RE2. docs/powerfx.md says
-what of the language there is, and how labels behave.
+`values` and `dynamic` convert values, `decimals` and `arithmetic` compute as .NET does, `reading` is text
+to values, `formats` and `digits` are the way back, `utf16` counts text, `collation` orders it, `patterns` are
+regular expressions for RE2. docs/powerfx.md says what of the language there is, how labels behave, and where
+the answers differ from Microsoft's.
 """
 
 from __future__ import annotations

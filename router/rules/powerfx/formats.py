@@ -171,7 +171,10 @@ def parse(pattern: str) -> Format | None:
         return None
     shows_digits = reader.digits and not reader.dates
     sections = digits.sections(reader.tokens)
-    layouts, dates = [digits.layout(section) for section in sections], [_date_parts(section) for section in sections]
+    layouts = [digits.layout(section) for section in sections]
+    if not sections[-1]:  # in a date the end of a section is one only before another
+        sections = sections[:-1] if len(sections) > 2 else [reader.tokens]
+    dates = [_date_parts(section) for section in sections]
     return Format(layouts, dates, reader.dates, shows_digits, standard and not reader.dates)
 
 
@@ -224,7 +227,8 @@ def _date_parts(section: list[Token]) -> list[Token]:
 def date_text(value: datetime, format: Format, sign: int) -> str | None:
     """A date in a format of one's own; None if it asks for too small a part of a second. `sign` is that of
     the date as a number and chooses the section."""
-    parts = format.dates[digits.section_number(format.dates, sign)]
+    count = len(format.dates)
+    parts = format.dates[0 if count == 1 or sign > 0 or (sign == 0 and count == 2) else 1 if sign < 0 else 2]
     half_day = any(part.kind == "half" for part in parts)
     made: list[str] = []
     for kind, text in parts:

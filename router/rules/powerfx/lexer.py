@@ -12,7 +12,7 @@ Lexeme = tuple[str, str, int, int]
 
 _TOKEN = re.compile(
     r"""
-      (?P<SPACE>[\s\u00a0\ufeff]+ | //[^\r\n]* | /\*(?:[^*]|\*(?!/))*\*/)
+      (?P<SPACE>[\s\u00a0]+ | //[^\r\n]* | /\*(?:[^*]|\*(?!/))*\*/)
     | (?P<NUMBER>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)
     | (?P<WORD>[^\W\d]\w*)
     | (?P<TEXT>"[^"]*(?:""[^"]*)*")

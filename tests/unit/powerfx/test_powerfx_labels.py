@@ -206,3 +206,38 @@ def test_a_number_beyond_every_bound_is_an_error_at_once(number: Decimal | int, 
         evaluate(expression, {"x": number})
     assert caught.value.kind == "InvalidArgument"
     assert time.thread_time() - started < 0.5
+
+
+def test_the_functions_of_tables_and_records_take_labels() -> None:
+    context = {
+        "workers": [
+            {"Id": "w1", "Skill": "mail", "Load": 3},
+            {"Id": "w2", "Skill": "chat"},
+            {"Id": "w3", "Skill": "mail"},
+        ],
+        "job": {"Region": "EU", "Size": 5},
+    }
+    assert evaluate('ForAll(Search(workers, "MA", Skill), Id)', context) == [{"Value": "w1"}, {"Value": "w3"}]
+    assert evaluate("Summarize(workers, Skill, CountRows(ThisGroup) As n, Sum(ThisGroup, Load) As l)", context) == [
+        {"Skill": "mail", "n": 2, "l": 3},
+        {"Skill": "chat", "n": 1, "l": None},
+    ]
+    assert evaluate('Patch(job, {Region: "NA"})', context) == {"Region": "NA", "Size": 5}
+    assert evaluate("ColumnNames(job)", context) == [{"Value": "Region"}, {"Value": "Size"}]
+    assert evaluate('Column(job, "Size") + 1', context) == 6
+    assert evaluate('Column(job, "Other")', context) is None
+    assert evaluate("StdevP(workers, 2)", context) == 0
+    with pytest.raises(PowerFxError) as caught:
+        evaluate("Patch(job, job.Region)", context)
+    assert caught.value.kind == "InvalidArgument"
+    with pytest.raises(PowerFxError) as caught:
+        evaluate("Summarize(tags, Value)", {"tags": [[1], [2]]})
+    assert caught.value.kind == "InvalidArgument"
+
+
+@pytest.mark.parametrize("value", [0, 5, Decimal("-7.25"), True])
+@pytest.mark.parametrize("function", ["DateValue", "TimeValue", "DateTimeValue"])
+def test_a_number_is_no_date_to_a_function_that_reads_text(value: object, function: str) -> None:
+    with pytest.raises(PowerFxError) as caught:
+        evaluate(f"{function}(x)", {"x": value})
+    assert caught.value.kind == "InvalidArgument"

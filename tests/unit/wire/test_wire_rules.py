@@ -136,3 +136,9 @@ async def test_what_is_saved_is_what_the_client_would_call(http_on_loopback: boo
                 await client.post_function(uri, None, {})
             if not rule_problems({"rule": function(uri)}, http_on_loopback=http_on_loopback):
                 assert caught.value.code != "RuleUriInvalid", uri
+
+
+@pytest.mark.parametrize("expression", ["", " ", "\n\t"])
+def test_an_empty_expression_is_refused_though_it_is_a_blank_in_power_fx(expression: str) -> None:
+    (problem,) = rule_problems({"prioritizationRule": {"kind": "expression", "expression": expression}})
+    assert (problem.code, problem.target) == ("InvalidExpression", "prioritizationRule.expression")

@@ -55,8 +55,29 @@ def in_culture(run: Run, run_culture: Run) -> Run:
     return checked
 
 
-def culture(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Run:
-    """The name of a culture: en-US, or an error. One that is constant and another is refused."""
+# The languages of two letters. A culture of another two letters is in .NET one that has no forms of its own.
+_LANGUAGES: Final = (
+    " aa ab ae af ak am an ar as av ay az ba be bg bh bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv "
+    "dz ee el en eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig "
+    "ii ik io is it iu ja jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh "
+    "mi mk ml mn mr ms mt my na nb nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru "
+    "rw sa sc sd se sg si sk sl sm sn so sq sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug "
+    "uk ur uz ve vi vo wa wo xh yi yo za zh zu "
+)
+
+
+def culture(compiler: Compiler, node: nodes.Node, scope: Scope | None, *, neutral: bool = False) -> Run:
+    """The name of a culture: en-US, or an error. One that is constant and another is refused.
+
+    `neutral`: also one without forms of its own, in which dates are read as in en-US.
+    """
+
+    def is_known(name: str) -> bool:
+        small = name.lower()
+        return small in ("en-us", "en", "") or (
+            neutral and len(small) == 2 and small.isascii() and small.isalpha() and f" {small} " not in _LANGUAGES
+        )
+
     given = compiler.compile(node, scope)
     if given.type.kind not in ("Text", "Blank", *UNTYPED):
         raise compiler.error(node, f"the name of a culture is expected, not {given.type}")
@@ -64,16 +85,13 @@ def culture(compiler: Compiler, node: nodes.Node, scope: Scope | None) -> Run:
 
     def checked(f: Frame) -> Any:
         name = run(f)
-        if name.__class__ is str and name.lower() not in _CULTURES:
+        if name.__class__ is str and not is_known(name):
             return PowerFxError("BadLanguageCode", "the only culture is en-US")
         return name
 
-    if given.is_constant and (given.constant or "").lower() not in _CULTURES:
+    if given.is_constant and not is_known(given.constant or ""):
         raise compiler.error(node, "the only culture is en-US")
     return checked
-
-
-_CULTURES: Final = ("en-us", "en", "")
 
 
 def _text(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:

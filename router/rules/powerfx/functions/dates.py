@@ -299,7 +299,7 @@ def _reader(target: Type, convert: Callable[[Any], Any]) -> FunctionCompiler:
             return read(run(f))
 
         if len(node.args) > 1:
-            return Expr(target, in_culture(closure, culture(compiler, node.args[1], scope)), node)
+            return Expr(target, in_culture(closure, culture(compiler, node.args[1], scope, neutral=True)), node)
         return Expr(target, closure, node)
 
     return compile_call

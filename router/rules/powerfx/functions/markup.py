@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from html.entities import name2codepoint
 from typing import Final
 
 from router.rules.powerfx.compiler import FunctionCompiler
@@ -22,6 +23,7 @@ _END_OF: Final = {
     "": re.compile(r"--\s*>"),
     **{name: re.compile(rf"<\s*/\s*{name}\s*>", re.IGNORECASE) for name in ("header", "script", "style")},
 }
+_ENTITY: Final = re.compile("&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,9});")
 _TAG: Final = re.compile(r"<(?:\s*(td|br|li|div|p|tr))?[^>]*>", re.IGNORECASE)
 _BREAKS: Final = {"br": _LINE, "li": _LINE, "div": _LINE * 2, "p": _LINE * 2, "tr": _LINE * 2}
 
@@ -34,7 +36,13 @@ def _plain(value: str) -> str:
     """The text of HTML. Every pattern here finds the `>` it looks for, so that the time is linear."""
     end = value.rfind(">") + 1
     shown = _TAG.sub(lambda match: _BREAKS.get((match[1] or "").lower(), ""), _without_hidden(value[:end]))
-    return html.unescape((shown + value[end:]).strip(WHITE))
+    return _ENTITY.sub(_decoded, shown + value[end:]).strip(WHITE)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    """An entity with its semicolon: a number, or one of the names of HTML 4."""
+    name = match[1]
+    return html.unescape(match.group()) if name[0] == "#" or name in name2codepoint or name == "apos" else match.group()
 
 
 def _without_hidden(value: str) -> str:

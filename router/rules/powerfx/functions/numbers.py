@@ -111,14 +111,14 @@ _HEX_DIGITS: Final = 10
 _HEX: Final = re.compile("[0-9A-Fa-f]*")
 
 
-def _dec_to_hex(value: Any, places: Any = 0) -> Any:
-    number, width = int(value), int(places)
-    if not -(2**39) <= number < 2**39 or not 0 <= width <= _HEX_DIGITS:
+def _dec_to_hex(value: Any, places: Any = None) -> Any:
+    number, width = math.floor(value), _HEX_DIGITS if places is None else math.floor(places)
+    if not -(2**39) <= number < 2**39 or not 1 <= width <= _HEX_DIGITS:
         return numeric_error("the number or the count of places is out of range")
     digits = f"{number % 2**40:X}"
-    if width and number >= 0 and len(digits) > width:
+    if number >= 0 and len(digits) > width:
         return numeric_error("the number needs more places")
-    return digits.rjust(width, "0")
+    return digits if places is None else digits.rjust(width, "0")
 
 
 def _hex_to_dec(value: str) -> Any:
