@@ -42,6 +42,9 @@ param zoneRedundant bool
 @description('Container that the package is deployed to.')
 param packageContainerUrl string
 
+@description('Name of the host storage account.')
+param hostStorageName string
+
 @description('Blob endpoint of the host storage account.')
 param hostBlobEndpoint string
 
@@ -86,7 +89,9 @@ param virtualNetworkSubnetId string
 
 // What the Functions host and its Python worker read.
 var platformSettings = {
+  // The name beside the address: with the address alone a starting host may find no storage (azure-functions-host#11787).
   // Blobs only: no trigger of the router needs the host's queues or tables.
+  AzureWebJobsStorage__accountName: hostStorageName
   AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId

@@ -87,6 +87,9 @@ def _subscriptions(root: Path, app: App) -> Iterator[str]:
         if (root / path).is_file():
             for name in sorted(set(_ALWAYS_READY.findall((root / path).read_text())) - set(app.functions)):
                 yield f"{path}: function {name} does not exist"
+            for name in sorted(set(_ALWAYS_READY.findall((root / path).read_text())) & triggered):
+                if f"`function:{name}` would cost" not in (root / path).read_text():
+                    yield f"{path}: {name} is in the group http, as every Event Grid trigger"
 
 
 def _undecided(subscriptions: list[dict[str, Any]]) -> Iterator[str]:

@@ -40,13 +40,13 @@ ASSIGNMENTS: Final = {
 
 #: Settings that the Functions host, its Python worker or the Azure SDK read. True: the templates must set it.
 PLATFORM_SETTINGS: Final = {
+    "AzureWebJobsStorage__accountName": True,
     "AzureWebJobsStorage__blobServiceUri": True,
     "AzureWebJobsStorage__credential": True,
     "AzureWebJobsStorage__clientId": True,
     "APPLICATIONINSIGHTS_CONNECTION_STRING": True,
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": True,
     "AzureWebJobsDisableHomepage": True,
-    "AzureWebJobsStorage__accountName": False,
     "AzureWebJobsStorage__queueServiceUri": False,
     "AzureWebJobsStorage__tableServiceUri": False,
     "OTEL_METRIC_EXPORT_INTERVAL": False,
@@ -116,6 +116,7 @@ SAFE_DEFAULTS: Final[dict[str, dict[str, object]]] = {
         "publicNetworkAccess": _UNLESS_PRIVATE,
         "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
     },
+    "Microsoft.Insights/scheduledQueryRules": {"skipQueryValidation": True},
     "Microsoft.Insights/components": {
         "DisableLocalAuth": True,
         "CustomMetricsOptedInType": "WithDimensions",
@@ -128,6 +129,9 @@ SAFE_DEFAULTS: Final[dict[str, dict[str, object]]] = {
     },
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
 }
+
+#: Made at once in one subnet these fail now and then.
+ONE_BY_ONE: Final = {"Microsoft.Network/privateEndpoints", "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"}
 
 #: Values of properties whose types are open: a text that Azure does not know compiles. By type and path.
 OPEN_VALUES: Final[dict[str, dict[str, set[str]]]] = {

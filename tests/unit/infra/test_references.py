@@ -42,6 +42,7 @@ def test_the_deployment_fits_together() -> None:
         ("docs/operations.md", "`router-exception`", "`router-exceptions`", "no event subscription or secret router-exceptions"),
         ("docs/deployment.md", "`OnDeadlines`", "`OnTimer`", "docs/deployment.md: function OnTimer does not exist"),
         ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnTimer'", "function OnTimer does not exist"),
+        ("infra/main.bicep", "'function:OnDeadlines'", "'function:OnJobEvent'", "OnJobEvent is in the group http"),
         ("infra/workbook.json", '\\"ApiRequestRouter\\"', '\\"ApiRequests\\"', "no metric or span is called ApiRequests"),
         ("infra/workbook.json", "customDimensions.StatusSubClass", "customDimensions.Status", "no dimension is called Status"),
         ("infra/workbook.json", '"version": "Notebook', '"version" "Notebook', "is no JSON"),
