@@ -25,6 +25,7 @@ DEVELOPMENT_VARIABLES: Final = {
     "ROUTER_EVENT_SUBSCRIBERS",
     "ROUTER_MIGRATE_FULL",
     "ROUTER_ACCEPTANCE_CONNECTION_STRING",
+    "ROUTER_CONNECTION_STRING",
 }
 
 #: Which role is given to whom on what: by the parameters of roles.bicep. One line here is one reviewed decision.
