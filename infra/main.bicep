@@ -124,6 +124,9 @@ param logRetentionDays int = 30
 @description('Upper bound of ingested telemetry in GB a day; -1 for none. At the cap collection stops until the next day, and the alerts that read telemetry see nothing: set it well above what a day brings.')
 param logDailyCapGB int = 5
 
+@description('Save a Log Analytics function ACSJobRouterIncomingOperations, so that queries made for ACS\'s table of that name go on working.')
+param incomingOperationsFunction bool = true
+
 @description('Forbid purging the vault before its soft-delete period ends. Recommended in production; it cannot be undone, and a removed environment\'s vault name stays taken for 30 days.')
 param vaultPurgeProtection bool = false
 
@@ -171,6 +174,7 @@ module monitoring 'app/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyCapGB: logDailyCapGB
+    incomingOperationsFunction: incomingOperationsFunction
   }
 }
 

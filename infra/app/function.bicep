@@ -118,6 +118,13 @@ var prefixSettings = empty(tablesPrefix)
       ROUTER_TABLES_PREFIX: tablesPrefix
     }
 
+// Up to Python 3.12 the worker brings an azure-functions of its own, which may be too old for CloudEvents: the app's counts.
+var cloudEventsSettings = eventSchema == 'EventGrid'
+  ? {}
+  : {
+      PYTHON_ISOLATE_WORKER_DEPENDENCIES: '1'
+    }
+
 // Both or neither: with one of the two the app does not start.
 var entraSettings = empty(entraTenantId) || empty(entraAudience)
   ? {}
@@ -218,7 +225,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(platformSettings, routerSettings, prefixSettings, entraSettings)
+    properties: union(platformSettings, routerSettings, prefixSettings, cloudEventsSettings, entraSettings)
   }
 
   // No user names and passwords: deployment uses the deployer's Microsoft Entra token.

@@ -50,6 +50,7 @@ PLATFORM_SETTINGS: Final = {
     "AzureWebJobsDisableHomepage": True,
     "AzureWebJobsStorage__queueServiceUri": False,
     "AzureWebJobsStorage__tableServiceUri": False,
+    "PYTHON_ISOLATE_WORKER_DEPENDENCIES": False,
     "OTEL_METRIC_EXPORT_INTERVAL": False,
     "OTEL_TRACES_SAMPLER": False,
     "OTEL_TRACES_SAMPLER_ARG": False,
@@ -217,6 +218,13 @@ PLATFORM_METRICS: Final = {
     "Transactions": {"ApiName", "Authentication", "GeoType", "ResponseType", "TransactionType"},
 }
 
+#: The columns of ACS's own table (Azure Monitor, "ACSJobRouterIncomingOperations"), without those that begin with "_".
+INCOMING_OPERATIONS: Final = {
+    "CallerIpAddress", "CorrelationId", "DurationMs", "EntityId", "EntityType", "Level", "OperationName",
+    "OperationVersion", "ResultDescription", "ResultSignature", "ResultType", "SdkType", "SourceSystem", "TenantId",
+    "TimeGenerated", "Type", "URI",
+}  # fmt: skip
+
 _OF_EVERY_TABLE: Final = {
     "appId", "appName", "application_Version", "client_Browser", "client_City", "client_CountryOrRegion", "client_IP",
     "client_Model", "client_OS", "client_StateOrProvince", "client_Type", "cloud_RoleInstance", "cloud_RoleName",
@@ -244,6 +252,12 @@ KUSTO_TABLES: Final = {
         *_OF_EVERY_TABLE, "customMeasurements", "duration", "id", "itemCount", "name", "performanceBucket",
         "resultCode", "source", "success", "url",
     },
+    #: The same in the workspace's own names.
+    "AppRequests": {
+        "TimeGenerated", "TenantId", "SourceSystem", "Type", "Name", "Url", "OperationId", "ClientIP", "DurationMs",
+        "Success", "ResultCode", "Properties", "AppRoleName", "Id", "ItemCount", "Measurements", "OperationName",
+    },
+    "ACSJobRouterIncomingOperations": INCOMING_OPERATIONS,
     "traces": {*_OF_EVERY_TABLE, "customMeasurements", "itemCount", "message", "severityLevel"},
     "Usage": {
         "TimeGenerated", "StartTime", "EndTime", "DataType", "IsBillable", "Quantity", "QuantityUnit", "Solution",
@@ -254,7 +268,8 @@ KUSTO_TABLES: Final = {
 }  # fmt: skip
 #: The words of the Kusto query language that the queries use.
 KUSTO_WORDS: Final = {
-    "ago", "and", "asc", "bin", "by", "contains", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
+    "ago", "and", "asc", "bin", "by", "case", "contains", "extract", "isempty", "parse_url", "percentiles",
+    "startswith", "url_decode", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
     "kind", "leftouter", "let", "max", "on", "or", "order", "project", "round", "strcat", "sum", "sumif", "summarize",
     "top", "tostring", "where",
 }  # fmt: skip

@@ -28,7 +28,7 @@ $app = "/subscriptions/$env:AZURE_SUBSCRIPTION_ID/resourceGroups/$env:AZURE_RESO
 for ($attempt = 1; ; ) {
     az rest --method post --url "$app/config/configreferences/appsettings/refresh?api-version=2022-03-01" --only-show-errors --output none
     $unresolved = az rest --method get --url "$app/config/configreferences/appsettings?api-version=2022-03-01" --query "value[?properties.status!='Resolved'].name" --only-show-errors --output tsv
-    if ($LASTEXITCODE -eq 0 -and -not $unresolved) { break }
+    if ($LASTEXITCODE -eq 0 -and -not "$unresolved".Trim()) { break }
     if ($attempt -ge 10) {
         Stop-Hook "The app cannot read its keys from the vault ${env:AZURE_KEY_VAULT_NAME}: see that the secrets are there and that the app's identity has the role Key Vault Secrets User, then 'azd hooks run postdeploy'."
     }

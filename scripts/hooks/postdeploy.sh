@@ -31,7 +31,7 @@ app="/subscriptions/$AZURE_SUBSCRIPTION_ID/resourceGroups/$AZURE_RESOURCE_GROUP/
 attempt=1
 while :; do
   az rest --method post --url "$app/config/configreferences/appsettings/refresh?api-version=2022-03-01" --only-show-errors --output none || :
-  if unresolved=$(az rest --method get --url "$app/config/configreferences/appsettings?api-version=2022-03-01" --query "value[?properties.status!='Resolved'].name" --only-show-errors --output tsv) && [ -z "$unresolved" ]; then
+  if unresolved=$(az rest --method get --url "$app/config/configreferences/appsettings?api-version=2022-03-01" --query "value[?properties.status!='Resolved'].name" --only-show-errors --output tsv) && [ -z "$(printf '%s' "$unresolved" | tr -d '\r')" ]; then
     break
   fi
   if [ "$attempt" -ge 10 ]; then

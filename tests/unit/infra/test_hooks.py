@@ -248,6 +248,12 @@ def test_keys_that_the_app_cannot_read_yet_are_waited_for(bench: Bench, answer: 
     assert done.stderr.count("The app cannot read its keys yet") == 3
 
 
+def test_an_empty_answer_is_empty_with_crlf_too(bench: Bench) -> None:
+    bench.fault(REFERENCES, 99, "\r")
+    assert bench.run("postdeploy", DEPLOYED).returncode == 0
+    assert bench.count(REFERENCES) == 1
+
+
 def test_keys_that_the_app_never_reads_end_it(bench: Bench) -> None:
     bench.fault(REFERENCES, 99, "ROUTER_ACCESS_KEYS")
     done = bench.run("postdeploy", DEPLOYED)
