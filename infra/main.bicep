@@ -44,6 +44,9 @@ param hostStorageSku string = 'Standard_LRS'
 @description('Further regions that Cosmos DB replicates to. Empty: one region, serverless billing.')
 param cosmosReadRegions string[] = []
 
+@description('Keep the replicas of Cosmos DB in several availability zones of each region. No extra charge with cosmosReadRegions, whose throughput is autoscaled.')
+param cosmosZoneRedundant bool = false
+
 @description('Prefix of the table names, when several routers share one account.')
 @maxLength(20)
 param tablesPrefix string = ''
@@ -65,16 +68,17 @@ param instanceMemoryMB int = 2048
 @maxValue(1000)
 param maximumInstanceCount int = 100
 
-@description('HTTP requests that one instance takes at a time. The platform assumes 1 for Python; the app is asynchronous and mostly waits for storage.')
+@description('HTTP requests and event deliveries that one instance takes at a time. The platform assumes 1 for Python; the app is asynchronous and mostly waits for storage.')
 @minValue(1)
 @maxValue(1000)
 param httpConcurrency int = 64
 
-@description('Instances that are always running, by scale group (http) or function (function:<name>). OnDeadlines runs each second anyway, and an always ready instance is billed less than a busy one.')
+@description('Instances that are always running, by scale group (http, which takes the events too) or function (function:<name>). OnDeadlines runs each second anyway, and an always ready instance is billed less than a busy one.')
 param alwaysReady {
   name: string
   instanceCount: int
 }[] = [
+  { name: 'http', instanceCount: 1 }
   { name: 'function:OnDeadlines', instanceCount: 1 }
 ]
 
@@ -86,6 +90,9 @@ param privateNetworking bool = false
 
 @description('Address space of that network; a /24 or larger.')
 param virtualNetworkAddressPrefix string = '10.90.0.0/24'
+
+@description('Give the subnets of that network a network security group, where a policy asks for one.')
+param networkSecurityGroups bool = false
 
 @description('IP ranges (CIDR) that may call the router. Empty: any address, with a valid signature or token. Event Grid is always let in.')
 param allowedIpRanges string[] = []
@@ -116,6 +123,9 @@ param logRetentionDays int = 30
 
 @description('Upper bound of ingested telemetry in GB a day; -1 for none. At the cap collection stops until the next day, and the alerts that read telemetry see nothing: set it well above what a day brings.')
 param logDailyCapGB int = 5
+
+@description('Save a Log Analytics function ACSJobRouterIncomingOperations, so that queries made for ACS\'s table of that name go on working.')
+param incomingOperationsFunction bool = true
 
 @description('Forbid purging the vault before its soft-delete period ends. Recommended in production; it cannot be undone, and a removed environment\'s vault name stays taken for 30 days.')
 param vaultPurgeProtection bool = false
@@ -164,6 +174,7 @@ module monitoring 'app/monitoring.bicep' = {
     tags: allTags
     retentionDays: logRetentionDays
     dailyCapGB: logDailyCapGB
+    incomingOperationsFunction: incomingOperationsFunction
   }
 }
 
@@ -175,7 +186,8 @@ module hostStorage 'app/host-storage.bicep' = {
     deadLetterContainerName: names.deadLetters
     location: location
     tags: allTags
-    sku: hostStorageSku
+    // What zone redundant functions need of their storage (Azure documentation, 'Reliability in Azure Functions').
+    sku: zoneRedundant ? 'Standard_ZRS' : hostStorageSku
     privateNetworking: privateNetworking
   }
 }
@@ -200,6 +212,7 @@ module cosmos 'app/cosmos.bicep' = if (useCosmos) {
     location: location
     tags: allTags
     readRegions: cosmosReadRegions
+    zoneRedundant: cosmosZoneRedundant
     tablesPrefix: tablesPrefix
     principalName: names.identity
     principalId: identity.outputs.principalId
@@ -228,9 +241,13 @@ module vault 'app/vault.bicep' = {
     tags: allTags
     accessKeys: accessKeys
     secretsKey: secretsKey
+    workspaceName: names.workspace
     purgeProtection: vaultPurgeProtection
     privateNetworking: privateNetworking
   }
+  dependsOn: [
+    monitoring
+  ]
 }
 
 module roles 'app/roles.bicep' = {
@@ -264,6 +281,7 @@ module network 'app/network.bicep' = if (privateNetworking) {
     location: location
     tags: allTags
     addressPrefix: virtualNetworkAddressPrefix
+    networkSecurityGroups: networkSecurityGroups
   }
 }
 
@@ -321,6 +339,7 @@ module app 'app/function.bicep' = {
     alwaysReady: alwaysReady
     zoneRedundant: zoneRedundant
     packageContainerUrl: hostStorage.outputs.packageContainerUrl
+    hostStorageName: names.hostStorage
     hostBlobEndpoint: hostStorage.outputs.blobEndpoint
     tablesEndpoint: useCosmos ? cosmos!.outputs.tableEndpoint : dataStorage!.outputs.tableEndpoint
     tablesPrefix: tablesPrefix
@@ -373,4 +392,4 @@ output AZURE_EVENTGRID_TOPIC_NAME string = topic.outputs.name
 output AZURE_HOST_STORAGE_NAME string = hostStorage.outputs.name
 output AZURE_DEAD_LETTER_CONTAINER string = names.deadLetters
 output AZURE_DATA_ACCOUNT_NAME string = useCosmos ? cosmos!.outputs.name : dataStorage!.outputs.name
-output ROUTER_EVENTGRID_SCHEMA string = eventSchema
+output AZURE_EVENTGRID_SCHEMA string = eventSchema

@@ -7,6 +7,7 @@ python -m scripts.build_package --remote-build      # without: Azure installs re
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -42,11 +43,42 @@ def build(root: Path, target: Path, python_version: str | None) -> int:
         return len(entries)
 
 
+#: pip chooses files for another Python, but asks its own what a marker such as `python_version < "3.13"` says, of the
+#: requirements and of what these require, and which Python it installs for. So it is told the platform's answers.
+_PIP: Final = """
+import json, sys
+from pip._vendor.packaging import markers
+answers = {**markers.default_environment(), **json.loads(sys.argv.pop(1))}
+markers.default_environment = lambda: dict(answers)
+from pip._internal.resolution.resolvelib import factory
+candidate = factory.RequiresPythonCandidate
+version = tuple(int(part) for part in answers["python_full_version"].split("."))
+factory.RequiresPythonCandidate = lambda _: candidate(version)
+from pip._internal.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def _answers(python_version: str) -> dict[str, str]:
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": f"{python_version}.0",
+        "os_name": "posix",
+        "platform_machine": "x86_64",
+        "platform_python_implementation": "CPython",
+        "platform_system": "Linux",
+        "python_full_version": f"{python_version}.0",
+        "python_version": python_version,
+        "sys_platform": "linux",
+    }
+
+
 def install(requirements: Path, folder: Path, python_version: str) -> None:
     """Install the requirements for the platform's Linux, whatever this machine is. Wheels only: nothing is compiled."""
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+            sys.executable, "-c", _PIP, json.dumps(_answers(python_version)),
+            "install", "--quiet", "--disable-pip-version-check",
             "--requirement", str(requirements), "--target", str(folder), "--no-compile",
             "--only-binary", ":all:", "--implementation", "cp", "--python-version", python_version,
             *(part for platform in PLATFORMS for part in ("--platform", platform)),

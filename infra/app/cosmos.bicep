@@ -15,6 +15,9 @@ param tags object
 @description('Further regions, for reading and failover. Empty: serverless.')
 param readRegions string[]
 
+@description('Keep the replicas of each region in several availability zones.')
+param zoneRedundant bool
+
 @description('Prefix of the table names.')
 param tablesPrefix string
 
@@ -66,7 +69,7 @@ resource account 'Microsoft.DocumentDB/databaseAccounts@2026-03-15' = {
       for (region, index) in regions: {
         locationName: region
         failoverPriority: index
-        isZoneRedundant: false
+        isZoneRedundant: zoneRedundant
       }
     ]
     backupPolicy: {

@@ -79,6 +79,8 @@ resource rules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: alert.description
       severity: alert.severity
       enabled: true
+      // A workspace that is minutes old has no tables yet, and a query over them is refused (SEM0100).
+      skipQueryValidation: true
       scopes: [applicationInsights.id]
       evaluationFrequency: alert.evaluationFrequency
       windowSize: alert.windowSize
@@ -117,6 +119,7 @@ resource capRules 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
       description: rule.description
       severity: rule.severity
       enabled: true
+      skipQueryValidation: true
       scopes: [workspace.id]
       evaluationFrequency: rule.evaluationFrequency
       windowSize: rule.windowSize

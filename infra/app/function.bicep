@@ -42,6 +42,9 @@ param zoneRedundant bool
 @description('Container that the package is deployed to.')
 param packageContainerUrl string
 
+@description('Name of the host storage account.')
+param hostStorageName string
+
 @description('Blob endpoint of the host storage account.')
 param hostBlobEndpoint string
 
@@ -86,7 +89,9 @@ param virtualNetworkSubnetId string
 
 // What the Functions host and its Python worker read.
 var platformSettings = {
+  // The name beside the address: with the address alone a starting host may find no storage (azure-functions-host#11787).
   // Blobs only: no trigger of the router needs the host's queues or tables.
+  AzureWebJobsStorage__accountName: hostStorageName
   AzureWebJobsStorage__blobServiceUri: hostBlobEndpoint
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId
@@ -111,6 +116,13 @@ var prefixSettings = empty(tablesPrefix)
   ? {}
   : {
       ROUTER_TABLES_PREFIX: tablesPrefix
+    }
+
+// Up to Python 3.12 the worker brings an azure-functions of its own, which may be too old for CloudEvents: the app's counts.
+var cloudEventsSettings = eventSchema == 'EventGrid'
+  ? {}
+  : {
+      PYTHON_ISOLATE_WORKER_DEPENDENCIES: '1'
     }
 
 // Both or neither: with one of the two the app does not start.
@@ -213,7 +225,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(platformSettings, routerSettings, prefixSettings, entraSettings)
+    properties: union(platformSettings, routerSettings, prefixSettings, cloudEventsSettings, entraSettings)
   }
 
   // No user names and passwords: deployment uses the deployer's Microsoft Entra token.

@@ -20,7 +20,7 @@ param sku string
 @description('Close the account to all but the private endpoint and trusted Azure services.')
 param privateNetworking bool
 
-@description('Days that undeliverable events are kept. They carry labels and tags of jobs.')
+@description('Days that undeliverable events are kept. They carry labels and tags of jobs. Soft delete keeps them a week longer.')
 @minValue(1)
 param deadLetterDays int = 30
 
@@ -52,6 +52,16 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
 
   resource blobs 'blobServices' = {
     name: 'default'
+    properties: {
+      deleteRetentionPolicy: {
+        enabled: true
+        days: 7
+      }
+      containerDeleteRetentionPolicy: {
+        enabled: true
+        days: 7
+      }
+    }
 
     resource packages 'containers' = {
       name: packageContainerName

@@ -18,6 +18,9 @@ param retentionDays int
 @description('Upper bound of ingestion in GB a day; -1 for none.')
 param dailyCapGB int
 
+@description('Save the function that answers queries for ACS Job Router\'s own log table.')
+param incomingOperationsFunction bool
+
 resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
   name: workspaceName
   location: location
@@ -33,6 +36,19 @@ resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' = {
     features: {
       disableLocalAuth: true
     }
+  }
+}
+
+// Queries and dashboards made for ACS go on working: a function is called as a table is read.
+resource incomingOperations 'Microsoft.OperationalInsights/workspaces/savedSearches@2026-03-01' = if (incomingOperationsFunction) {
+  parent: workspace
+  name: 'acs-job-router-incoming-operations'
+  properties: {
+    category: 'Job Router'
+    displayName: 'ACSJobRouterIncomingOperations'
+    functionAlias: 'ACSJobRouterIncomingOperations'
+    query: loadTextContent('../incoming-operations.kql')
+    version: 2
   }
 }
 

@@ -43,6 +43,8 @@ resource links 'Microsoft.Network/privateDnsZones/virtualNetworkLinks@2024-06-01
   }
 ]
 
+// One after the other: made at once in one subnet they fail now and then (ReferencedResourceNotProvisioned).
+@batchSize(1)
 resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
   for target in targets: {
     name: target.name
@@ -65,6 +67,7 @@ resource endpoints 'Microsoft.Network/privateEndpoints@2025-05-01' = [
   }
 ]
 
+@batchSize(1)
 resource records 'Microsoft.Network/privateEndpoints/privateDnsZoneGroups@2025-05-01' = [
   for (target, index) in targets: {
     parent: endpoints[index]

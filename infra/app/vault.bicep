@@ -21,6 +21,9 @@ param secretsKey string
 @description('Forbid purging before the soft-delete period ends.')
 param purgeProtection bool
 
+@description('Log Analytics workspace that keeps who read the keys.')
+param workspaceName string
+
 @description('Close the vault to all but the private endpoint.')
 param privateNetworking bool
 
@@ -47,6 +50,26 @@ resource vault 'Microsoft.KeyVault/vaults@2026-05-15' = {
       bypass: 'AzureServices'
       defaultAction: privateNetworking ? 'Deny' : 'Allow'
     }
+  }
+}
+
+resource workspace 'Microsoft.OperationalInsights/workspaces@2026-03-01' existing = {
+  name: workspaceName
+}
+
+// The only record of who read the keys. Category groups have no stable version.
+#disable-next-line use-recent-api-versions
+resource audit 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
+  name: 'audit'
+  scope: vault
+  properties: {
+    workspaceId: workspace.id
+    logs: [
+      {
+        categoryGroup: 'audit'
+        enabled: true
+      }
+    ]
   }
 }
 

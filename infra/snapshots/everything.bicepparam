@@ -10,11 +10,17 @@ param accessKeys = 'from the preprovision hook'
 param secretsKey = 'from the preprovision hook'
 param dataStore = 'cosmos'
 param cosmosReadRegions = ['northeurope', 'francecentral']
+param cosmosZoneRedundant = true
 param tablesPrefix = 'one'
 param eventSchema = 'CloudEvents'
 param instanceMemoryMB = 512
 param zoneRedundant = true
+param alwaysReady = [
+  { name: 'http', instanceCount: 2 }
+  { name: 'function:OnDeadlines', instanceCount: 2 }
+]
 param privateNetworking = true
+param networkSecurityGroups = true
 param allowedIpRanges = ['203.0.113.0/24']
 param rateLimit = 1000
 param entraTenantId = '00000000-0000-0000-0000-00000000000b'

@@ -5,3 +5,7 @@ param environmentName = 'router'
 param location = 'westeurope'
 param privateNetworking = true
 param zoneRedundant = true
+param alwaysReady = [
+  { name: 'http', instanceCount: 2 }
+  { name: 'function:OnDeadlines', instanceCount: 2 }
+]

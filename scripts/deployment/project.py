@@ -183,5 +183,7 @@ def _host(root: Path) -> Iterator[str]:
         yield "host.json: version must be 2.0"
     if host.get("extensions", {}).get("http", {}).get("routePrefix") != "":
         yield "host.json: routePrefix must be empty, as routes begin with routing/"
+    if host.get("singleton", {}).get("listenerLockRecoveryPollingInterval") != "00:00:15":
+        yield "host.json: singleton.listenerLockRecoveryPollingInterval must be 15 s: else a minute without timer"
     if not str(host.get("extensionBundle", {}).get("version", "")).startswith("[4"):
         yield "host.json: Flex Consumption needs an extension bundle of version 4 or later"

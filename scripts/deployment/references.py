@@ -20,11 +20,13 @@ from scripts.deployment.tables import (
     ALERT_WINDOWS,
     ASSIGNMENTS,
     DEVELOPMENT_VARIABLES,
+    INCOMING_OPERATIONS,
     SUBSCRIPTIONS,
 )
 from scripts.deployment.templates import declared
 
 SUBSCRIPTIONS_FILE: Final = "infra/event-subscriptions.json"
+OPERATIONS_FILE: Final = "infra/incoming-operations.kql"
 #: How a query names a metric, in each of the schemas that Application Insights answers in.
 _METRIC: Final = re.compile(r"(?:\bname|\bName|metric_name_s)\s*(?:==|=~)\s*['\"]([^'\"]+)['\"]")
 _METRICS: Final = re.compile(r"(?:\bname|\bName)\s*(?:in~?|has_any)\s*\(([^)]*)\)")
@@ -32,6 +34,8 @@ _DIMENSION: Final = re.compile(r"customDimensions(?:\.(\w+)|\[['\"]([^'\"]+)['\"
 _QUOTED: Final = re.compile(r"['\"]([^'\"]+)['\"]")
 #: A parameter of the workbook, in a query.
 _PARAMETER: Final = re.compile(r"\{(\w+)(?::\w+)?\}")
+#: A column of the last `project`, each on a line of its own.
+_PROJECTED: Final = re.compile(r"^    (\w+)(?: =.*|,?)$", re.MULTILINE)
 _KUSTO: Final = re.compile(r"^```kusto$(.*?)^```$", re.MULTILINE | re.DOTALL)
 _TELEMETRY_NAME: Final = re.compile(r"`(router(?:\.[a-z_]+)+)`")
 _OUTPUT: Final = re.compile(r"azd env get-value ([A-Z_]+)")
@@ -48,6 +52,7 @@ def problems(root: Path, app: App) -> Iterator[str]:
     yield from _subscriptions(root, app)
     for name in ("infra/workbook.json", *ALERT_FILES):
         yield from (f"{name}: {problem}" for problem in _dashboard(root / name, app))
+    yield from (f"{OPERATIONS_FILE}: {problem}" for problem in _incoming_operations(root / OPERATIONS_FILE))
     yield from _documents(root, app)
     yield from _sample(root, app)
 
@@ -87,6 +92,9 @@ def _subscriptions(root: Path, app: App) -> Iterator[str]:
         if (root / path).is_file():
             for name in sorted(set(_ALWAYS_READY.findall((root / path).read_text())) - set(app.functions)):
                 yield f"{path}: function {name} does not exist"
+            for name in sorted(set(_ALWAYS_READY.findall((root / path).read_text())) & triggered):
+                if f"`function:{name}` would cost" not in (root / path).read_text():
+                    yield f"{path}: {name} is in the group http, as every Event Grid trigger"
 
 
 def _undecided(subscriptions: list[dict[str, Any]]) -> Iterator[str]:
@@ -119,6 +127,15 @@ def _dashboard(path: Path, app: App) -> Iterator[str]:
     yield from _queries(strings(content), app)
     for query in queries(content):
         yield from kusto.problems(query)
+
+
+def _incoming_operations(path: Path) -> Iterator[str]:
+    """The function that stands for ACS's own table has that table's columns, and no others."""
+    query = path.read_text() if path.is_file() else ""
+    yield from kusto.problems(query)
+    columns = set(_PROJECTED.findall(query.partition("| project")[2]))
+    for column in sorted(columns ^ INCOMING_OPERATIONS):
+        yield f"{column} is in only one of the query and ACS's table"
 
 
 def _workbook(content: dict[str, Any]) -> Iterator[str]:

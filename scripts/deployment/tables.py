@@ -25,6 +25,7 @@ DEVELOPMENT_VARIABLES: Final = {
     "ROUTER_EVENT_SUBSCRIBERS",
     "ROUTER_MIGRATE_FULL",
     "ROUTER_ACCEPTANCE_CONNECTION_STRING",
+    "ROUTER_CONNECTION_STRING",
 }
 
 #: Which role is given to whom on what: by the parameters of roles.bicep. One line here is one reviewed decision.
@@ -40,15 +41,16 @@ ASSIGNMENTS: Final = {
 
 #: Settings that the Functions host, its Python worker or the Azure SDK read. True: the templates must set it.
 PLATFORM_SETTINGS: Final = {
+    "AzureWebJobsStorage__accountName": True,
     "AzureWebJobsStorage__blobServiceUri": True,
     "AzureWebJobsStorage__credential": True,
     "AzureWebJobsStorage__clientId": True,
     "APPLICATIONINSIGHTS_CONNECTION_STRING": True,
     "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": True,
     "AzureWebJobsDisableHomepage": True,
-    "AzureWebJobsStorage__accountName": False,
     "AzureWebJobsStorage__queueServiceUri": False,
     "AzureWebJobsStorage__tableServiceUri": False,
+    "PYTHON_ISOLATE_WORKER_DEPENDENCIES": False,
     "OTEL_METRIC_EXPORT_INTERVAL": False,
     "OTEL_TRACES_SAMPLER": False,
     "OTEL_TRACES_SAMPLER_ARG": False,
@@ -116,6 +118,7 @@ SAFE_DEFAULTS: Final[dict[str, dict[str, object]]] = {
         "publicNetworkAccess": _UNLESS_PRIVATE,
         "networkAcls.defaultAction": _CLOSED_IF_PRIVATE,
     },
+    "Microsoft.Insights/scheduledQueryRules": {"skipQueryValidation": True},
     "Microsoft.Insights/components": {
         "DisableLocalAuth": True,
         "CustomMetricsOptedInType": "WithDimensions",
@@ -128,6 +131,9 @@ SAFE_DEFAULTS: Final[dict[str, dict[str, object]]] = {
     },
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies": {"allow": False},
 }
+
+#: Made at once in one subnet these fail now and then.
+ONE_BY_ONE: Final = {"Microsoft.Network/privateEndpoints", "Microsoft.Network/privateEndpoints/privateDnsZoneGroups"}
 
 #: Values of properties whose types are open: a text that Azure does not know compiles. By type and path.
 OPEN_VALUES: Final[dict[str, dict[str, set[str]]]] = {
@@ -212,6 +218,13 @@ PLATFORM_METRICS: Final = {
     "Transactions": {"ApiName", "Authentication", "GeoType", "ResponseType", "TransactionType"},
 }
 
+#: The columns of ACS's own table (Azure Monitor, "ACSJobRouterIncomingOperations"), without those that begin with "_".
+INCOMING_OPERATIONS: Final = {
+    "CallerIpAddress", "CorrelationId", "DurationMs", "EntityId", "EntityType", "Level", "OperationName",
+    "OperationVersion", "ResultDescription", "ResultSignature", "ResultType", "SdkType", "SourceSystem", "TenantId",
+    "TimeGenerated", "Type", "URI",
+}  # fmt: skip
+
 _OF_EVERY_TABLE: Final = {
     "appId", "appName", "application_Version", "client_Browser", "client_City", "client_CountryOrRegion", "client_IP",
     "client_Model", "client_OS", "client_StateOrProvince", "client_Type", "cloud_RoleInstance", "cloud_RoleName",
@@ -239,6 +252,12 @@ KUSTO_TABLES: Final = {
         *_OF_EVERY_TABLE, "customMeasurements", "duration", "id", "itemCount", "name", "performanceBucket",
         "resultCode", "source", "success", "url",
     },
+    #: The same in the workspace's own names.
+    "AppRequests": {
+        "TimeGenerated", "TenantId", "SourceSystem", "Type", "Name", "Url", "OperationId", "ClientIP", "DurationMs",
+        "Success", "ResultCode", "Properties", "AppRoleName", "Id", "ItemCount", "Measurements", "OperationName",
+    },
+    "ACSJobRouterIncomingOperations": INCOMING_OPERATIONS,
     "traces": {*_OF_EVERY_TABLE, "customMeasurements", "itemCount", "message", "severityLevel"},
     "Usage": {
         "TimeGenerated", "StartTime", "EndTime", "DataType", "IsBillable", "Quantity", "QuantityUnit", "Solution",
@@ -249,7 +268,8 @@ KUSTO_TABLES: Final = {
 }  # fmt: skip
 #: The words of the Kusto query language that the queries use.
 KUSTO_WORDS: Final = {
-    "ago", "and", "asc", "bin", "by", "contains", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
+    "ago", "and", "asc", "bin", "by", "case", "contains", "extract", "isempty", "parse_url", "percentiles",
+    "startswith", "url_decode", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
     "kind", "leftouter", "let", "max", "on", "or", "order", "project", "round", "strcat", "sum", "sumif", "summarize",
     "top", "tostring", "where",
 }  # fmt: skip

@@ -17,6 +17,7 @@ from scripts.deployment.tables import (
     DATA_PLANE_ROLES,
     HARMLESS_SECRETS,
     IDENTITY_SETTINGS,
+    ONE_BY_ONE,
     OPEN_VALUES,
     PLATFORM_SETTINGS,
     RETIRED_SETTINGS,
@@ -154,6 +155,9 @@ def _module(template: dict[str, Any]) -> Iterator[str]:
         if not parameter.get("metadata", {}).get("description"):
             yield f"parameter {name} has no description"
     for resource in deployed(template):
+        copied = resource.get("copy")
+        if copied and resource["type"] in ONE_BY_ONE and copied.get("batchSize") != 1:
+            yield f"{resource['type']}: must be made one after the other (@batchSize(1))"
         for path, value in SAFE_DEFAULTS.get(resource["type"], {}).items():
             (found,) = list(_at(resource["properties"], path.split("."))) or [None]
             if found != value:

@@ -137,6 +137,10 @@ def test_the_compiler_sees_a_broken_template(
 
 #: What compiles and is wrong all the same.
 SEEN_BY_A_RULE = [
+    ("app/private-endpoints.bicep", "@batchSize(1)\nresource endpoints", "resource endpoints", "privateEndpoints: must be made one after the other"),
+    ("app/private-endpoints.bicep", "@batchSize(1)\nresource records", "@batchSize(2)\nresource records", "privateDnsZoneGroups: must be made one after the other"),
+    ("app/dashboards.bicep", "      skipQueryValidation: true\n      scopes: [workspace.id]", "      scopes: [workspace.id]", "scheduledQueryRules: skipQueryValidation must be True"),
+    ("app/function.bicep", "  AzureWebJobsStorage__accountName: hostStorageName\n", "  AzureWebJobsStorage__queueServiceUri: hostStorageName\n", "the setting AzureWebJobsStorage__accountName is required"),
     ("app/topic.bicep", "type: 'SystemAssigned'", "type: 'SystemAsigned'", "topics: identity.type cannot be SystemAsigned"),
     ("app/topic.bicep", "'CloudEventSchemaV1_0'", "'CloudEventSchema'", "topics: properties.inputSchema cannot be CloudEventSchema"),
     ("app/monitoring.bicep", "'PerGB2018'", "'PerGB2019'", "workspaces: properties.sku.name cannot be PerGB2019"),

@@ -17,6 +17,7 @@ class Account:
 
     def __init__(self) -> None:
         self.makes = True
+        self.refuses_with = 403
         self.reads = True
         self.missing: set[str] = set()
         self.made: list[str] = []
@@ -26,7 +27,7 @@ class Account:
         name = (await request.json())["TableName"]
         self.made.append(name)
         if not self.makes:
-            return _refused(403, "Forbidden")
+            return _refused(self.refuses_with, "Refused")
         return web.json_response({"TableName": name}, status=201)
 
     async def query(self, request: web.Request) -> web.Response:
@@ -106,6 +107,15 @@ async def test_who_may_neither_make_nor_read_is_not_ready() -> None:
     async with tables(account) as found:
         with pytest.raises(StorageUnavailable, match="403"):
             await found.ready()
+
+
+async def test_another_refusal_is_no_leave_to_do_without() -> None:
+    account = Account()
+    account.makes, account.refuses_with = False, 400
+    async with tables(account) as found:
+        with pytest.raises(StorageUnavailable, match="400"):
+            await found.ready()
+    assert account.asked == []
 
 
 async def test_a_later_refusal_is_seen() -> None:
