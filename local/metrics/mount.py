@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from local.loopback import is_local, refused
 from local.metrics.api import PREFIX
 
 _SESSION: Final = web.AppKey("metrics_explorer_session", ClientSession)
@@ -22,6 +23,8 @@ def mount(app: web.Application, collector_url: str) -> None:
         await app[_SESSION].close()
 
     async def hand_on(request: web.Request) -> web.Response:
+        if not is_local(request):
+            return refused()
         try:
             async with request.app[_SESSION].get(f"{collector_url}{request.path_qs}") as answer:
                 headers = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}

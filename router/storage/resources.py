@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from router.clock import Clock
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.types import Model, format_time, parse_time
+from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
 from router.storage.port import Entity, RowChanged, RowExists, StorageUnavailable, Tables
@@ -36,6 +37,8 @@ _REFERENCES: Final = {
 }
 CACHE_SECONDS: Final = 3.0
 _CACHE_LARGEST: Final = 5_000
+#: UTF-16 units of their JSON, all together.
+_CACHE_LARGEST_SIZE: Final = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Resource:
     etag: str
     modified: datetime
     version: str = ""
+    #: UTF-16 units of its document as it is stored.
+    size: int = field(default=0, compare=False)
 
     @property
     def model(self) -> Any:
@@ -64,7 +69,9 @@ class ResourceStore:
     def __init__(self, tables: Tables, clock: Clock) -> None:
         self._tables = tables
         self._clock = clock
-        self._cache: dict[tuple[str, str], tuple[Resource, datetime]] = {}
+        self._cache: Recent[tuple[str, str], tuple[Resource, datetime]] = Recent(
+            _CACHE_LARGEST, size=lambda kept: kept[0].size, most_size=_CACHE_LARGEST_SIZE
+        )
         #: Reads under way for the cache: who needs the same waits for them.
         self._reading: dict[tuple[str, str], asyncio.Future[Resource | None]] = {}
 
@@ -72,7 +79,7 @@ class ResourceStore:
         """The resource as it stands in storage."""
         entity = await self._table(kind).get(kind, key(id))
         if entity is None:
-            self._cache.pop((kind, id), None)
+            self._cache.forget((kind, id))
             return None
         return self._keep(_parse(kind, entity))
 
@@ -83,8 +90,9 @@ class ResourceStore:
 
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
-        if self.known(kind, id):
-            return self._cache[kind, id][0]
+        found = self._cache.get((kind, id))
+        if found is not None and self.known(kind, id):
+            return found[0]
         reading = self._reading.get((kind, id))
         if reading is not None:
             return await asyncio.shield(reading)
@@ -103,7 +111,7 @@ class ResourceStore:
 
     async def save(self, resource: Resource) -> Resource:
         """Writes it under the version it was read with (none: it must be new). Raises RowChanged."""
-        self._cache.pop((resource.kind, resource.id), None)
+        self._cache.forget((resource.kind, resource.id))
         entity = _entity(resource)
         try:
             if resource.version:
@@ -115,12 +123,11 @@ class ResourceStore:
             if current is not None and current.etag == resource.etag:
                 return current  # our own write, whose answer was lost
             raise RowChanged from error
-        return self._keep(
-            Resource(resource.kind, resource.id, resource.document, resource.etag, resource.modified, version)
-        )
+        size = sum(len(value) for value in entity.columns.values())
+        return self._keep(replace(resource, version=version, size=size))
 
     async def delete(self, kind: str, id: str) -> None:
-        self._cache.pop((kind, id), None)
+        self._cache.forget((kind, id))
         await self._table(kind).delete(kind, key(id))
 
     async def page(
@@ -155,8 +162,6 @@ class ResourceStore:
         return self._tables.table("queues" if kind == "Queue" else "policies")
 
     def _keep(self, resource: Resource) -> Resource:
-        if len(self._cache) >= _CACHE_LARGEST:
-            self._cache.clear()
         self._cache[(resource.kind, resource.id)] = (resource, self._clock.now())
         return resource
 
@@ -170,6 +175,7 @@ def _parse(kind: str, entity: Entity) -> Resource:
         str(columns["Etag"]),
         parse_time(columns["Modified"]),
         entity.version,
+        sum(len(value) for value in columns.values() if isinstance(value, str)),
     )
 
 
@@ -180,7 +186,7 @@ def _entity(resource: Resource) -> Entity:
         "Modified": format_time(resource.modified),
         **write_document("Doc", to_json(resource.document).decode()),
     }
-    for field, column in _REFERENCES.items():
-        if resource.document.get(field):
-            columns[column] = resource.document[field]
+    for name, column in _REFERENCES.items():
+        if resource.document.get(name):
+            columns[column] = resource.document[name]
     return Entity(resource.kind, key(resource.id), columns, resource.version)
