@@ -7,6 +7,7 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from local.expectation import answer_expectation
 from local.loopback import is_local, refused
 from local.metrics.api import PREFIX
 
@@ -33,5 +34,5 @@ def mount(app: web.Application, collector_url: str) -> None:
             return web.Response(status=503, text="The metrics collector does not answer.")
 
     app.cleanup_ctx.append(session)
-    app.router.add_get(PREFIX, hand_on)
-    app.router.add_get(f"{PREFIX}/{{path:.*}}", hand_on)
+    app.router.add_get(PREFIX, hand_on, expect_handler=answer_expectation)
+    app.router.add_get(f"{PREFIX}/{{path:.*}}", hand_on, expect_handler=answer_expectation)

@@ -126,7 +126,7 @@ class Gate:
             if operation.method in ("PATCH", "POST"):
                 check_encoding(call.body, headers.get("content-encoding"))
                 check_values(call.body)
-            with self.in_flight.hold(len(call.body)):
+            async with self.in_flight.hold(len(call.body)):
                 return await HANDLERS[operation.name](call)
         except Exception as error:
             return refusal(error, operation.name, request_id)

@@ -1,16 +1,19 @@
-"""Bodies of requests that are under way, bounded together: however many come at once, their memory is."""
+"""Large bodies of requests that are under way: bounded together, and worked on one after the other.
+
+Each holds the event loop while it is parsed and checked. One after the other, others have their turn in between."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 from router.errors import Busy
 
 #: What a body becomes while it is read, merged and written is some times its size.
 MAX_IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
-#: A smaller one is not counted: answers to what is small must not wait for what is large.
+#: A smaller one is not counted and does not wait: what is small must not wait for what is large.
 _SMALL: Final = 16 * 1024
 
 
@@ -19,10 +22,11 @@ class InFlight:
 
     def __init__(self, most: int = MAX_IN_FLIGHT_BYTES) -> None:
         self._most = most
+        self._turn = asyncio.Lock()
         self.bytes = 0
 
-    @contextmanager
-    def hold(self, size: int) -> Iterator[None]:
+    @asynccontextmanager
+    async def hold(self, size: int) -> AsyncIterator[None]:
         """While a request with a body of this size is served. Raises Busy (503)."""
         if size <= _SMALL:
             yield
@@ -31,6 +35,8 @@ class InFlight:
             raise Busy("Too many large bodies are being read. Try again.")
         self.bytes += size
         try:
-            yield
+            async with self._turn:
+                await asyncio.sleep(0)
+                yield
         finally:
             self.bytes -= size

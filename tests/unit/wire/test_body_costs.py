@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from typing import Any
@@ -56,13 +57,25 @@ def test_a_text_of_many_commas_is_one_value() -> None:
     check_values(b'"' + b"," * (2 * MAX_VALUES) + b'"')
 
 
-def test_large_bodies_in_flight_are_bounded_and_small_ones_are_not_counted() -> None:
+async def test_large_bodies_in_flight_are_bounded_and_take_turns_and_small_ones_do_not_wait() -> None:
     in_flight = InFlight(1_000_000)
-    with in_flight.hold(600_000):
-        with pytest.raises(Busy), in_flight.hold(600_000):
-            pass
-        with in_flight.hold(1_000), in_flight.hold(400_000):
-            assert in_flight.bytes == 1_000_000
-    assert in_flight.bytes == 0
-    with in_flight.hold(5_000_000):  # alone, whatever its size
-        assert in_flight.bytes == 5_000_000
+    begun: list[str] = []
+    ends = asyncio.Event()
+
+    async def serve(name: str, size: int) -> None:
+        async with in_flight.hold(size):
+            begun.append(name)
+            await ends.wait()
+
+    tasks = [asyncio.create_task(serve(name, 400_000)) for name in ("first", "second")]
+    await asyncio.sleep(0.01)
+    assert begun == ["first"]
+    with pytest.raises(Busy):
+        await serve("third", 400_000)
+    tasks.append(asyncio.create_task(serve("small", 1_000)))
+    await asyncio.sleep(0.01)
+    assert (begun, in_flight.bytes) == (["first", "small"], 800_000)
+    ends.set()
+    await asyncio.gather(*tasks)
+    assert (begun, in_flight.bytes) == (["first", "small", "second"], 0)
+    await serve("alone", 5_000_000)  # whatever its size
