@@ -15,13 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from scripts import lock
 from scripts.deployment import package
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 #: Where the Python worker looks for packages that were not installed remotely.
 PACKAGES: Final = ".python_packages/lib/site-packages"
-#: What the platform's Linux can load, best first.
-PLATFORMS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 #: One fixed time for every entry: the same files give the same zip.
 _TIMESTAMP: Final = (2024, 1, 1, 0, 0, 0)
 #: Written by pip for itself; of no use to a running app.
@@ -31,10 +30,16 @@ _NOT_NEEDED: Final = {"__pycache__", "bin"}
 def build(root: Path, target: Path, python_version: str | None) -> int:
     """Write the zip, with dependencies for that Python if one is given; returns the number of files."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as scratch,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         entries = [(root / path, path.as_posix()) for path in package.deployed(root)]
         if python_version is not None:
-            install(root / "requirements.txt", Path(folder), python_version)
+            locked = Path(scratch) / "requirements.txt"
+            locked.write_text(lock.for_python(python_version, root), encoding="utf-8")
+            install(locked, Path(folder), python_version)
             installed = _installed(Path(folder))
             entries += [(path, f"{PACKAGES}/{path.relative_to(folder).as_posix()}") for path in installed]
         for path, name in sorted(entries, key=lambda entry: entry[1]):
@@ -43,13 +48,15 @@ def build(root: Path, target: Path, python_version: str | None) -> int:
 
 
 def install(requirements: Path, folder: Path, python_version: str) -> None:
-    """Install the requirements for the platform's Linux, whatever this machine is. Wheels only: nothing is compiled."""
+    """Install what is locked, with the hashes that it has there, for the platform's Linux, whatever this machine is.
+    Wheels only: nothing is compiled."""
     subprocess.run(
         [
             sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
-            "--requirement", str(requirements), "--target", str(folder), "--no-compile",
+            "--require-hashes", "--no-deps", "--requirement", str(requirements), "--target", str(folder),
+            "--no-compile",
             "--only-binary", ":all:", "--implementation", "cp", "--python-version", python_version,
-            *(part for platform in PLATFORMS for part in ("--platform", platform)),
+            *(part for platform in lock.PLATFORMS for part in ("--platform", platform)),
         ],
         check=True,
     )  # fmt: skip

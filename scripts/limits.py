@@ -46,7 +46,7 @@ def rows() -> Iterator[tuple[str, str]]:
     yield "live offers of a job", f"{MOST_OFFERS}"
     yield (
         "what a client writes of a job, worker, queue or policy",
-        f"{LARGEST_WRITTEN:,} UTF-16 units of JSON; more is 413",
+        f"{LARGEST_WRITTEN:,} characters of JSON, as storage counts them (below); more is 413",
     )
     yield (
         "a job with what policies and rules add",

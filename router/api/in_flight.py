@@ -15,6 +15,8 @@ from router.errors import Busy
 MAX_IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
 #: A smaller one is not counted and does not wait: what is small must not wait for what is large.
 _SMALL: Final = 16 * 1024
+#: Between two of them: so long others are not held up.
+_PAUSE_SECONDS: Final = 0.03
 
 
 class InFlight:
@@ -35,8 +37,9 @@ class InFlight:
             raise Busy("Too many large bodies are being read. Try again.")
         self.bytes += size
         try:
+            waits = self._turn.locked()
             async with self._turn:
-                await asyncio.sleep(0)
+                await asyncio.sleep(_PAUSE_SECONDS if waits else 0)
                 yield
         finally:
             self.bytes -= size

@@ -25,7 +25,7 @@ from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
-from router.storage.transactions import LARGEST_TRANSACTION, wire_bytes
+from router.storage.transactions import LARGEST_OF_A_TRANSACTION, LARGEST_TRANSACTION, wire_bytes
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 #: Where storage goes on: its own continuation, opaque.
@@ -40,8 +40,8 @@ _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 _REMEMBERED: Final = 2_000
 #: UTF-16 units of their JSON, all together: a record takes some times that in memory.
 _LARGEST_REMEMBERED: Final = 8_000_000
-#: Characters of an outbox that one row of overflow holds: each may take two units.
-_PIECE: Final = LARGEST_ROW // 2
+#: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
+_PIECE: Final = LARGEST_ROW // 6
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class AggregateStore(Generic[R]):
         self._written: Recent[str, Row[R]] = Recent(
             _REMEMBERED, size=lambda row: row.size, most_size=_LARGEST_REMEMBERED
         )
-        #: UTF-16 units of events. A longer outbox moves to a row of its own, so that a truth row always has room.
+        #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
 
     def as_written(self, id: str) -> Row[R] | None:
@@ -133,7 +133,8 @@ class AggregateStore(Generic[R]):
     async def _save_with(self, spill: list[Write], truth: Write) -> None:
         """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.
         Raises RowChanged, RowExists."""
-        if sum(wire_bytes(write.entity) for write in (*spill, truth)) <= LARGEST_TRANSACTION:
+        sizes = [wire_bytes(write.entity) for write in (*spill, truth)]
+        if sum(sizes) <= LARGEST_TRANSACTION and max(sizes) <= LARGEST_OF_A_TRANSACTION:
             await self._table.transact([*spill, truth])
             return
         for write in spill:

@@ -13,11 +13,12 @@ SIZES = (1_000, 60_000, 110_000, 150_000, 156_000, 158_500, 159_200, 159_700)
 
 
 def units(value: Any) -> int:
-    return len(json.dumps(value, ensure_ascii=False).encode("utf-16-le")) // 2
+    text = json.dumps(value, ensure_ascii=False)
+    return max(len(text.encode("utf-16-le")) // 2, (len(json.dumps(text)) - 1) // 2)
 
 
 def filled(size: int, letter: str) -> dict[str, str]:
-    """Labels of at most so many UTF-16 units of JSON."""
+    """Labels of at most so many size in storage."""
     found: dict[str, str] = {}
     left, per = size - 300, units(letter) - 2
     while left > per + 20 and len(found) < 99:

@@ -70,7 +70,7 @@ async def exchange(port: int, method: bytes, target: bytes, headers: Sequence[He
 async def attack(ground: Ground, tally: Tally) -> None:
     """Never a 5xx for what a client sent."""
     wire = ground.wire
-    slots = asyncio.Semaphore(16)
+    slots = asyncio.Semaphore(4)
 
     async def one(method: bytes, target: bytes, odd: Header | None, signed: bool) -> None:
         host = odd[1] if odd is not None and odd[0] == b"host" else wire.host.encode()
