@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -245,3 +246,28 @@ def test_every_alternative_means_the_same_as_the_target(target: str, method: str
     assert candidates[0] == target
     assert len(candidates) == len(set(candidates)) <= (2 if known else 8)
     assert all(meaning(candidate) == meaning(target) for candidate in candidates)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda good: f"HMAC-SHA256 x,{good}",
+        lambda good: f"{good},{good}",
+        lambda good: f"{good}, Bearer x",
+        lambda good: f"{good}&Signature={good.rpartition('=')[2]}",
+        lambda good: f"{good}&Extra=1",
+        lambda good: good.replace("SignedHeaders", "SignedHeaders=x&SignedHeaders"),
+        lambda good: good.partition("&")[0],
+        lambda good: good.replace("&", "&&"),
+    ],
+)
+def test_credentials_have_one_form(change: Callable[[str], str]) -> None:
+    headers = signed()
+    assert refusal(headers | {"authorization": change(headers["authorization"])}).reason == "InvalidAuthorizationHeader"
+
+
+@pytest.mark.parametrize("text", ["", ",", "03 Nov 2026 21:26:56", "Tue, 03 Nov 2026 21:26:56", "2026-11-03T21:26:56Z"])
+def test_a_date_has_the_form_of_http(text: str) -> None:
+    headers = signed()
+    assert refusal(headers | {"x-ms-date": text}).reason == "InvalidDate"
+    assert refusal(headers | {"x-ms-date": f"{headers['x-ms-date']},{headers['x-ms-date']}"}).reason == "InvalidDate"
