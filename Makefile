@@ -10,6 +10,8 @@ TIMED := tests/unit/powerfx/test_powerfx_limits.py
 FUZZ_REQUESTS ?= 10000
 FUZZ_EXAMPLES ?= 200
 FUZZ_SEED ?= $(shell date +%s)
+HOSTILE_SECONDS ?= 280
+HOSTILE_SEED ?= $(shell date +%s)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -17,7 +19,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites packages setup runtime start start-app start-func test coverage check bench load scale simulate fuzz clean
+.PHONY: help prerequisites packages setup runtime start start-app start-func test coverage check bench load scale simulate fuzz hostile clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +64,9 @@ simulate: setup ## Run the deterministic simulation over SEEDS seeds
 
 fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQUESTS, FUZZ_EXAMPLES, FUZZ_SEED)
 	@$(RUN) -m tests.fuzz --requests $(FUZZ_REQUESTS) --examples $(FUZZ_EXAMPLES) --seed $(FUZZ_SEED)
+
+hostile: setup ## Attack a router of its own by kind, and print what broke and how long others waited (HOSTILE_SEED, HOSTILE_SECONDS)
+	@$(RUN) -m tests.hostile --seed $(HOSTILE_SEED) --seconds $(HOSTILE_SECONDS)
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

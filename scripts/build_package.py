@@ -7,7 +7,6 @@ python -m scripts.build_package --remote-build      # without: Azure installs re
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 import tempfile
@@ -16,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from scripts import lock
 from scripts.deployment import package
+from scripts.deployment.pip_for import pip_install
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 #: Where the Python worker looks for packages that were not installed remotely.
 PACKAGES: Final = ".python_packages/lib/site-packages"
-#: What the platform's Linux can load, best first.
-PLATFORMS: Final = ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 #: One fixed time for every entry: the same files give the same zip.
 _TIMESTAMP: Final = (2024, 1, 1, 0, 0, 0)
 #: Written by pip for itself; of no use to a running app.
@@ -32,10 +31,16 @@ _NOT_NEEDED: Final = {"__pycache__", "bin"}
 def build(root: Path, target: Path, python_version: str | None) -> int:
     """Write the zip, with dependencies for that Python if one is given; returns the number of files."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as scratch,
+        zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         entries = [(root / path, path.as_posix()) for path in package.deployed(root)]
         if python_version is not None:
-            install(root / "requirements.txt", Path(folder), python_version)
+            locked = Path(scratch) / "requirements.txt"
+            locked.write_text(lock.for_python(python_version, root), encoding="utf-8")
+            install(locked, Path(folder), python_version)
             installed = _installed(Path(folder))
             entries += [(path, f"{PACKAGES}/{path.relative_to(folder).as_posix()}") for path in installed]
         for path, name in sorted(entries, key=lambda entry: entry[1]):
@@ -43,48 +48,11 @@ def build(root: Path, target: Path, python_version: str | None) -> int:
         return len(entries)
 
 
-#: pip chooses files for another Python, but asks its own what a marker such as `python_version < "3.13"` says, of the
-#: requirements and of what these require, and which Python it installs for. So it is told the platform's answers.
-_PIP: Final = """
-import json, sys
-from pip._vendor.packaging import markers
-answers = {**markers.default_environment(), **json.loads(sys.argv.pop(1))}
-markers.default_environment = lambda: dict(answers)
-from pip._internal.resolution.resolvelib import factory
-candidate = factory.RequiresPythonCandidate
-version = tuple(int(part) for part in answers["python_full_version"].split("."))
-factory.RequiresPythonCandidate = lambda _: candidate(version)
-from pip._internal.cli.main import main
-sys.exit(main(sys.argv[1:]))
-"""
-
-
-def _answers(python_version: str) -> dict[str, str]:
-    return {
-        "implementation_name": "cpython",
-        "implementation_version": f"{python_version}.0",
-        "os_name": "posix",
-        "platform_machine": "x86_64",
-        "platform_python_implementation": "CPython",
-        "platform_system": "Linux",
-        "python_full_version": f"{python_version}.0",
-        "python_version": python_version,
-        "sys_platform": "linux",
-    }
-
-
 def install(requirements: Path, folder: Path, python_version: str) -> None:
-    """Install the requirements for the platform's Linux, whatever this machine is. Wheels only: nothing is compiled."""
-    subprocess.run(
-        [
-            sys.executable, "-c", _PIP, json.dumps(_answers(python_version)),
-            "install", "--quiet", "--disable-pip-version-check",
-            "--requirement", str(requirements), "--target", str(folder), "--no-compile",
-            "--only-binary", ":all:", "--implementation", "cp", "--python-version", python_version,
-            *(part for platform in PLATFORMS for part in ("--platform", platform)),
-        ],
-        check=True,
-    )  # fmt: skip
+    """Install what is locked, with the hashes that it has there, for the platform's Linux, whatever this machine is."""
+    chosen = ("--require-hashes", "--no-deps", "--requirement", str(requirements))
+    where = ("--target", str(folder), "--no-compile")
+    subprocess.run(pip_install(python_version, lock.PLATFORMS, *chosen, *where), check=True)
 
 
 def _installed(folder: Path) -> Iterator[Path]:

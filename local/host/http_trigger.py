@@ -18,6 +18,9 @@ from local.host.routes import Route, Router, decode_path, make_route, unreachabl
 
 log = logging.getLogger("local.host")
 
+#: Of bodies that are being read, all together, and of one whose length is not told.
+_READ_AT_ONCE: Final = 64 * 1024 * 1024
+_LARGEST_BODY: Final = 4 * 1024 * 1024
 _OURS: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
@@ -39,6 +42,8 @@ class HttpTriggers:
         if hidden := unreachable(self.routes):
             raise IndexingError("\n".join(hidden))
         self._router = Router(self.routes)
+        #: Bytes of bodies that are being read.
+        self._reading = 0
 
     async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""
@@ -52,7 +57,14 @@ class HttpTriggers:
         name, values = found
         function = self._functions[name]
         headers = _headers(request)
-        body = await request.read() if request.can_read_body else b""
+        size = request.content_length or (_LARGEST_BODY if request.can_read_body else 0)
+        if self._reading + size > _READ_AT_ONCE and self._reading:
+            return web.Response(status=503, headers={"Retry-After": "1"})
+        self._reading += size
+        try:
+            body = await request.read() if request.can_read_body else b""
+        finally:
+            self._reading -= size
         http_request = HttpRequest(
             method=request.method,
             url=f"{request.scheme}://{headers.get('host', '')}{target}",

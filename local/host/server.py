@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, HttpVersion11, web
+from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from local.expectation import answer_expectation
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpTriggers
@@ -105,15 +106,6 @@ class Host:
         if lowered.startswith("/admin/"):
             return web.Response(status=404)  # the platform keeps it for itself
         return await self._http.serve(request, target)
-
-
-async def answer_expectation(request: web.Request) -> web.StreamResponse | None:
-    """`100-continue` is met; any other expectation is refused, whatever bytes it is made of."""
-    if request.headers.get("Expect", "").lower() != "100-continue":
-        return web.Response(status=417)
-    if request.version >= HttpVersion11 and request.transport is not None:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return None
 
 
 def origin_form(target: str) -> str:

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from local.loopback import loopback_only
 from local.metrics.api import HISTORY, routes
 from local.metrics.envelopes import decode, points
 from local.metrics.history import History
@@ -58,7 +59,7 @@ class Collector:
 async def start(port: int = 0) -> Collector:
     """Start a collector in the running event loop, on the port or on a free one."""
     history = History(time.time)
-    app = web.Application(client_max_size=_MAX_BODY_BYTES)
+    app = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[loopback_only])
     app[HISTORY] = history
     app.router.add_post("/v2.1/track", _track)
     app.router.add_routes(routes())

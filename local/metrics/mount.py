@@ -7,6 +7,8 @@ from typing import Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
+from local.expectation import answer_expectation
+from local.loopback import is_local, refused
 from local.metrics.api import PREFIX
 
 _SESSION: Final = web.AppKey("metrics_explorer_session", ClientSession)
@@ -22,6 +24,8 @@ def mount(app: web.Application, collector_url: str) -> None:
         await app[_SESSION].close()
 
     async def hand_on(request: web.Request) -> web.Response:
+        if not is_local(request):
+            return refused()
         try:
             async with request.app[_SESSION].get(f"{collector_url}{request.path_qs}") as answer:
                 headers = {name: answer.headers[name] for name in _HANDED_BACK if name in answer.headers}
@@ -30,5 +34,5 @@ def mount(app: web.Application, collector_url: str) -> None:
             return web.Response(status=503, text="The metrics collector does not answer.")
 
     app.cleanup_ctx.append(session)
-    app.router.add_get(PREFIX, hand_on)
-    app.router.add_get(f"{PREFIX}/{{path:.*}}", hand_on)
+    app.router.add_get(PREFIX, hand_on, expect_handler=answer_expectation)
+    app.router.add_get(f"{PREFIX}/{{path:.*}}", hand_on, expect_handler=answer_expectation)

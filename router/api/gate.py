@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import azure.functions as func
@@ -16,6 +16,7 @@ from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
 from router.api.handlers import HANDLERS
+from router.api.in_flight import InFlight
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
@@ -23,6 +24,7 @@ from router.rules.secrets import SecretBox
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
 from router.telemetry.requests import count_request
+from router.wire.bodies import check_values
 from router.wire.documents import json_bytes
 from router.wire.parse import MAX_BODY_BYTES, check_encoding
 from router.wire.query import parse_api_version
@@ -50,6 +52,7 @@ class Gate:
     token_keys: tuple[str, ...]
     secrets: SecretBox | None
     http_on_loopback: bool = False
+    in_flight: InFlight = field(default_factory=InFlight)
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
@@ -121,7 +124,9 @@ class Gate:
                 span.set(names.ATTRIBUTE_WORKER, call.id)
             if operation.method in ("PATCH", "POST"):
                 check_encoding(call.body, headers.get("content-encoding"))
-            return await HANDLERS[operation.name](call)
+                check_values(call.body)
+            async with self.in_flight.hold(len(call.body)):
+                return await HANDLERS[operation.name](call)
         except Exception as error:
             return refusal(error, operation.name, target.path, request_id)
 

@@ -43,6 +43,8 @@ _SENT_AGAIN_SECONDS: Final = 2.0
 _EXTENDED: Final = timedelta(seconds=60)
 #: Rows that this process sees to at a time. What comes beyond that is left to the settle deadlines.
 _MOST_OPEN: Final = 10_000
+#: UTF-16 units of their JSON, all together.
+_LARGEST_OPEN: Final = 20_000_000
 #: Rows of overflow that are sent at once: large events, and not what an outage of the topic has left behind.
 _MOST_OVERFLOW: Final = 16
 
@@ -94,6 +96,7 @@ class Outbox:
         #: Events that are known to be out.
         self._out = RecentIds()
         self._open: dict[str, _Open] = {}
+        self._open_size = 0
         self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
 
     def seen(self, event_id: str) -> bool:
@@ -120,14 +123,16 @@ class Outbox:
         name = f"{store.kind}/{row.id}"
         known = self._open.get(name)
         if known is not None:
+            self._open_size += row.size - known.row.size
             known.renew(row, work)
             return
         if work is None and row.is_followed and row.record is not None:
             watch.rests(row)
             return
-        if len(self._open) >= _MOST_OPEN:
+        if len(self._open) >= _MOST_OPEN or self._open_size + row.size > _LARGEST_OPEN:
             return
         self._open[name] = _Open(row, [work] if work is not None else [])
+        self._open_size += row.size
         self._background.start(self._to_its_end(name, store, watch), f"follow {name}")
 
     async def send_soon(self, key: str, events: Sequence[PendingEvent]) -> None:
@@ -180,6 +185,7 @@ class Outbox:
         finally:
             for work in mine.work:
                 work.add_done_callback(_retrieved)
+            self._open_size -= mine.row.size
             del self._open[name]
 
     async def _clear(self, store: AggregateStore[Any], watch: Watch[Any], row: Row[Any]) -> None:
@@ -230,6 +236,7 @@ class Outbox:
                 except (RowChanged, RouterError, StorageUnavailable):
                     return mine.row is not row  # somebody else has it now, or the settle deadline will
                 if mine.row is row:
+                    self._open_size += extended.size - row.size
                     mine.row = extended
 
 

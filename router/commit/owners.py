@@ -9,7 +9,7 @@ from router.models.jobs import ENDED, JobRecord
 from router.storage.members import Owner
 
 #: Queues and policies that a job remembers to have named. One more, and the hint of the oldest goes at once.
-_MOST_LEFT: Final = 30
+_MOST_LEFT: Final = 20
 
 
 def owners(record: JobRecord | None) -> list[Owner]:

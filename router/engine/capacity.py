@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from router.models.sizes import LARGEST_HELD
+from router.models.sizes import LARGEST_HELD, id_units
 from router.models.workers import RouterChannel, RouterWorker, WorkerRecord, WorkerState
 
 #: What a job takes in its worker's row beside the ids: its own thrice, its channel's, its queue's; at most with them.
 _OF_A_HELD_JOB: Final = 300
-_LARGEST_HELD_JOB: Final = 300 + 5 * 512
+_LARGEST_HELD_JOB: Final = 300 + 5 * 6 * 256
 
 
 def in_use(worker: RouterWorker) -> int:
@@ -59,14 +59,8 @@ def is_full(record: WorkerRecord) -> bool:
     channels, queues = record.routing.job_channels, record.routing.offer_queues
     if len(channels) * _LARGEST_HELD_JOB <= LARGEST_HELD:
         return False
-    held = sum(_OF_A_HELD_JOB + 3 * _id_units(job) + _id_units(channel) for job, channel in channels.items())
-    return held + sum(_id_units(queue_id) for queue_id in queues.values()) > LARGEST_HELD
-
-
-def _id_units(id: str) -> int:
-    """At most so many UTF-16 units of JSON."""
-    plain = id.isascii() and '"' not in id and "\\" not in id
-    return len(id) if plain else 2 * len(id)
+    held = sum(_OF_A_HELD_JOB + 3 * id_units(job) + id_units(channel) for job, channel in channels.items())
+    return held + sum(id_units(queue_id) for queue_id in queues.values()) > LARGEST_HELD
 
 
 def open_channels(record: WorkerRecord) -> list[str]:

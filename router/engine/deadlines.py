@@ -59,7 +59,7 @@ def of_wait_rules(record: JobRecord, policy: ExceptionPolicy) -> Sequence[Due]:
     return [
         Due("wait", at, rule_id)
         for rule_id, at in exceptions.wait_deadlines(policy, record.job.enqueued_at)
-        if rule_id not in record.routing.fired_rules
+        if not exceptions.has_fired(record, rule_id)
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from router.models.jobs import (
     RouterJobInput,
     RouterJobNote,
 )
-from router.models.sizes import LARGEST_NOTED, json_units, written_units
+from router.models.sizes import LARGEST_ENDED, LARGEST_NOTED, id_units, json_units, written_units
 from router.models.types import MAX_TEXT_LENGTH
 
 
@@ -58,13 +58,21 @@ def end_offers(
         record,
         routing={
             "offers": {id: offer for id, offer in record.routing.offers.items() if id not in gone},
-            "ended_offers": dict(list(remembered.items())[-MAX_ENDED_OFFERS:]),
+            "ended_offers": last_ended(remembered),
         },
     )
     if outcome is OfferOutcome.ACCEPTED:
         return record, []
     build = _BUILDERS[outcome]
     return record, [build(record.job, offer.worker_id, offer.offer_id) for offer in ended]
+
+
+def last_ended(remembered: Mapping[str, EndedOffer]) -> dict[str, EndedOffer]:
+    """As many of the last ended offers as a job remembers."""
+    kept = list(remembered.items())[-MAX_ENDED_OFFERS:]
+    while len(kept) > 1 and sum(id_units(ended.worker_id) + _OF_AN_ENDED for _, ended in kept) > LARGEST_ENDED:
+        kept = kept[1:]
+    return dict(kept)
 
 
 def revoke_all(record: JobRecord) -> tuple[JobRecord, list[EventDraft]]:
@@ -101,6 +109,8 @@ def sorted_notes(notes: Iterable[RouterJobNote], now: datetime) -> list[RouterJo
     return sorted(stamped, key=lambda note: note.added_at or now)
 
 
+#: What an ended offer takes beside the id of its worker.
+_OF_AN_ENDED: Final = 90
 #: What a note takes beside its text.
 _OF_A_NOTE: Final = 80
 _OF_A_JOB: Final = {**RouterJobInput.model_fields, "attached_worker_selectors": None}

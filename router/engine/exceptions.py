@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -30,7 +31,7 @@ from router.models.policies import (
     WaitTimeExceptionTrigger,
 )
 from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
-from router.models.sizes import LARGEST_ROUTED, LARGEST_TRIGGERED, json_units
+from router.models.sizes import LARGEST_ROUTED, LARGEST_TRIGGERED, id_units, json_units
 from router.models.types import MAX_LABELS
 
 #: In so many stays in a queue may rules fire for one job within this time. More means that policies send it in a
@@ -77,7 +78,19 @@ def wait_rules_due(policy: ExceptionPolicy, record: JobRecord, now: datetime) ->
     if record.status is not JobStatus.QUEUED or enqueued_at is None:
         return []
     due = {id for id, at in wait_deadlines(policy, enqueued_at) if at <= now}
-    return [rule for rule in policy.exception_rules if rule.id in due and rule.id not in record.routing.fired_rules]
+    return [rule for rule in policy.exception_rules if rule.id in due and not has_fired(record, rule.id)]
+
+
+def has_fired(record: JobRecord, rule_id: str) -> bool:
+    """Whether the rule has fired in this stay."""
+    return _mark(rule_id) in record.routing.fired_rules
+
+
+def _mark(rule_id: str) -> str:
+    """A rule as a job remembers it: by its id, or by a hash of a long one."""
+    if id_units(rule_id) <= 64:
+        return rule_id
+    return f"#{hashlib.blake2b(rule_id.encode(), digest_size=16).hexdigest()}"
 
 
 def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], now: datetime) -> JobChange:
@@ -85,7 +98,7 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
     circle stays where it is, with a note that says so."""
     if record.status is not JobStatus.QUEUED:
         return Change(record)
-    new = [rule for rule in rules if rule.id not in record.routing.fired_rules]
+    new = [rule for rule in rules if not has_fired(record, rule.id)]
     if not new:
         return Change(record)
     routing = record.routing
@@ -94,7 +107,7 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
         if since is None or now - since > STAYS_WITHIN:
             since, stays = now, 0
         stays += 1
-    fired = [*routing.fired_rules, *(rule.id for rule in new)]
+    fired = [*routing.fired_rules, *(_mark(rule.id) for rule in new)]
     record = evolve(record, routing={"fired_rules": fired, "fired_stays": stays, "fired_stays_since": since})
     if stays > MOST_STAYS:
         named = ", ".join(f"'{rule.id}'" for rule in new)

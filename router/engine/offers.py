@@ -9,12 +9,11 @@ from typing import Final
 
 from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
-from router.engine.evolve import end_offers, evolve, move
+from router.engine.evolve import end_offers, evolve, last_ended, move
 from router.errors import Conflict, NotFound
 from router.models.events import EventDraft
 from router.models.jobs import (
     MAX_DECLINES,
-    MAX_ENDED_OFFERS,
     Decline,
     EndedOffer,
     JobOffer,
@@ -23,7 +22,7 @@ from router.models.jobs import (
     OfferOutcome,
     RouterJobAssignment,
 )
-from router.models.sizes import LARGEST_DECLINED, MOST_OFFERS
+from router.models.sizes import LARGEST_DECLINED, MOST_OFFERS, id_units
 from router.models.workers import RouterWorker
 
 #: What a decline takes beside the id of its worker.
@@ -113,7 +112,7 @@ def revoke_or_refuse(record: JobRecord, offer_id: str, worker_id: str) -> JobCha
         return Change(record)
     ended = EndedOffer(worker_id=worker_id, outcome=OfferOutcome.REVOKED)
     remembered = {**record.routing.ended_offers, offer_id: ended}
-    return Change(evolve(record, routing={"ended_offers": dict(list(remembered.items())[-MAX_ENDED_OFFERS:])}))
+    return Change(evolve(record, routing={"ended_offers": last_ended(remembered)}))
 
 
 def queue_and_attach(
@@ -131,7 +130,7 @@ def queue_and_attach(
 
 
 def _declined_units(declined: Mapping[str, Decline]) -> int:
-    return sum(2 * len(worker_id) + _OF_A_DECLINE for worker_id in declined)
+    return sum(id_units(worker_id) + _OF_A_DECLINE for worker_id in declined)
 
 
 def _end(record: JobRecord, offer_id: str) -> str:

@@ -1,10 +1,12 @@
-"""How large things may be, counted as Table Storage counts them: UTF-16 units of their JSON, escapes included.
+"""How large things may be, counted as storage counts them: UTF-16 units of their JSON, or half the bytes in which that
+travels, whichever is more. Letters that are not ASCII travel escaped: most of them count as three.
 
 What a client writes is bounded when it is written, and leaves room in its row (LARGEST_ROW) for all that its life adds.
 So what was accepted can be offered, accepted, completed, closed, cancelled and deleted."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,39 +20,49 @@ LARGEST_WRITTEN: Final = 160_000
 #: A job with the labels and selectors that policies and rules have added.
 LARGEST_ROUTED: Final = 180_000
 #: A job with the notes of its actions.
-LARGEST_NOTED: Final = 240_000
+LARGEST_NOTED: Final = 230_000
 #: Of the 512 Ki units of an entity; the rest is for its columns.
 LARGEST_ROW: Final = 500_000
 #: What a worker's row keeps for the jobs that it holds.
 LARGEST_HELD: Final = 300_000
 #: Live offers of one job, whatever its policy says.
-MOST_OFFERS: Final = 100
-#: What a job remembers of who declined it, and of exception rules that are still to be run.
+MOST_OFFERS: Final = 50
+#: What a job remembers of who declined it, of offers that ended, and of exception rules that are still to be run.
 LARGEST_DECLINED: Final = 40_000
+LARGEST_ENDED: Final = 40_000
 LARGEST_TRIGGERED: Final = 30_000
 #: Reasons that the router writes into a job.
 LONGEST_REASON: Final = 2_000
 
 
 def units(text: str) -> int:
-    """UTF-16 units of a text."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+    """The size of a text in storage."""
+    if text.isascii():
+        return len(text)
+    return max(len(text.encode("utf-16-le", "surrogatepass")) // 2, (len(json.dumps(text)) - 1) // 2)
 
 
 def json_units(value: Any) -> int:
-    """UTF-16 units of a value as JSON."""
+    """The size of a value as JSON."""
     return units(to_json(value, inf_nan_mode="null").decode("utf-8", "surrogatepass"))
 
 
 def written_units(model: Model, fields: Mapping[str, Any]) -> int:
-    """UTF-16 units of these fields of a model as JSON."""
+    """The size of these fields of a model as JSON."""
     return units(model.model_dump_json(by_alias=True, exclude_none=True, include=set(fields)))
 
 
+def id_units(id: str) -> int:
+    """The size of an id, at most."""
+    if not id.isascii():
+        return 6 * len(id)
+    return len(id) if '"' not in id and "\\" not in id else 2 * len(id)
+
+
 def check_size(size: int, limit: int, what: str = "The resource") -> None:
-    """Raises TooLarge (413) for what would have so many UTF-16 units as JSON."""
+    """Raises TooLarge (413) for what would have this size as JSON."""
     if size > limit:
         raise TooLarge(
-            f"{what} has {size} characters (UTF-16 units) as JSON; at most {limit} can be stored.",
+            f"{what} has {size} characters as JSON, as storage counts them; at most {limit} can be stored.",
             code="ResourceTooLarge",
         )

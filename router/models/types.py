@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 INT32_MAX: Final = 2**31 - 1
 INT32_MIN: Final = -(2**31)
 MAX_LABELS: Final = 100
+_NOT_LOOKED_AT: Final = 6_000
 MAX_KEY_LENGTH: Final = 256
 MAX_TEXT_LENGTH: Final = 16_384
 MAX_SECONDS: Final = 10 * 365 * 24 * 3600.0
@@ -188,8 +189,16 @@ def check_labels(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
+def _not_too_many(value: Any) -> Any:
+    """Of very many none is looked at: what is wrong with each would take longer to tell than it is worth."""
+    if isinstance(value, Mapping) and len(value) > _NOT_LOOKED_AT:
+        raise PydanticCustomError("too_long", "too many entries", {"max_length": MAX_LABELS})
+    return value
+
+
 Labels = Annotated[
     dict[str, LabelValue],
+    BeforeValidator(_not_too_many),
     AfterValidator(check_labels),
     Field(
         json_schema_extra={

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
@@ -28,7 +28,7 @@ from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
 from router.storage.listing import place
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
-from router.storage.transactions import LARGEST_TRANSACTION, wire_bytes
+from router.storage.transactions import LARGEST_OF_A_TRANSACTION, LARGEST_TRANSACTION, wire_bytes
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 #: Where storage goes on: its own continuation, opaque.
@@ -41,8 +41,10 @@ _PAGES_A_CALL: Final = 4
 _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 #: Rows that are remembered as this process wrote them.
 _REMEMBERED: Final = 2_000
-#: Characters of an outbox that one row of overflow holds: each may take two units.
-_PIECE: Final = LARGEST_ROW // 2
+#: UTF-16 units of their JSON, all together: a record takes some times that in memory.
+_LARGEST_REMEMBERED: Final = 8_000_000
+#: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
+_PIECE: Final = LARGEST_ROW // 6
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Row(Generic[R]):
     commit: str = ""
     #: Row keys of outbox overflow, oldest first.
     overflow: tuple[str, ...] = ()
+    #: UTF-16 units of its record and its outbox as they were read or written.
+    size: int = field(default=0, compare=False)
     #: Until when whoever made the last commit sees to what hangs on it; None when that is done.
     promised_until: datetime | None = None
 
@@ -81,8 +85,10 @@ class AggregateStore(Generic[R]):
         self.kind = kind
         self._model: type[R] = model
         self._columns: Callable[[R], Mapping[str, Any]] = columns
-        self._written: Recent[str, Row[R]] = Recent(_REMEMBERED)
-        #: UTF-16 units of events. A longer outbox moves to a row of its own, so that a truth row always has room.
+        self._written: Recent[str, Row[R]] = Recent(
+            _REMEMBERED, size=lambda row: row.size, most_size=_LARGEST_REMEMBERED
+        )
+        #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
 
     def as_written(self, id: str) -> Row[R] | None:
@@ -111,6 +117,7 @@ class AggregateStore(Generic[R]):
             spill = self._spill(row, outbox)
             row = replace(row, outbox=(), overflow=(*row.overflow, *(write.entity.row for write in spill)))
             outbox = ""
+        row = replace(row, size=len(document) + len(outbox))
         entity = self._entity(row, outbox, document)
         try:
             if spill:
@@ -129,7 +136,8 @@ class AggregateStore(Generic[R]):
     async def _save_with(self, spill: list[Write], truth: Write) -> None:
         """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.
         Raises RowChanged, RowExists."""
-        if sum(wire_bytes(write.entity) for write in (*spill, truth)) <= LARGEST_TRANSACTION:
+        sizes = [wire_bytes(write.entity) for write in (*spill, truth)]
+        if sum(sizes) <= LARGEST_TRANSACTION and max(sizes) <= LARGEST_OF_A_TRANSACTION:
             await self._table.transact([*spill, truth])
             return
         for write in spill:
@@ -146,7 +154,9 @@ class AggregateStore(Generic[R]):
         is whether that was an own write whose answer was lost: nobody needs to know."""
         self._written.forget(row.id)
         cleared = replace(row, outbox=(), overflow=(), promised_until=promised_until)
-        saved = replace(cleared, version=await self._table.replace(self._entity(cleared, "", _document(cleared))))
+        document = _document(cleared)
+        version = await self._table.replace(self._entity(cleared, "", document))
+        saved = replace(cleared, version=version, size=len(document))
         self._written[row.id] = saved
         return saved
 
@@ -216,6 +226,7 @@ class AggregateStore(Generic[R]):
             commit=str(entity.columns.get("Commit") or ""),
             overflow=tuple(overflow.split("\n")) if overflow else (),
             promised_until=parse_time(promised) if promised else None,
+            size=sum(len(value) for value in entity.columns.values() if isinstance(value, str)),
         )
 
     def _entity(self, row: Row[R], outbox: str, document: str) -> Entity:

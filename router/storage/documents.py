@@ -13,7 +13,7 @@ _PIECE: Final = 16_000
 
 def write_document(prefix: str, document: str, *, limit: int = LARGEST_WRITTEN) -> dict[str, str]:
     """Columns `<prefix>0`, `<prefix>1`, ... Raises TooLarge (413)."""
-    if len(document) > limit // 2:
+    if len(document) > limit // 6:
         check_size(units(document), limit)
     return {
         f"{prefix}{number}": document[start : start + _PIECE]

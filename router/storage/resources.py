@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from router.clock import Clock
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.types import Model, format_time, parse_time
+from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
 from router.storage.listing import place
@@ -39,6 +40,8 @@ _REFERENCES: Final = {
 _UNKNOWN: Final = datetime.min.replace(tzinfo=UTC)
 CACHE_SECONDS: Final = 3.0
 _CACHE_LARGEST: Final = 5_000
+#: UTF-16 units of their JSON, all together.
+_CACHE_LARGEST_SIZE: Final = 6_000_000
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Resource:
     modified: datetime
     version: str = ""
     created: datetime = _UNKNOWN
+    #: UTF-16 units of its document as it is stored.
+    size: int = field(default=0, compare=False)
 
     @property
     def model(self) -> Any:
@@ -68,7 +73,9 @@ class ResourceStore:
     def __init__(self, tables: Tables, clock: Clock) -> None:
         self._tables = tables
         self._clock = clock
-        self._cache: dict[tuple[str, str], tuple[Resource, datetime]] = {}
+        self._cache: Recent[tuple[str, str], tuple[Resource, datetime]] = Recent(
+            _CACHE_LARGEST, size=lambda kept: kept[0].size, most_size=_CACHE_LARGEST_SIZE
+        )
         #: Reads under way for the cache: who needs the same waits for them.
         self._reading: dict[tuple[str, str], asyncio.Future[Resource | None]] = {}
 
@@ -76,7 +83,7 @@ class ResourceStore:
         """The resource as it stands in storage."""
         entity = await self._table(kind).get(kind, key(id))
         if entity is None:
-            self._cache.pop((kind, id), None)
+            self._cache.forget((kind, id))
             return None
         return self._keep(_parse(kind, entity))
 
@@ -87,8 +94,9 @@ class ResourceStore:
 
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
-        if self.known(kind, id):
-            return self._cache[kind, id][0]
+        found = self._cache.get((kind, id))
+        if found is not None and self.known(kind, id):
+            return found[0]
         reading = self._reading.get((kind, id))
         if reading is not None:
             return await asyncio.shield(reading)
@@ -107,7 +115,7 @@ class ResourceStore:
 
     async def save(self, resource: Resource) -> Resource:
         """Writes it under the version it was read with (none: it must be new). Raises RowChanged."""
-        self._cache.pop((resource.kind, resource.id), None)
+        self._cache.forget((resource.kind, resource.id))
         entity = _entity(resource)
         try:
             if resource.version:
@@ -119,10 +127,11 @@ class ResourceStore:
             if current is not None and current.etag == resource.etag:
                 return current  # our own write, whose answer was lost
             raise RowChanged from error
-        return self._keep(replace(resource, version=version))
+        size = sum(len(value) for value in entity.columns.values())
+        return self._keep(replace(resource, version=version, size=size))
 
     async def delete(self, kind: str, id: str) -> None:
-        self._cache.pop((kind, id), None)
+        self._cache.forget((kind, id))
         await self._table(kind).delete(kind, key(id))
 
     async def page(
@@ -163,8 +172,6 @@ class ResourceStore:
         return self._tables.table("queues" if kind == "Queue" else "policies")
 
     def _keep(self, resource: Resource) -> Resource:
-        if len(self._cache) >= _CACHE_LARGEST:
-            self._cache.clear()
         self._cache[(resource.kind, resource.id)] = (resource, self._clock.now())
         return resource
 
@@ -179,6 +186,7 @@ def _parse(kind: str, entity: Entity) -> Resource:
         parse_time(columns["Modified"]),
         entity.version,
         parse_time(columns["Created"]) if columns.get("Created") else _UNKNOWN,
+        sum(len(value) for value in columns.values() if isinstance(value, str)),
     )
 
 
@@ -190,7 +198,7 @@ def _entity(resource: Resource) -> Entity:
         "Created": format_time(resource.created),
         **write_document("Doc", to_json(resource.document).decode()),
     }
-    for field, column in _REFERENCES.items():
-        if resource.document.get(field):
-            columns[column] = resource.document[field]
+    for name, column in _REFERENCES.items():
+        if resource.document.get(name):
+            columns[column] = resource.document[name]
     return Entity(resource.kind, key(resource.id), columns, resource.version)

@@ -10,6 +10,8 @@ from router.storage.port import Entity, Write
 MOST_WRITES: Final = 100
 #: Bytes of the entities of a transaction: what is left is for the headers of each part.
 LARGEST_TRANSACTION: Final = 3_500_000
+#: Of one entity: in a transaction its letters travel escaped.
+LARGEST_OF_A_TRANSACTION: Final = 900_000
 _OF_A_WRITE: Final = 1_500
 
 

@@ -103,7 +103,7 @@ async def _following(parts: Parts, record: JobRecord) -> list[Following]:
         policy = await policies.exception_policy(parts, record.job.queue_id)
         if policy is not None and record.job.enqueued_at is not None:
             for rule_id, at in exceptions.wait_deadlines(policy[1], record.job.enqueued_at):
-                if rule_id not in record.routing.fired_rules:
+                if not exceptions.has_fired(record, rule_id):
                     found.append(Following(at, "ruleFires", f"Exception rule '{rule_id}' fires."))
     mode = record.job.matching_mode
     if record.status in (JobStatus.SCHEDULED, JobStatus.PENDING_SCHEDULE) and isinstance(mode, ScheduleAndSuspendMode):

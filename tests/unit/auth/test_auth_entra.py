@@ -7,7 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -291,3 +291,59 @@ async def test_through_the_gate(issuer: Issuer) -> None:
     with pytest.raises(Unauthorized) as refused:
         await gate.authenticate("GET", "/", True, {"authorization": "Bearer x"}, b"", NOW)
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
+
+
+def _raw(header: str, claims: str) -> str:
+    """A token of these two texts, signed with the tenant's key."""
+
+    def part(text: bytes) -> str:
+        return base64.urlsafe_b64encode(text).decode().rstrip("=")
+
+    signing = f"{part(header.encode())}.{part(claims.encode())}"
+    return (
+        f"{signing}.{part(jwt.algorithms.RSAAlgorithm(jwt.algorithms.RSAAlgorithm.SHA256).sign(signing.encode(), KEY))}"
+    )
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "9" * 400, "-1", '"9999999999"', "[]"])
+@pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+async def test_a_time_is_a_number_of_seconds(issuer: Issuer, name: str, number: str) -> None:
+    claims = json.loads(base64.urlsafe_b64decode(token(issuer).split(".")[1] + "=="))
+    del claims[name]
+    text = f'{json.dumps(claims)[:-1]}, "{name}": {number}}}'
+    given = _raw('{"alg": "RS256", "kid": "k1"}', text)
+    assert await reason(issuer, given) in ("InvalidToken", "TokenExpired", "TokenNotYetValid")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "=",
+        lambda text: text + "==",
+        lambda text: text.replace(".", "=.", 1),
+        lambda text: f"{text}, Bearer {text}",
+        lambda text: f"{text} ",
+        lambda text: f"\udcff{text}",
+        lambda text: text.replace(".", ".\ud800", 1),
+        lambda text: f"{text}.{text}",
+        lambda text: text[:-1] + ("B" if text[-1] != "B" else "C"),
+    ],
+)
+async def test_a_token_has_one_form(issuer: Issuer, change: Callable[[str], str]) -> None:
+    good = token(issuer)
+    assert await issuer.tokens().verify(good, NOW)
+    assert await reason(issuer, change(good)) in ("InvalidToken", "InvalidTokenSignature")
+
+
+async def test_names_are_there_once_and_extensions_are_not_known(issuer: Issuer) -> None:
+    claims = base64.urlsafe_b64decode(token(issuer).split(".")[1] + "==").decode()
+    assert await issuer.tokens().verify(_raw('{"alg": "RS256", "kid": "k1"}', claims), NOW)
+    for header, text in (
+        ('{"alg": "RS256", "alg": "RS256", "kid": "k1"}', claims),
+        ('{"alg": "RS256", "kid": "k1"}', f'{claims[:-1]}, "oid": "another"}}'),
+        ('{"alg": "RS256", "kid": "k1", "crit": ["b64"], "b64": false}', claims),
+        ('["RS256"]', claims),
+        ('{"alg": "RS256", "kid": "k1"}', "[1]"),
+        ('{"alg": "RS256", "kid": "k1"}', "[" * 5_000),
+    ):
+        assert await reason(issuer, _raw(header, text)) == "InvalidToken", header

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -263,3 +264,28 @@ def test_a_slash_behind_the_host_in_what_was_signed() -> None:
 @pytest.mark.parametrize("host", ["router.example//", "/router.example", "router.example/routing", "router", "other/"])
 def test_no_other_form_of_the_host(host: str) -> None:
     assert refusal(signed(host=host) | {"host": "router.example"}).reason == "SignatureMismatch"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda good: f"HMAC-SHA256 x,{good}",
+        lambda good: f"{good},{good}",
+        lambda good: f"{good}, Bearer x",
+        lambda good: f"{good}&Signature={good.rpartition('=')[2]}",
+        lambda good: f"{good}&Extra=1",
+        lambda good: good.replace("SignedHeaders", "SignedHeaders=x&SignedHeaders"),
+        lambda good: good.partition("&")[0],
+        lambda good: good.replace("&", "&&"),
+    ],
+)
+def test_credentials_have_one_form(change: Callable[[str], str]) -> None:
+    headers = signed()
+    assert refusal(headers | {"authorization": change(headers["authorization"])}).reason == "InvalidAuthorizationHeader"
+
+
+@pytest.mark.parametrize("text", ["", ",", "03 Nov 2026 21:26:56", "Tue, 03 Nov 2026 21:26:56", "2026-11-03T21:26:56Z"])
+def test_a_date_has_the_form_of_http(text: str) -> None:
+    headers = signed()
+    assert refusal(headers | {"x-ms-date": text}).reason == "InvalidDate"
+    assert refusal(headers | {"x-ms-date": f"{headers['x-ms-date']},{headers['x-ms-date']}"}).reason == "InvalidDate"

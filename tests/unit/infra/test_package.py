@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -53,42 +52,3 @@ def test_the_same_files_give_the_same_package(tmp_path: Path) -> None:
     build_package.build(ROOT, first, None)
     build_package.build(ROOT, second, None)
     assert first.read_bytes() == second.read_bytes()
-
-
-def wheel(folder: Path, name: str, *requires: str, python: str = ">=3.8") -> None:
-    """A package of one empty module."""
-    info = f"{name}-1.0.dist-info"
-    metadata = ["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", f"Requires-Python: {python}"]
-    metadata += [f"Requires-Dist: {one}" for one in requires]
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as archive:
-        archive.writestr(f"{name}.py", "")
-        archive.writestr(f"{info}/METADATA", "\n".join(metadata) + "\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{info}/RECORD", f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-
-
-@pytest.mark.parametrize(
-    ("version", "expected"),
-    [
-        ("3.11", {"below", "one", "inner_below", "on_linux"}),
-        ("3.12", {"below", "one", "inner_below", "on_linux"}),
-        ("3.13", {"from_there", "one", "inner_from", "on_linux"}),
-    ],
-)
-def test_markers_are_answered_for_the_apps_python_and_not_for_the_one_that_builds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, expected: set[str]
-) -> None:
-    wheels, target = tmp_path / "wheels", tmp_path / "target"
-    wheels.mkdir()
-    wheel(wheels, "from_there", python=">=3.13")
-    for name in ("below", "inner_below", "inner_from", "on_linux", "elsewhere"):
-        wheel(wheels, name)
-    wheel(wheels, "one", 'inner_below; python_version < "3.13"', 'inner_from; python_full_version >= "3.13"')
-    (tmp_path / "requirements.txt").write_text(
-        'one\nbelow; python_version < "3.13"\nfrom_there; python_version >= "3.13"\n'
-        'on_linux; sys_platform == "linux"\nelsewhere; platform_system == "Windows"\n'
-    )
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
-    build_package.install(tmp_path / "requirements.txt", target, version)
-    assert {path.stem for path in target.glob("*.py")} == expected
