@@ -173,8 +173,8 @@ def waiting_for_activation(run: EventRun) -> Event:
 
 
 def scheduling_failed(run: EventRun) -> Event:
-    beyond_its_life = a_time(200 * 24 * 3600)
-    job = a_job(run, a_queue(run), matching_mode=m.ScheduleAndSuspendMode(schedule_at=beyond_its_life))
+    the_end_of_the_calendar = datetime.max.replace(tzinfo=UTC)
+    job = a_job(run, a_queue(run), matching_mode=m.ScheduleAndSuspendMode(schedule_at=the_end_of_the_calendar))
     return run.subscriber.wait(EventName.JOB_SCHEDULING_FAILED, jobId=job)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -133,10 +133,26 @@ def trigger(record: JobRecord, policy_id: str, rules: Sequence[ExceptionRule], n
     return Change(record, tuple(announce.exception_triggered(record.job, rule.id) for rule in new))
 
 
-def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now: datetime) -> JobChange:
+def names(action: ExceptionAction) -> tuple[str, str] | None:
+    """Kind and id of what the action sends a job to."""
+    match action:
+        case ManualReclassifyExceptionAction(queue_id=str(id)):
+            return "Queue", id
+        case ReclassifyExceptionAction(classification_policy_id=str(id)):
+            return "ClassificationPolicy", id
+    return None
+
+
+def run(
+    record: JobRecord,
+    rule_id: str,
+    actions: Sequence[ExceptionAction],
+    now: datetime,
+    gone: Collection[tuple[str, str]] = (),
+) -> JobChange:
     """The actions of one triggered rule, in order; each sees what the one before left, a classification included:
     while the job is being classified nothing is run. A job that no longer waits (assigned, suspended, ended) in the
-    meantime is left alone."""
+    meantime is left alone. An action that names something `gone` is left out, with a note."""
     rule = next((one for one in record.routing.triggered if one.rule_id == rule_id), None)
     if rule is None or record.status is JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
@@ -149,6 +165,10 @@ def run(record: JobRecord, rule_id: str, actions: Sequence[ExceptionAction], now
             break
         if record.status is not JobStatus.QUEUED or not isinstance(record.job.matching_mode, QueueAndMatchMode):
             break
+        if (named := names(action)) is not None and named in gone:
+            text = f"An action of exception rule '{rule_id}' was not run: {named[0]} '{named[1]}' is not there."
+            record = with_routers_note(record, text, now)
+            continue
         try:
             change = _act(record, action, now)
         except RouterError as error:

@@ -44,6 +44,11 @@ async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
         model: ExceptionPolicy | None = policy.model if policy else None
         rules = [rule for rule in model.exception_rules if rule.id == triggered.rule_id] if model else []
         actions = rules[0].actions if rules else []
-        step = partial(exceptions.run, rule_id=triggered.rule_id, actions=actions, now=parts.clock.now())
+        gone = [
+            named
+            for action in actions
+            if (named := exceptions.names(action)) is not None and await parts.resources.cached(*named) is None
+        ]
+        step = partial(exceptions.run, rule_id=triggered.rule_id, actions=actions, now=parts.clock.now(), gone=gone)
         row = (await job_commits.change(parts, row.id, job_commits.existing(step), row, driven=True)).after
     return row

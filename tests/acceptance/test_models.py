@@ -58,7 +58,6 @@ from tests.acceptance.service import send
 OPERATORS = ["equal", "notEqual", "lessThan", "lessThanOrEqual", "greaterThan", "greaterThanOrEqual"]
 MODE_DEFAULTS = {"minConcurrentOffers": 1, "maxConcurrentOffers": 1, "bypassSelectors": False}
 SCORING_DEFAULTS = {
-    "batchSize": 20,
     "scoringParameters": ["jobLabels", "workerSelectors"],
     "isBatchScoringEnabled": False,
     "descendingOrder": True,
@@ -80,7 +79,7 @@ def contains(found: Any, sent: Any) -> bool:
         (LongestIdleMode(), {}),
         (LongestIdleMode(min_concurrent_offers=2, max_concurrent_offers=5, bypass_selectors=True), {}),
         (RoundRobinMode(max_concurrent_offers=3), {}),
-        (BestWorkerMode(), {}),
+        (BestWorkerMode(), {"scoringRuleOptions": SCORING_DEFAULTS}),
         (
             BestWorkerMode(scoring_rule=StaticRouterRule(value=7), scoring_rule_options=ScoringRuleOptions()),
             {"scoringRuleOptions": SCORING_DEFAULTS},
@@ -202,6 +201,8 @@ def test_attachments(desk: Desk) -> None:
 
 
 def test_exception_rules(desk: Desk) -> None:
+    queue, classification = desk.queue(), desk.id("classification")
+    desk.administration.upsert_classification_policy(classification, ClassificationPolicy(fallback_queue_id=queue))
     sent = ExceptionPolicy(
         name="all",
         exception_rules=[
@@ -209,7 +210,7 @@ def test_exception_rules(desk: Desk) -> None:
                 id="long",
                 trigger=QueueLengthExceptionTrigger(threshold=10),
                 actions=[
-                    ManualReclassifyExceptionAction(queue_id="q", priority=10, worker_selectors=[WORKER_SELECTOR]),
+                    ManualReclassifyExceptionAction(queue_id=queue, priority=10, worker_selectors=[WORKER_SELECTOR]),
                     ManualReclassifyExceptionAction(),
                 ],
             ),
@@ -217,7 +218,9 @@ def test_exception_rules(desk: Desk) -> None:
                 id="late",
                 trigger=WaitTimeExceptionTrigger(threshold_seconds=1.5),
                 actions=[
-                    ReclassifyExceptionAction(classification_policy_id="c", labels_to_upsert={"Escalated": True}),
+                    ReclassifyExceptionAction(
+                        classification_policy_id=classification, labels_to_upsert={"Escalated": True}
+                    ),
                     CancelExceptionAction(note="too late", disposition_code="Late"),
                 ],
             ),

@@ -66,9 +66,15 @@ def test_another_time(desk: Desk) -> None:
     at = soon(1.5)
     again = desk.client.upsert_job(job, matching_mode=ScheduleAndSuspendMode(schedule_at=at))
     assert again.status == "pendingSchedule"
-    assert abs(desk.until(job, "waitingForActivation").scheduled_at - at) < timedelta(seconds=0.001)
+    come = desk.until(job, "waitingForActivation").scheduled_at
+    assert abs(come - at) < timedelta(seconds=0.001)
     past = desk.client.upsert_job(job, matching_mode=ScheduleAndSuspendMode(schedule_at=soon(3600)))
-    assert past.status == "pendingSchedule"
+    assert (past.status, past.scheduled_at) == ("pendingSchedule", come), "kept"
+    assert desk.until(job, "scheduled").scheduled_at == come
+
+
+def test_the_year_2100(desk: Desk) -> None:
+    job = desk.job(desk.queue(), matching_mode=ScheduleAndSuspendMode(schedule_at=datetime(2100, 1, 1, tzinfo=UTC)))
     assert desk.until(job, "scheduled").scheduled_at is None
 
 

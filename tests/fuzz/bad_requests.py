@@ -248,11 +248,11 @@ class BadRequests:
         path, query = self._random.choice([
             (self._list(), f"maxpagesize={pick('0', '-1', '1001', '1.5', 'ten', '', '1e2', '9' * 5000, ' 5', '+5', '0x10', 'NaN')}"),
             (self._list(), f"continuationToken={pick('', 'A', junk, junk * 40, '%00', '=', '..', '%FF', 'é' * 20)}"),
-            ("/routing/jobs", f"status={pick('waiting', '', 'active,queued', junk, 'null', '%00')}"),
-            ("/routing/jobs", f"{pick('scheduledBefore', 'scheduledAfter')}={pick('soon', '', '1', '2024-02-30T00:00:00Z', 'null', '%FF')}"),
-            ("/routing/jobs", f"{pick('queueId', 'channelId', 'classificationPolicyId')}={pick('', '%00', 'x' * 257, '.', '..', '%0A')}"),
-            ("/routing/workers", f"state={pick('idle', '', junk, 'active,inactive', '%FF')}"),
-            ("/routing/workers", f"hasCapacity={pick('1', 'yes', '', 'null', '%00', 'TRUE!')}"),
+            ("/routing/jobs", f"status={pick('waiting', 'active,queued', junk, 'null', '%00')}"),
+            ("/routing/jobs", f"{pick('scheduledBefore', 'scheduledAfter')}={pick('soon', '1', '2024-02-30T00:00:00Z', 'null', '%FF')}"),
+            ("/routing/jobs", f"{pick('queueId', 'channelId', 'classificationPolicyId')}={pick('%00', 'x' * 257, '.', '..', '%0A')}"),
+            ("/routing/workers", f"state={pick('idle', junk, 'active,inactive', '%FF')}"),
+            ("/routing/workers", f"hasCapacity={pick('1', 'yes', 'null', '%00', 'TRUE!')}"),
         ])  # fmt: skip
         return BadRequest(what, "GET", f"{path}?{query}&api-version={GA}")
 

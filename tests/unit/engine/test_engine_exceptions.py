@@ -210,3 +210,22 @@ class TestActions:
         fired = after(exceptions.trigger(job(), "p", rules, NOW))
         change = exceptions.run(fired, "r", [], NOW)
         assert (after(change).job, after(change).routing.triggered, events(change)) == (job().job, [], [])
+
+
+@pytest.mark.parametrize(
+    ("action", "named"),
+    [
+        ({"kind": "manualReclassify", "queueId": "gone"}, ("Queue", "gone")),
+        ({"kind": "reclassify", "classificationPolicyId": "gone"}, ("ClassificationPolicy", "gone")),
+    ],
+)
+def test_an_action_that_names_what_is_gone_is_left_out_with_a_note(
+    action: dict[str, Any], named: tuple[str, str]
+) -> None:
+    actions = policy(("r", wait(1)), actions=[action, {"kind": "manualReclassify", "priority": 9}])
+    rule = actions.exception_rules[0]
+    record = after(exceptions.trigger(job(), "p", [rule], NOW))
+    left = after(exceptions.run(record, "r", rule.actions, NOW, gone=[named]))
+    assert (left.status, left.job.queue_id, left.job.priority) == (JobStatus.QUEUED, "q", 9)
+    assert "'gone' is not there" in left.job.notes[0].message
+    assert exceptions.names(rule.actions[1]) is None
