@@ -124,8 +124,9 @@ class Gate:
                 span.set(names.ATTRIBUTE_WORKER, call.id)
             if operation.method in ("PATCH", "POST"):
                 check_encoding(call.body, headers.get("content-encoding"))
-                check_values(call.body)
             async with self.in_flight.hold(len(call.body)):
+                if operation.method in ("PATCH", "POST"):
+                    check_values(call.body)
                 return await HANDLERS[operation.name](call)
         except Exception as error:
             return refusal(error, operation.name, target.path, request_id)

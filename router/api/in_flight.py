@@ -16,7 +16,7 @@ MAX_IN_FLIGHT_BYTES: Final = 16 * 1024 * 1024
 #: A smaller one is not counted and does not wait: what is small must not wait for what is large.
 _SMALL: Final = 16 * 1024
 #: Between two of them: so long others are not held up.
-_PAUSE_SECONDS: Final = 0.03
+_PAUSE_SECONDS: Final = 0.05
 
 
 class InFlight:
