@@ -26,10 +26,14 @@ async def fill(router: LocalRouter) -> None:
                 f"queue-{number}",
                 name=f"Queue {number}",
                 distribution_policy_id=f"distribute-{number % VOLUME.distribution}",
-                exception_policy_id=f"except-{number % VOLUME.exception}" if number % 3 == 0 else None,
                 labels={"number": number, "even": number % 2 == 0, "name": "söuth/#1", **ODD},
             )
             for number in range(VOLUME.queues)
+        )
+        await _all(_exceptions(administration))
+        await _all(
+            administration.upsert_queue(f"queue-{number}", exception_policy_id=f"except-{number % VOLUME.exception}")
+            for number in range(0, VOLUME.queues, 3)
         )
         await _all(_classification(administration))
         await _all(_workers(client))
@@ -55,6 +59,10 @@ def _policies(administration: JobRouterAdministrationClient) -> Iterator[Awaitab
         yield administration.upsert_distribution_policy(
             f"distribute-{number}", name=f"Ümlaut {number}", offer_expires_after_seconds=33.5, mode=mode
         )
+
+
+def _exceptions(administration: JobRouterAdministrationClient) -> Iterator[Awaitable[Any]]:
+    """Their actions name queues."""
     for number in range(VOLUME.exception):
         action = models.ManualReclassifyExceptionAction(
             queue_id="queue-1",
