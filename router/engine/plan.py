@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from router.engine.candidates import Candidate
-from router.engine.matching import has_offer, no_room, still_declined, unfit, wants_offers
+from router.engine.matching import has_offer, no_room, still_declined, wants_offers
 from router.engine.scoring import default_score
 from router.engine.selectors import all_selectors, first_failing
-from router.engine.service_order import Place, standing
+from router.engine.service_order import standing
 from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode, DistributionPolicy, RoundRobinMode
 
@@ -42,37 +42,32 @@ class Rival:
 @dataclass(frozen=True, slots=True)
 class Plan:
     matches: tuple[Match, ...]
-    #: Queues in which a job stands before one of these and qualifies for a worker: it was left to them.
+    #: Queues to whose jobs workers were left that a job of these would have had otherwise.
     left: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Rivalry:
-    place: Place
-    rival: Rival
-
-
 class _Team:
-    """The workers, as the plan has loaded them so far."""
+    """The workers, as the plan has loaded them so far, and as they were loaded without what is set aside for rivals."""
 
-    def __init__(self, candidates: Sequence[Candidate], policy: DistributionPolicy, rivals: Sequence[Rival]) -> None:
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
         self._now_as = {one.worker_id: one for one in candidates}
-        self._mode = policy.mode
-        self._rivals = sorted(
-            (_Rivalry(where.place, rival) for rival in rivals if (where := standing(rival.job)) is not None),
-            key=lambda one: one.place,
-        )
+        self._own_as = dict(self._now_as)
+        #: The queues of the rivals for whom something of the worker is set aside.
+        self._aside: dict[str, set[str]] = {}
         self._fitting: dict[tuple[Any, ...], list[str]] = {}
 
-    def fitting(self, job: JobRecord) -> list[Candidate]:
+    def fitting(self, job: JobRecord, bypass: bool) -> list[Candidate]:
         """Who could take the job, its room aside. Jobs that ask for the same have the same."""
+        return [self._now_as[worker_id] for worker_id in self._who_fits(job, bypass)]
+
+    def _who_fits(self, job: JobRecord, bypass: bool) -> list[str]:
         selectors = tuple(one for one in all_selectors(job.job) if one.active)
         asked = (
+            job.job.queue_id,
             job.job.channel_id,
-            tuple((one.key, one.label_operator, type(one.value), one.value) for one in selectors),
+            bypass or tuple((one.key, one.label_operator, type(one.value), one.value) for one in selectors),
         )
         if asked not in self._fitting:
-            bypass = self._mode.bypass_selectors
             self._fitting[asked] = [
                 one.worker_id
                 for one in self._now_as.values()
@@ -80,22 +75,25 @@ class _Team:
                 and job.job.queue_id in one.queues
                 and (bypass or first_failing(selectors, one.labels) is None)
             ]
-        return [self._now_as[worker_id] for worker_id in self._fitting[asked]]
+        return self._fitting[asked]
 
     def take(self, worker: Candidate, job: JobRecord) -> None:
-        self._now_as[worker.worker_id] = worker.with_offer(job.id, job.job.channel_id)
+        who, own = worker.worker_id, self._own_as[worker.worker_id]
+        self._now_as[who] = worker.with_offer(job.id, job.job.channel_id)
+        self._own_as[who] = own.with_offer(job.id, job.job.channel_id)
 
-    def rival_of(self, place: Place, worker: Candidate, queue_id: str | None, now: datetime) -> str | None:
-        """The other queue in which a job stands before `place` that the worker qualifies for."""
-        for one in self._rivals:
-            if one.place > place:
-                return None
-            job, mode = one.rival.job, one.rival.policy.mode
-            if job.routing.retry_at and job.routing.retry_at > now:
-                continue
-            if job.job.queue_id != queue_id and wants_offers(job, mode) and unfit(job, worker, mode, now) is None:
-                return job.job.queue_id
-        return None
+    def set_aside(self, worker: Candidate, rival: JobRecord) -> None:
+        self._now_as[worker.worker_id] = worker.with_offer(rival.id, rival.job.channel_id)
+        self._aside.setdefault(worker.worker_id, set()).add(rival.job.queue_id or "")
+
+    def left_to(self, job: JobRecord, bypass: bool, now: datetime) -> set[str]:
+        """The queues of rivals without whom the job would have a worker more."""
+        found: set[str] = set()
+        if self._aside:
+            for who in self._who_fits(job, bypass):
+                if who in self._aside and _can_take(self._own_as[who], job, now):
+                    found |= self._aside[who]
+        return found
 
 
 def plan(
@@ -109,47 +107,49 @@ def plan(
     rivals: Sequence[Rival] = (),
 ) -> Plan:
     """What the waiting `jobs` of one queue get of the workers. `turn` is the worker that round robin served last;
-    `scores` are those of a scoring rule (a job without gets nothing); `rivals` may wait for the same workers."""
-    team = _Team(candidates, policy, rivals)
+    `scores` are those of a scoring rule (a job without gets nothing). Who comes first among `rivals` has workers set
+    aside: as many as it wants, those that its own queue would take first as far as that can be told from here."""
+    team, mode = _Team(candidates), policy.mode
     rank = _ranking(policy, turn, scores)
     matches: list[Match] = []
     left: set[str] = set()
-    waiting = [(where.place, job) for job in jobs if (where := standing(job)) is not None]
-    for place, job in sorted(waiting, key=lambda one: one[0]):
-        if (job.routing.retry_at and job.routing.retry_at > now) or (scores is not None and job.id not in scores):
+    own = {one.job.queue_id for one in jobs}
+    waiting = [(where.place, job, policy) for job in jobs if (where := standing(job)) is not None]
+    waiting += [
+        (where.place, one.job, one.policy)
+        for one in rivals
+        if (where := standing(one.job)) is not None and one.job.job.queue_id not in own
+    ]
+    for _, job, of in sorted(waiting, key=lambda one: one[0]):
+        if job.routing.retry_at and job.routing.retry_at > now:
             continue
-        for _ in range(wants_offers(job, policy.mode)):
-            found = [one for one in team.fitting(job) if _can_take(one, job, now)]
+        if job.job.queue_id not in own:
+            _set_aside(team, job, of, now)
+            continue
+        if scores is not None and job.id not in scores:
+            continue
+        for _ in range(wants_offers(job, mode)):
+            found = [one for one in team.fitting(job, mode.bypass_selectors) if _can_take(one, job, now)]
             if scores is not None:
                 found = [one for one in found if one.worker_id in scores[job.id]]
-            best = _best(found, job, place, rank, team, left, now)
-            if best is None:
+            if not found:
+                left |= team.left_to(job, mode.bypass_selectors, now)
                 break
+            best = min(found, key=lambda one: rank(job, one))
             team.take(best, job)
             matches.append(Match(job, best.worker_id))
-            if isinstance(policy.mode, RoundRobinMode):
+            if isinstance(mode, RoundRobinMode):
                 rank = _by_turn(best.worker_id)
     return Plan(tuple(matches), frozenset(left))
 
 
-def _best(
-    found: list[Candidate],
-    job: JobRecord,
-    place: Place,
-    rank: _Rank,
-    team: _Team,
-    left: set[str],
-    now: datetime,
-) -> Candidate | None:
-    """The first of them in the mode's order that is not to be left to another queue."""
-    while found:
-        best = min(found, key=lambda one: rank(job, one))
-        queue_id = team.rival_of(place, best, job.job.queue_id, now)
-        if queue_id is None:
-            return best
-        left.add(queue_id)
-        found.remove(best)
-    return None
+def _set_aside(team: _Team, rival: JobRecord, policy: DistributionPolicy, now: datetime) -> None:
+    rank = _ranking(policy, None, None)
+    for _ in range(wants_offers(rival, policy.mode)):
+        found = [one for one in team.fitting(rival, policy.mode.bypass_selectors) if _can_take(one, rival, now)]
+        if not found:
+            return
+        team.set_aside(min(found, key=lambda one: rank(rival, one)), rival)
 
 
 def _can_take(worker: Candidate, job: JobRecord, now: datetime) -> bool:

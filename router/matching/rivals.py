@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from router.commit import policies
@@ -14,9 +15,13 @@ from router.engine.service_order import Place, Standing, standing
 from router.matching.fit import could_take
 from router.matching.rows import LEFT_BEHIND, job
 from router.matching.scene import FURTHER, MOST_LOOKED_AT
+from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
+from router.models.policies import BestWorkerMode, DistributionPolicy
 from router.storage.backlog import Waiting, row_key
 
 _RIVALS: Final = 20
+#: So young a row of the line is believed.
+_YOUNG: Final = timedelta(seconds=2)
 
 
 async def rivals(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
@@ -45,12 +50,39 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
         if not line.more or not line.jobs:
             break
         looked_at, after, size = looked_at + len(line.jobs), line.jobs[-1].row, FURTHER
-    rows = await asyncio.gather(*(job(parts, waiting, from_memory=False) for waiting in wanted))
-    found: list[Rival] = []
-    for waiting, row in zip(wanted, rows, strict=True):
+    told = [one for one in wanted if _tells_all(one, policy, now)]
+    asked = [one for one in wanted if not _tells_all(one, policy, now)]
+    found = [Rival(_as_told(one), policy) for one in told]
+    rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
+    for waiting, row in zip(asked, rows, strict=True):
         where = standing(row.record)
         if row.record is not None and where is not None and row_key(where) == waiting.row:
             found.append(Rival(row.record, policy))
         elif waiting.written is None or now - waiting.written > LEFT_BEHIND:
             await parts.backlog.remove_row(queue_id, waiting.row)
     return found
+
+
+def _tells_all(waiting: Waiting, policy: DistributionPolicy, now: datetime) -> bool:
+    """Whether the row of the line will do, and the job's own need not be read: it is young, the job takes one offer and
+    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody for a moment."""
+    return (
+        waiting.written is not None
+        and now - waiting.written <= _YOUNG
+        and policy.mode.max_concurrent_offers == 1
+        and not isinstance(policy.mode, BestWorkerMode)
+    )
+
+
+def _as_told(waiting: Waiting) -> JobRecord:
+    job = RouterJob(
+        id=waiting.job_id,
+        channel_id=waiting.channel_id,
+        queue_id=waiting.queue_id,
+        priority=waiting.priority,
+        status=JobStatus.QUEUED,
+        enqueued_at=waiting.enqueued_at,
+        requested_worker_selectors=list(waiting.selectors),
+    )
+    routing = JobRouting(created_at=waiting.enqueued_at, declined=dict(waiting.declined or {}))
+    return JobRecord(job=job, routing=routing, etag="", modified=waiting.enqueued_at)

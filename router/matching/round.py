@@ -89,20 +89,22 @@ async def _planned(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tup
 
     rivals: list[Rival] = []
     decided = again()
-    # Who serves several queues may be wanted more urgently elsewhere. Whoever gets a job instead is looked at too.
+    # Who serves several queues may be wanted more urgently elsewhere.
+    of_several = [one for one in scene.candidates if len(one.queues) > 1]
+    shared = {one.worker_id for one in of_several}
+    last: Place | None = None
+    while any(match.worker_id in shared for match in decided.matches) and (last is None or _last(decided) > last):
+        last = _last(decided)
+        rivals = await rivals_of(parts, scene.queue_id, of_several, last)
+        decided = again() if rivals else decided
+    # They change without this queue's doing: what the index tells of those who get something is looked at.
     looked: set[str] = set()
-    of_several = {one.worker_id: one for one in scene.candidates if len(one.queues) > 1}
-    while True:
-        planned = {match.worker_id for match in decided.matches} & of_several.keys() - looked
-        if not planned:
-            return decided, failing
+    while planned := {match.worker_id for match in decided.matches} & shared - looked:
         looked |= planned
-        before, some = scene, [of_several[id] for id in sorted(planned)]
-        scene = await rows.without_outdated(parts, notes, scene, sorted(planned))
-        found_rivals = await rivals_of(parts, scene.queue_id, some, _last(decided))
-        rivals += found_rivals
-        if found_rivals or scene is not before:
+        before, scene = scene, await rows.without_outdated(parts, notes, scene, sorted(planned))
+        if len(scene.candidates) != len(before.candidates):
             decided = again()
+    return decided, failing
 
 
 def _last(decided: Plan) -> Place:

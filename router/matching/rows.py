@@ -85,10 +85,11 @@ async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Ro
     """The rows of workers: as this process wrote them last, if that is what the index tells of."""
 
     async def of(worker_id: str) -> Row[WorkerRecord]:
-        known = parts.workers.store.as_written(worker_id)
-        if known is not None and _is_told(seen, worker_id, known.record):
-            return known
-        return await parts.workers.store.load(worker_id)
+        for known in (seen.rows.get(worker_id), parts.workers.store.as_written(worker_id)):
+            if known is not None and _is_told(seen, worker_id, known.record):
+                return known
+        seen.rows[worker_id] = row = await parts.workers.store.load(worker_id)
+        return row
 
     return dict(zip(ids, await asyncio.gather(*(of(id) for id in ids)), strict=True))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -16,6 +16,8 @@ from router.matching.notes import Notes
 from router.matching.team import candidates_of, newest_of, order_of, team, team_for, turn_of
 from router.models.policies import DistributionPolicy
 from router.models.selectors import RouterWorkerSelector
+from router.models.workers import WorkerRecord
+from router.storage.aggregates import Row
 from router.storage.availability import Available, Turn
 from router.storage.backlog import Line, Waiting
 
@@ -43,6 +45,8 @@ class Scene:
     #: All that is available is among them; else only who can meet these needs.
     all_workers: bool
     turn: Turn | None
+    #: Rows of workers that have been read for it.
+    rows: dict[str, Row[WorkerRecord]] = field(default_factory=dict, compare=False)
 
     def is_in_order(self, waiting: Waiting) -> bool:
         """Whether everybody who stands before the job has been read. Who enters is read first, wherever that is."""

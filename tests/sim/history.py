@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from router.engine.exceptions import MOST_STAYS
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
+from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
 from router.storage.documents import read_document
 from router.storage.port import Entity
@@ -330,9 +331,17 @@ class History(Observer):
                 continue  # it has come after the round had begun: its own round comes next
             # A selector may expire two seconds late, and later if nothing worked meanwhile.
             moments = (now, now - timedelta(seconds=2 + self._world.outage))
-            if all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
-                ahead[other.id] = self._version(other)
+            if not all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
+                continue
+            if other.job.queue_id != job.job.queue_id and self._has_a_worker_yet(other, after, policy, now):
+                continue  # its own queue's round gives it that room
+            ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
+
+    def _has_a_worker_yet(self, job: JobRecord, one: WorkerRecord, policy: DistributionPolicy, now: datetime) -> bool:
+        """Whether somebody has room for the job, when `one` is as it is now."""
+        others = (worker for worker in self.workers.values() if worker.id != one.id)
+        return any(reference.qualifies(job, worker, policy, self.jobs, now) for worker in (one, *others))
 
     def _reserved_for(self, job: JobRecord) -> int:
         held = {

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from router.commit.outbox import NotSent
 from router.engine.service_order import standing
 from router.errors import RouterError
 from router.events.publisher import PublishFailed
@@ -176,7 +177,7 @@ class World:
 
     def judge_failure(self, what: str, error: BaseException) -> None:
         """A call may fail as storage does, or with an answer that the API has; anything else is a fault."""
-        if isinstance(error, Gone | StorageUnavailable | PublishFailed):
+        if isinstance(error, Gone | StorageUnavailable | PublishFailed | NotSent):
             return
         if isinstance(error, RouterError) and error.status in _ANSWERS:
             return

@@ -145,16 +145,39 @@ def reference(
         asked = [*one.job.requested_worker_selectors, *one.job.attached_worker_selectors]
         return (-default_score(one.job.labels, asked, {**who.labels, "Id": who.id}, use_selectors=False), idle)
 
-    def left_to(one: JobRecord, hand: _Hand) -> str | None:
-        for rival in sorted(rivals, key=lambda each: _place(each.job)):
-            other = rival.job.job.queue_id
-            before = _place(rival.job) < _place(one) and other != one.job.queue_id
-            if before and _wants(rival.job, rival.policy) > 0 and _may_have(rival.job, hand, rival.policy):
-                return other
-        return None
+    #: The workers without what is set aside, and for jobs of which queues something is.
+    own = [_hand(one) for one in workers]
+    aside: dict[str, set[str]] = {}
 
-    for one in sorted(jobs, key=_place):
+    def first_for(rival: JobRecord, other: DistributionPolicy) -> _Hand | None:
+        """Whom the rival's own queue would take, as far as that can be told."""
+        able = [hand for hand in hands if _may_have(rival, hand, other)]
+        kind = other.mode.kind
+
+        def by(hand: _Hand) -> Any:
+            who = hand.record.worker
+            idle = (hand.load, hand.record.routing.available_since, who.id)
+            asked = [*rival.job.requested_worker_selectors, *rival.job.attached_worker_selectors]
+            if kind == "roundRobin":
+                return who.id
+            if kind == "bestWorker":
+                labels = {**who.labels, "Id": who.id}
+                return (-default_score(rival.job.labels, asked, labels, use_selectors=False), idle)
+            return idle
+
+        return min(able, key=by) if able else None
+
+    all_jobs = [(one, how) for one in jobs]
+    all_jobs += [(one.job, one.policy) for one in rivals if one.job.job.queue_id not in {x.job.queue_id for x in jobs}]
+    mine = {one.id for one in jobs}
+    for one, of in sorted(all_jobs, key=lambda both: _place(both[0])):
         if one.routing.retry_at is not None and one.routing.retry_at > NOW:
+            continue
+        if one.id not in mine:
+            for _ in range(_wants(one, of)):
+                if (hand := first_for(one, of)) is not None:
+                    hand.give(one)
+                    aside.setdefault(hand.record.id, set()).add(str(one.job.queue_id))
             continue
         if scores is not None and one.id not in scores:
             continue
@@ -162,15 +185,19 @@ def reference(
             able = [hand for hand in hands if _may_have(one, hand, how)]
             if scores is not None:
                 able = [hand for hand in able if hand.record.id in scores[one.id]]
-            for hand in sorted(able, key=lambda each: rank(one, each)):
-                other = left_to(one, hand)
-                if other is not None:
-                    left.add(other)
-                    continue
-                hand.give(one)
-                given.append((one.id, hand.record.id))
-                turn = hand.record.id
+            if not able:
+                left |= {
+                    queue
+                    for hand in own
+                    if hand.record.id in aside and _may_have(one, hand, how)
+                    for queue in aside[hand.record.id]
+                }
                 break
+            hand = min(able, key=lambda each: rank(one, each))
+            for each in (hand, next(other for other in own if other.record.id == hand.record.id)):
+                each.give(one)
+            given.append((one.id, hand.record.id))
+            turn = hand.record.id
     return given, left
 
 
@@ -351,9 +378,19 @@ def test_a_worker_without_a_score_gets_nothing() -> None:
 def test_a_worker_is_left_to_who_comes_first_elsewhere() -> None:
     both, own = worker(id="a", queues=["q", "r"], capacity=1), worker(id="b", assigned={"x": 1})
     rival = Rival(waiting("r", -5, queue_id="r"), policy())
-    assert planned([waiting("j")], [both, own], policy(), rivals=[rival]) == ([("j", "b")], {"r"})
+    assert planned([waiting("j")], [both, own], policy(), rivals=[rival]) == ([("j", "b")], set())
     behind = Rival(waiting("r", 5, queue_id="r"), policy())
     assert planned([waiting("j")], [both, own], policy(), rivals=[behind]) == ([("j", "a")], set())
+
+
+def test_a_rival_takes_no_more_workers_than_it_wants() -> None:
+    """Who comes first elsewhere gets the longest idle one of them; the next one is free."""
+    first = worker(id="a", queues=["q", "r"], capacity=1, routing={"available_since": later(-9)})
+    second = worker(id="b", queues=["q", "r"], capacity=1)
+    rival = Rival(waiting("r", -5, queue_id="r"), policy())
+    assert planned([waiting("j")], [second, first], policy(), rivals=[rival]) == ([("j", "b")], set())
+    greedy = Rival(waiting("r", -5, queue_id="r"), policy(maxConcurrentOffers=2))
+    assert planned([waiting("j")], [second, first], policy(), rivals=[greedy]) == ([], {"r"})
 
 
 def test_a_rival_that_has_its_offers_is_none() -> None:
