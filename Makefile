@@ -47,8 +47,8 @@ check: setup ## Lint, check format, types, imports and the deployment
 test: check coverage ## Check, then run every test, the unit tests measured
 	@$(RUN) -m pytest $(TIMED) tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
 
-coverage: setup ## Measure what unit tests and a hundred seeds run of router/, branches too
-	@$(RUN) -m pytest tests/coverage tests/unit --ignore=$(TIMED) -n 2 --dist load --cov --cov-report=term
+coverage: setup ## Measure what unit tests and fifty seeds run of router/, branches too
+	@$(RUN) -m pytest tests/coverage tests/unit --ignore=$(TIMED) -n 2 --dist worksteal --cov --cov-report=term
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench
