@@ -22,9 +22,9 @@ export npm_config_update_notifier := false
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: prerequisites .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
+setup: prerequisites .venv/.stamp node_modules/.stamp .venv/bin/jobrouter ## Install what development needs, inside this folder
 
-runtime: prerequisites .venv/.run node_modules/.run ## Install what a local run needs, and no more
+runtime: prerequisites .venv/.run node_modules/.run .venv/bin/jobrouter ## Install what a local run needs, and no more
 
 start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
@@ -85,6 +85,10 @@ packages:
 	@echo "Installing $(SIZE), into .venv ($$($(PYTHON) --version)). The first time this takes up to a minute."
 	@[ -x $(RUN) ] || $(PYTHON) -m venv .venv
 	@$(RUN) -m pip install --quiet -r $(REQUIREMENTS)
+
+# The command: it runs what is in this folder, wherever it is called.
+.venv/bin/jobrouter: jobrouter/launcher.py | .venv/.run
+	@$(RUN) -m jobrouter.launcher
 
 node_modules/.run: package.json package-lock.json | prerequisites
 	@if [ ! -f node_modules/.stamp ] || [ package-lock.json -nt node_modules/.stamp ]; then \

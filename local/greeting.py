@@ -10,7 +10,7 @@ from local.parts import Parts
 
 
 def connection_string(parts: Parts, options: Options) -> str:
-    return f"endpoint=https://localhost:{parts.https_port}/;accesskey={_first_key(options)}"
+    return f"endpoint=https://localhost:{parts.https_port}/;accesskey={options.first_key}"
 
 
 def greeting(parts: Parts, options: Options, certificate: Certificate | None, ctrl_c: str = "everything") -> str:
@@ -22,7 +22,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         "",
         f"  Endpoint           http://localhost:{parts.port}"
         + (f"  and  https://localhost:{parts.https_port}" if certificate else ""),
-        f"  {label:<17}  {_first_key(options)}",
+        f"  {label:<17}  {options.first_key}",
     ]
     if certificate:
         bundle = shlex.quote(str(certificate.bundle))
@@ -48,9 +48,5 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
 
 def _quickstart(parts: Parts, options: Options) -> str:
     port = "" if parts.port == 7071 else f"PORT={parts.port} "
-    key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(_first_key(options))} "
+    key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(options.first_key)} "
     return f"{port}{key}.venv/bin/python examples/quickstart.py"
-
-
-def _first_key(options: Options) -> str:
-    return options.access_keys.split(",")[0].strip()

@@ -32,6 +32,10 @@ class Options:
     access_keys: str
     event_subscribers: tuple[str, ...]
 
+    @property
+    def first_key(self) -> str:
+        return self.access_keys.split(",")[0].strip()
+
 
 def read_options(environment: Mapping[str, str] = os.environ) -> Options:
     port = _port(environment, "PORT", 7071)

@@ -44,7 +44,9 @@ def test_the_page_has_every_setting_and_no_other() -> None:
 
 
 def test_the_page_names_what_is_required() -> None:
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `([A-Z_]+)` \| (.*) \|$", (ROOT / "docs" / "settings.md").read_text("utf-8"), re.MULTILINE)
+    )
     for setting in SETTINGS:
         if setting.required:
             assert "required" in rows[setting.name].lower(), setting.name
@@ -64,7 +66,7 @@ def test_commands_exist(page: Path) -> None:
     for command in code:
         for target in re.findall(r"(?:^|[\s`(])make ([a-z-]+)", command, re.MULTILINE):
             assert target in targets, f"make {target}"
-        for module in re.findall(r"python[\d.]* -m ((?:router|scripts|local|bench|tests)[\w.]*)", command):
+        for module in re.findall(r"python[\d.]* -m ((?:router|scripts|local|jobrouter|bench|tests)[\w.]*)", command):
             path = ROOT.joinpath(*module.split("."))
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
@@ -108,7 +110,7 @@ def test_the_pictures_are_pictures() -> None:
 
 
 def _sources() -> list[Path]:
-    folders = ("router", "local", "scripts", "bench", "examples", "tests", "docs")
+    folders = ("router", "local", "jobrouter", "scripts", "bench", "examples", "tests", "docs")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     found = [path for path in (*found, *ROOT.glob("*")) if path.suffix in (".py", ".md", ".mjs")]
     return [path for path in found if path != Path(__file__)]
