@@ -15,10 +15,10 @@ _CODE: Final = (
 )
 
 
-def write(binaries: Path, root: Path = ROOT) -> Path:
-    """The launcher, in the folder of the Python that it starts."""
-    path = binaries / "jobrouter"
-    command = [str(binaries / "python"), "-P", "-c", _CODE, str(root)]
+def write(folder: Path, python: Path | None = None, root: Path = ROOT) -> Path:
+    """The launcher in a folder; it starts `python`, or the Python of that folder."""
+    path = folder / "jobrouter"
+    command = [str(python or folder / "python"), "-P", "-c", _CODE, str(root)]
     path.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
     path.chmod(0o755)
     return path

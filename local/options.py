@@ -31,6 +31,8 @@ class Options:
     topology: Topology
     access_keys: str
     event_subscribers: tuple[str, ...]
+    #: Tests of an application put the router's clock forward (local/clock.py).
+    movable_clock: bool = False
 
     @property
     def first_key(self) -> str:
@@ -48,10 +50,20 @@ def read_options(environment: Mapping[str, str] = os.environ) -> Options:
         topology=read_topology(environment),
         access_keys=environment.get("ROUTER_ACCESS_KEYS") or DEVELOPMENT_KEY,
         event_subscribers=tuple(_subscribers(environment.get("ROUTER_EVENT_SUBSCRIBERS", ""))),
+        movable_clock=_movable_clock(environment),
     )
     if options.port == options.https_port:
         raise LocalError(f"PORT and HTTPS_PORT are both {port}; they must differ.")
+    if options.movable_clock and len(options.topology.processes) > 1:
+        raise LocalError("CLOCK=movable needs one process: each has a clock of its own. Leave WORKERS and TIMER alone.")
     return options
+
+
+def _movable_clock(environment: Mapping[str, str]) -> bool:
+    clock = environment.get("CLOCK", "")
+    if clock not in ("", "movable"):
+        raise LocalError(f"CLOCK must be movable or not there, not {clock!r}.")
+    return clock == "movable"
 
 
 def read_topology(environment: Mapping[str, str] = os.environ, *, workers: int = 1) -> Topology:

@@ -44,6 +44,8 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
     data_dir = options.data_dir
     for folder in ("azurite", "topic", "logs"):
         (data_dir / folder).mkdir(parents=True, exist_ok=True)
+    if core_tools and options.movable_clock:
+        raise LocalError("CLOCK=movable is for `make start`: Core Tools have no such routes.")
     earlier = load_parts(data_dir)
     await _refuse_second_router(data_dir, earlier)
     refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
@@ -223,7 +225,10 @@ def _app_hosts(
         data_dir=options.data_dir,
         topology=options.topology,
         environment=environment,
-        mounts=[f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}"],
+        mounts=[
+            f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}",
+            *(["local.clock:mount"] if options.movable_clock else []),
+        ],
         tell=tell,
     )
 

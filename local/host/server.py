@@ -20,6 +20,7 @@ from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpTriggers
 from local.host.index import HostedFunction
 from local.host.invoke import Invoker
+from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
 
 log = logging.getLogger("local.host")
@@ -70,6 +71,7 @@ class Host:
 
     async def _serve_web(self) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app[FIRE_TIMERS] = self._timers.fire
         for mount in self._options.mounts:
             mount(app)
         # An encoded line break is part of a path too.

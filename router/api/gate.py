@@ -16,6 +16,7 @@ from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
 from router.api.handlers import HANDLERS
+from router.clock import Clock
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
@@ -43,6 +44,8 @@ class Gate:
     """What stands before the handlers."""
 
     parts: Parts
+    #: What signatures and tokens are held against: clients know no other than the machine's.
+    clock: Clock
     authenticator: Authenticator
     limiter: RateLimiter
     targets: TargetReader
@@ -132,7 +135,7 @@ class Gate:
         body = request.get_body()
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted.")
-        now = self.parts.clock.now()
+        now = self.clock.now()
         caller = await self.authenticator.authenticate(
             request.method or "", target.value, target.known, headers, body, now
         )
