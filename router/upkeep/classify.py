@@ -84,7 +84,8 @@ async def _outcome(parts: Parts, record: JobRecord) -> Classified | list[ErrorDe
             attached=await _attached(parts, record, policy, policy_id),
         )
     except RuleFailure as error:
-        _log.info("Classification failed", extra={"job": record.id, "policy": policy_id})
+        told = "Classification policy '%s' failed for job '%s': %s"
+        _log.info(told, policy_id, record.id, error.reason, extra={"job": record.id, "policy": policy_id})
         return [ErrorDetail(error.code, error.reason)]
 
 
