@@ -65,6 +65,8 @@ fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQU
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .import_linter_cache testkit/build testkit/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 prerequisites:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi

@@ -80,6 +80,7 @@ class RouterApp:
         from router.api.auth.hmac import AccessKeys
         from router.api.auth.ratelimit import RateLimiter
         from router.api.auth.target import TargetReader
+        from router.api.cors import Cors
         from router.api.gate import Gate
         from router.clock import PROCESS_CLOCK, SystemClock
         from router.collector import collect_seldom
@@ -133,6 +134,7 @@ class RouterApp:
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),
             secrets=secrets,
             http_on_loopback=settings.rules_allow_http_loopback,
+            cors=Cors(frozenset(settings.cors_origins)),
         )
         collect_seldom()
         return _Built(parts, gate, DeadlineRunner(parts))

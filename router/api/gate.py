@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import azure.functions as func
@@ -15,6 +16,7 @@ from router.api.auth.authenticate import Authenticator, Caller
 from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
+from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.clock import Clock
 from router.commit.parts import Parts
@@ -37,6 +39,7 @@ SAFE_HEADERS: Final = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "cache-control": "no-store",
 }
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])\.?(?::[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass
@@ -52,6 +55,7 @@ class Gate:
     token_keys: tuple[str, ...]
     secrets: SecretBox | None
     http_on_loopback: bool = False
+    cors: Cors = field(default_factory=Cors)
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
@@ -87,7 +91,8 @@ class Gate:
         return target
 
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
-        answered = {**every_answer(headers, request_id or self.parts.ids.guid()), **reply.headers}
+        always = {**every_answer(headers, request_id or self.parts.ids.guid()), **self.cors.headers(headers)}
+        answered = {**always, **reply.headers}
         if reply.body is None:
             return func.HttpResponse(status_code=reply.status, headers=answered)
         return func.HttpResponse(
@@ -151,6 +156,9 @@ def headers_of(request: func.HttpRequest) -> dict[str, str]:
 def every_answer(headers: Mapping[str, str], request_id: str) -> dict[str, str]:
     """The headers of every answer to a request with these headers."""
     answered = {**SAFE_HEADERS, "x-ms-request-id": request_id}
+    if _LOOPBACK.fullmatch(headers.get("host", "")):
+        # A browser would take the promise of https for every other server that is ever tried on this machine.
+        del answered["strict-transport-security"]
     if "x-ms-client-request-id" in headers:
         answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
     return answered
