@@ -17,7 +17,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites packages setup runtime start start-app start-func test coverage check bench load scale simulate fuzz clean
+.PHONY: help prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ runtime: prerequisites .venv/.run node_modules/.run .venv/bin/jobrouter ## Insta
 
 start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
+
+debug: runtime ## As start, with the app in this terminal: breakpoint() works, a change starts it again
+	@exec $(RUN) -m local --debug
 
 start-app: runtime ## Start the app alone, against the parts of a `make start` that still runs (WORKERS, TIMER)
 	@exec $(RUN) -m local --app-only

@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m local
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--app-only", action="store_true", help="only the app, against the parts that run")
     which.add_argument("--func", action="store_true", help="the app under Azure Functions Core Tools")
+    which.add_argument("--debug", action="store_true", help="the app has this terminal, and starts anew on a change")
     parser.add_argument("--app-dir", type=Path, default=ROOT, help="folder of function_app.py and host.json")
     chosen = parser.parse_args(arguments)
     app_dir = chosen.app_dir.resolve()
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m local
             asyncio.run(start_app_alone(options, app_dir))
         else:
             make_data_dir(options.data_dir)
-            asyncio.run(start_everything(options, app_dir, core_tools=chosen.func))
+            asyncio.run(start_everything(options, app_dir, core_tools=chosen.func, debug=chosen.debug))
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1

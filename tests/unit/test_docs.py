@@ -12,7 +12,15 @@ from router.settings import SETTINGS
 from scripts import state_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "testkit" / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 #: `docs/behaviour.md, "Offers"`, of which there may be several: `docs/behaviour.md, "Workers" and "Offers"`.
 _CITED = re.compile(r'docs/behaviour\.md((?:,?\s(?:#:? )?(?:and )?"[^"\n]+")+)')
@@ -61,6 +69,9 @@ def test_the_sample_has_every_setting() -> None:
 def test_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    # As the reader must type it: the modules are in .venv alone.
+    typed = r"(?<!\.venv/bin/)(?<!\w)python[\d.]* -m (?:router|scripts|local|jobrouter|bench|tests)\b"
+    assert re.findall(typed, text) == []
     # In code only: prose may make things.
     code = [match[0] for match in _FENCE.finditer(text)] + re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
     for command in code:
