@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,17 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m local
     except LocalError as error:
         print(error, file=sys.stderr)
         return 1
+    except OSError as error:
+        print(_told(error), file=sys.stderr)
+        return 1
     return 0
+
+
+def _told(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"The disk is full{where}. Make room, or set DATA_DIR to a folder on another disk."
+    return f"The router cannot go on: {error.strerror or error}{where}."
 
 
 if __name__ == "__main__":

@@ -93,6 +93,15 @@ def _die_with_parent(gently: signal.Signals) -> Callable[[], None] | None:
     return ask_kernel
 
 
+def last_words(log: Path) -> str:
+    """The last line that a part has written: why it ended, mostly."""
+    try:
+        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip() if lines else "it said nothing."
+
+
 def read_pid(pid_file: Path) -> int | None:
     try:
         return int(pid_file.read_text())

@@ -28,7 +28,8 @@ from local.greeting import greeting
 from local.network import answers, choose_port, port_is_free, wait_until_it_answers
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
-from local.processes import Part, refuse_second_run, runs, start_part
+from local.processes import Part, last_words, refuse_second_run, runs, start_part
+from local.webhooks import watch_webhooks
 from router.settings import SettingsError
 from router.settings import load as load_settings
 
@@ -78,6 +79,8 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool,
         if not await _unless_stopped(_all_ready(parts, options, hosts), stop):
             return
         tell(greeting(parts, options, certificate))
+        if options.event_subscribers:
+            ending.push_async_callback(_cancel, asyncio.create_task(watch_webhooks(parts, tell)))
         while not stop.is_set():
             await _first(stop.wait(), hosts.down.wait())
             if hosts.down.is_set() and not stop.is_set():
@@ -87,6 +90,11 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool,
                 )
                 await stop.wait()
         tell("Ending.")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def start_app_alone(options: Options, app_dir: Path) -> None:
@@ -135,7 +143,8 @@ async def _stores(
 
     async def watch(part: Part) -> None:
         how = await part.ended()
-        unforeseen.append(f"{part.name} {how}; see {data_dir / 'logs' / part.name}.log.")
+        log = data_dir / "logs" / f"{part.name}.log"
+        unforeseen.append(f"{part.name} {how}; see {log}. It said last: {last_words(log)}")
         task.cancel()
 
     watchers: list[asyncio.Task[None]] = []

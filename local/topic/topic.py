@@ -65,7 +65,9 @@ class Topic:
         left = self._store.input_schema()
         if left not in (None, self._options.schema):
             raise SubscriptionsError(
-                f"{self._options.data_dir} holds undelivered events in {left}, this topic takes {self._options.schema}"
+                f"{self._options.data_dir} holds undelivered events in {left}, and this topic takes "
+                f"{self._options.schema}. Start once more with the schema of before (ROUTER_EVENTGRID_SCHEMA), until "
+                "they are delivered, or delete that folder, and them with it"
             )
         self._store.set_input_schema(self._options.schema)
         self._session = new_session(self._options.delivery_timeout)
@@ -127,6 +129,7 @@ class Topic:
                 name: {
                     "endpoint": subscriber.delivery.subscription.endpoint,
                     "validated": subscriber.handshake is None,
+                    "problem": subscriber.handshake.problem if subscriber.handshake else None,
                     "unreachable": subscriber.delivery.unreachable,
                     "pending": subscriber.delivery.counts.pending,
                     "inFlight": subscriber.delivery.in_flight,
