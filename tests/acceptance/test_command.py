@@ -186,7 +186,7 @@ def test_tail_tells_of_one_job_what_workers_do_too(own: Desk, environment: dict[
     job, other = own.id("job"), own.id("job")
     process = start(environment, "tail", "--job", job, "--count", "3")
     try:
-        eventually(lambda: subscriptions(router), "it has subscribed")
+        eventually(lambda: subscriptions(router), "it has subscribed", 60)  # a process starts first
         own.worker(queue)
         for id in (job, other):  # the worker takes one
             own.client.upsert_job(id, m.RouterJob(channel_id="voice", queue_id=queue))
@@ -216,7 +216,7 @@ def test_listen_hands_on_the_handshake_and_the_events(
         webhook.answer = answer
         process = start(environment, "listen", "--forward-to", webhook.url(), "--type", "RouterJobReceived")
         try:
-            eventually(lambda: handshakes, "the handshake comes")
+            eventually(lambda: handshakes, "the handshake comes", 60)  # a process starts first
             job = own.job(own.queue())
             types = eventually(lambda: [b[0]["eventType"] for b in webhook.bodies if b[0]["data"].get("jobId") == job])
             assert types == ["Microsoft.Communication.RouterJobReceived"]
