@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 
 from local.certificate import Certificate
-from local.options import DEVELOPMENT_KEY, Options
+from local.options import DEVELOPMENT_KEY, ROOT, Options
 from local.parts import Parts
 
 
@@ -39,6 +39,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         "",
         "Try it in another terminal:",
         f"  {_quickstart(parts, options)}",
+        f"  {_jobrouter(options)} tail",
         "",
         f"Ctrl-C ends {ctrl_c}.",
         "",
@@ -50,3 +51,8 @@ def _quickstart(parts: Parts, options: Options) -> str:
     port = "" if parts.port == 7071 else f"PORT={parts.port} "
     key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(options.first_key)} "
     return f"{port}{key}.venv/bin/python examples/quickstart.py"
+
+
+def _jobrouter(options: Options) -> str:
+    folder = "" if options.data_dir == ROOT / ".data" else f"DATA_DIR={shlex.quote(str(options.data_dir))} "
+    return f"{folder}.venv/bin/jobrouter"

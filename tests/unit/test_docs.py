@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from router.models.jobs import JOB_LIFE_DAYS
+from router.models.selectors import MAX_SELECTORS
+from router.models.sizes import LARGEST_WRITTEN
+from router.models.types import MAX_LABELS
+from router.models.workers import MAX_CHANNELS, MAX_QUEUES
 from router.settings import SETTINGS
+from router.wire.parse import MAX_BODY_BYTES
 from scripts import state_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +64,18 @@ def test_the_page_names_what_is_required() -> None:
     for setting in SETTINGS:
         if setting.required:
             assert "required" in rows[setting.name].lower(), setting.name
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    cells = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE))
+    told = {name: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", text)] for name, text in cells.items()}
+    assert told["a job's life"] == [JOB_LIFE_DAYS]
+    assert "MiB" in cells["body of a request"]
+    assert told["body of a request"] == [MAX_BODY_BYTES // 2**20]
+    assert told["a job, worker, queue or policy as it is stored"] == [LARGEST_WRITTEN]
+    assert MAX_LABELS == MAX_SELECTORS
+    assert told["labels, tags, selectors"] == [MAX_LABELS, MAX_QUEUES, MAX_CHANNELS]
 
 
 def test_the_sample_has_every_setting() -> None:
