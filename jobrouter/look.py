@@ -117,7 +117,7 @@ def _table(kind: Kind, items: Sequence[Document]) -> str:
             )
             for one in items
         ]
-        return output.table(("JOB", "STATUS", "CHANNEL", "QUEUE", "PRIORITY", "QUEUED SINCE", "WORKER"), rows)
+        return output.table(("JOB", "STATUS", "CHANNEL", "QUEUE", "PRIORITY", "QUEUED FOR", "WORKER"), rows)
     if kind is WORKER:
         rows = [
             (

@@ -8,14 +8,17 @@ import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from local.options import ROOT, LocalError, make_data_dir, read_options
 from local.supervisor import start_app_alone, start_everything
 
+_DESCRIPTION: Final = "The router with its parts on this machine, until Ctrl-C."
+
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m local") -> int:
     """`program` is what its help calls it."""
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(prog=program, description=_DESCRIPTION)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--app-only", action="store_true", help="only the app, against the parts that run")
     which.add_argument("--func", action="store_true", help="the app under Azure Functions Core Tools")
