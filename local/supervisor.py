@@ -235,7 +235,8 @@ async def _serve_attached(
 ) -> None:
     """The app with this terminal, until Ctrl-C."""
     (process,) = options.topology.processes
-    command = host_command(parts, certificate, app_dir, _mounts(parts, options), process, share_ports=False)
+    mounts = _mounts(parts, options)
+    command = host_command(parts, certificate, app_dir, mounts, process, share_ports=False, listen=options.listen)
     environment = _app_environment(parts, settings)
 
     async def start() -> Part:
@@ -278,6 +279,7 @@ def _app_hosts(
         topology=options.topology,
         environment=_app_environment(parts, settings),
         mounts=_mounts(parts, options),
+        listen=options.listen,
         tell=tell,
     )
 

@@ -29,6 +29,7 @@ _NOT_INHERITED = (
     "WORKERS",
     "TIMER",
     "CLOCK",
+    "LISTEN",
 )
 
 

@@ -24,7 +24,7 @@ _EMPTY_SECONDS: Final = 60.0
 _SUBSCRIBED_SECONDS: Final = 3600
 #: Settings of the developer's own router must not reach this one.
 _NOT_INHERITED: Final = (
-    "ROUTER_", "APPLICATIONINSIGHTS_", "OTEL_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS", "TIMER", "CLOCK"
+    "ROUTER_", "APPLICATIONINSIGHTS_", "OTEL_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS", "TIMER", "CLOCK", "LISTEN"
 )  # fmt: skip
 
 
