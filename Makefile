@@ -19,17 +19,20 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites packages setup runtime start start-app start-func test coverage check bench load scale simulate fuzz hostile clean
+.PHONY: help prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: prerequisites .venv/.stamp node_modules/.stamp ## Install what development needs, inside this folder
+setup: prerequisites .venv/.stamp node_modules/.stamp .venv/bin/jobrouter ## Install what development needs, inside this folder
 
-runtime: prerequisites .venv/.run node_modules/.run ## Install what a local run needs, and no more
+runtime: prerequisites .venv/.run node_modules/.run .venv/bin/jobrouter ## Install what a local run needs, and no more
 
 start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
+
+debug: runtime ## As start, with the app in this terminal: breakpoint() works, a change starts it again
+	@exec $(RUN) -m local --debug
 
 start-app: runtime ## Start the app alone, against the parts of a `make start` that still runs (WORKERS, TIMER)
 	@exec $(RUN) -m local --app-only
@@ -70,6 +73,8 @@ hostile: setup ## Attack a router of its own by kind, and print what broke and h
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .import_linter_cache testkit/build testkit/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 prerequisites:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi
@@ -90,6 +95,10 @@ packages:
 	@echo "Installing $(SIZE), into .venv ($$($(PYTHON) --version)). The first time this takes up to a minute."
 	@[ -x $(RUN) ] || $(PYTHON) -m venv .venv
 	@$(RUN) -m pip install --quiet -r $(REQUIREMENTS)
+
+# The command: it runs what is in this folder, wherever it is called.
+.venv/bin/jobrouter: jobrouter/launcher.py | .venv/.run
+	@$(RUN) -m jobrouter.launcher
 
 node_modules/.run: package.json package-lock.json | prerequisites
 	@if [ ! -f node_modules/.stamp ] || [ package-lock.json -nt node_modules/.stamp ]; then \

@@ -36,6 +36,7 @@ class AppHosts:
         topology: Topology,
         environment: Mapping[str, str],
         mounts: Sequence[str],
+        listen: str,
         tell: Callable[[str], None],
     ) -> None:
         self._parts = parts
@@ -45,6 +46,7 @@ class AppHosts:
         self._topology = topology
         self._environment = environment
         self._mounts = mounts
+        self._listen = listen
         self._tell = tell
         self._running: Final[dict[AppProcess, Part]] = {}
         self._watchers: Final[set[asyncio.Task[None]]] = set()
@@ -92,6 +94,7 @@ class AppHosts:
             self._mounts,
             process,
             share_ports=self._topology.workers > 1,
+            listen=self._listen,
         )
         pid_file = self._data_dir / process.pid_file
         part = await start_part(process.name, command, pid_file, cwd=ROOT, environment=self._environment)

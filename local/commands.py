@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.certificate import Certificate
-from local.options import ROOT, LocalError, Options
+from local.options import LOOPBACK, ROOT, LocalError, Options
 from local.parts import Parts
 from local.topology import AppProcess
 
@@ -77,6 +77,7 @@ def host_command(
     process: AppProcess,
     *,
     share_ports: bool,
+    listen: str = LOOPBACK,
 ) -> list[str]:
     common = [
         *(sys.executable, "-m", "local.host", "--app-dir", str(app_dir)),
@@ -86,7 +87,7 @@ def host_command(
         return [*common, "--timers-only"]
     return [
         *common,
-        *("--port", str(parts.port), "--https-port", str(parts.https_port)),
+        *("--port", str(parts.port), "--https-port", str(parts.https_port), "--listen", listen),
         *("--certificate", str(certificate.certificate), "--key", str(certificate.key)),
         *(argument for mount in mounts for argument in ("--mount", mount)),
         *(("--share-ports",) if share_ports else ()),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 
 from local.certificate import Certificate
-from local.options import DEVELOPMENT_KEY, Options
+from local.options import DEVELOPMENT_KEY, ROOT, Options
 from local.parts import Parts
 
 
 def connection_string(parts: Parts, options: Options) -> str:
-    return f"endpoint=https://localhost:{parts.https_port}/;accesskey={_first_key(options)}"
+    return f"endpoint=https://localhost:{parts.https_port}/;accesskey={options.first_key}"
 
 
 def greeting(parts: Parts, options: Options, certificate: Certificate | None, ctrl_c: str = "everything") -> str:
@@ -22,7 +22,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         "",
         f"  Endpoint           http://localhost:{parts.port}"
         + (f"  and  https://localhost:{parts.https_port}" if certificate else ""),
-        f"  {label:<17}  {_first_key(options)}",
+        f"  {label:<17}  {options.first_key}",
     ]
     if certificate:
         bundle = shlex.quote(str(certificate.bundle))
@@ -39,6 +39,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         "",
         "Try it in another terminal:",
         f"  {_quickstart(parts, options)}",
+        f"  {_jobrouter(options)} tail",
         "",
         f"Ctrl-C ends {ctrl_c}.",
         "",
@@ -48,9 +49,10 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
 
 def _quickstart(parts: Parts, options: Options) -> str:
     port = "" if parts.port == 7071 else f"PORT={parts.port} "
-    key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(_first_key(options))} "
+    key = "" if options.access_keys == DEVELOPMENT_KEY else f"ROUTER_ACCESS_KEY={shlex.quote(options.first_key)} "
     return f"{port}{key}.venv/bin/python examples/quickstart.py"
 
 
-def _first_key(options: Options) -> str:
-    return options.access_keys.split(",")[0].strip()
+def _jobrouter(options: Options) -> str:
+    folder = "" if options.data_dir == ROOT / ".data" else f"DATA_DIR={shlex.quote(str(options.data_dir))} "
+    return f"{folder}.venv/bin/jobrouter"

@@ -19,6 +19,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 DEVELOPMENT_KEY: Final = base64.b64encode(hashlib.sha256(b"self-hosted-job-router development key").digest()).decode()
 
 
+LOOPBACK: Final = "127.0.0.1"
+EVERYWHERE: Final = "0.0.0.0"
+
+
 class LocalError(Exception):
     """Why a local run cannot start or go on, told to the developer in one message."""
 
@@ -31,6 +35,14 @@ class Options:
     topology: Topology
     access_keys: str
     event_subscribers: tuple[str, ...]
+    #: Tests of an application put the router's clock forward (local/clock.py).
+    movable_clock: bool = False
+    #: The address of the app's ports: loopback, or all of this machine (in a container).
+    listen: str = LOOPBACK
+
+    @property
+    def first_key(self) -> str:
+        return self.access_keys.split(",")[0].strip()
 
 
 def read_options(environment: Mapping[str, str] = os.environ) -> Options:
@@ -44,10 +56,34 @@ def read_options(environment: Mapping[str, str] = os.environ) -> Options:
         topology=read_topology(environment),
         access_keys=environment.get("ROUTER_ACCESS_KEYS") or DEVELOPMENT_KEY,
         event_subscribers=tuple(_subscribers(environment.get("ROUTER_EVENT_SUBSCRIBERS", ""))),
+        movable_clock=_movable_clock(environment),
+        listen=_listen(environment),
     )
     if options.port == options.https_port:
         raise LocalError(f"PORT and HTTPS_PORT are both {port}; they must differ.")
+    if options.movable_clock and len(options.topology.processes) > 1:
+        raise LocalError("CLOCK=movable needs one process: each has a clock of its own. Leave WORKERS and TIMER alone.")
     return options
+
+
+def _listen(environment: Mapping[str, str]) -> str:
+    listen = environment.get("LISTEN") or LOOPBACK
+    if listen not in (LOOPBACK, EVERYWHERE):
+        raise LocalError(f"LISTEN must be {LOOPBACK} or {EVERYWHERE}, not {listen!r}.")
+    keys = [key.strip() for key in (environment.get("ROUTER_ACCESS_KEYS") or DEVELOPMENT_KEY).split(",")]
+    if listen == EVERYWHERE and DEVELOPMENT_KEY in keys:
+        raise LocalError(
+            f"LISTEN={EVERYWHERE} needs ROUTER_ACCESS_KEYS of your own: everybody knows the development key. "
+            "`openssl rand -base64 32` makes one."
+        )
+    return listen
+
+
+def _movable_clock(environment: Mapping[str, str]) -> bool:
+    clock = environment.get("CLOCK", "")
+    if clock not in ("", "movable"):
+        raise LocalError(f"CLOCK must be movable or not there, not {clock!r}.")
+    return clock == "movable"
 
 
 def read_topology(environment: Mapping[str, str] = os.environ, *, workers: int = 1) -> Topology:

@@ -32,6 +32,8 @@ class Parts:
     topic_key: str
     system_key: str
     secrets_key: str
+    #: The first of the run's access keys, for commands that speak to it.
+    access_key: str = ""
     metrics_environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -75,6 +77,7 @@ def make_parts(options: Options, earlier: Parts | None) -> Parts:
         topic_key=earlier.topic_key if earlier else base64.b64encode(secrets.token_bytes(32)).decode(),
         system_key=earlier.system_key if earlier else secrets.token_urlsafe(32),
         secrets_key=earlier.secrets_key if earlier else base64.b64encode(secrets.token_bytes(32)).decode(),
+        access_key=options.first_key,
     )
 
 

@@ -65,16 +65,18 @@ async def start_part(
     environment: Mapping[str, str] | None = None,
     output: IO[bytes] | None = None,
     gently: signal.Signals = signal.SIGTERM,
+    attached: bool = False,
 ) -> Part:
-    """Starts a process that does not see the terminal's Ctrl-C, and that does not outlive this one (on Linux)."""
+    """Starts a process that does not see the terminal's Ctrl-C, and that does not outlive this one (on Linux).
+    `attached`: it has the terminal, as this one has it."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
         env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=None if attached else asyncio.subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        start_new_session=True,
+        start_new_session=not attached,
         preexec_fn=_die_with_parent(gently),
     )
     return Part(name, process, pid_file, gently)
@@ -89,6 +91,15 @@ def _die_with_parent(gently: signal.Signals) -> Callable[[], None] | None:
         prctl(_PR_SET_PDEATHSIG, int(gently))
 
     return ask_kernel
+
+
+def last_words(log: Path) -> str:
+    """The last line that a part has written: why it ended, mostly."""
+    try:
+        lines = log.read_text("utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        lines = []
+    return lines[-1].strip() if lines else "it said nothing."
 
 
 def read_pid(pid_file: Path) -> int | None:

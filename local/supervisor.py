@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import Final
 
 from local import metrics
-from local.app_hosts import END_SECONDS, AppHosts
+from local.app_hosts import END_SECONDS, READY_SECONDS, AppHosts
 from local.certificate import Certificate, ensure_certificate
 from local.commands import (
     azurite_command,
     core_tools_command,
     full_azurite_command,
+    host_command,
     topic_command,
     write_local_settings,
     write_subscriptions,
 )
+from local.debug import Files, serve_reloading
 from local.greeting import greeting
 from local.network import answers, choose_port, port_is_free, wait_until_it_answers
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
-from local.processes import Part, refuse_second_run, runs, start_part
+from local.processes import Part, last_words, refuse_second_run, runs, start_part
+from local.webhooks import watch_webhooks
 from router.settings import SettingsError
 from router.settings import load as load_settings
 
@@ -38,12 +41,16 @@ def tell(message: str) -> None:
     print(message, flush=True)
 
 
-async def start_everything(options: Options, app_dir: Path, *, core_tools: bool) -> None:
-    """`make start` and `make start-func`."""
+async def start_everything(options: Options, app_dir: Path, *, core_tools: bool, debug: bool = False) -> None:
+    """`make start`, `make start-func` and `make debug`."""
+    if debug and len(options.topology.processes) > 1:
+        raise LocalError("`make debug` is for one process, which has the terminal: leave WORKERS and TIMER alone.")
     stop = _stop_on_signals()
     data_dir = options.data_dir
     for folder in ("azurite", "topic", "logs"):
         (data_dir / folder).mkdir(parents=True, exist_ok=True)
+    if core_tools and options.movable_clock:
+        raise LocalError("CLOCK=movable is for `make start`: Core Tools have no such routes.")
     earlier = load_parts(data_dir)
     await _refuse_second_router(data_dir, earlier)
     refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
@@ -61,6 +68,10 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
         if core_tools:
             await _serve_core_tools(parts, options, app_dir, settings, blob_ports, stop)
             return
+        if debug:
+            await _serve_attached(parts, certificate, options, app_dir, settings, stop)
+            tell("Ending.")
+            return
         hosts = _app_hosts(parts, certificate, options, app_dir, settings)
         ending.push_async_callback(hosts.end)
         # The app loads while the others start, and serves when they answer.
@@ -68,6 +79,8 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
         if not await _unless_stopped(_all_ready(parts, options, hosts), stop):
             return
         tell(greeting(parts, options, certificate))
+        if options.event_subscribers:
+            ending.push_async_callback(_cancel, asyncio.create_task(watch_webhooks(parts, tell)))
         while not stop.is_set():
             await _first(stop.wait(), hosts.down.wait())
             if hosts.down.is_set() and not stop.is_set():
@@ -77,6 +90,11 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool)
                 )
                 await stop.wait()
         tell("Ending.")
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def start_app_alone(options: Options, app_dir: Path) -> None:
@@ -125,7 +143,8 @@ async def _stores(
 
     async def watch(part: Part) -> None:
         how = await part.ended()
-        unforeseen.append(f"{part.name} {how}; see {data_dir / 'logs' / part.name}.log.")
+        log = data_dir / "logs" / f"{part.name}.log"
+        unforeseen.append(f"{part.name} {how}; see {log}. It said last: {last_words(log)}")
         task.cancel()
 
     watchers: list[asyncio.Task[None]] = []
@@ -206,24 +225,61 @@ async def _serve_core_tools(
         await func.end(END_SECONDS)
 
 
-def _app_hosts(
-    parts: Parts, certificate: Certificate, options: Options, app_dir: Path, settings: Mapping[str, str]
-) -> AppHosts:
-    environment = {
+async def _serve_attached(
+    parts: Parts,
+    certificate: Certificate,
+    options: Options,
+    app_dir: Path,
+    settings: Mapping[str, str],
+    stop: asyncio.Event,
+) -> None:
+    """The app with this terminal, until Ctrl-C."""
+    (process,) = options.topology.processes
+    mounts = _mounts(parts, options)
+    command = host_command(parts, certificate, app_dir, mounts, process, share_ports=False, listen=options.listen)
+    environment = _app_environment(parts, settings)
+
+    async def start() -> Part:
+        pid_file = options.data_dir / process.pid_file
+        return await start_part("app", command, pid_file, cwd=ROOT, environment=environment, attached=True)
+
+    async def ready() -> None:
+        while not await wait_until_it_answers(f"{parts.app_url}/health", status=200, seconds=READY_SECONDS):
+            pass  # somebody may be at a breakpoint
+
+    words = greeting(parts, options, certificate) + "breakpoint() stops here; a change starts the app again.\n"
+    await serve_reloading(start, ready, Files(app_dir), stop, tell, words, END_SECONDS)
+
+
+def _app_environment(parts: Parts, settings: Mapping[str, str]) -> dict[str, str]:
+    return {
         **os.environ,
         **settings,
         "LOCAL_HOST_SYSTEM_KEY": parts.system_key,
         "AZURE_FUNCTIONS_ENVIRONMENT": "Development",
         "WEBSITE_HOSTNAME": f"localhost:{parts.port}",
     }
+
+
+def _mounts(parts: Parts, options: Options) -> list[str]:
+    return [
+        f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}",
+        *(["local.clock:mount"] if options.movable_clock else []),
+    ]
+
+
+def _app_hosts(
+    parts: Parts, certificate: Certificate, options: Options, app_dir: Path, settings: Mapping[str, str]
+) -> AppHosts:
     return AppHosts(
         parts,
         certificate,
         app_dir=app_dir,
         data_dir=options.data_dir,
         topology=options.topology,
-        environment=environment,
-        mounts=[f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}"],
+        environment=_app_environment(parts, settings),
+        mounts=_mounts(parts, options),
+        listen=options.listen,
         tell=tell,
     )
 

@@ -82,8 +82,9 @@ class RouterApp:
         from router.api.auth.hmac import AccessKeys
         from router.api.auth.ratelimit import RateLimiter
         from router.api.auth.target import TargetReader
+        from router.api.cors import Cors
         from router.api.gate import Gate
-        from router.clock import SystemClock
+        from router.clock import PROCESS_CLOCK, SystemClock
         from router.collector import collect_seldom
         from router.commit.parts import Parts
         from router.events.envelope import EventSchema
@@ -111,7 +112,7 @@ class RouterApp:
         )
         parts = Parts(
             tables=_tables(settings),
-            clock=SystemClock(),
+            clock=PROCESS_CLOCK,
             ids=ids,
             publisher=EventPublisher(topic, schema=schema, jitter=ids.fraction),
             rules=RuleEngine(http, secrets),
@@ -129,12 +130,14 @@ class RouterApp:
         )
         gate = Gate(
             parts=parts,
+            clock=SystemClock(),
             authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
             limiter=RateLimiter(settings.rate_limit),
             targets=TargetReader(on_app_service=settings.on_app_service),
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),
             secrets=secrets,
             http_on_loopback=settings.rules_allow_http_loopback,
+            cors=Cors(frozenset(settings.cors_origins)),
         )
         collect_seldom()
         runner = DeadlineRunner(parts)

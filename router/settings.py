@@ -43,6 +43,7 @@ SETTINGS: Final = (
     Setting("ROUTER_SECRETS_KEY", "32 bytes, base64: encrypts secrets in policies; several for rotation", secret=True),
     Setting("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS", "true: function and webhook rules may call private addresses"),
     Setting("ROUTER_RULES_ALLOW_HTTP_LOOPBACK", "true: rules may call http on loopback (development only)"),
+    Setting("ROUTER_CORS_ORIGINS", "Origins of web pages that may call the API, comma-separated, or *; default: none"),
     Setting("ROUTER_RATE_LIMIT", "Requests per 10 s, access key and instance; 0 (default): no limit"),
     Setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
@@ -78,6 +79,7 @@ class Settings:
     secrets_key: str | None
     rules_allow_private_networks: bool
     rules_allow_http_loopback: bool
+    cors_origins: tuple[str, ...]
     rate_limit: int
     applicationinsights_connection_string: str | None
     client_id: str | None
@@ -101,6 +103,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         secrets_key=reader.secrets_key("ROUTER_SECRETS_KEY"),
         rules_allow_private_networks=reader.flag("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS"),
         rules_allow_http_loopback=reader.flag("ROUTER_RULES_ALLOW_HTTP_LOOPBACK"),
+        cors_origins=reader.origins("ROUTER_CORS_ORIGINS"),
         rate_limit=reader.count("ROUTER_RATE_LIMIT"),
         applicationinsights_connection_string=reader.telemetry_connection_string(
             "APPLICATIONINSIGHTS_CONNECTION_STRING"
@@ -194,6 +197,14 @@ class _Reader:
                 self.wrong(name, f"is wrong: key {number} is not base64 of 32 bytes")
         return ",".join(self.list(name)) or None
 
+    def origins(self, name: str) -> tuple[str, ...]:
+        """As browsers write them: scheme, host, and a port that is not the scheme's own."""
+        found = tuple(value.lower() for value in self.list(name))
+        for number, value in enumerate(found, 1):
+            if value != "*" and not _is_origin(value):
+                self.wrong(name, f"is wrong: origin {number} is neither * nor like https://desk.example.com")
+        return found
+
     def flag(self, name: str) -> bool:
         value = (self.text(name) or "false").lower()
         if value not in ("true", "false", "1", "0"):
@@ -228,6 +239,15 @@ def _is_url(value: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # half an IPv6 address, or a port that is no number
         return False
+
+
+def _is_origin(value: str) -> bool:
+    if not _is_url(value):
+        return False
+    parts = urlsplit(value)
+    usual = {"http": 80, "https": 443}[parts.scheme]
+    as_sent = f"{parts.scheme}://{parts.netloc}"
+    return value.isascii() and value == as_sent and not set("@*") & set(value) and parts.port != usual
 
 
 def _connection_parts(value: str) -> dict[str, str] | None:

@@ -19,7 +19,23 @@ from tests.eventually import eventually
 
 _START_SECONDS = 90.0
 _END_SECONDS = 15.0
-_NOT_INHERITED = ("ROUTER_", "OTEL_", "APPLICATIONINSIGHTS_", "PORT", "HTTPS_PORT", "DATA_DIR", "WORKERS", "TIMER")
+_NOT_INHERITED = (
+    "ROUTER_",
+    "OTEL_",
+    "APPLICATIONINSIGHTS_",
+    "PORT",
+    "HTTPS_PORT",
+    "DATA_DIR",
+    "WORKERS",
+    "TIMER",
+    "CLOCK",
+    "LISTEN",
+)
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's, without what a developer may have set for a router."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)}
 
 
 class LocalRouter:
@@ -34,7 +50,7 @@ class LocalRouter:
         self.https_port = choose_port(None, {self.port})
         self._folder = folder
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)},
+            **clean_environment(),
             "PORT": str(self.port),
             "HTTPS_PORT": str(self.https_port),
             "DATA_DIR": str(self.data_dir),

@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--module", default="function_app", help="name of the app's module")
     parser.add_argument("--port", type=int, default=7071)
     parser.add_argument("--https-port", type=int)
+    parser.add_argument("--listen", default="127.0.0.1", help="address of the ports; default: loopback, ::1 too")
     parser.add_argument("--certificate", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--key", type=Path, help="PEM file, for HTTPS")
     parser.add_argument("--share-ports", action="store_true", help="other host processes use the same ports")
@@ -43,6 +44,7 @@ def main() -> int:
                     app_dir=options.app_dir.resolve(),
                     port=options.port,
                     https_port=options.https_port,
+                    listen=options.listen,
                     certificate=options.certificate,
                     key=options.key,
                     system_key=os.environ.get("LOCAL_HOST_SYSTEM_KEY", ""),

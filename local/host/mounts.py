@@ -7,9 +7,13 @@ and the argument, and adds routes of its own prefix. The platform has none of th
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Final
 
 from aiohttp import web
+
+#: Runs the timer functions of this process at once.
+FIRE_TIMERS: Final[web.AppKey[Callable[[], Awaitable[None]]]] = web.AppKey("fire_timers")
 
 
 def load_mount(text: str) -> Callable[[web.Application], None]:

@@ -21,12 +21,14 @@ from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpTriggers
 from local.host.index import HostedFunction
 from local.host.invoke import Invoker
+from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
 
 log = logging.getLogger("local.host")
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024  # the app's own limit is lower; this one protects the host
 SHUTDOWN_SECONDS: Final = 3.0
+_LOOPBACK: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class HostOptions:
     app_dir: Path
     port: int
     https_port: int | None = None
+    listen: str = _LOOPBACK
     certificate: Path | None = None
     key: Path | None = None
     system_key: str = ""
@@ -71,6 +74,7 @@ class Host:
 
     async def _serve_web(self) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app[FIRE_TIMERS] = self._timers.fire
         for mount in self._options.mounts:
             mount(app)
         # An encoded line break is part of a path too.
@@ -87,9 +91,10 @@ class Host:
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> None:
         assert self._runner is not None
         share = self._options.share_ports or None
-        site = web.TCPSite(self._runner, "127.0.0.1", port, ssl_context=context, backlog=1024, reuse_port=share)
+        address = self._options.listen
+        site = web.TCPSite(self._runner, address, port, ssl_context=context, backlog=1024, reuse_port=share)
         await site.start()
-        if has_ipv6_loopback():
+        if address == _LOOPBACK and has_ipv6_loopback():
             site = web.TCPSite(self._runner, "::1", port, ssl_context=context, backlog=1024, reuse_port=share)
             await site.start()
 

@@ -27,10 +27,17 @@ class TimerTriggers:
         self._timers = [(function, _schedule(function)) for function in functions if function.trigger == TIMER_TRIGGER]
         self._converter = converter(TIMER_TRIGGER)
         self._tasks: Final[list[asyncio.Task[None]]] = []
+        self._locks: Final = {function.name: asyncio.Lock() for function, _ in self._timers}
 
     def start(self) -> None:
         for function, schedule in self._timers:
             self._tasks.append(asyncio.get_running_loop().create_task(self._run(function, schedule)))
+
+    async def fire(self) -> None:
+        """Runs every timer function at once, after the run that is under way."""
+        now = datetime.now(UTC)
+        for function, schedule in self._timers:
+            await self._fire(function, schedule, now, None, past_due=False)
 
     async def stop(self) -> None:
         """No further runs; the one under way is left to the invoker."""
@@ -65,10 +72,11 @@ class TimerTriggers:
         }
         info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
         value = self._converter.decode(meta.Datum(json.dumps(info), "json"), trigger_metadata=None)
-        try:
-            await self._invoker.invoke(function, value, {})
-        except Exception:
-            log.exception("function %s failed", function.name)
+        async with self._locks[function.name]:
+            try:
+                await self._invoker.invoke(function, value, {})
+            except Exception:
+                log.exception("function %s failed", function.name)
 
 
 async def _sleep_until(due: datetime) -> None:

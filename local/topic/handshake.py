@@ -41,9 +41,15 @@ class Handshake:
         self._subscription, self._session, self._topic_id = subscription, session, topic_id
         self._schedule, self._validated = schedule, validated
         self._code = str(uuid.uuid4()).upper()
+        self._problem: str | None = None
         query = urlencode({"subscription": subscription.name, "id": self._code})
         self._validation_url = f"{topic_endpoint}/validate?{query}"
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last attempt did not succeed."""
+        return self._problem
 
     def follow(self, code: str) -> bool:
         """The validation URL was followed; says whether its code is right."""
@@ -63,14 +69,20 @@ class Handshake:
         while True:
             try:
                 answer = await (self._options() if cloud_events else self._event(attempt))
-            except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
                 answer = False
+                self._fail(f"nobody answers there ({type(error).__name__})")
             if answer:
                 self._done("by its answer")
                 return
             step = self._schedule[min(attempt, len(self._schedule) - 1)]
             await asyncio.sleep(_MANUAL_WAIT if answer is None else min(step, _LONGEST_WAIT))
             attempt += 1
+
+    def _fail(self, problem: str) -> None:
+        if problem != self._problem:
+            _log.warning("subscription %s: not validated: %s", self._subscription.name, problem)
+        self._problem = problem
 
     def _done(self, how: str) -> None:
         _log.info("subscription %s: validated %s", self._subscription.name, how)
@@ -101,8 +113,12 @@ class Handshake:
         ) as answer:
             body = await answer.content.read(_ANSWER_BYTES)
             if answer.status not in (200, 201, 202, 203, 204):
+                self._fail(f"it answers the handshake with {answer.status}")
                 return False
-        return True if _validation_response(body) == self._code else None
+        if _validation_response(body) == self._code:
+            return True
+        self._fail("its answer to the handshake lacks the validation code")
+        return None
 
     async def _options(self) -> bool | None:
         """The same three for the CloudEvents web hook handshake, whose URL is in WebHook-Request-Callback."""
@@ -116,9 +132,13 @@ class Handshake:
         ) as answer:
             await answer.content.read(_ANSWER_BYTES)
             if answer.status not in (200, 201, 202, 203, 204):
+                self._fail(f"it answers the handshake with {answer.status}")
                 return False
             allowed = answer.headers.get("WebHook-Allowed-Origin", "").strip()
-        return True if allowed == "*" or allowed.lower() == _ORIGIN else None
+        if allowed == "*" or allowed.lower() == _ORIGIN:
+            return True
+        self._fail("its answer to the handshake lacks the header WebHook-Allowed-Origin")
+        return None
 
 
 def _validation_response(body: bytes) -> str | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
+from typing import Final
 
 from aiohttp import web
 
@@ -11,11 +13,13 @@ from local.topic.auth import check_credentials
 from local.topic.errors import PublishError
 from local.topic.options import Options
 from local.topic.schemas import MAX_REQUEST_BYTES, check_content_type, parse_events
-from local.topic.topic import Topic
+from local.topic.subscriptions import SubscriptionsError, parse_subscription
+from local.topic.topic import NameTaken, Topic
 
 _log = logging.getLogger("local.topic")
 
 _API_VERSION = "2018-01-01"
+_LEASE_SECONDS: Final = (1.0, 60.0, 3600.0)  # at least, where nothing is said, at most
 _DRAINED_BYTES = 16 * 1024 * 1024  # a client still sending would see a broken connection instead of the 413
 
 
@@ -27,6 +31,8 @@ def make_app(topic: Topic, options: Options) -> web.Application:
     app.router.add_post("/validate", server.validate)  # CloudEvents allows both
     app.router.add_get("/health", server.health)
     app.router.add_get("/admin/state", server.state)
+    app.router.add_put("/admin/subscriptions/{name}", server.lease)
+    app.router.add_delete("/admin/subscriptions/{name}", server.end_lease)
     return app
 
 
@@ -38,7 +44,7 @@ class _Server:
         try:
             return await self._publish(request)
         except PublishError as error:
-            return web.Response(status=error.status, body=error.body(), content_type="application/json")
+            return _answer(error)
         except sqlite3.Error:
             _log.exception("events could not be stored")
             unstored = PublishError(503, "ServiceUnavailable", "The events could not be stored; try again.")
@@ -67,11 +73,54 @@ class _Server:
         return web.json_response({"status": "healthy"})
 
     async def state(self, request: web.Request) -> web.Response:
+        if refusal := self._refusal(request):
+            return refusal
+        return web.json_response(self._topic.state())
+
+    async def lease(self, request: web.Request) -> web.Response:
+        """The body is a subscription of the file without its name; it is kept in memory for `seconds` (query)."""
+        if refusal := self._refusal(request):
+            return refusal
+        try:
+            item = json.loads(await _read(request))
+            if not isinstance(item, dict):
+                raise SubscriptionsError("a subscription must be an object")
+            subscription = parse_subscription({**item, "name": request.match_info["name"]}, self._options.schema)
+            await self._topic.lease(subscription, _lease_seconds(request.query.get("seconds")))
+        except NameTaken as error:
+            return _answer(PublishError(409, "Conflict", f"The subscriptions file has '{error}'; take another name."))
+        except PublishError as error:
+            return _answer(error)
+        except ValueError as error:  # of JSON, too
+            return _answer(PublishError(400, "BadRequest", str(error)))
+        return web.json_response(self._topic.state()["subscriptions"][subscription.name])
+
+    async def end_lease(self, request: web.Request) -> web.Response:
+        if refusal := self._refusal(request):
+            return refusal
+        return web.Response(status=204 if await self._topic.end_lease(request.match_info["name"]) else 404)
+
+    def _refusal(self, request: web.Request) -> web.Response | None:
         try:
             check_credentials(request.headers, self._options.keys, self._options.port)
         except PublishError as error:
-            return web.Response(status=error.status, body=error.body(), content_type="application/json")
-        return web.json_response(self._topic.state())
+            return _answer(error)
+        return None
+
+
+def _answer(error: PublishError) -> web.Response:
+    return web.Response(status=error.status, body=error.body(), content_type="application/json")
+
+
+def _lease_seconds(text: str | None) -> float:
+    low, usual, high = _LEASE_SECONDS
+    try:
+        seconds = usual if text is None else float(text)
+    except ValueError:
+        seconds = 0.0
+    if not low <= seconds <= high:
+        raise SubscriptionsError(f"seconds must be a number from {low:g} to {high:g}")
+    return seconds
 
 
 async def _read(request: web.Request) -> bytes:

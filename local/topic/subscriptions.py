@@ -92,7 +92,7 @@ def parse_subscriptions(text: str, schema: Schema) -> list[Subscription]:
         raise SubscriptionsError(f"not valid JSON: {error}") from error
     if not isinstance(value, list):
         raise SubscriptionsError("must be a JSON list of subscriptions")
-    subscriptions = [_subscription(item, schema) for item in value]
+    subscriptions = [parse_subscription(item, schema) for item in value]
     names = [subscription.name.lower() for subscription in subscriptions]
     for name in names:
         if names.count(name) > 1:
@@ -100,7 +100,8 @@ def parse_subscriptions(text: str, schema: Schema) -> list[Subscription]:
     return subscriptions
 
 
-def _subscription(item: object, topic_schema: Schema) -> Subscription:
+def parse_subscription(item: object, topic_schema: Schema) -> Subscription:
+    """One subscription. Raises `SubscriptionsError`."""
     if not isinstance(item, dict):
         raise SubscriptionsError(f"a subscription must be an object, not {item!r}")
     unknown = sorted(set(item) - _FIELDS)

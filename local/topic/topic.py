@@ -26,6 +26,18 @@ _WATCH_SECONDS = 0.25
 _GRACE_SECONDS = 0.5
 
 
+class NameTaken(Exception):
+    """The subscriptions file has one of that name."""
+
+
+@dataclass(slots=True)
+class _Lease:
+    """A subscription that somebody who runs has made; it ends when it is not asked for again in time."""
+
+    subscription: Subscription
+    ends: float  # time.monotonic()
+
+
 @dataclass(slots=True)
 class _Subscriber:
     delivery: Delivery
@@ -41,6 +53,9 @@ class Topic:
         self._file = SubscriptionsFile(options.subscriptions, options.schema)
         self._policy = Policy(options.retry_schedule, options.concurrency)
         self._subscribers: dict[str, _Subscriber] = {}
+        self._filed: list[Subscription] = []
+        self._leases: dict[str, _Lease] = {}
+        self._applying = asyncio.Lock()
         self._received = 0
         self._session: aiohttp.ClientSession | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -50,13 +65,16 @@ class Topic:
         left = self._store.input_schema()
         if left not in (None, self._options.schema):
             raise SubscriptionsError(
-                f"{self._options.data_dir} holds undelivered events in {left}, this topic takes {self._options.schema}"
+                f"{self._options.data_dir} holds undelivered events in {left}, and this topic takes "
+                f"{self._options.schema}. Start once more with the schema of before (ROUTER_EVENTGRID_SCHEMA), until "
+                "they are delivered, or delete that folder, and them with it"
             )
         self._store.set_input_schema(self._options.schema)
         self._session = new_session(self._options.delivery_timeout)
         subscriptions = self._file.read_if_changed()
         if subscriptions is not None:
-            await self._apply(subscriptions)
+            self._filed = subscriptions
+            await self._apply()
         self._watch = asyncio.get_running_loop().create_task(self._watch_file())
 
     async def stop(self) -> None:
@@ -81,6 +99,23 @@ class Topic:
             await self._store.add(rows)
         self._received += len(events)
 
+    async def lease(self, subscription: Subscription, seconds: float) -> None:
+        """Subscribe for so many seconds, or for so many more. Raises `NameTaken`."""
+        name = subscription.name
+        if any(filed.name.lower() == name.lower() for filed in self._filed):
+            raise NameTaken(name)
+        earlier = self._leases.get(name)
+        self._leases[name] = _Lease(subscription, time.monotonic() + seconds)
+        if earlier is None or earlier.subscription != subscription:
+            await self._apply()
+
+    async def end_lease(self, name: str) -> bool:
+        """Says whether there was one; its undelivered events go with it."""
+        if self._leases.pop(name, None) is None:
+            return False
+        await self._apply()
+        return True
+
     def follow_validation_url(self, name: str, code: str) -> bool:
         subscriber = self._subscribers.get(name)
         if subscriber is None or subscriber.handshake is None:
@@ -94,6 +129,7 @@ class Topic:
                 name: {
                     "endpoint": subscriber.delivery.subscription.endpoint,
                     "validated": subscriber.handshake is None,
+                    "problem": subscriber.handshake.problem if subscriber.handshake else None,
                     "unreachable": subscriber.delivery.unreachable,
                     "pending": subscriber.delivery.counts.pending,
                     "inFlight": subscriber.delivery.in_flight,
@@ -121,13 +157,27 @@ class Topic:
             try:
                 subscriptions = self._file.read_if_changed()
                 if subscriptions is not None:
-                    await self._apply(subscriptions)
+                    self._filed = subscriptions
+                if self._end_leases() or subscriptions is not None:
+                    await self._apply()
             except SubscriptionsError as error:
                 _log.error("subscriptions file not followed, the former one still counts: %s", error)
             except Exception:
                 _log.exception("subscriptions file not followed, the former one still counts")
 
-    async def _apply(self, subscriptions: Sequence[Subscription]) -> None:
+    def _end_leases(self) -> bool:
+        """Forgets leases that are over, or whose name the file has now; says whether there were any."""
+        now, filed = time.monotonic(), {subscription.name.lower() for subscription in self._filed}
+        over = [name for name, lease in self._leases.items() if lease.ends <= now or name.lower() in filed]
+        for name in over:
+            del self._leases[name]
+        return bool(over)
+
+    async def _apply(self) -> None:
+        async with self._applying:  # a lease may come while the file is followed
+            await self._follow([*self._filed, *(lease.subscription for lease in self._leases.values())])
+
+    async def _follow(self, subscriptions: Sequence[Subscription]) -> None:
         wanted = {subscription.name: subscription for subscription in subscriptions}
         for name, subscriber in list(self._subscribers.items()):
             if wanted.get(name) == subscriber.delivery.subscription:

@@ -17,6 +17,7 @@ from router.models.operations import OPERATIONS, Operation
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
 from router.telemetry.requests import count_request
+from router.version import VERSION
 from router.wire.documents import json_bytes
 
 _log = logging.getLogger(__name__)
@@ -73,7 +74,8 @@ def _operation(app: App, operation: Operation) -> Endpoint:
 def _health(app: App) -> Endpoint:
     async def health(req: func.HttpRequest) -> func.HttpResponse:
         ready, message = await app.health()
-        body = json_bytes({"status": "ready" if ready else "unavailable", "message": message})
+        status = "ready" if ready else "unavailable"
+        body = json_bytes({"status": status, "message": message, "version": VERSION})
         return func.HttpResponse(
             body,
             status_code=200 if ready else 503,
@@ -122,6 +124,8 @@ def _fallback(app: App) -> Endpoint:
             gate = await app.gate()
         except Exception as error:
             return unavailable(error, req)
+        if (allowed := gate.cors.preflight(req.method or "", headers_of(req))) is not None:
+            return gate.render(Reply(204, None, allowed), headers_of(req))
         try:
             target = await gate.admit(req)
             reply = refusal(_unknown(req.method or "", target.path), "ZUnknownRoute", target.path)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ from router.api.auth.authenticate import Authenticator, Caller
 from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query
+from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
+from router.clock import Clock
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
@@ -39,6 +42,7 @@ SAFE_HEADERS: Final = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "cache-control": "no-store",
 }
+_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])\.?(?::[0-9]+)?", re.IGNORECASE)
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Gate:
     """What stands before the handlers."""
 
     parts: Parts
+    #: What signatures and tokens are held against: clients know no other than the machine's.
+    clock: Clock
     authenticator: Authenticator
     limiter: RateLimiter
     targets: TargetReader
@@ -53,6 +59,7 @@ class Gate:
     secrets: SecretBox | None
     http_on_loopback: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
+    cors: Cors = field(default_factory=Cors)
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
@@ -88,7 +95,8 @@ class Gate:
         return target
 
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
-        answered = {**every_answer(headers, request_id or self.parts.ids.guid()), **reply.headers}
+        always = {**every_answer(headers, request_id or self.parts.ids.guid()), **self.cors.headers(headers)}
+        answered = {**always, **reply.headers}
         if reply.body is None:
             return func.HttpResponse(status_code=reply.status, headers=answered)
         return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=JSON)
@@ -137,7 +145,7 @@ class Gate:
         body = request.get_body()
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted.")
-        now = self.parts.clock.now()
+        now = self.clock.now()
         caller = await self.authenticator.authenticate(
             request.method or "", target.value, target.known, headers, body, now
         )
@@ -153,6 +161,9 @@ def headers_of(request: func.HttpRequest) -> dict[str, str]:
 def every_answer(headers: Mapping[str, str], request_id: str) -> dict[str, str]:
     """The headers of every answer to a request with these headers."""
     answered = {**SAFE_HEADERS, "x-ms-request-id": request_id}
+    if _LOOPBACK.fullmatch(headers.get("host", "")):
+        # A browser would take the promise of https for every other server that is ever tried on this machine.
+        del answered["strict-transport-security"]
     if "x-ms-client-request-id" in headers:
         answered["x-ms-client-request-id"] = _printable(headers["x-ms-client-request-id"])
     return answered

@@ -14,11 +14,11 @@ async def distribution_policy(parts: Parts, queue_id: str | None) -> Distributio
     """None when the queue or its policy is not there: routing goes on when the reference resolves again."""
     queue = await parts.resources.cached("Queue", queue_id) if queue_id else None
     if queue is None:
-        _log.warning("A job or worker names a queue that is not there", extra={"queue": queue_id})
+        _log.warning("A job or worker names queue '%s', which is not there", queue_id, extra={"queue": queue_id})
         return None
     policy = await parts.resources.cached("DistributionPolicy", queue.model.distribution_policy_id)
     if policy is None:
-        _log.warning("A queue names a distribution policy that is not there", extra={"queue": queue_id})
+        _log.warning("Queue '%s' names a distribution policy that is not there", queue_id, extra={"queue": queue_id})
         return None
     model: DistributionPolicy = policy.model
     return model
@@ -32,6 +32,6 @@ async def exception_policy(parts: Parts, queue_id: str | None) -> tuple[str, Exc
         return None
     policy = await parts.resources.cached("ExceptionPolicy", policy_id)
     if policy is None:
-        _log.warning("Queue names an exception policy that is not there", extra={"queue": queue_id})
+        _log.warning("Queue '%s' names an exception policy that is not there", queue_id, extra={"queue": queue_id})
         return None
     return policy_id, policy.model

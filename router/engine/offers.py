@@ -46,6 +46,7 @@ def attach(record: JobRecord, offer: JobOffer, worker: RouterWorker, most: int, 
         routing={
             "offers": {**record.routing.offers, offer.offer_id: offer},
             "scoring_failures": 0,
+            "scoring_failure": None,
             "retry_at": None,
         },
     )

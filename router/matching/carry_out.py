@@ -171,8 +171,8 @@ def _unattached(
     return [_give_back(parts, id, ids) for id, ids in back.items()]
 
 
-async def back_off(parts: Parts, queue_id: str, job_id: str) -> None:
-    """A scoring rule failed: the job stays queued and is tried again, ever more rarely."""
+async def back_off(parts: Parts, queue_id: str, job_id: str, reason: str) -> None:
+    """A scoring rule failed: the job stays queued and is tried again, ever more rarely. It keeps the last reason."""
     now = parts.clock.now()
 
     def decide(record: JobRecord) -> JobChange | None:
@@ -180,7 +180,8 @@ async def back_off(parts: Parts, queue_id: str, job_id: str) -> None:
             return None
         failures = record.routing.scoring_failures + 1
         retry_at = now + timedelta(seconds=min(2.0**failures, _LONGEST_RETRY_SECONDS))
-        return Change(evolve(record, routing={"scoring_failures": failures, "retry_at": retry_at}))
+        routing = {"scoring_failures": failures, "scoring_failure": reason, "retry_at": retry_at}
+        return Change(evolve(record, routing=routing))
 
     record = (await job_commits.change(parts, job_id, job_commits.existing(decide))).after.record
     where = standing(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from router.commit.parts import Parts
@@ -16,7 +17,6 @@ from router.matching.notes import Notes
 from router.matching.rivals import rivals as rivals_of
 from router.matching.scene import MOST_LOOKED_AT, Scene, further, note_hopeless
 from router.matching.scores import scores as scores_of
-from router.models.jobs import JobRecord
 
 _log = logging.getLogger(__name__)
 
@@ -39,9 +39,9 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         found = await rows.jobs(parts, scene, MOST_LOOKED_AT)
         decided, failing = await _decide(parts, notes, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
-        for record in failing:
-            _log.error("A scoring rule failed; the job is tried again", extra={"job": record.id})
-            await carry_out.back_off(parts, scene.queue_id, record.id)
+        for job_id, reason in failing.items():
+            _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
+            await carry_out.back_off(parts, scene.queue_id, job_id, reason)
         for worker_id in done.outdated:
             rows.distrust(parts, scene, notes, worker_id)
         played.offered += done.offered
@@ -62,10 +62,10 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         scene = await further(parts, scene, notes)
 
 
-async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
-    """The plan, and jobs whose scoring rule fails."""
+async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, Mapping[str, str]]:
+    """The plan, and the jobs for which the scoring rule fails, with its reason."""
     if scene.policy is None or not scene.candidates:
-        return Plan((), frozenset()), []
+        return Plan((), frozenset()), {}
     decided, failing = await _planned(parts, notes, scene, found)
     # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
     served = Counter(match.job.id for match in decided.matches)
@@ -75,13 +75,13 @@ async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tupl
     return decided, failing
 
 
-async def _planned(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, list[JobRecord]]:
+async def _planned(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, Mapping[str, str]]:
     assert scene.policy is not None
     records = [row.record for waiting, row in found.values() if row.record is not None and scene.is_in_order(waiting)]
     now, turn = scene.now, scene.turn.worker_id if scene.turn else None
     waiting = [one for one in records if one.routing.retry_at is None or one.routing.retry_at <= now]
-    scores = await scores_of(parts, scene, waiting)
-    failing = [one for one in waiting if scores is not None and one.id not in scores]
+    scored = await scores_of(parts, scene, waiting)
+    scores, failing = (scored.scores, scored.failures) if scored is not None else (None, {})
 
     def again() -> Plan:
         assert scene.policy is not None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from router.commit.parts import Parts
 from router.engine.matching import no_room
@@ -14,15 +16,26 @@ from router.models.jobs import JobRecord
 from router.models.policies import BestWorkerMode
 from router.rules.failure import RuleFailure
 
+#: What is kept of a reason: it stands in the job's row.
+_LONGEST_REASON: Final = 500
 
-async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Scores | None:
-    """What the policy's scoring rule says of each job's workers; None if it has none. Jobs for which it fails are left
-    out."""
+
+@dataclass(frozen=True)
+class Scored:
+    """Scores by job and worker, and why the rule failed for jobs that have none."""
+
+    scores: Scores
+    failures: Mapping[str, str]
+
+
+async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Scored | None:
+    """What the policy's scoring rule says of each job's workers; None if it has none."""
     mode = seen.policy.mode if seen.policy else None
     if not isinstance(mode, BestWorkerMode) or mode.scoring_rule is None:
         return None
     queue = await parts.resources.cached("Queue", seen.queue_id)
-    context = f"DistributionPolicy/{queue.model.distribution_policy_id if queue else ''}"
+    policy_id = queue.model.distribution_policy_id if queue else ""
+    context, rule = f"DistributionPolicy/{policy_id}", mode.scoring_rule
     options = mode.scoring_rule_options
 
     async def of(record: JobRecord) -> tuple[str, dict[str, float] | RuleFailure]:
@@ -38,11 +51,24 @@ async def scores(parts: Parts, seen: Scene, records: Iterable[JobRecord]) -> Sco
             return record.id, {}
         try:
             found = await parts.rules.scores(
-                mode.scoring_rule, record.job.labels, selectors, [one.labels for one in fitting], options, context
+                rule, record.job.labels, selectors, [one.labels for one in fitting], options, context
             )
         except RuleFailure as error:
             return record.id, error
         return record.id, {one.worker_id: score for one, score in zip(fitting, found, strict=True)}
 
     found = await asyncio.gather(*(of(record) for record in records))
-    return {job_id: what for job_id, what in found if not isinstance(what, RuleFailure)}
+    return Scored(
+        {job_id: what for job_id, what in found if not isinstance(what, RuleFailure)},
+        {
+            job_id: f"The scoring rule ({rule.kind}) of distribution policy '{policy_id}' failed: {_told(what)}"
+            for job_id, what in found
+            if isinstance(what, RuleFailure)
+        },
+    )
+
+
+def _told(failure: RuleFailure) -> str:
+    """Without its full stop: it stands within sentences."""
+    reason = failure.reason.rstrip(".")
+    return reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}..."

@@ -28,6 +28,7 @@ _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _TRIES: Final = 9
 _LONGEST_PAUSE: Final = 30.0
 _PAGE: Final = "100"
+_CONTENT: Final[Mapping[str, str]] = {"PATCH": "application/merge-patch+json", "POST": "application/json"}
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -68,7 +69,7 @@ def parse_connection_string(text: str) -> Endpoint:
 
 
 class Client:
-    """One side of the move. Use it as an async context manager."""
+    """One router, for the move and for the command. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -77,11 +78,13 @@ class Client:
         trust: str | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
+        tries: int = _TRIES,
     ) -> None:
         self.endpoint = endpoint
         self.requests = 0
         self.writes = 0
         self._trust = trust
+        self._tries = tries
         self._clock = clock or SystemClock()
         self._ids = ids or Ids()
         self._version = PREVIEW
@@ -121,11 +124,34 @@ class Client:
                     break
                 path, parameters = self._next(str(link)), {}
 
-    async def upsert(self, kind: Kind, id: str, body: Document, *, new: bool = False) -> Document:
-        """Writes a resource; `new`: only if there is none of that id (412 otherwise). Raises Refused."""
+    async def get(self, kind: Kind, id: str, part: str = "", query: Mapping[str, str] | None = None) -> Document:
+        """A resource, or a part of it such as `/statistics`. Raises Refused."""
+        return await self._send("GET", f"{_path(kind, id)}{part}", query or {})
+
+    async def follow(self, link: str) -> Document:
+        """The page that a `nextLink` leads to. Raises Refused."""
+        return await self._send("GET", self._next(link), {})
+
+    async def upsert(
+        self, kind: Kind, id: str, body: Document, *, new: bool = False, etag: str | None = None
+    ) -> Document:
+        """Writes a resource; `new`: only if there is none of that id, `etag`: only if it still has this one (412
+        otherwise). Raises Refused."""
         headers = {"If-None-Match": "*"} if new else {}
+        if etag is not None:
+            headers["If-Match"] = etag
         self.writes += 1
-        return await self._send("PATCH", f"/routing/{kind.path}/{quote(id, safe='')}", {}, body, headers)
+        return await self._send("PATCH", _path(kind, id), {}, body, headers)
+
+    async def act(self, kind: Kind, id: str, action: str, body: Document | None = None) -> Document:
+        """An action such as `:cancel`. Raises Refused."""
+        self.writes += 1
+        return await self._send("POST", f"{_path(kind, id)}{action}", {}, body or {})
+
+    async def delete(self, kind: Kind, id: str, *, etag: str | None = None) -> None:
+        """Fine where it is not there; `etag`: only if it still has this one (412 otherwise). Raises Refused."""
+        self.writes += 1
+        await self._send("DELETE", _path(kind, id), {}, headers={"If-Match": etag} if etag is not None else {})
 
     def _next(self, link: str) -> str:
         parts = urlsplit(link)
@@ -146,7 +172,7 @@ class Client:
         parameters = urlencode({**query, "api-version": self._version})
         target = f"{path}{'&' if '?' in path else '?'}{parameters}"
         content = json.dumps(body).encode() if body is not None else b""
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             pause = min(0.25 * 2**attempt, _LONGEST_PAUSE)
             try:
                 status, answered, document = await self._once(method, target, content, headers or {})
@@ -166,7 +192,7 @@ class Client:
                     raise refusal
                 reason = str(refusal)
                 pause = max(pause, min(_seconds(answered.get("Retry-After")), 2 * _LONGEST_PAUSE))
-            if attempt < _TRIES - 1:
+            if attempt < self._tries - 1:
                 # Spread out: callers that were cut off together must not come back together.
                 await asyncio.sleep(pause * (1 + self._ids.fraction() / 4))
         raise MigrationError(f"{self.endpoint.host} does not answer {method} {path}: {reason}. Run again to go on.")
@@ -176,7 +202,7 @@ class Client:
     ) -> tuple[int, Mapping[str, str], Document]:
         assert self._session is not None
         self.requests += 1
-        kind = {"Content-Type": "application/merge-patch+json"} if method == "PATCH" else {}
+        kind = {"Content-Type": _CONTENT[method]} if method in _CONTENT else {}
         signed = {**headers, **kind, **self._signature(method, target, content)}
         url = URL(f"{self.endpoint.url}{target}", encoded=True)
         async with self._session.request(
@@ -200,6 +226,10 @@ class Client:
             "x-ms-content-sha256": digest,
             "Authorization": f"HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature={signature}",
         }
+
+
+def _path(kind: Kind, id: str) -> str:
+    return f"/routing/{kind.path}/{quote(id, safe='')}"
 
 
 def _trusting(file: str | None) -> ssl.SSLContext | bool:

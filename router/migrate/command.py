@@ -31,11 +31,12 @@ A connection string may also be read from a file (--from @file), so that no key 
 Exit code: 0 all moved (or equal), 1 something needs you, 2 the run could not go on. See docs/migrating-from-acs.md."""
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], program: str = "python -m router.migrate") -> int:
+    """`program` is what its help calls it."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Ids have letters that a terminal of another encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    options = _parser(program).parse_args(arguments)
     try:
         return asyncio.run(_run(options))
     except (MigrationError, Refused) as error:
@@ -46,9 +47,9 @@ def main(arguments: Sequence[str]) -> int:
         return _FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(program: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        "python -m router.migrate",
+        program,
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

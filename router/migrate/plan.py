@@ -120,19 +120,19 @@ def _step(
         # An earlier run wrote it, and did not come to that.
         return Step(kind, id, Action.UPDATE, body, differ)
     if overwrite:
-        return Step(kind, id, Action.UPDATE, _complete(body, documents.writable(kind, there)), differ)
+        return Step(kind, id, Action.UPDATE, complete(body, documents.writable(kind, there)), differ)
     plan.note("is there already and differs; left as it is (--overwrite writes over it)", kind, id)
     return Step(kind, id, Action.LEAVE, body, differ)
 
 
-def _complete(body: Document, there: Document, *, own: bool = False) -> Document:
+def complete(body: Document, there: Document, *, own: bool = False) -> Document:
     """The body as a merge patch that also removes what only the other side has. An object of another kind is replaced
     by the service; in what is the client's own, `kind` is a name like any other."""
     patch: dict[str, Any] = {name: None for name in there if name not in body}
     for name, value in body.items():
         old, plain = there.get(name), own or is_own(body, name)
         if isinstance(value, dict) and isinstance(old, dict) and (plain or value.get("kind") == old.get("kind")):
-            patch[name] = _complete(value, old, own=plain)
+            patch[name] = complete(value, old, own=plain)
         else:
             patch[name] = value
     return patch

@@ -205,6 +205,8 @@ class JobRouting(Model):
     armed: list[str] = []
     #: A scoring rule failed: not tried again before this.
     scoring_failures: int = 0
+    #: Which rule failed last, and why.
+    scoring_failure: str | None = None
     retry_at: Time | None = None
     #: The reason of the last failed classification.
     failure: str | None = None

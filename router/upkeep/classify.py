@@ -86,7 +86,8 @@ async def _outcome(parts: Parts, record: JobRecord) -> Classified | list[ErrorDe
             gave_priority=policy.prioritization_rule is not None,
         )
     except RuleFailure as error:
-        _log.info("Classification failed", extra={"job": record.id, "policy": policy_id})
+        told = "Classification policy '%s' failed for job '%s': %s"
+        _log.info(told, policy_id, record.id, error.reason, extra={"job": record.id, "policy": policy_id})
         return [ErrorDetail(error.code, error.reason)]
 
 

@@ -74,6 +74,10 @@ def _summary(record: JobRecord, no_policy: bool) -> str:
         offers = record.routing.offers.values()
         if offers:
             return "Offered to " + ", ".join(f"'{offer.worker_id}'" for offer in offers) + "."
+        if record.routing.scoring_failure:
+            times = record.routing.scoring_failures
+            last = f", {times} times now" if times > 1 else ""
+            return f"Waits in queue '{record.job.queue_id}'. {record.routing.scoring_failure}{last}."
         return f"Waits in queue '{record.job.queue_id}' for a worker that qualifies."
     if status is JobStatus.CLASSIFICATION_FAILED or status is JobStatus.SCHEDULE_FAILED:
         return record.routing.failure or f"The job is {status}."

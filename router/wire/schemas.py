@@ -263,5 +263,13 @@ def _errors() -> dict[str, Schema]:
         # Actions without a result of their own.
         "EmptyResult": {"type": "object", "maxProperties": 0},
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},
-        "Health": {"type": "object"},
+        "Health": {
+            "type": "object",
+            "required": ["status", "message", "version"],
+            "properties": {
+                "status": {"type": "string", "enum": ["ready", "unavailable"]},
+                "message": {"type": "string"},
+                "version": {"type": "string"},
+            },
+        },
     }

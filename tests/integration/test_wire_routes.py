@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from multidict import CIMultiDict
 
+from router.version import VERSION
 from tests.raw_wire import CONTAINERS, GA, MERGE_PATCH, Answer, RawWire, sign
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
@@ -151,7 +152,7 @@ async def test_an_action_is_seen_before_it_answers(wire: RawWire) -> None:
 
 async def test_health_is_open_to_everybody_and_nothing_else_is(wire: RawWire) -> None:
     health = await wire.get("/health", version=None, signed=False)
-    assert health.expect(200) == {"status": "ready", "message": "ready"}
+    assert health.expect(200) == {"status": "ready", "message": "ready", "version": VERSION}
     for path in ("/openapi.json", "/routing/jobs", "/", "/health/x", "/nothing"):
         (await wire.get(path, signed=False)).refused(401, "Unauthorized")
     document = (await wire.get("/openapi.json", version=None)).expect(200)

@@ -8,11 +8,25 @@ from pathlib import Path
 
 import pytest
 
+from router.models.jobs import JOB_LIFE_DAYS
+from router.models.selectors import MAX_SELECTORS
+from router.models.sizes import LARGEST_WRITTEN
+from router.models.types import MAX_LABELS
+from router.models.workers import MAX_CHANNELS, MAX_QUEUES
 from router.settings import SETTINGS
+from router.wire.parse import MAX_BODY_BYTES
 from scripts import state_diagram
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        ROOT / "CHANGELOG.md",
+        ROOT / "CONTRIBUTING.md",
+        ROOT / "testkit" / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+    ]
+)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 #: `docs/behaviour.md, "Offers"`, of which there may be several: `docs/behaviour.md, "Workers" and "Offers"`.
 _CITED = re.compile(r'docs/behaviour\.md((?:,?\s(?:#:? )?(?:and )?"[^"\n]+")+)')
@@ -52,6 +66,18 @@ def test_the_page_names_what_is_required() -> None:
             assert "required" in rows[setting.name].lower(), setting.name
 
 
+def test_the_limits_are_those_of_the_code() -> None:
+    page = (ROOT / "docs" / "limits.md").read_text("utf-8")
+    cells = dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|", page, re.MULTILINE))
+    told = {name: [int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", text)] for name, text in cells.items()}
+    assert told["a job's life"] == [JOB_LIFE_DAYS]
+    assert "MiB" in cells["body of a request"]
+    assert told["body of a request"] == [MAX_BODY_BYTES // 2**20]
+    assert told["a job, worker, queue or policy as it is stored"] == [LARGEST_WRITTEN]
+    assert MAX_LABELS == MAX_SELECTORS
+    assert told["labels, tags, selectors"] == [MAX_LABELS, MAX_QUEUES, MAX_CHANNELS]
+
+
 def test_the_sample_has_every_setting() -> None:
     sample = json.loads((ROOT / "local.settings.sample.json").read_text(encoding="utf-8"))["Values"]
     assert {setting.name for setting in SETTINGS} <= sample.keys()
@@ -61,12 +87,15 @@ def test_the_sample_has_every_setting() -> None:
 def test_commands_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    # As the reader must type it: the modules are in .venv alone.
+    typed = r"(?<!\.venv/bin/)(?<!\w)python[\d.]* -m (?:router|scripts|local|jobrouter|bench|tests)\b"
+    assert re.findall(typed, text) == []
     # In code only: prose may make things.
     code = [match[0] for match in _FENCE.finditer(text)] + re.findall(r"`([^`\n]+)`", _FENCE.sub("", text))
     for command in code:
         for target in re.findall(r"(?:^|[\s`(])make ([a-z-]+)", command, re.MULTILINE):
             assert target in targets, f"make {target}"
-        for module in re.findall(r"python[\d.]* -m ((?:router|scripts|local|bench|tests)[\w.]*)", command):
+        for module in re.findall(r"python[\d.]* -m ((?:router|scripts|local|jobrouter|bench|tests)[\w.]*)", command):
             path = ROOT.joinpath(*module.split("."))
             assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), module
 
@@ -110,7 +139,7 @@ def test_the_pictures_are_pictures() -> None:
 
 
 def _sources() -> list[Path]:
-    folders = ("router", "local", "scripts", "bench", "examples", "tests", "docs")
+    folders = ("router", "local", "jobrouter", "scripts", "bench", "examples", "tests", "docs")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
     found = [path for path in (*found, *ROOT.glob("*")) if path.suffix in (".py", ".md", ".mjs")]
     return [path for path in found if path != Path(__file__)]

@@ -27,6 +27,35 @@ def test_the_least_is_enough() -> None:
     assert settings.applicationinsights_connection_string is None
 
 
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        ("", ()),
+        ("*", ("*",)),
+        ("https://Desk.example.com, http://localhost:3000", ("https://desk.example.com", "http://localhost:3000")),
+    ],
+)
+def test_origins_are_as_browsers_write_them(value: str, origins: tuple[str, ...]) -> None:
+    assert load({**RIGHT, "ROUTER_CORS_ORIGINS": value}).cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "desk.example.com",
+        "https://desk.example.com/",
+        "https://desk.example.com/path",
+        "https://*.example.com",
+        "https://desk.example.com:443",
+        "https://me@desk.example.com",
+        "null",
+        "ftp://desk.example.com",
+    ],
+)
+def test_origins_that_no_browser_sends_are_refused(value: str) -> None:
+    assert "ROUTER_CORS_ORIGINS is wrong: origin 2" in refusal(ROUTER_CORS_ORIGINS=f"https://a.example,{value}")
+
+
 def test_what_is_missing_is_named_all_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         load({})

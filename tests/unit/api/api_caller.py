@@ -59,6 +59,7 @@ class Caller:
         self.parts = self.process.parts
         self.gate = Gate(
             parts=self.parts,
+            clock=self.parts.clock,
             authenticator=Authenticator(AccessKeys([KEY])),
             limiter=RateLimiter(limit),
             targets=TargetReader(on_app_service=False, url_is_raw=True),

@@ -38,6 +38,24 @@ def what(body: Any) -> list[str]:
 
 
 @in_virtual_time
+async def test_a_scoring_rule_that_fails_is_named_with_its_reason_and_next_try() -> None:
+    call = Caller()
+    await call.settings()
+    rule = {"kind": "function", "functionUri": "https://f.example/"}
+    mode = {"kind": "bestWorker", "scoringRule": rule}
+    await call("UpsertDistributionPolicy", "best", body={"offerExpiresAfterSeconds": 60, "mode": mode})
+    await call("UpsertQueue", "scored", body={"distributionPolicyId": "best"})
+    await call.worker("w", queues=["scored"], labels={"score": 1})
+    await call.job("j", queueId="scored", labels={"scoring": "fails"})
+    await asyncio.sleep(0.1)
+    body = await explained(call)
+    failed = "The scoring rule (function) of distribution policy 'best' failed: The rule fails"
+    assert body["summary"] == f"Waits in queue 'scored'. {failed}."
+    assert "retryScoring" in what(body)
+    assert reasons(body) == {"w": None}
+
+
+@in_virtual_time
 async def test_a_job_that_waits_tells_of_each_worker_why_not() -> None:
     call = Caller()
     await call.settings()

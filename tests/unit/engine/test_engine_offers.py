@@ -17,11 +17,13 @@ from tests.unit.engine.engine_records import NOW, after, events, job, later, off
 
 class TestAttach:
     def test_the_job_takes_it(self) -> None:
-        change = offers.attach(job(routing={"scoring_failures": 3}), offer(), worker().worker, 1, NOW)
+        change = offers.attach(
+            job(routing={"scoring_failures": 3, "scoring_failure": "why"}), offer(), worker().worker, 1, NOW
+        )
         assert events(change) == ["WorkerOfferIssued"]
         record = after(change)
         assert record.routing.offers == {"o1": offer()}
-        assert record.routing.scoring_failures == 0
+        assert (record.routing.scoring_failures, record.routing.scoring_failure) == (0, None)
         assert offers.attach(record, offer(), worker().worker, 1, NOW) == Change(record), "again: nothing more"
 
     @pytest.mark.parametrize("status", [one for one in JobStatus if one is not JobStatus.QUEUED])

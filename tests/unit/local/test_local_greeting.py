@@ -59,3 +59,10 @@ def test_what_is_to_be_tried_has_the_port_and_the_key(
 ) -> None:
     text, _ = _printed(_options(tmp_path, **environment))
     assert f"\n  {command}\n" in text
+
+
+def test_the_command_is_named_with_the_folder_that_it_needs(tmp_path: Path) -> None:
+    folder = tmp_path / "with blanks"
+    assert f"\n  DATA_DIR='{folder}' .venv/bin/jobrouter tail\n" in _printed(_options(folder))[0]
+    usual = read_options({})
+    assert "\n  .venv/bin/jobrouter tail\n" in greeting(make_parts(usual, None), usual, None)

@@ -47,12 +47,31 @@ def test_the_https_port_follows_the_port() -> None:
         ("WORKERS", "0"),
         ("WORKERS", "1.5"),
         ("TIMER", "alone"),
+        ("CLOCK", "fast"),
+        ("LISTEN", "example.com"),
+        ("LISTEN", "0.0.0.0"),
         ("ROUTER_EVENT_SUBSCRIBERS", "http://a/ok,ftp://b"),
     ],
 )
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(LocalError, match=name):
         read_options({name: value})
+
+
+def test_to_listen_beyond_this_machine_needs_a_key_of_ones_own() -> None:
+    assert read_options({}).listen == "127.0.0.1"
+    assert read_options({"LISTEN": "0.0.0.0", "ROUTER_ACCESS_KEYS": "b25l"}).listen == "0.0.0.0"
+    for keys in (DEVELOPMENT_KEY, f"b25l,{DEVELOPMENT_KEY}"):
+        with pytest.raises(LocalError, match="everybody knows"):
+            read_options({"LISTEN": "0.0.0.0", "ROUTER_ACCESS_KEYS": keys})
+
+
+def test_a_clock_that_moves_needs_one_process() -> None:
+    assert read_options({"CLOCK": "movable"}).movable_clock
+    assert not read_options({}).movable_clock
+    for apart in ({"WORKERS": "2"}, {"TIMER": "apart"}):
+        with pytest.raises(LocalError, match="CLOCK=movable needs one process"):
+            read_options({"CLOCK": "movable", **apart})
 
 
 def test_a_later_run_takes_the_same_keys_and_free_ports(tmp_path: Path) -> None:

@@ -297,7 +297,7 @@ async def test_scoring_that_fails_is_put_off_at_most_five_minutes() -> None:
     await _carry_out(process)
     waits = []
     for _ in range(10):
-        await carry_out.back_off(process.parts, "q", "j")
+        await carry_out.back_off(process.parts, "q", "j", "why")
         record = await process.read_job("j")
         assert record.routing.retry_at is not None
         waits.append((record.routing.retry_at - process.parts.clock.now()).total_seconds())
@@ -307,5 +307,5 @@ async def test_scoring_that_fails_is_put_off_at_most_five_minutes() -> None:
 @in_virtual_time
 async def test_who_does_not_wait_is_not_put_off() -> None:
     process = await _process()
-    await carry_out.back_off(process.parts, "q", "j")
+    await carry_out.back_off(process.parts, "q", "j", "why")
     assert (await process.read_job("j")).routing.retry_at is None

@@ -6,6 +6,8 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from router.engine.service_order import standing
 from router.matching import rows
 from router.matching.notes import Notes
@@ -379,11 +381,15 @@ async def test_scores_of_a_rule_and_who_has_none() -> None:
     await process.job("chat", channel_id="chat")
     scene = await _scene(process)
     records = [await process.read_job(id) for id in ("j", "broken", "chat")]
-    assert await scores(process.parts, scene, records) == {"j": {"low": 1.0, "high": 2.0}, "chat": {}}
+    found = await scores(process.parts, scene, records)
+    assert found is not None
+    assert found.scores == {"j": {"low": 1.0, "high": 2.0}, "chat": {}}
+    reason = "The scoring rule (function) of distribution policy 'q' failed: The rule fails"
+    assert found.failures == {"broken": reason}
 
 
 @in_virtual_time
-async def test_a_job_whose_scoring_fails_is_tried_again_ever_more_rarely() -> None:
+async def test_a_job_whose_scoring_fails_is_tried_again_ever_more_rarely(caplog: pytest.LogCaptureFixture) -> None:
     rule = {"kind": "function", "functionUri": "https://example.com/score"}
     process = await _process("bestWorker", scoringRule=rule)
     await process.worker("w", labels={"score": 1})
@@ -392,5 +398,8 @@ async def test_a_job_whose_scoring_fails_is_tried_again_ever_more_rarely() -> No
     record = await process.read_job("broken")
     assert record.status is JobStatus.QUEUED
     assert record.routing.scoring_failures == 1
+    (logged,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
+    assert logged == f"{record.routing.scoring_failure}. Job 'broken' is tried again."
+    assert "distribution policy 'q' failed: The rule fails." in logged
     assert record.routing.retry_at == process.parts.clock.now() + timedelta(seconds=2)
     assert _line(await _scene(process)) == []
