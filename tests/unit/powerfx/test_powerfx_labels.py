@@ -241,3 +241,12 @@ def test_a_number_is_no_date_to_a_function_that_reads_text(value: object, functi
     with pytest.raises(PowerFxError) as caught:
         evaluate(f"{function}(x)", {"x": value})
     assert caught.value.kind == "InvalidArgument"
+
+
+def test_a_switch_tells_of_its_subject_and_of_its_first_match() -> None:
+    with pytest.raises(PowerFxError) as both:
+        evaluate('Switch(Value("x"), 1 / 0, "one", Sqrt(-1), "two")', {})
+    assert [kind for kind, _ in both.value.details] == ["InvalidArgument", "Div0"]
+    with pytest.raises(PowerFxError) as one:
+        evaluate('Switch(Value("x"), 1, "one", 1 / 0, "two")', {})
+    assert [kind for kind, _ in one.value.details] == ["InvalidArgument"]

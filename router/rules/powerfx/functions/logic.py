@@ -96,9 +96,7 @@ def _switch(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     run_subject = subject.run
 
     def run(f: Frame) -> Any:
-        value = run_subject(f)
-        if value.__class__ is PowerFxError:
-            return value
+        value = run_subject(f)  # an error is told by the first match, together with one of its own
         for match, result in cases:
             found = match(f, value)
             if found is True:
@@ -121,7 +119,7 @@ def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
 
         def compare(f: Frame, value: Any) -> Any:
             other = run(f)
-            return other if other.__class__ is PowerFxError else comparable(value, other)
+            return _error_of(value, other) or comparable(value, other)
 
         return compare
     type = common_type(subject.type, match.type)
@@ -132,12 +130,16 @@ def _matcher(compiler: Compiler, subject: Expr, match: Expr) -> Any:
 
     def equal(f: Frame, value: Any) -> Any:
         other = coerced(f)
-        if other.__class__ is PowerFxError:
-            return other
-        mine = convert(value) if convert is not None else value
-        return mine if mine.__class__ is PowerFxError else mine == other
+        mine = convert(value) if convert is not None and value.__class__ is not PowerFxError else value
+        error = _error_of(mine, other)
+        return mine == other if error is None else error
 
     return equal
+
+
+def _error_of(*values: Any) -> PowerFxError | None:
+    errors = [value for value in values if value.__class__ is PowerFxError]
+    return join_errors(errors) if errors else None
 
 
 def _and_or(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
