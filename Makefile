@@ -73,7 +73,7 @@ hostile: setup ## Attack a router of its own by kind, and print what broke and h
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
-	rm -rf .import_linter_cache testkit/build testkit/*.egg-info
+	rm -rf .import_linter_cache tests/java/target testkit/build testkit/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 prerequisites:

@@ -150,7 +150,7 @@ def licences(locked: list[Locked], python: str) -> str:
         "# Licences",
         "",
         "Of all that the deployed package holds beside the router itself (MIT), as each says of itself."
-        " Made by `python -m scripts.lock`.",
+        " Made by `.venv/bin/python -m scripts.lock`.",
         "",
         "| package | version | licence |",
         "| --- | --- | --- |",

@@ -10,7 +10,7 @@ import pytest
 
 from router.models.jobs import JOB_LIFE_DAYS
 from router.models.selectors import MAX_SELECTORS
-from router.models.sizes import LARGEST_WRITTEN
+from router.models.sizes import LARGEST_NOTED, LARGEST_WRITTEN
 from router.models.types import MAX_LABELS
 from router.models.workers import MAX_CHANNELS, MAX_QUEUES
 from router.settings import SETTINGS
@@ -73,7 +73,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert told["a job's life"] == [JOB_LIFE_DAYS]
     assert "MiB" in cells["body of a request"]
     assert told["body of a request"] == [MAX_BODY_BYTES // 2**20]
-    assert told["a job, worker, queue or policy as it is stored"] == [LARGEST_WRITTEN]
+    assert told["what is written of a job, worker, queue or policy"] == [LARGEST_WRITTEN, LARGEST_NOTED]
     assert MAX_LABELS == MAX_SELECTORS
     assert told["labels, tags, selectors"] == [MAX_LABELS, MAX_QUEUES, MAX_CHANNELS]
 

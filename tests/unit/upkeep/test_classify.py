@@ -33,7 +33,12 @@ async def router(**policy: Any) -> Process:
     for id, labels in (("us", {"Region": "US"}), ("vip", {"Region": "EU", "Vip": True}), ("eu", {"Region": "EU"})):
         await save(process, "Queue", id, {"distributionPolicyId": "q", "labels": labels})
     ClassificationPolicy.model_validate(policy)
+    gone = policy.get("fallbackQueueId") == "gone"
+    if gone:
+        await save(process, "Queue", "gone", {"distributionPolicyId": "q"})
     await save(process, "ClassificationPolicy", "c", policy)
+    if gone:  # as a race may leave it
+        await process.parts.resources.delete("Queue", "gone")
     return process
 
 
