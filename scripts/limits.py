@@ -27,7 +27,7 @@ from router.wire.parse import MAX_BODY_BYTES, MAX_DEPTH
 from router.wire.query import MAX_PAGE_SIZE
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "security.md"
-BEGIN: Final = "<!-- limits: made by python -m scripts.limits -->\n"
+BEGIN: Final = "<!-- limits: made by .venv/bin/python -m scripts.limits -->\n"
 END: Final = "<!-- end of limits -->\n"
 
 
