@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Final
 
@@ -39,4 +39,5 @@ def one_purse() -> Iterator[Purse]:
     try:
         yield purse
     finally:
-        _CURRENT.reset(token)
+        with suppress(ValueError):  # closed from elsewhere, as a coroutine is that nobody awaits any more
+            _CURRENT.reset(token)

@@ -316,7 +316,7 @@ async def test_keys_as_the_router_writes_them(table: Table, name: str) -> None:
 
 async def test_the_longest_text_that_a_document_is_cut_into(table: Table) -> None:
     text = "\U0001f600" * 16_000  # 64,000 bytes of UTF-16: router/storage/documents.py
-    columns = {f"Doc{number}": text for number in range(10)}
+    columns = {f"Doc{number}": text for number in range(5)}
     await table.insert(Entity("p", "r", columns))
     found = await table.get("p", "r")
     assert found is not None

@@ -28,7 +28,7 @@ def unauthorized(answer: Answer) -> str:
     """Why, once the refusal has the right form."""
     error = answer.refused(401, "Unauthorized")
     assert "HMAC-SHA256" in answer.headers["WWW-Authenticate"]
-    assert set(error) <= {"code", "message", "details"}
+    assert set(error) <= {"code", "message", "target", "details"}
     reason: str = error["details"][0]["code"]
     return reason
 

