@@ -121,6 +121,7 @@ test("attachments of every kind", async () => {
 });
 
 test("triggers and actions of every kind", async () => {
+  const [queueId, classificationPolicyId] = [await desk.queue(), await desk.make("classificationPolicy", {})];
   const found = await comesBack("exceptionPolicy", {
     name: "all",
     exceptionRules: [
@@ -128,7 +129,7 @@ test("triggers and actions of every kind", async () => {
         id: "long",
         trigger: { kind: "queueLength", threshold: 10 },
         actions: [
-          { kind: "manualReclassify", queueId: "q", priority: 10, workerSelectors: [workerSelector] },
+          { kind: "manualReclassify", queueId, priority: 10, workerSelectors: [workerSelector] },
           { kind: "manualReclassify" },
         ],
       },
@@ -136,7 +137,7 @@ test("triggers and actions of every kind", async () => {
         id: "late",
         trigger: { kind: "waitTime", thresholdSeconds: 1.5 },
         actions: [
-          { kind: "reclassify", classificationPolicyId: "c", labelsToUpsert: { Escalated: true } },
+          { kind: "reclassify", classificationPolicyId, labelsToUpsert: { Escalated: true } },
           { kind: "cancel", note: "too late", dispositionCode: "Late" },
         ],
       },
