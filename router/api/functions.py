@@ -97,7 +97,10 @@ def unavailable(error: Exception, req: func.HttpRequest) -> func.HttpResponse:
 
 
 def _path(req: func.HttpRequest) -> str:
-    return str(urlsplit(req.url).path)
+    try:
+        return str(urlsplit(req.url).path)
+    except ValueError:  # a host that is none, such as `[::1`
+        return "/"
 
 
 def _openapi(app: App) -> Endpoint:

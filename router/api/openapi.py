@@ -65,7 +65,7 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
 }
 _EVERYWHERE: Final = (400, 401, 429, 500, 503)
 #: Refusals that only some operations have, beside those of their method.
-_CONFLICTS: Final = frozenset({"UpsertJob", "DeleteJob", "DeleteQueue", "GetInQueuePosition"})
+_CONFLICTS: Final = frozenset({"UpsertJob", "DeleteJob", "DeleteQueue", "DeleteWorker", "GetInQueuePosition"})
 _ERRORS: Final = {
     400: "The request is not acceptable; `details` name every invalid field.",
     401: "No credentials, or credentials that do not hold.",

@@ -333,8 +333,12 @@ class History(Observer):
             moments = (now, now - timedelta(seconds=2 + self._world.outage))
             if not all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
                 continue
-            if other.job.queue_id != job.job.queue_id and self._has_a_worker_yet(other, after, policy, now):
-                continue  # its own queue's round gives it that room
+            if other.job.queue_id != job.job.queue_id and (
+                self._has_a_worker_yet(other, after, policy, now) or self._world.is_matched(other.job.queue_id)
+            ):
+                continue  # its own queue's round gives it that room, or is deciding at this very moment
+            if other.job.queue_id == job.job.queue_id and self._has_a_rival(other, before, now):
+                continue  # what is set aside for that one may be what it lacks
             ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
 
@@ -342,6 +346,21 @@ class History(Observer):
         """Whether somebody has room for the job, when `one` is as it is now."""
         others = (worker for worker in self.workers.values() if worker.id != one.id)
         return any(reference.qualifies(job, worker, policy, self.jobs, now) for worker in (one, *others))
+
+    def _has_a_rival(self, job: JobRecord, worker: WorkerRecord, now: datetime) -> bool:
+        """Whether a job of another queue comes first and wants the worker."""
+        for other in self.jobs.values():
+            policy = self._world.policy_of(other.job.queue_id)
+            if (
+                other.job.queue_id != job.job.queue_id
+                and other.job.status in ("queued", "created")
+                and policy is not None
+                and reference.order(other, now) < reference.order(job, now)
+                and reference.wants(other, policy, now)
+                and reference.qualifies(other, worker, policy, self.jobs, now)
+            ):
+                return True
+        return False
 
     def _reserved_for(self, job: JobRecord) -> int:
         held = {

@@ -114,6 +114,14 @@ class World:
         as_it_is = row.columns["ChannelId"] == job.job.channel_id and shown == active
         return as_it_is and bool(row.columns["Open"])
 
+    def is_matched(self, queue_id: str | None) -> bool:
+        """Whether some process has hold of the queue now."""
+        now = time_key(self.now())
+        return any(
+            one.columns["Queue"] == queue_id and one.columns["Holder"] and str(one.columns["Until"]) > now
+            for one in self.rows("rounds").all()
+        )
+
     def policy_of(self, queue_id: str | None) -> DistributionPolicy | None:
         return self.policies.get(queue_id or "")
 
