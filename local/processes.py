@@ -24,7 +24,9 @@ class Part:
         self._process = process
         self._pid_file = pid_file
         self._gently = gently
-        pid_file.write_text(f"{process.pid}\n")
+        draft = pid_file.with_suffix(".pid.new")
+        draft.write_text(f"{process.pid}\n")
+        draft.replace(pid_file)  # whoever reads it finds a whole number
 
     @property
     def pid(self) -> int:

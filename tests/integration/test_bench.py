@@ -38,7 +38,7 @@ def test_whole_jobs() -> None:
     assert (values["jobs"], values["closed"], values["offer_never"], values["problems"]) == ("8", "8", "0", "none")
     assert 0 < float(values["offer_p50_ms"]) <= float(values["offer_p95_ms"]) <= float(values["offer_p99_ms"])
     assert float(values["offer_p50_ms"]) < float(values["closed_p50_ms"])
-    assert float(values["cpu_s"]) > float(values["cpu_timer_s"]) > 0
+    assert float(values["cpu_s"]) > float(values["cpu_timer_s"]) >= 0  # two seconds of a timer may round to nothing
 
 
 def test_offers_that_nobody_answers() -> None:
