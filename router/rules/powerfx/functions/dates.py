@@ -122,17 +122,29 @@ def _of_time(value: Any) -> Any:
     return EPOCH + value if value.__class__ is timedelta else value
 
 
-def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+def _moment_and_start(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Run:
+    """A function that gives the moment and where a week starts (None where that is not said), or an error."""
     compiler.arity(node, 1, 2)
     moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
     start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
 
-    def run(f: Frame) -> Any:
+    def both(f: Frame) -> Any:
         value, first = moment(f), start(f) if start else None
         errors = [found for found in (value, first) if found.__class__ is PowerFxError]
-        if errors:
-            return join_errors(errors)
-        if start is not None and first is None:
+        return join_errors(errors) if errors else (value, first)
+
+    return both
+
+
+def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
+    arguments = _moment_and_start(compiler, node, scope)
+
+    def run(f: Frame) -> Any:
+        given = arguments(f)
+        if given.__class__ is PowerFxError:
+            return given
+        value, first = given
+        if len(node.args) > 1 and first is None:
             return invalid("the start of the week is blank")
         code = int(first.value) if isinstance(first, EnumValue) else 1
         day = (value or EPOCH).weekday()  # Monday is 0
@@ -145,15 +157,13 @@ def _weekday(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
 
 def _week_number(compiler: Compiler, node: nodes.Call, scope: Scope | None) -> Expr:
     """The week of the year, where January 1 is in the first."""
-    compiler.arity(node, 1, 2)
-    moment = _moment(compiler, compiler.compile(node.args[0], scope)).run
-    start = compiler.compile_as(node.args[1], scope, enum("StartOfWeek")).run if len(node.args) > 1 else None
+    arguments = _moment_and_start(compiler, node, scope)
 
     def run(f: Frame) -> Any:
-        value, first = moment(f), start(f) if start else None
-        errors = [found for found in (value, first) if found.__class__ is PowerFxError]
-        if errors:
-            return join_errors(errors)
+        given = arguments(f)
+        if given.__class__ is PowerFxError:
+            return given
+        value, first = given
         begins = _FIRST_WEEKDAYS.get(int(first.value) if isinstance(first, EnumValue) else 1)
         if begins is None:
             return invalid("a week does not begin so")
