@@ -154,7 +154,18 @@ def _goals(results: Results) -> Iterable[Goal]:
 
 #: Where processes die or nothing works, settle deadlines have their part; and where workers are all taken, a job that a
 #: settle deadline looks at may find one by chance.
-_UNSTEADY: Final = ("overload", "pause", "storage", "dies", "freezes", "four-hundred", "more-", "carries-", "rest-")
+_UNSTEADY: Final = (
+    "overload",
+    "processor",
+    "pause",
+    "storage",
+    "dies",
+    "freezes",
+    "four-hundred",
+    "more-",
+    "carries-",
+    "rest-",
+)
 
 
 def _throughput() -> Iterable[Goal]:
@@ -197,6 +208,12 @@ def _troubles() -> Iterable[Goal]:
     yield Goal("overload: jobs overtaken by more than a second: 0", of, _more("overtaken", 0))
     yield Goal("10 s after it: p95 <= 300 ms", of, _most(lambda one: one.p95, _P95, " ms"))
     yield Goal("there: stuck or doubled", of, _no_faults)
+    for count in (1, 3):
+        of = (f"processor-{count}",)
+        what = f"{of[0]}: more than its processor can do: closed in any 10 s, of what is carried"
+        yield Goal(f"{what} >= 0.4", of, _at_least("least", 0.4))
+        yield Goal("there: >= 0.9", of, _at_least("least", 0.9), must=False)
+        yield Goal("there: stuck or doubled", of, _no_faults)
     of = ("pause",)
     yield Goal("all processes pause for 5 s: closed a second afterwards >= 0.9", of, _at_least("least", 0.9))
     yield Goal("5 s after it: p95 <= 300 ms", of, _p95(_P95, at_least=0.0))

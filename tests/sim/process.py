@@ -47,6 +47,8 @@ class Process:
         self.held: list[asyncio.Handle] | None = None
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._number = 0
+        #: Until when its processor is at work.
+        self._busy_until = 0.0
         self._context = contextvars.copy_context()
         self._context.run(PROCESS.set, self)
         self.parts = Parts(
@@ -117,10 +119,18 @@ class Process:
             held, self.held = self.held, None
             self.world.loop.go_on(held)
 
+    async def compute(self) -> None:
+        """What a call takes of the processor, after those that came before."""
+        if self.world.weather.processor:
+            now = self.world.loop.time()
+            self._busy_until = max(now, self._busy_until) + self.world.weather.processor
+            await asyncio.sleep(self._busy_until - now)
+
     async def step(self, operation: Operation, act: Callable[[], T]) -> T:
         """One call of storage: takes its time, and may fail in every way that the weather knows."""
         if not self.alive:
             raise GeneratorExit  # only what closes a dead coroutine comes here
+        await self.compute()
         world, weather, chance, name = self.world, self.world.weather, self.world.chance, str(operation)
         if weather.storage_silent:
             await self._until_storage_answers(name)
@@ -262,6 +272,7 @@ class _Topic:
         process = self._process
         if not process.alive:
             raise GeneratorExit
+        await process.compute()
         world, weather, chance = process.world, process.world.weather, process.world.chance
         if weather.topic_silent:
             await asyncio.sleep(weather.topic_silent)

@@ -26,7 +26,7 @@ def _scale(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["one-queue-1", "one-queue-8", "two-hundred", "eight-queues", "rest"])
+@pytest.mark.parametrize("name", ["one-queue-1", "one-queue-8", "two-hundred", "eight-queues", "rest", "processor"])
 def test_what_must_hold_on_many_instances_holds(name: str) -> None:
     """Not every scenario of the quick form meets its goal yet: `make scale SCALE=--quick` tells which."""
     done = _scale("--quick", "--only", name)

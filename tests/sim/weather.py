@@ -13,6 +13,8 @@ class Weather:
     latency: float = 0.004
     #: How far a call's time may be from that, as a part of it.
     spread: float = 0.9
+    #: What a call of storage or of the topic takes of its process's only processor: calls wait for each other.
+    processor: float = 0.0
     #: Chance that a call takes very long, and how long at most.
     slow: float = 0.0
     slowest: float = 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from bench.scale.clients import Fields, Job
@@ -17,6 +19,8 @@ _PAUSE_SECONDS: Final = 5.0
 #: Jobs that were submitted, or offered, closer to each other than this have no order.
 _TOLERANCE_SECONDS: Final = 1.0
 _URGENT: Final = 10
+#: What a call costs of a small instance's processor.
+_PROCESSOR_SECONDS: Final = 0.01
 
 
 def _overload(size: Size, _: Results) -> Figures:
@@ -101,5 +105,37 @@ def _pause(size: Size, _: Results) -> Figures:
     return figures
 
 
+def _processor(processes: int, size: Size, _: Results) -> Figures:
+    """More than the processors can carry, as they are in small instances: each call costs some milliseconds of one."""
+    rate, seconds, drain = size.of((20.0, 30.0, 240.0), (20.0, 15.0, 160.0))
+    play = Play(f"processor-{processes}", processes)
+    play.weather = replace(play.weather, processor=_PROCESSOR_SECONDS)
+    emptied = 0.0
+
+    async def story() -> None:
+        nonlocal emptied
+        await play.settings()
+        await play.workers(60)
+        await play.calm()
+        await play.load(rate, seconds)
+        await play.until(_all_offered(play, "j"), drain)
+        emptied = play.now
+        await play.work_off()
+
+    play.perform(story)
+    figures = play.figures()
+    load = play.loads.get("j")
+    if load is not None and emptied:
+        carried = play.closed_a_second(load.began, emptied)
+        figures.more["carried"] = carried
+        figures.more["least"] = play.least_closed_a_second(load.began + 5, emptied, 10.0) / carried
+        figures.more["line_seconds"] = emptied - load.ended
+    return figures
+
+
 def scenarios() -> list[Scenario]:
-    return [Scenario("overload", _overload), Scenario("pause", _pause)]
+    return [
+        Scenario("overload", _overload),
+        Scenario("pause", _pause),
+        *(Scenario(f"processor-{count}", partial(_processor, count)) for count in (1, 3)),
+    ]
