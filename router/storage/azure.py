@@ -28,10 +28,11 @@ from azure.core.pipeline.policies import (
 )
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_settings
-from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from router.errors import TooLarge
+from router.storage.batches import lighten
 from router.storage.port import (
     Condition,
     Entity,
@@ -171,6 +172,7 @@ class AzureTable:
     def __init__(self, client: TableClient) -> None:
         self._client = client
         _send_as_it_is(client)
+        lighten(client)
 
     async def get(self, partition: str, row: str) -> Entity | None:
         try:
@@ -309,17 +311,13 @@ async def _translated() -> AsyncIterator[None]:
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
         raise
-    except TableTransactionError as error:
+    except HttpResponseError as error:
         if _is_too_large(error):
             raise TooLarge(f"Storage does not take this: {error.status_code}.", code="ResourceTooLarge") from error
         if error.status_code == 409:
             raise ResourceExistsError(str(error)) from error
         if error.status_code in (404, 412):
             raise ResourceModifiedError(str(error)) from error
-        raise StorageUnavailable(str(error)) from error
-    except HttpResponseError as error:
-        if _is_too_large(error):
-            raise TooLarge(f"Storage does not take this: {error.status_code}.", code="ResourceTooLarge") from error
         raise StorageUnavailable(f"{error.status_code}: {error.message}") from error
     except (TimeoutError, AzureError, OSError) as error:
         raise StorageUnavailable(str(error)) from error
