@@ -192,14 +192,11 @@ class Watch(Generic[R]):
             if mine is None or mine.settle_at != settle_at or settle_at <= self._clock.now():
                 return  # written again since, forgotten, or too late: the timer finds it
             try:
-                row = await self._store.load(id)
-                if row.commit != mine.commit or row.settle_at != settle_at or not row.is_followed:
-                    return  # another process has written it, and sees to it
-                if row.record is None:
+                if mine.record is None or not mine.is_followed:
                     return
-                await self.taken_back(row)
+                await self.taken_back(mine)
             except (RowChanged, RouterError, StorageUnavailable):
-                return  # the timer will
+                return  # another process has written it, and sees to it; or the timer will
             self._settled.add(Deadline(self._kind, id, settle_at))
 
 
