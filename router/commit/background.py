@@ -9,6 +9,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from router.storage.turns import URGENCY, Urgency
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -20,9 +22,13 @@ class Background:
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Like `start`, for work that somebody awaits: its failure is theirs."""
-        task = asyncio.create_task(work, name=name, context=contextvars.copy_context())
+    def begin(self, work: Coroutine[Any, Any, T], name: str, urgency: Urgency | None = None) -> asyncio.Task[T]:
+        """Like `start`, for work that somebody awaits: its failure is theirs. As urgent as what begins it, unless it is
+        said otherwise."""
+        context = contextvars.copy_context()
+        if urgency is not None:
+            context.run(URGENCY.set, urgency)
+        task = asyncio.create_task(work, name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -32,8 +38,10 @@ class Background:
         if not task.cancelled():
             task.exception()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(self._guarded(work, name), name=name, context=contextvars.copy_context())
+    def start(self, work: Coroutine[Any, Any, Any], name: str, urgency: Urgency = Urgency.FOLLOW) -> asyncio.Task[Any]:
+        context = contextvars.copy_context()
+        context.run(URGENCY.set, urgency)
+        task = asyncio.create_task(self._guarded(work, name), name=name, context=context)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -20,6 +20,7 @@ from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus
 from router.storage.aggregates import Row
 from router.storage.backlog import row_key
 from router.storage.members import Owner
+from router.storage.turns import Urgency
 from router.telemetry import routing as metrics
 
 #: A decision about a job's row; it may run several times.
@@ -126,11 +127,13 @@ async def change(
         freed = await _follow(parts, committed, in_round=round is not None)
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
-            work = parts.background.begin(parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}")
+            work = parts.background.begin(
+                parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}", Urgency.FOLLOW
+            )
         elif round is None and parts.drives:
             work = _go_on(parts, committed, freed, driven)
         elif round is not None and committed.after.record is not None and committed.after.record.routing.triggered:
-            work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}")
+            work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}", Urgency.FOLLOW)
         if until is not None:
             work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
@@ -276,7 +279,9 @@ def _go_on(parts: Parts, committed: Committed[JobRecord], freed: set[str], drive
     if freed:
         work.append(parts.rounds.ask(sorted(freed)))
     if after is not None and not driven and (after.status in GOES_ON or after.routing.triggered):
-        work.append(parts.background.begin(parts.procedures.drive_job(parts, after.id), f"drive job/{after.id}"))
+        work.append(
+            parts.background.begin(parts.procedures.drive_job(parts, after.id), f"drive job/{after.id}", Urgency.FOLLOW)
+        )
     if not work:
         return None
     return work[0] if len(work) == 1 else asyncio.gather(*work)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from router.storage.turns import URGENCY, Urgency
+
 
 class KeyedLocks:
     """One lock a key, alive while somebody holds or awaits it: two handlers of this process do not race for a row
@@ -16,12 +18,18 @@ class KeyedLocks:
 
     @asynccontextmanager
     async def hold(self, key: str) -> AsyncIterator[bool]:
-        """Yields whether others held it first: what was read before may have changed."""
+        """Yields whether others held it first: what was read before may have changed. Others may wait for who holds it,
+        so its calls of storage are urgent."""
         lock, users = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:
             async with lock:
-                yield users > 0
+                urgency = URGENCY.get()
+                URGENCY.set(min(urgency, Urgency.ANSWER))
+                try:
+                    yield users > 0
+                finally:
+                    URGENCY.set(urgency)
         finally:
             lock, users = self._locks[key]
             if users == 1:

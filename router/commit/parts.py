@@ -30,6 +30,7 @@ from router.storage.port import Tables
 from router.storage.resources import ResourceStore
 from router.storage.rounds import RoundStore
 from router.storage.throughput import ThroughputStore
+from router.storage.turns import Turns
 
 
 class Rules(Protocol):
@@ -103,6 +104,7 @@ class Parts:
     overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
+    turns: Turns = field(init=False)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)
@@ -118,6 +120,7 @@ class Parts:
     rounds: Rounds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.tables = self.turns = Turns(self.tables)
         table = self.tables.table
         self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives)
         self.deadlines = DeadlineStore(table("deadlines"))

@@ -17,6 +17,7 @@ from router.models.workers import IDLE_DAYS, WorkerRecord
 from router.storage.aggregates import Row
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
+from router.storage.turns import Urgency
 
 #: A decision about a worker's row; it may run several times.
 Step = Callable[[Row[WorkerRecord]], Awaitable[WorkerChange | None]]
@@ -71,7 +72,7 @@ async def change(
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
             reconciled = parts.procedures.reconcile_worker(parts, worker_id)
-            work = parts.background.begin(reconciled, f"reconcile worker/{worker_id}")
+            work = parts.background.begin(reconciled, f"reconcile worker/{worker_id}", Urgency.FOLLOW)
         elif not of_job and parts.drives:
             asked = _ask(parts, committed)
             work = asyncio.gather(until, asked) if until is not None and asked is not None else until or asked

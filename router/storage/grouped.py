@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from router.storage.port import Entity, StorageUnavailable, Table, Write
 from router.storage.transactions import MOST_WRITES, split
+from router.storage.turns import URGENCY, Urgency
 
 
 @dataclass
@@ -54,8 +55,13 @@ class GroupedUpserts:
             del self._open[partition]
 
     async def _write(self, rows: list[Entity]) -> None:
-        if len(rows) == 1:
-            await self._table.upsert(rows[0])
-        else:
-            for writes in split([Write("upsert", row)] for row in rows):
-                await self._table.transact(writes)
+        urgency = URGENCY.get()
+        URGENCY.set(Urgency.ROUND)  # the most urgent of all that wait for it
+        try:
+            if len(rows) == 1:
+                await self._table.upsert(rows[0])
+            else:
+                for writes in split([Write("upsert", row)] for row in rows):
+                    await self._table.transact(writes)
+        finally:
+            URGENCY.set(urgency)

@@ -17,6 +17,7 @@ from router.commit.parts import Parts
 from router.errors import Busy
 from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.turns import URGENCY, Urgency
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 from router.upkeep import job as job_upkeep
@@ -87,6 +88,7 @@ class DeadlineRunner:
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or shortly before the
         next tick: what takes longer goes on."""
+        URGENCY.set(Urgency.FOLLOW)
         loop = asyncio.get_running_loop()
         ends = loop.time() + _WAITS_SECONDS
         await asyncio.gather(self._start_due(), self._take_over())

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from router.commit.loop import PROMISED
 from router.commit.parts import Parts
 from router.storage.aggregates import Row
+from router.storage.turns import URGENCY, Urgency
 from router.upkeep.job import drive_job
 from router.upkeep.worker import find_work
 
@@ -36,6 +37,7 @@ async def on_job_event(parts: Parts, event: Told) -> None:
     """The job may need another worker, or its next step, or an exception's actions are to be run."""
     if event.job_id is None or _is_promised(parts, event):
         return
+    URGENCY.set(Urgency.FOLLOW)
     row = await parts.jobs.store.load(event.job_id)
     if not _is_seen_to(parts, row, event):
         await drive_job(parts, event.job_id, row)
@@ -45,6 +47,7 @@ async def on_worker_event(parts: Parts, event: Told) -> None:
     """The worker may be able to take something: the one that the event names, or whoever had the job that has ended."""
     if _is_promised(parts, event):
         return
+    URGENCY.set(Urgency.FOLLOW)
     found = {event.worker_id} if event.worker_id is not None else set()
     if event.job_id is not None:
         job = await parts.jobs.store.load(event.job_id)

@@ -42,7 +42,12 @@ Wanted = Callable[[JobRecord | None], RouterJobInput]
 
 
 async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
-    """The job afterwards, and whether it is new."""
+    """The job afterwards, and whether it is new. Raises Busy where more comes than can be carried."""
+    async with parts.turns.enter():
+        return await _upsert(parts, job_id, wanted, check)
+
+
+async def _upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
     now = parts.clock.now()
 
     async def step(row: Row[JobRecord]) -> JobChange:
