@@ -74,6 +74,8 @@ class Done:
     """What became of a plan."""
 
     offered: int = 0
+    #: Jobs that are in the line now and were not.
+    entered: int = 0
     #: Something has failed, or made room again: there may be more to match.
     again: bool = False
     #: Rows of the index that this has written.
@@ -111,6 +113,7 @@ async def carry_out(
     # then would leave an offer that its worker does not know. Who holds the queue next looks after it.
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
     rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
+    done.entered = sum(id in entering for id in rows_after)
     work = [_entered(parts, seen, found[id][0], rows_after[id], done) for id in offered if id in rows_after]
     moves = [
         move

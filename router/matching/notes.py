@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from router.storage.backlog import Waiting
+
+#: Jobs that one round takes on at most, and at least where rounds take long.
+MOST_JOBS: Final = 100
+_FEWEST_JOBS: Final = 4
+_FIRST_JOBS: Final = 16
+#: A round that takes no longer ends long before its hold.
+_GOOD_SECONDS: Final = 0.6
 
 
 @dataclass
@@ -20,3 +28,15 @@ class Notes:
     outdated: set[str] = field(default_factory=set)
     #: How far the line has been looked at in vain; the next round goes on there.
     reach: str | None = None
+    #: Jobs that a round takes on: so few that it ends long before its hold does. It begins with few.
+    most: int = _FIRST_JOBS
+
+    def took(self, seconds: float, jobs: int) -> None:
+        """A round took so long for so many jobs: the next one takes on what can be done in good time."""
+        if jobs:
+            fits = int(jobs * _GOOD_SECONDS / max(seconds, 0.001))
+            self.most = max(_FEWEST_JOBS, min(fits, 2 * self.most, MOST_JOBS))
+
+    def failed(self) -> None:
+        """A round did not come to its end, perhaps since it was too long."""
+        self.most = max(_FEWEST_JOBS, self.most // 2)

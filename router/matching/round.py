@@ -27,16 +27,23 @@ class Played:
 
     seen: frozenset[str]
     offered: int = 0
+    #: Jobs that have come into the line.
+    entered: int = 0
+    #: Jobs whose rows were read.
+    jobs: int = 0
     again: bool = False
     left: set[str] = field(default_factory=set)
 
 
-async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, round: asyncio.Future[None]) -> Played:
+async def play(
+    parts: Parts, notes: Notes, scene: Scene, announce: Announce, claim: rows.Claim, round: asyncio.Future[None]
+) -> Played:
     """Matches the first of the line that can be matched. Reads on, page after page, while it finds nobody."""
     played = Played(scene.fingerprint)
     looked_at = 0
     while True:
-        found = await rows.jobs(parts, scene, MOST_LOOKED_AT)
+        found, more_enter = await rows.jobs(parts, scene, notes.most, claim)
+        played.jobs += len(found)
         decided, failing = await _decide(parts, notes, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
@@ -45,10 +52,11 @@ async def play(parts: Parts, notes: Notes, scene: Scene, announce: Announce, rou
         for worker_id in done.outdated:
             rows.distrust(parts, scene, notes, worker_id)
         played.offered += done.offered
+        played.entered += done.entered
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
         looked_at += len(scene.line)
-        if done.again or (scene.more and done.offered):
+        if done.again or more_enter or (scene.more and done.offered):
             played.again = True  # with fresh data
             return played
         if not scene.more or not scene.line:

@@ -25,6 +25,7 @@ from router.matching.scene import Scene
 from router.matching.scene import scene as scene_of
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.rounds import Hold
+from router.storage.turns import Urgency
 
 _log = logging.getLogger(__name__)
 
@@ -122,7 +123,7 @@ class Rounds:
             queue.waiting.append((queue.asked, done))
             asked.append(done)
             if queue.task is None:
-                queue.task = self._parts.background.start(self._serve(queue), f"match {queue_id}")
+                queue.task = self._parts.background.start(self._serve(queue), f"match {queue_id}", Urgency.ROUND)
         if len(asked) == 1:
             return asked[0]
         every: asyncio.Future[None] = asyncio.ensure_future(_all(asked))
@@ -217,7 +218,7 @@ class Rounds:
                     continue
             elif played.again:
                 # It has worked for long, or in vain: others may have the queue now.
-                vain = 0 if played.offered else vain + 1
+                vain = 0 if played.offered or played.entered else vain + 1
                 if vain > _MOST_VAIN:
                     raise HoldLost("Nothing of what was planned can be carried out.")
                 await asyncio.sleep(min(_LINGERS_SECONDS * 2**vain, _LONGEST_PAUSE_SECONDS))
@@ -244,9 +245,12 @@ class Rounds:
                 round: asyncio.Future[None] = loop.create_future()
                 round.add_done_callback(_retrieved)
                 try:
-                    played = await play(self._parts, queue.notes, scene, keeper.announce, round)
+                    began = loop.time()
+                    played = await play(self._parts, queue.notes, scene, keeper.announce, keeper.claim, round)
+                    queue.notes.took(loop.time() - began, played.jobs)
                 except HoldLost as error:  # before anything was begun
                     round.set_exception(error)
+                    queue.notes.failed()
                     lost += 1
                     if lost > _MOST_VAIN:
                         raise
@@ -258,9 +262,10 @@ class Rounds:
                 except BaseException as error:
                     # Not given back: whoever takes over looks after what has been begun.
                     round.set_exception(HoldLost(str(error)))
+                    queue.notes.failed()
                     raise
                 round.set_result(None)
-                vain = 0 if played.offered else vain + 1
+                vain = 0 if played.offered or played.entered else vain + 1
                 if vain >= _MOST_VAIN or loop.time() > ends or not keeper.is_good():
                     break
                 if not played.again:
@@ -357,6 +362,11 @@ class _Keeper:
 
     def is_good(self) -> bool:
         return self.hold is None or self.hold.is_held(self._parts.clock.now() + _MARGIN)
+
+    async def claim(self) -> None:
+        """Takes the hold before anything is to be written, where another process may be about to do the same."""
+        if self.hold is None and not self._queue.is_alone:
+            await self.announce([], [])
 
     async def announce(self, workers: Sequence[str], jobs: Sequence[str]) -> None:
         """Takes or renews the hold and says whose capacity is about to be reserved, and who is about to enter the line.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -19,25 +19,38 @@ from router.storage.aggregates import Row
 from router.storage.availability import Available, Move, row_keys
 from router.storage.backlog import Waiting, row_key
 
-#: Jobs whose rows a round reads.
-_MOST_JOBS: Final = 100
+#: Rows of jobs that a round reads before it is sure to have the queue: what another process reads too is in vain.
+_UNCLAIMED: Final = 4
 #: A row that its job does not know is removed after this long: a younger one may have come before its job.
 LEFT_BEHIND: Final = timedelta(seconds=10)
 #: After this long a worker's change has moved its index rows, or never will.
 _MOVED_BY_SECONDS: Final = 2.0
 
+#: Makes sure that the queue is this process's. Raises HoldLost (matching/rounds.py).
+Claim = Callable[[], Awaitable[None]]
 
-async def jobs(parts: Parts, seen: Scene, left: int) -> dict[str, tuple[Waiting, Row[JobRecord]]]:
-    """The rows of jobs that somebody may take, at most as many as can be taken, and of all that enter."""
-    most = min(seen.room + 5, left, _MOST_JOBS)
+
+async def jobs(
+    parts: Parts, seen: Scene, most: int, claim: Claim
+) -> tuple[dict[str, tuple[Waiting, Row[JobRecord]]], bool]:
+    """The rows of jobs that somebody may take, at most as many as can be taken, and of those that enter: at most so
+    many of each. Whether more enter: then nobody is looked at who may stand behind one of these. Much is read only
+    where the queue is this process's."""
+    entering = [waiting for waiting in seen.line if waiting.entering]
+    more_enter = seen.more_enter or len(entering) > most
+    entering = entering[:most]
+    last = entering[-1].place if entering else None
     wanted: list[Waiting] = []
-    entering: list[Waiting] = []
     for waiting in seen.line:
-        if waiting.entering:
-            entering.append(waiting)
-        elif len(wanted) < most and seen.policy is not None and seen.fits(waiting):
+        if len(wanted) >= min(seen.room + 5, most):
+            break
+        if waiting.entering or (more_enter and (last is None or waiting.place > last)):
+            continue
+        if seen.policy is not None and seen.fits(waiting):
             wanted.append(waiting)
-    some = [*entering[:_MOST_JOBS], *wanted]
+    some = [*entering, *wanted]
+    if sum(_known(parts, waiting) is None for waiting in some) > _UNCLAIMED:
+        await claim()
     rows = await asyncio.gather(*(job(parts, waiting) for waiting in some))
     found: dict[str, tuple[Waiting, Row[JobRecord]]] = {}
     stale: list[Waiting] = []
@@ -50,7 +63,7 @@ async def jobs(parts: Parts, seen: Scene, left: int) -> dict[str, tuple[Waiting,
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return found
+    return found, more_enter
 
 
 async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
@@ -74,11 +87,15 @@ async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], 
 
 async def job(parts: Parts, waiting: Waiting, *, from_memory: bool = True) -> Row[JobRecord]:
     """The job's row; as this process wrote it last, if it stands there: whoever changes it reads it if that is old."""
-    known = parts.jobs.store.as_written(waiting.job_id) if from_memory else None
+    known = _known(parts, waiting) if from_memory else None
+    return known if known is not None else await parts.jobs.store.load(waiting.job_id)
+
+
+def _known(parts: Parts, waiting: Waiting) -> Row[JobRecord] | None:
+    """The job's row as this process wrote it last, if it stands there."""
+    known = parts.jobs.store.as_written(waiting.job_id)
     where = standing(known.record) if known is not None else None
-    if known is not None and where is not None and row_key(where) == waiting.row:
-        return known
-    return await parts.jobs.store.load(waiting.job_id)
+    return known if where is not None and row_key(where) == waiting.row else None
 
 
 async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Row[WorkerRecord]]:

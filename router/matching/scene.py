@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -19,9 +19,10 @@ from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import Row
 from router.storage.availability import Available, Turn
-from router.storage.backlog import Line, Waiting
+from router.storage.backlog import LAST_ENTERING, Line, Waiting
 
-#: Jobs of the line that a round reads first, and further on while it finds nobody for them.
+#: Jobs of the line that a round reads first, of those that enter and of those that wait, and further on while it finds
+#: nobody for them.
 _HEAD: Final = 30
 FURTHER: Final = 300
 #: Jobs that a round looks at, at most: the next one goes on where it has ended.
@@ -37,9 +38,12 @@ class Scene:
     queue_id: str
     now: datetime
     policy: DistributionPolicy | None
+    #: The first who enter, then the first who wait.
     line: Sequence[Waiting]
-    #: There may be more of the line.
+    #: There may be more who wait.
     more: bool
+    #: There may be more who enter.
+    more_enter: bool
     workers: Mapping[str, Available]
     candidates: Sequence[Candidate]
     #: All that is available is among them; else only who can meet these needs.
@@ -49,7 +53,7 @@ class Scene:
     rows: dict[str, Row[WorkerRecord]] = field(default_factory=dict, compare=False)
 
     def is_in_order(self, waiting: Waiting) -> bool:
-        """Whether everybody who stands before the job has been read. Who enters is read first, wherever that is."""
+        """Whether everybody who waits before the job has been read. Who enters is read first, wherever that is."""
         if not self.more or not waiting.entering:
             return True
         return bool(self.line) and not self.line[-1].entering and waiting.place < self.line[-1].place
@@ -81,30 +85,29 @@ class Scene:
 async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
     now = parts.clock.now()
     policy = await policies.distribution_policy(parts, queue_id)
-    line, (workers, all_workers), turn = await asyncio.gather(
+    (line, more_enter), (workers, all_workers), turn = await asyncio.gather(
         _head(parts, queue_id, notes),
         team(parts, queue_id, policy, notes),
         turn_of(parts, queue_id, policy),
     )
     if await _forget_hope(parts, queue_id, policy, notes, workers, all_workers, now):
-        line = await _head(parts, queue_id, notes)
+        line, more_enter = await _head(parts, queue_id, notes)
     if not all_workers:
         workers = await team_for(parts, queue_id, policy, line.jobs, turn)
     newest = await newest_of(parts, queue_id, [one for one in workers if one.row not in notes.outdated])
     candidates = await candidates_of(parts, list(newest.values()))
-    return Scene(queue_id, now, policy, line.jobs, line.more, newest, candidates, all_workers, turn)
+    return Scene(queue_id, now, policy, line.jobs, line.more, more_enter, newest, candidates, all_workers, turn)
 
 
-async def _head(parts: Parts, queue_id: str, notes: Notes) -> Line:
-    """The first of the line, who enters and who waits."""
-    line = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless))
-    while line.more and len(line.jobs) < FURTHER and (not line.jobs or line.jobs[-1].entering):
-        after = line.jobs[-1].row if line.jobs else None
-        next = await parts.backlog.line(queue_id, _HEAD, without=list(notes.hopeless), after=after)
-        if not next.jobs and next.more:
-            break
-        line = Line([*line.jobs, *next.jobs], next.more)
-    return line
+async def _head(parts: Parts, queue_id: str, notes: Notes) -> tuple[Line, bool]:
+    """The first of the line, who enters and who waits; and whether more may enter. However many enter, who waits is
+    seen: else nobody would be offered while more enter than are read."""
+    without = list(notes.hopeless)
+    line = await parts.backlog.line(queue_id, _HEAD, without=without)
+    if not line.more or (line.jobs and not line.jobs[-1].entering):
+        return line, False
+    waiting = await parts.backlog.line(queue_id, _HEAD, without=without, after=LAST_ENTERING)
+    return Line([*line.jobs, *waiting.jobs], waiting.more), True
 
 
 async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
@@ -117,10 +120,7 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
         found = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
         workers = await newest_of(parts, before.queue_id, found)
         candidates = await candidates_of(parts, list(workers.values()))
-    return Scene(
-        before.queue_id, before.now, before.policy, line.jobs, line.more, workers, candidates, before.all_workers,
-        before.turn,
-    )  # fmt: skip
+    return replace(before, line=line.jobs, more=line.more, workers=workers, candidates=candidates)
 
 
 def note_hopeless(seen: Scene, notes: Notes) -> None:

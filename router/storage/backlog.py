@@ -32,6 +32,8 @@ _LARGEST_COLUMN: Final = 16_000
 _ENTERING: Final = "!"
 #: Behind every `!`, before every row of a job that is queued: these start with `0` (expedited) or `1`.
 _FIRST_QUEUED: Final = "0"
+#: Behind every row of a job that enters.
+LAST_ENTERING: Final = '"'
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
 

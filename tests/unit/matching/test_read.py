@@ -10,7 +10,7 @@ import pytest
 
 from router.engine.service_order import standing
 from router.matching import rows
-from router.matching.notes import Notes
+from router.matching.notes import MOST_JOBS, Notes
 from router.matching.rivals import rivals
 from router.matching.rows import LEFT_BEHIND
 from router.matching.scene import Scene, note_hopeless
@@ -30,6 +30,10 @@ async def _process(kind: str = "longestIdle", **mode: Any) -> Process:
     process = Process(Tables(), drives=False)
     await process.queue("q", kind, **mode)
     return process
+
+
+async def _unclaimed() -> None:
+    raise AssertionError("little is read, and the queue is not asked for")
 
 
 async def _scene(process: Process, notes: Notes | None = None) -> Scene:
@@ -94,14 +98,73 @@ async def test_who_enters_is_in_order_only_before_who_has_been_read() -> None:
 
 
 @in_virtual_time
-async def test_the_head_is_read_on_behind_many_who_enter() -> None:
+async def test_who_waits_is_seen_however_many_enter() -> None:
     process = await _process()
     await _fill(process, 5)
     for number in range(40):
         await process.job(f"new{number:02}")
     scene = await _scene(process)
-    assert len(scene.line) == 45
-    assert scene.line[-1].job_id == "j004"
+    assert scene.more_enter
+    assert _line(scene)[-6:] == ["new29", *(f"j{number:03}" for number in range(5))]
+
+
+@in_virtual_time
+async def test_nobody_is_looked_at_who_may_stand_behind_one_that_enters_and_was_not_read() -> None:
+    process = await _process()
+    await process.worker("w", capacity=9)
+    await process.job("ahead", priority=8)
+    await process.job("behind", priority=1)
+    await process.parts.rounds.ask(["q"], sure=True)
+    other = Process(process.tables, seed=2, drives=False)
+    for id in ("w2", "w3"):
+        await other.worker(id, capacity=9)
+    for number in range(6):
+        await process.job(f"new{number}", priority=5)
+    scene = await _scene(process)
+    found, more_enter = await rows.jobs(process.parts, scene, 4, _unclaimed)
+    assert more_enter
+    assert set(found) <= {"ahead", *(f"new{number}" for number in range(4))}
+    found, more_enter = await rows.jobs(process.parts, scene, 6, _unclaimed)
+    assert not more_enter
+
+
+@in_virtual_time
+async def test_much_is_read_only_by_who_has_the_queue() -> None:
+    process = await _process()
+    for number in range(6):
+        await process.job(f"j{number}")
+    other = Process(process.tables, seed=2, drives=False)
+    scene = await scene_of(other.parts, "q", Notes())
+    claims: list[bool] = []
+
+    async def claim() -> None:
+        claims.append(True)
+
+    await rows.jobs(process.parts, await _scene(process), 99, claim)
+    assert not claims  # it remembers what it has written
+    await rows.jobs(other.parts, scene, 4, claim)
+    assert not claims  # little
+    await rows.jobs(other.parts, scene, 99, claim)
+    assert claims == [True]
+
+
+def test_a_round_takes_on_what_can_be_done_in_good_time() -> None:
+    notes = Notes()
+    first = notes.most
+    notes.took(0.01, 0)
+    assert notes.most == first  # that tells nothing
+    notes.took(0.01, 9)
+    assert notes.most == 2 * first
+    for _ in range(9):
+        notes.took(0.06, 10)
+    assert notes.most == MOST_JOBS
+    notes.took(6.0, 100)
+    assert notes.most == 10
+    notes.failed()
+    assert notes.most == 5
+    notes.took(60.0, 5)
+    notes.failed()
+    assert notes.most >= 1
 
 
 @in_virtual_time
@@ -239,10 +302,10 @@ async def test_a_row_that_its_job_does_not_know_is_removed_when_it_is_old() -> N
     gone = record.model_copy(update={"job": record.job.model_copy(update={"id": "gone"})})
     place = type(where.place)(1, -1, where.place.enqueued_at, "gone")
     await process.parts.backlog.put(gone, type(where)("q", place), process.parts.clock.now())
-    assert list(await rows.jobs(process.parts, await _scene(process), 99)) == ["j"]
+    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed))[0]) == ["j"]
     assert _line(await _scene(process)) == ["j", "gone"]  # it may have come before its job
     await asyncio.sleep(LEFT_BEHIND.total_seconds() + 1)
-    await rows.jobs(process.parts, await _scene(process), 99)
+    await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)
     assert _line(await _scene(process)) == ["j"]
 
 
@@ -251,7 +314,7 @@ async def test_as_many_jobs_are_read_as_can_be_taken() -> None:
     process = await _process()
     await _fill(process, 30)
     await process.worker("w", capacity=2)
-    found = await rows.jobs(process.parts, await _scene(process), 99)
+    found, _ = await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)
     assert list(found) == [f"j{number:03}" for number in range(7)]
 
 
@@ -262,7 +325,7 @@ async def test_who_does_not_fit_is_not_read() -> None:
     await process.job("chat", channel_id="chat")
     await process.parts.rounds.ask(["q"], sure=True)
     await process.worker("w", channels=[RouterChannel(channel_id="chat", capacity_cost_per_job=1)])
-    assert list(await rows.jobs(process.parts, await _scene(process), 99)) == ["chat"]
+    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed))[0]) == ["chat"]
 
 
 @in_virtual_time
@@ -272,7 +335,7 @@ async def test_what_was_remembered_and_is_old_is_read_again() -> None:
     await _fill(process, 2)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found = await rows.jobs(process.parts, scene, 99)
+    found, _ = await rows.jobs(process.parts, scene, 99, _unclaimed)
     assert not await rows.again(process.parts, found, list(found))
     await other.job("j000", priority=7)
     await other.job("j001", tags={"a": "b"})
