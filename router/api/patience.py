@@ -23,6 +23,7 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
     """What takes longer while storage does not answer is given up: as if the process had ended there, which settle
     deadlines make good. What takes longer for another reason goes on. Raises Busy (503)."""
     loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
 
     def look() -> None:
         nonlocal timer

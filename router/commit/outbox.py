@@ -221,7 +221,7 @@ class Outbox:
         """Whether all events of the row are out. While the topic does not take them, its row is watched for longer."""
         while True:
             row = mine.row
-            if len(row.overflow) > _MOST_OVERFLOW:
+            if row.has_earlier or len(row.overflow) > _MOST_OVERFLOW:
                 return False  # too much for a quick send: the settle deadline does it in order
             try:
                 await self._overdue.calm(_SENDING_YIELDS_SECONDS)

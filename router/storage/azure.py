@@ -142,7 +142,7 @@ class AzureTables:
         await self._service.close()
 
 
-class _DatedTransport(AioHttpTransport):
+class _DatedTransport(AioHttpTransport):  # type: ignore[misc]  # untyped
     """Shows the Date of each answer to `saw`."""
 
     saw: Callable[[str | None], None]
