@@ -121,7 +121,7 @@ class AggregateStore(Generic[R]):
         if outbox and (size := units(outbox)) and (size > self.outbox_limit or size + units(document) > LARGEST_ROW):
             earlier = row.overflow if len(row.overflow) >= self.most_named else ()
             spill = self._spill(row, outbox, earlier)
-            names = tuple(write.entity.row for write in spill)
+            names: tuple[str, ...] = tuple(write.entity.row for write in spill)
             if earlier:
                 row = replace(row, outbox=(), overflow=names, has_earlier=True)
             else:
