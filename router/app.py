@@ -59,17 +59,24 @@ class RouterApp:
         """Whether storage answers and the app is ready; the message names what is wrong, never a value. It takes a few
         seconds at most."""
         around = self._around
+        began = False
         try:
             async with asyncio.timeout(_HEALTH_SECONDS):
-                await (await self._ready()).parts.tables.ready()
+                parts = (await self._ready()).parts
+                began = True
+                await parts.tables.ready()
             around.clock.check()
         except SettingsError as error:
             _log.error("The router is not ready: %s", error)
             return Health(False, str(error))
-        except (StorageUnavailable, TimeoutError) as error:
-            if isinstance(error, TimeoutError):
+        except TimeoutError:
+            if not began and around.storage.seconds is None:
+                return Health(False, "The router is starting.")
+            if began:
                 around.storage.failed(f"no answer within {_HEALTH_SECONDS:.0f} s")
-            elif not is_told(error):
+            return Health(False, "Storage does not answer.", around.silent())
+        except StorageUnavailable as error:
+            if not is_told(error):
                 _log.warning("The router is not ready: %s", error)
             return Health(False, "Storage does not answer.", around.silent())
         except WrongClock as error:
