@@ -23,7 +23,7 @@ from local.questions import Questions
 from local.topology import AppProcess, Topology
 
 #: Before one that was ended gently is started again: the others may be meant as well.
-_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 2.0
 #: Questions without an answer, one a second, after which a process is taken for hung.
 _SILENT_SECONDS: Final = 10
 READY_SECONDS: Final = 60.0

@@ -167,6 +167,7 @@ class RouterApp:
             secrets=secrets,
             http_on_loopback=settings.rules_allow_http_loopback,
             cors=Cors(frozenset(settings.cors_origins)),
+            on_app_service=settings.on_app_service,
         )
         collect_seldom()
         runner = DeadlineRunner(parts)

@@ -20,6 +20,7 @@ from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
 from router.api.patience import patience
+from router.api.turns import Turns
 from router.clock import Clock
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
@@ -61,6 +62,9 @@ class Gate:
     secrets: SecretBox | None
     http_on_loopback: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
+    turns: Turns = field(default_factory=Turns)
+    #: Whether the platform stands in front, and tells from where a request comes.
+    on_app_service: bool = False
     cors: Cors = field(default_factory=Cors)
 
     async def serve(
@@ -150,10 +154,17 @@ class Gate:
             check_encoding(call.body, headers.get("content-encoding"))
         if operation.method != "GET":
             await self.parts.on_time()
-        async with self.in_flight.hold(len(call.body)):
+        async with self.turns.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
             if operation.method in ("PATCH", "POST"):
                 check_values(call.body)
             return await HANDLERS[operation.name](call)
+
+    def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:
+        """Who takes turns with others: a caller at an address, since many applications share a key. Of the addresses in
+        the header the platform has added the last one."""
+        if not self.on_app_service:
+            return caller.id
+        return f"{caller.id} {headers.get('x-forwarded-for', '').rpartition(',')[2].strip().rpartition(':')[0]}"
 
     async def _authenticate(
         self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
