@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 #: So soon after the end of an outage the next one is not told: a part that answers now and then is one outage.
 _QUIET_SECONDS: Final = 10.0
+#: An answer so soon after a failure does not end an outage: others of the same moment may fail yet.
+_STEADY_SECONDS: Final = 1.0
 #: Without a failure for longer than this nobody knows whether it lasts: what failed is tried again sooner.
 _KNOWN_SECONDS: Final = 330.0
 #: Storage's Date tells whole seconds, and an answer takes some; the signatures of clients may be 5 minutes off.
@@ -35,6 +37,7 @@ class Outage:
         self._failures = 0
         self._since: float | None = None
         self._last = 0.0
+        self._answers = False
         self._told = False
         self._over_at: float | None = None
 
@@ -42,7 +45,7 @@ class Outage:
     def seconds(self) -> float | None:
         """For how long it has not answered; None while it does."""
         now = self._elapsed()
-        if self._since is None or now - self._last > _KNOWN_SECONDS:
+        if self._since is None or self._answers or now - self._last > _KNOWN_SECONDS:
             return None
         return now - self._since
 
@@ -50,6 +53,7 @@ class Outage:
         now = self._elapsed()
         self._failures += 1
         self._last = now
+        self._answers = False
         self._since = now if self._since is None else self._since
         if not self._told and (self._over_at is None or now - self._over_at >= _QUIET_SECONDS):
             self._told = True
@@ -59,6 +63,9 @@ class Outage:
         if self._since is None:
             return
         now = self._elapsed()
+        if now - self._last < _STEADY_SECONDS:
+            self._answers = True
+            return
         if self._told:
             _log.warning(
                 "%s answers again after %.0f s; %d requests to it have failed.",

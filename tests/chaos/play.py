@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.parts import load_parts
+from router.storage.port import StorageUnavailable
 from scripts.event_run import Subscriber
 from tests.chaos.faults import FAULTS, Scene
 from tests.chaos.recount import Count, expired_offers, recount
@@ -96,7 +97,12 @@ async def _one(scene: Scene, fault: str, shift: Shift, subscriber: Subscriber) -
     patience = time.monotonic() + _PATIENCE_SECONDS
     while True:
         # A close whose answer was lost is a close: the tables decide.
-        count = await recount(parts, round, shift.workers, list(events))
+        try:
+            count = await recount(parts, round, shift.workers, list(events))
+        except StorageUnavailable:
+            if time.monotonic() > patience + _PATIENCE_SECONDS:
+                raise
+            continue
         if not (count.stuck or count.lost) or time.monotonic() > patience:
             break
         await asyncio.sleep(1)
