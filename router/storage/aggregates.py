@@ -46,6 +46,8 @@ _REMEMBERED: Final = 2_000
 _LARGEST_REMEMBERED: Final = 8_000_000
 #: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
 _PIECE: Final = LARGEST_ROW // 6
+#: How long a write whose answer was lost is looked up: whoever waits for it has waited already.
+_LOOKS_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,14 @@ class AggregateStore(Generic[R]):
             if current.commit == row.commit:
                 return current
             raise RowChanged from error
+        except StorageUnavailable:
+            # Written or not: the row tells, if it can be asked. One without this commit may yet get it.
+            with suppress(StorageUnavailable, TimeoutError):
+                async with asyncio.timeout(_LOOKS_SECONDS):
+                    current = await self.load(row.id)
+                    if current.commit == row.commit:
+                        return current
+            raise
 
     async def _save_with(self, spill: list[Write], truth: Write) -> None:
         """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.

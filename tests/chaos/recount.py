@@ -50,7 +50,7 @@ async def _recount(tables: AzureTables, round: Round, workers: Iterable[str], ev
     count = Count()
     jobs = job_store(tables.table("jobs"))
     told = _told(events)
-    for job in round.jobs:
+    for job in list(round.jobs):
         row = await jobs.load(job)
         if row.record is None:
             count.lost.append(f"job {job} was answered and is not there")
