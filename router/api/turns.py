@@ -16,7 +16,7 @@ from router.errors import Busy, RouterError
 
 #: Requests under way at a time, of which so many may bring new work.
 MOST_AT_ONCE: Final = 64
-MOST_SUBMISSIONS: Final = 40
+MOST_SUBMISSIONS: Final = 24
 #: Requests that wait, all together, and how long one of them does at most: less than any client's patience.
 MOST_WAITING: Final = 512
 LONGEST_SECONDS: Final = 5.0

@@ -237,5 +237,3 @@ FAULTS = {
     "clock-ahead": clock_ahead,
     "disk-full": disk_full,
 }
-#: What the tests play: each does something that the others do not, and none takes long.
-SHORT = ("storage-silent", "worker-dies", "topic-dies")
