@@ -12,6 +12,8 @@ FUZZ_EXAMPLES ?= 200
 FUZZ_SEED ?= $(shell date +%s)
 HOSTILE_SECONDS ?= 280
 HOSTILE_SEED ?= $(shell date +%s)
+CHAOS_SECONDS ?= 20
+CHAOS_SEED ?= $(shell date +%s)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -19,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile clean
+.PHONY: help prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile chaos clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +72,9 @@ fuzz: setup ## Send a running app very many bad requests and odd ones (FUZZ_REQU
 
 hostile: setup ## Attack a router of its own by kind, and print what broke and how long others waited (HOSTILE_SEED, HOSTILE_SECONDS)
 	@$(RUN) -m tests.hostile --seed $(HOSTILE_SEED) --seconds $(HOSTILE_SECONDS)
+
+chaos: setup ## Stop, kill and hang each part of a router in turn under a steady load, and recount (CHAOS_SEED, CHAOS_SECONDS)
+	@$(RUN) -m tests.chaos --seed $(CHAOS_SEED) --seconds $(CHAOS_SECONDS)
 
 clean: ## Remove what was installed, built and stored here
 	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*

@@ -1,7 +1,9 @@
 """The app's host processes, as the topology says: those that serve are on the same ports, as the platform scales out.
 
-A process that ends while others serve is started again, as the platform replaces an instance. When the last one that
-serves ends, the app is down until somebody starts it; the timer's process ends then too, so that a start starts both.
+A process that dies or hangs is started again, as the platform replaces an instance: at once, and after growing pauses
+while it dies soon. Who ends the last one that serves gently (SIGTERM) wants the app down: it stays so until somebody
+starts it, and the timer's process ends too, so that a start starts both. One that dies before the app was ready the
+first time ends the start.
 """
 
 from __future__ import annotations
@@ -16,10 +18,14 @@ from local.commands import host_command
 from local.network import answer_text, wait_until_it_answers
 from local.options import ROOT, LocalError
 from local.parts import Parts
-from local.processes import Part, start_part
+from local.processes import ENDED_GENTLY, Part, Pauses, start_part
+from local.questions import Questions
 from local.topology import AppProcess, Topology
 
-_PAUSE_SECONDS: Final = 1.0
+#: Before one that was ended gently is started again: the others may be meant as well.
+_PAUSE_SECONDS: Final = 2.0
+#: Questions without an answer, one a second, after which a process is taken for hung.
+_SILENT_SECONDS: Final = 10
 READY_SECONDS: Final = 60.0
 #: A little more than a host takes to let what is under way end.
 END_SECONDS: Final = 3.5
@@ -50,7 +56,9 @@ class AppHosts:
         self._tell = tell
         self._running: Final[dict[AppProcess, Part]] = {}
         self._watchers: Final[set[asyncio.Task[None]]] = set()
+        self._pauses: Final[dict[AppProcess, Pauses]] = {}
         self._ending = False
+        self._ready = False
         self._last_words = ""
         self.down: Final = asyncio.Event()
 
@@ -75,6 +83,7 @@ class AppHosts:
             if not ready.result():
                 answer = await answer_text(url)
                 raise LocalError(f"The app is not ready after {READY_SECONDS:.0f} s: {url} answers {answer}")
+            self._ready = True
         finally:
             ready.cancel()
             down.cancel()
@@ -87,6 +96,7 @@ class AppHosts:
         await self._end_running()
 
     async def _start(self, process: AppProcess) -> None:
+        questions = Questions()
         command = host_command(
             self._parts,
             self._certificate,
@@ -95,28 +105,59 @@ class AppHosts:
             process,
             share_ports=self._topology.workers > 1,
             listen=self._listen,
+            asked_on=questions.theirs,
         )
         pid_file = self._data_dir / process.pid_file
-        part = await start_part(process.name, command, pid_file, cwd=ROOT, environment=self._environment)
+        try:
+            part = await start_part(
+                process.name,
+                command,
+                pid_file,
+                cwd=ROOT,
+                environment=self._environment,
+                inherits=(questions.theirs,),
+            )
+        finally:
+            questions.close_theirs()
         if self._ending:  # the last of the others has ended meanwhile
+            questions.close()
             await part.end(END_SECONDS)
             return
         self._running[process] = part
-        watcher = asyncio.create_task(self._watch(process, part))
+        watcher = asyncio.create_task(self._watch(process, part, questions))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
 
-    async def _watch(self, process: AppProcess, part: Part) -> None:
-        how = await part.ended()
+    async def _watch(self, process: AppProcess, part: Part, questions: Questions) -> None:
+        how = await self._end_of(part, questions)
         self._running.pop(process, None)
-        if process.serves and not self._any_serves():
+        gently = how == ENDED_GENTLY
+        if process.serves and not self._any_serves() and (gently or not self._ready):
             await self._go_down(how)
             return
-        await asyncio.sleep(_PAUSE_SECONDS)
+        pause = self._pauses.setdefault(process, Pauses()).next()
+        await asyncio.sleep(max(pause, _PAUSE_SECONDS) if gently else pause)
         if self._ending:
             return
-        self._tell(f"{process.title} {how}; the others serve on, and it is started again.")
+        others = "the others serve on, and it" if self._any_serves() else "it"
+        self._tell(f"{process.title} {how}; {others} is started again.")
         await self._start(process)
+
+    async def _end_of(self, part: Part, questions: Questions) -> str:
+        """How it came to its end; one that hangs is brought to it."""
+        ended = asyncio.create_task(part.ended())
+        silent = asyncio.create_task(questions.until_silent(_SILENT_SECONDS))
+        try:
+            await asyncio.wait((ended, silent), return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                return ended.result()
+            part.kill()
+            await ended
+            return f"has not answered for {_SILENT_SECONDS} s and was ended"
+        finally:
+            ended.cancel()
+            silent.cancel()
+            questions.close()
 
     async def _go_down(self, how: str) -> None:
         if self._ending:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from local.certificate import Certificate
 from local.options import LOOPBACK, ROOT, LocalError, Options
 from local.parts import Parts
+from local.topic.options import KEYS as TOPIC_KEYS
 from local.topology import AppProcess
 
 _AZURITE: Final = ROOT / "node_modules" / "azurite" / "dist" / "src"
@@ -63,10 +64,15 @@ def _node(script: Path) -> list[str]:
 def topic_command(parts: Parts, data_dir: Path, subscriptions: Path, schema: str | None) -> list[str]:
     return [
         *(sys.executable, "-m", "local.topic"),
-        *("--port", str(parts.topic_port), "--key", parts.topic_key),
+        *("--port", str(parts.topic_port)),
         *("--data-dir", str(data_dir / "topic"), "--subscriptions", str(subscriptions)),
         *(("--schema", schema) if schema else ()),
     ]
+
+
+def topic_environment(parts: Parts) -> dict[str, str]:
+    """Its key: a command line is for everybody on the machine to read."""
+    return {TOPIC_KEYS: parts.topic_key}
 
 
 def host_command(
@@ -78,10 +84,13 @@ def host_command(
     *,
     share_ports: bool,
     listen: str = LOOPBACK,
+    asked_on: int | None = None,
 ) -> list[str]:
+    """`asked_on`: the open file on which it is asked whether it lives (local/questions.py)."""
     common = [
         *(sys.executable, "-m", "local.host", "--app-dir", str(app_dir)),
         *("--wait-for", parts.azurite_url, "--wait-for", f"{parts.topic_endpoint}/health"),
+        *(("--asked-on", str(asked_on)) if asked_on is not None else ()),
     ]
     if not process.serves:
         return [*common, "--timers-only"]

@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,8 @@ from typing import IO
 from local.options import LocalError
 
 _PR_SET_PDEATHSIG = 1
+#: What `Part.ended` says of a process that somebody has asked to end, and that has done so.
+ENDED_GENTLY = "ended with code 0"
 
 
 class Part:
@@ -42,6 +45,11 @@ class Part:
         self._forget()
         return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
 
+    def kill(self) -> None:
+        """For one that does not listen any more."""
+        if self.running:
+            self._process.kill()
+
     async def end(self, seconds: float) -> None:
         if self.running:
             self._process.send_signal(self._gently)
@@ -68,9 +76,10 @@ async def start_part(
     output: IO[bytes] | None = None,
     gently: signal.Signals = signal.SIGTERM,
     attached: bool = False,
+    inherits: Sequence[int] = (),
 ) -> Part:
     """Starts a process that does not see the terminal's Ctrl-C, and that does not outlive this one (on Linux).
-    `attached`: it has the terminal, as this one has it."""
+    `attached`: it has the terminal, as this one has it. `inherits`: files that stay open in it."""
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=cwd,
@@ -80,8 +89,34 @@ async def start_part(
         stderr=output,
         start_new_session=not attached,
         preexec_fn=_die_with_parent(gently),
+        pass_fds=inherits,
     )
     return Part(name, process, pid_file, gently)
+
+
+class Pauses:
+    """How long to wait before a process that has ended is started again: not at all, then longer and longer while it
+    ends soon."""
+
+    _FIRST_SECONDS = 0.5
+    _LONGEST_SECONDS = 10.0
+    #: Who has lived as long as this has not ended because it was started.
+    _LIVED_SECONDS = 3.0
+
+    def __init__(self, elapsed: Callable[[], float] = time.monotonic) -> None:
+        self._elapsed = elapsed
+        self._started = elapsed()
+        self._pause = 0.0
+
+    def next(self) -> float:
+        """After an end; the next life is counted from the end of the pause."""
+        now = self._elapsed()
+        if now - self._started >= self._LIVED_SECONDS:
+            self._pause = 0.0
+        pause = self._pause
+        self._pause = min(max(2 * pause, self._FIRST_SECONDS), self._LONGEST_SECONDS)
+        self._started = now + pause
+        return pause
 
 
 def _die_with_parent(gently: signal.Signals) -> Callable[[], None] | None:

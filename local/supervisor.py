@@ -20,21 +20,23 @@ from local.commands import (
     full_azurite_command,
     host_command,
     topic_command,
+    topic_environment,
     write_local_settings,
     write_subscriptions,
 )
 from local.debug import Files, serve_reloading
+from local.disk import watch_disk
 from local.greeting import greeting
 from local.network import answers, choose_port, port_is_free, wait_until_it_answers
 from local.options import ROOT, LocalError, Options
 from local.parts import Parts, app_settings, load_parts, make_parts, save_parts
-from local.processes import Part, last_words, refuse_second_run, runs, start_part
+from local.processes import Part, refuse_second_run, runs, start_part
+from local.stores import Store, Stores
 from local.webhooks import watch_webhooks
 from router.settings import SettingsError
 from router.settings import load as load_settings
 
 _PART_SECONDS: Final = 30.0
-_PART_END_SECONDS: Final = 1.2
 
 
 def tell(message: str) -> None:
@@ -59,17 +61,17 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool,
     _check_settings(app_settings(parts, options))
     certificate = ensure_certificate(data_dir)
     async with contextlib.AsyncExitStack() as ending:
-        blob_ports = await ending.enter_async_context(_stores(parts, options, app_dir, core_tools=core_tools))
+        stores, blob_ports = await ending.enter_async_context(_stores(parts, options, app_dir, core_tools=core_tools))
         collector = await metrics.start(parts.metrics_port)
         ending.push_async_callback(collector.close)
         parts = replace(parts, metrics_environment=collector.environment)
         save_parts(data_dir, parts)
         settings = app_settings(parts, options)
         if core_tools:
-            await _serve_core_tools(parts, options, app_dir, settings, blob_ports, stop)
+            await _serve_core_tools(parts, options, app_dir, settings, stores, blob_ports, stop)
             return
         if debug:
-            await _serve_attached(parts, certificate, options, app_dir, settings, stop)
+            await _serve_attached(parts, certificate, options, app_dir, settings, stores, stop)
             tell("Ending.")
             return
         hosts = _app_hosts(parts, certificate, options, app_dir, settings)
@@ -78,6 +80,7 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool,
         await hosts.start()
         if not await _unless_stopped(_all_ready(parts, options, hosts), stop):
             return
+        stores.ready()
         tell(greeting(parts, options, certificate))
         if options.event_subscribers:
             ending.push_async_callback(_cancel, asyncio.create_task(watch_webhooks(parts, tell)))
@@ -125,8 +128,9 @@ async def start_app_alone(options: Options, app_dir: Path) -> None:
 @contextlib.asynccontextmanager
 async def _stores(
     parts: Parts, options: Options, app_dir: Path, *, core_tools: bool
-) -> AsyncIterator[tuple[int, int] | None]:
-    """Azurite and the topic, starting; their unforeseen end ends the run."""
+) -> AsyncIterator[tuple[Stores, tuple[int, int] | None]]:
+    """Azurite and the topic, starting. The end of one before it was ready ends the run. Raises LocalError if the end
+    could not save."""
     data_dir = options.data_dir
     blob_ports = None
     command = azurite_command(parts, data_dir)
@@ -136,43 +140,39 @@ async def _stores(
         command = full_azurite_command(parts, data_dir, *blob_ports)
     subscriptions = data_dir / "subscriptions.json"
     write_subscriptions(subscriptions, app_dir, parts, options)
-    running: list[Part] = []
+    topic = topic_command(parts, data_dir, subscriptions, os.environ.get("ROUTER_EVENTGRID_SCHEMA"))
+    stores = Stores(
+        [
+            # Azurite saves its data when it is interrupted, not when it is terminated.
+            Store("azurite", command, signal.SIGINT, os.environ, "What it had not saved yet is lost."),
+            Store("eventgrid", topic, signal.SIGTERM, {**os.environ, **topic_environment(parts)}),
+        ],
+        data_dir,
+        tell,
+    )
     task = asyncio.current_task()
     assert task is not None
     unforeseen: list[str] = []
 
-    async def watch(part: Part) -> None:
-        how = await part.ended()
-        log = data_dir / "logs" / f"{part.name}.log"
-        unforeseen.append(f"{part.name} {how}; see {log}. It said last: {last_words(log)}")
+    async def watch() -> None:
+        unforeseen.append(await stores.failed())
         task.cancel()
 
-    watchers: list[asyncio.Task[None]] = []
+    watcher = asyncio.create_task(watch())
+    disk = asyncio.create_task(watch_disk(data_dir, tell))
     try:
-        # Azurite saves its data when it is interrupted, not when it is terminated.
-        for name, line, gently in (
-            ("azurite", command, signal.SIGINT),
-            (
-                "eventgrid",
-                topic_command(parts, data_dir, subscriptions, os.environ.get("ROUTER_EVENTGRID_SCHEMA")),
-                signal.SIGTERM,
-            ),
-        ):
-            with (data_dir / "logs" / f"{name}.log").open("ab") as log:
-                part = await start_part(name, line, data_dir / f"{name}.pid", cwd=ROOT, output=log, gently=gently)
-            running.append(part)
-            watchers.append(asyncio.create_task(watch(part)))
-        yield blob_ports
+        await stores.start()
+        yield stores, blob_ports
     except asyncio.CancelledError:
         if not unforeseen:
             raise
         task.uncancel()
         raise LocalError(" ".join(unforeseen)) from None
     finally:
-        for watcher in watchers:
-            watcher.cancel()
-        await asyncio.gather(*watchers, return_exceptions=True)
-        await asyncio.gather(*(part.end(_PART_END_SECONDS) for part in running))
+        for one in (watcher, disk):
+            one.cancel()
+        await asyncio.gather(watcher, disk, return_exceptions=True)
+        await stores.end()
 
 
 async def _stores_ready(parts: Parts, options: Options) -> None:
@@ -199,6 +199,7 @@ async def _serve_core_tools(
     options: Options,
     app_dir: Path,
     settings: Mapping[str, str],
+    stores: Stores,
     blob_ports: tuple[int, int] | None,
     stop: asyncio.Event,
 ) -> None:
@@ -210,6 +211,7 @@ async def _serve_core_tools(
     settings = {"AzureWebJobsStorage": storage, **settings}
     write_local_settings(app_dir, settings)
     await _stores_ready(parts, options)
+    stores.ready()
     environment = {**os.environ, **settings, "FUNCTIONS_WORKER_RUNTIME": "python"}
     func = await start_part("func", command, options.data_dir / "app.pid", cwd=app_dir, environment=environment)
     try:
@@ -231,6 +233,7 @@ async def _serve_attached(
     options: Options,
     app_dir: Path,
     settings: Mapping[str, str],
+    stores: Stores,
     stop: asyncio.Event,
 ) -> None:
     """The app with this terminal, until Ctrl-C."""
@@ -246,6 +249,7 @@ async def _serve_attached(
     async def ready() -> None:
         while not await wait_until_it_answers(f"{parts.app_url}/health", status=200, seconds=READY_SECONDS):
             pass  # somebody may be at a breakpoint
+        stores.ready()
 
     words = greeting(parts, options, certificate) + "breakpoint() stops here; a change starts the app again.\n"
     await serve_reloading(start, ready, Files(app_dir), stop, tell, words, END_SECONDS)

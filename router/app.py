@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import azure.functions as func
 
 from router import settings as settings_module
 from router.api.functions import http_functions
 from router.api.triggers import triggers
+from router.outages import Health, Surroundings, WrongClock, is_told
 from router.settings import Settings, SettingsError
 from router.storage.port import StorageUnavailable
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from router.upkeep.deadlines import DeadlineRunner
 
 _log = logging.getLogger(__name__)
+
+#: Who asks for health gives up soon, and restarts what does not answer.
+_HEALTH_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,9 @@ class RouterApp:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self._settings = settings
-        self._lock: asyncio.Lock | None = None
+        self._building: asyncio.Task[_Built] | None = None
         self._built: _Built | None = None
+        self._around = Surroundings()
 
     async def parts(self) -> Parts:
         return (await self._ready()).parts
@@ -50,30 +55,53 @@ class RouterApp:
     async def deadlines(self) -> DeadlineRunner:
         return (await self._ready()).runner
 
-    async def health(self) -> tuple[bool, str]:
-        """Whether storage answers and the app is ready; the message names what is wrong, never a value."""
+    async def health(self) -> Health:
+        """Whether storage answers and the app is ready; the message names what is wrong, never a value. It takes a few
+        seconds at most."""
+        around = self._around
+        began = False
         try:
-            await (await self._ready()).parts.tables.ready()
+            async with asyncio.timeout(_HEALTH_SECONDS):
+                parts = (await self._ready()).parts
+                began = True
+                await parts.tables.ready()
+            around.clock.check()
         except SettingsError as error:
             _log.error("The router is not ready: %s", error)
-            return False, str(error)
+            return Health(False, str(error))
+        except TimeoutError:
+            if not began and around.storage.seconds is None:
+                return Health(False, "The router is starting.")
+            if began:
+                around.storage.failed(f"no answer within {_HEALTH_SECONDS:.0f} s")
+            return Health(False, "Storage does not answer.", around.silent())
         except StorageUnavailable as error:
-            _log.warning("The router is not ready: %s", error)
-            return False, "Storage does not answer."
+            if not is_told(error):
+                _log.warning("The router is not ready: %s", error)
+            return Health(False, "Storage does not answer.", around.silent())
+        except WrongClock as error:
+            return Health(False, str(error), around.silent())
         except Exception:
             _log.exception("The router could not start")
-            return False, "The router could not start; its log says why."
-        return True, "ready"
+            return Health(False, "The router could not start; its log says why.")
+        silent = around.silent()
+        if silent:
+            return Health(True, "It serves, but not everything answers: events wait in their rows.", silent)
+        return Health(True, "ready")
 
     async def _ready(self) -> _Built:
         if self._built is not None:
             return self._built
-        if self._lock is None:
-            self._lock = asyncio.Lock()
-        async with self._lock:
-            if self._built is None:
-                self._built = await self._build()
-            return self._built
+        # All who wait share the try that is under way, and its failure: none waits for the tries of others first.
+        if self._building is None:
+            self._building = asyncio.create_task(self._build(), name="put the app together")
+            self._building.add_done_callback(self._put_together)
+        return await asyncio.shield(self._building)
+
+    def _put_together(self, building: asyncio.Task[_Built]) -> None:
+        self._building = None
+        if not building.cancelled() and building.exception() is None:
+            self._built = building.result()
 
     async def _build(self) -> _Built:
         # Imported here: indexing the functions must stay cheap.
@@ -111,12 +139,13 @@ class RouterApp:
             jitter=ids.fraction,
         )
         parts = Parts(
-            tables=_tables(settings),
+            tables=_tables(settings, self._around),
             clock=PROCESS_CLOCK,
             ids=ids,
-            publisher=EventPublisher(topic, schema=schema, jitter=ids.fraction),
+            publisher=EventPublisher(topic, schema=schema, jitter=ids.fraction, around=self._around),
             rules=RuleEngine(http, secrets),
             procedures=PROCEDURES,
+            around=self._around,
         )
         try:
             await parts.tables.ready()
@@ -138,6 +167,7 @@ class RouterApp:
             secrets=secrets,
             http_on_loopback=settings.rules_allow_http_loopback,
             cors=Cors(frozenset(settings.cors_origins)),
+            on_app_service=settings.on_app_service,
         )
         collect_seldom()
         runner = DeadlineRunner(parts)
@@ -145,20 +175,22 @@ class RouterApp:
         return _Built(parts, gate, runner, standby)
 
 
-def _tables(settings: Settings) -> Tables:
+def _tables(settings: Settings, around: Surroundings) -> Tables:
     from router.storage.azure import AzureTables
     from router.telemetry import tracing
 
     traced = tracing.active()
     if settings.tables_connection_string:
         return AzureTables.from_connection_string(
-            settings.tables_connection_string, settings.tables_prefix, traced=traced
+            settings.tables_connection_string, settings.tables_prefix, traced=traced, around=around
         )
     from azure.identity.aio import DefaultAzureCredential
 
     credential = DefaultAzureCredential(managed_identity_client_id=settings.client_id)
     assert settings.tables_endpoint is not None
-    return AzureTables.from_endpoint(settings.tables_endpoint, credential, settings.tables_prefix, traced=traced)
+    return AzureTables.from_endpoint(
+        settings.tables_endpoint, credential, settings.tables_prefix, traced=traced, around=around
+    )
 
 
 def create_app(settings: Settings | None = None) -> func.FunctionApp:

@@ -61,7 +61,6 @@ class LocalRouter:
         self.topology = read_topology(self._environment)
         self.key = (environment or {}).get("ROUTER_ACCESS_KEYS", DEVELOPMENT_KEY).split(",")[0]
         self._logs = 0
-        self._app: subprocess.Popen[bytes] | None = None
         self._whole: subprocess.Popen[bytes] | None = None
         self._whole_log = self._folder
         self.start()
@@ -103,29 +102,24 @@ class LocalRouter:
         eventually(lambda: read_pid(pid_file) not in (None, killed), f"{name} is started again")
 
     def kill_app(self) -> None:
-        """kill -9 of all processes of the app; Azurite and the topic run on."""
-        starter, log = (self._app, None) if self._app else (self._whole, self._whole_log)
-        assert starter is not None
-        for pid in self.app_pids():
-            with contextlib.suppress(ProcessLookupError):  # the starter ends the timer's when no other is left
-                os.kill(pid, signal.SIGKILL)
-        if log is None:
-            starter.wait(_END_SECONDS)
-            self._app = None
-        else:
-            eventually(lambda: b"make start-app" in log.read_bytes(), "the starter sees that the app is down")
+        """kill -9 of all processes of the app; Azurite and the topic run on. The starter starts them again."""
+        killed = {path: read_pid(path) for path in self.data_dir.glob("app*.pid")}
+        for pid in killed.values():
+            if pid is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        eventually(
+            lambda: all(read_pid(path) not in (None, pid) for path, pid in killed.items()), "the app is started again"
+        )
 
     def start_app(self) -> None:
-        """The app alone, against the parts that run."""
-        assert self._app is None
-        self._app, log = self._launch("--app-only")
-        self._wait_until_ready(self._app, log)
+        """Returns when the app that was killed answers again."""
+        eventually(self._is_healthy, "the app is ready again", _START_SECONDS)
 
     def end(self) -> None:
         """What Ctrl-C does."""
-        for starter in (self._app, self._whole):
-            if starter is None or starter.poll() is not None:
-                continue
+        starter = self._whole
+        if starter is not None and starter.poll() is None:
             starter.send_signal(signal.SIGINT)
             try:
                 starter.wait(_END_SECONDS)
@@ -134,7 +128,7 @@ class LocalRouter:
                     os.kill(int(path.read_text()), signal.SIGKILL)
                 starter.kill()
                 starter.wait()
-        self._app = self._whole = None
+        self._whole = None
 
     def output(self) -> str:
         """What the starters and the app have said so far."""

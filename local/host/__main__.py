@@ -33,6 +33,7 @@ def main() -> int:
     which.add_argument("--timers-only", action="store_true", help="others serve; this one listens nowhere")
     parser.add_argument("--wait-for", action="append", default=[], help="URL that must answer before serving begins")
     parser.add_argument("--mount", action="append", default=[], help="a further page: module:function=argument")
+    parser.add_argument("--asked-on", type=int, help="open file on which the starter asks whether this one lives")
     options = parser.parse_args()
     set_up_logging(options.app_dir)
     try:
@@ -52,6 +53,7 @@ def main() -> int:
                     serves=not options.timers_only,
                     timers=not options.no_timers,
                     wait_for=options.wait_for,
+                    asked_on=options.asked_on,
                     mounts=[load_mount(mount) for mount in options.mount],
                 ),
             )

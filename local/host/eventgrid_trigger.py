@@ -12,6 +12,8 @@ from typing import Any, Final
 from aiohttp import web
 from azure.functions import meta
 
+from local.host.bodies import Bodies
+from local.host.failures import Failures
 from local.host.index import EVENT_GRID_TRIGGER, HostedFunction, converter
 from local.host.invoke import Invoker
 
@@ -30,6 +32,8 @@ class EventGridTriggers:
         self._key = system_key.encode()
         self._converter = converter(EVENT_GRID_TRIGGER)
         self._slots = asyncio.Semaphore(_CONCURRENCY)
+        self._bodies = Bodies()
+        self._failures = Failures()
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
         query = request.query
@@ -48,8 +52,11 @@ class EventGridTriggers:
             return web.Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
         if request.method != "POST":
             return web.Response(status=405)
+        content = await self._bodies.read(request)
+        if isinstance(content, web.Response):
+            return content
         try:
-            body = json.loads(await request.read())
+            body = json.loads(content)
         except (ValueError, RecursionError):
             return web.Response(status=400, text="the body is not JSON")
         events = body if isinstance(body, list) else [body]
@@ -81,7 +88,7 @@ class EventGridTriggers:
                 value = self._converter.decode(datum, trigger_metadata=None)
                 await self._invoker.invoke(function, value, {})
             except Exception as error:
-                log.exception("function %s failed for event %s", function.name, event.get("id"))
+                self._failures.tell(function.name, error, f"for event {event.get('id')}")
                 return f"{type(error).__name__}: {error}"
         return None
 

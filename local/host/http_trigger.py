@@ -12,15 +12,13 @@ from azure.functions import HttpResponse
 from azure.functions.http import HttpRequest
 from multidict import CIMultiDict
 
+from local.host.bodies import Bodies
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
 from local.host.invoke import Invoker
 from local.host.routes import Route, Router, decode_path, make_route, unreachable
 
 log = logging.getLogger("local.host")
 
-#: Of bodies that are being read, all together, and of one whose length is not told.
-_READ_AT_ONCE: Final = 64 * 1024 * 1024
-_LARGEST_BODY: Final = 4 * 1024 * 1024
 _OURS: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
 
@@ -42,8 +40,7 @@ class HttpTriggers:
         if hidden := unreachable(self.routes):
             raise IndexingError("\n".join(hidden))
         self._router = Router(self.routes)
-        #: Bytes of bodies that are being read.
-        self._reading = 0
+        self._bodies = Bodies()
 
     async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""
@@ -57,14 +54,9 @@ class HttpTriggers:
         name, values = found
         function = self._functions[name]
         headers = _headers(request)
-        size = request.content_length or (_LARGEST_BODY if request.can_read_body else 0)
-        if self._reading + size > _READ_AT_ONCE and self._reading:
-            return web.Response(status=503, headers={"Retry-After": "1"})
-        self._reading += size
-        try:
-            body = await request.read() if request.can_read_body else b""
-        finally:
-            self._reading -= size
+        body = await self._bodies.read(request)
+        if isinstance(body, web.Response):
+            return body
         http_request = HttpRequest(
             method=request.method,
             url=f"{request.scheme}://{headers.get('host', '')}{target}",

@@ -23,6 +23,7 @@ from local.host.index import HostedFunction
 from local.host.invoke import Invoker
 from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
+from local.questions import answer_on
 
 log = logging.getLogger("local.host")
 
@@ -46,6 +47,7 @@ class HostOptions:
     serves: bool = True
     timers: bool = True
     wait_for: Sequence[str] = field(default_factory=tuple)
+    asked_on: int | None = None
     mounts: Sequence[Callable[[web.Application], None]] = field(default_factory=tuple)
 
 
@@ -145,6 +147,8 @@ async def serve_until_signalled(functions: Sequence[HostedFunction], options: Ho
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
+    if options.asked_on is not None:
+        answer_on(options.asked_on)
     host = Host(functions, options)
     if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
         return

@@ -12,6 +12,7 @@ from typing import Final
 
 from azure.functions import meta
 
+from local.host.failures import Failures
 from local.host.index import TIMER_TRIGGER, HostedFunction, IndexingError, converter
 from local.host.invoke import Invoker
 from local.host.ncrontab import Schedule, ScheduleError, parse_schedule
@@ -26,6 +27,7 @@ class TimerTriggers:
         self._invoker = invoker
         self._timers = [(function, _schedule(function)) for function in functions if function.trigger == TIMER_TRIGGER]
         self._converter = converter(TIMER_TRIGGER)
+        self._failures = Failures()
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self._locks: Final = {function.name: asyncio.Lock() for function, _ in self._timers}
 
@@ -75,8 +77,8 @@ class TimerTriggers:
         async with self._locks[function.name]:
             try:
                 await self._invoker.invoke(function, value, {})
-            except Exception:
-                log.exception("function %s failed", function.name)
+            except Exception as error:
+                self._failures.tell(function.name, error)
 
 
 async def _sleep_until(due: datetime) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import azure.functions as func
@@ -14,6 +14,7 @@ from router.api.gate import JSON, Gate, every_answer, headers_of, refusal
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
+from router.outages import Health, is_told
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
 from router.telemetry.requests import count_request
@@ -32,7 +33,7 @@ class App(Protocol):
 
     async def gate(self) -> Gate: ...
 
-    async def health(self) -> tuple[bool, str]: ...
+    async def health(self) -> Health: ...
 
 
 def http_functions(app: App) -> func.Blueprint:
@@ -73,12 +74,15 @@ def _operation(app: App, operation: Operation) -> Endpoint:
 
 def _health(app: App) -> Endpoint:
     async def health(req: func.HttpRequest) -> func.HttpResponse:
-        ready, message = await app.health()
-        status = "ready" if ready else "unavailable"
-        body = json_bytes({"status": status, "message": message, "version": VERSION})
+        found = await app.health()
+        told: dict[str, Any] = {"status": found.status, "message": found.message, "version": VERSION}
+        if found.silent:
+            told["notAnswering"] = [
+                {"part": part, "seconds": round(seconds)} for part, seconds in sorted(found.silent.items())
+            ]
         return func.HttpResponse(
-            body,
-            status_code=200 if ready else 503,
+            json_bytes(told),
+            status_code=200 if found.ready else 503,
             headers=every_answer(headers_of(req), Ids().guid()),
             mimetype=JSON,
         )
@@ -89,7 +93,8 @@ def _health(app: App) -> Endpoint:
 def unavailable(error: Exception, req: func.HttpRequest) -> func.HttpResponse:
     """The answer while the app cannot be put together: settings are wrong, storage does not answer, or it fails."""
     unforeseen = not isinstance(error, SettingsError | StorageUnavailable)
-    _log.error("The router is not ready: %s", error, exc_info=error if unforeseen else None)
+    if not is_told(error):
+        _log.error("The router is not ready: %s", error, exc_info=error if unforeseen else None)
     refused = Busy("The router is not ready. Its log and /health tell why.", retry_after=5)
     headers = {**every_answer(headers_of(req), Ids().guid()), **refused.headers, "x-ms-error-code": refused.code}
     body = json_bytes(refused.to_wire(_path(req)))

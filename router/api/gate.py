@@ -12,6 +12,7 @@ from typing import Final
 
 import azure.functions as func
 
+from router.api.admission import Admission
 from router.api.auth.authenticate import Authenticator, Caller
 from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import RequestTarget, TargetReader
@@ -19,10 +20,12 @@ from router.api.call import Call, Reply, parse_ids, parse_query
 from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
+from router.api.patience import patience
 from router.clock import Clock
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
+from router.outages import WrongClock, is_told
 from router.rules.secrets import SecretBox
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
@@ -59,6 +62,9 @@ class Gate:
     secrets: SecretBox | None
     http_on_loopback: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
+    admission: Admission = field(default_factory=Admission)
+    #: Whether the platform stands in front, and tells from where a request comes.
+    on_app_service: bool = False
     cors: Cors = field(default_factory=Cors)
 
     async def serve(
@@ -112,32 +118,53 @@ class Gate:
         request_id: str,
     ) -> Reply:
         try:
-            caller = await self._authenticate(request, headers, target)
-            span.set(names.ATTRIBUTE_CALLER, caller.id)
-            call = Call(
-                operation=operation,
-                parts=self.parts,
-                api_version=parse_api_version(query),
-                ids=parse_ids(operation, target.path),
-                query=query,
-                headers=headers,
-                body=request.get_body(),
-                token_keys=self.token_keys,
-                secrets=self.secrets,
-                http_on_loopback=self.http_on_loopback,
-            )
-            if call.ids and operation.resource == "Job":
-                span.set(names.ATTRIBUTE_JOB, call.id)
-            elif call.ids and operation.resource == "Worker":
-                span.set(names.ATTRIBUTE_WORKER, call.id)
-            if operation.method in ("PATCH", "POST"):
-                check_encoding(call.body, headers.get("content-encoding"))
-            async with self.in_flight.hold(len(call.body)):
-                if operation.method in ("PATCH", "POST"):
-                    check_values(call.body)
-                return await HANDLERS[operation.name](call)
+            async with patience(self.parts.around.storage):
+                return await self._answer(operation, request, headers, target, query, span)
         except Exception as error:
             return refusal(error, operation.name, target.path, request_id)
+
+    async def _answer(
+        self,
+        operation: Operation,
+        request: func.HttpRequest,
+        headers: Mapping[str, str],
+        target: RequestTarget,
+        query: Mapping[str, str],
+        span: tracing.ActiveSpan,
+    ) -> Reply:
+        caller = await self._authenticate(request, headers, target)
+        span.set(names.ATTRIBUTE_CALLER, caller.id)
+        call = Call(
+            operation=operation,
+            parts=self.parts,
+            api_version=parse_api_version(query),
+            ids=parse_ids(operation, target.path),
+            query=query,
+            headers=headers,
+            body=request.get_body(),
+            token_keys=self.token_keys,
+            secrets=self.secrets,
+            http_on_loopback=self.http_on_loopback,
+        )
+        if call.ids and operation.resource == "Job":
+            span.set(names.ATTRIBUTE_JOB, call.id)
+        elif call.ids and operation.resource == "Worker":
+            span.set(names.ATTRIBUTE_WORKER, call.id)
+        if operation.method in ("PATCH", "POST"):
+            check_encoding(call.body, headers.get("content-encoding"))
+        if operation.method != "GET":
+            await self.parts.on_time()
+        async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
+            if operation.method in ("PATCH", "POST"):
+                check_values(call.body)
+            return await HANDLERS[operation.name](call)
+
+    def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:
+        """Who takes turns with others: a caller at an address, since many applications share a key. Of the addresses in
+        the header the platform has added the last one."""
+        if not self.on_app_service:
+            return caller.id
+        return f"{caller.id} {headers.get('x-forwarded-for', '').rpartition(',')[2].strip().rpartition(':')[0]}"
 
     async def _authenticate(
         self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
@@ -173,8 +200,11 @@ def refusal(error: Exception, what: str, path: str, request_id: str = "") -> Rep
     """The answer to a failed request to this path. What is not one of the router's errors is a plain 500, told in the
     log under the request's id."""
     if isinstance(error, StorageUnavailable):
-        _log.warning("Storage did not answer: %s", error, extra={"operation": what, "request_id": request_id})
+        if not is_told(error):
+            _log.warning("Storage did not answer: %s", error, extra={"operation": what, "request_id": request_id})
         error = Busy("Storage did not answer. Try again.")
+    elif isinstance(error, WrongClock):
+        error = Busy(f"{error} Nothing is changed by it. Try again.")
     if not isinstance(error, RouterError):
         _log.error("Unhandled error", exc_info=error, extra={"operation": what, "request_id": request_id})
         error = RouterError("InternalServerError", "The router failed. The log tells why.", 500)

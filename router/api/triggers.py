@@ -12,6 +12,7 @@ import azure.functions as func
 
 from router.commit.parts import Parts
 from router.events.receive import Wake, read_event
+from router.outages import WrongClock, is_told
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
@@ -48,6 +49,8 @@ class _Seldom:
 
     def fault(self, error: Exception) -> None:
         kind, now = type(error), self._elapsed()
+        if is_told(error):
+            return
         if self._said is None or self._said[0] is not kind or now - self._said[1] >= _SAYS_SECONDS:
             self._said = (kind, now)
             _log.error("Deadlines wait, nothing due is lost: %s", error)
@@ -69,6 +72,7 @@ def triggers(app: App, elapsed: Callable[[], float] = time.monotonic) -> func.Bl
         if found is None:
             return  # of another origin
         parts = await app.parts()
+        await parts.on_time()
         async with slots:
             await parts.overdue.calm(_YIELDS_SECONDS)
             attributes = {
@@ -103,7 +107,7 @@ def triggers(app: App, elapsed: Callable[[], float] = time.monotonic) -> func.Bl
         try:
             runner = await app.deadlines()
             await runner.tick()
-        except (SettingsError, StorageUnavailable) as error:
+        except (SettingsError, StorageUnavailable, WrongClock) as error:
             seldom.fault(error)
         else:
             seldom.over()

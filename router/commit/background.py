@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from router.outages import is_told
 from router.storage.turns import URGENCY, Urgency
 
 _log = logging.getLogger(__name__)
@@ -58,8 +59,10 @@ class Background:
     async def _guarded(work: Coroutine[Any, Any, Any], name: str) -> None:
         try:
             await work
-        except Exception:
+        except Exception as error:
             # A settle deadline stands behind it: it is done again.
+            if is_told(error):
+                return
             _log.exception("Background work failed", extra={"work": name})
 
 

@@ -22,6 +22,7 @@ from router.commit.watch import SETTLE_MARGIN, Watch
 from router.errors import RouterError
 from router.models.events import PendingEvent
 from router.models.jobs import ENDED, JobRecord
+from router.outages import is_told
 from router.recent import RecentIds
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.port import RowChanged, StorageUnavailable
@@ -50,7 +51,9 @@ _MOST_OVERFLOW: Final = 16
 
 
 class NotSent(Exception):
-    """The topic has not taken the events; it may do so later."""
+    """The topic has not taken the events; it may do so later. The publisher has told why."""
+
+    told = True
 
 
 class Publisher(Protocol):
@@ -181,7 +184,10 @@ class Outbox:
                 if not mine.newer.done():
                     return
         except Exception as error:
-            _log.warning("What follows a commit is left to its settle deadline: %s", error, extra={"aggregate": name})
+            if not is_told(error):
+                _log.warning(
+                    "What follows a commit is left to its settle deadline: %s", error, extra={"aggregate": name}
+                )
         finally:
             for work in mine.work:
                 work.add_done_callback(_retrieved)
@@ -213,10 +219,9 @@ class Outbox:
 
     async def _sent(self, name: str, store: AggregateStore[Any], watch: Watch[Any], mine: _Open) -> bool:
         """Whether all events of the row are out. While the topic does not take them, its row is watched for longer."""
-        told = False
         while True:
             row = mine.row
-            if len(row.overflow) > _MOST_OVERFLOW:
+            if row.has_earlier or len(row.overflow) > _MOST_OVERFLOW:
                 return False  # too much for a quick send: the settle deadline does it in order
             try:
                 await self._overdue.calm(_SENDING_YIELDS_SECONDS)
@@ -224,10 +229,8 @@ class Outbox:
                 return True
             except StorageUnavailable:
                 return False
-            except Exception as error:
-                if not told:
-                    _log.info("Events wait in the outbox: %s", error, extra={"aggregate": name})
-                told = True
+            except NotSent:
+                pass  # they wait in the outbox
             await asyncio.sleep(_SENT_AGAIN_SECONDS)
             row = mine.row
             if row.settle_at is not None and row.settle_at - self._clock.now() < SETTLE_MARGIN:

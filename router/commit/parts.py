@@ -19,6 +19,7 @@ from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
+from router.outages import Surroundings
 from router.recent import RecentIds
 from router.storage.aggregates import WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
@@ -102,6 +103,7 @@ class Parts:
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     overdue: Overdue = field(default_factory=Overdue)
+    around: Surroundings = field(default_factory=Surroundings)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
     turns: Turns = field(init=False)
@@ -146,6 +148,13 @@ class Parts:
         self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())
         self.round_store = RoundStore(table("rounds"))
         self.rounds = self.procedures.rounds(self)
+
+    async def on_time(self) -> None:
+        """Before anything is decided by time. A clock in doubt is held against storage's first. Raises WrongClock,
+        StorageUnavailable."""
+        if self.around.clock.is_doubtful:
+            await self.tables.ready()
+            self.around.clock.check()
 
 
 async def gathered(work: Iterable[Awaitable[object]]) -> None:

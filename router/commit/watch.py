@@ -20,6 +20,7 @@ from router.errors import RouterError
 from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
+from router.outages import is_told
 from router.recent import Recent
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore
@@ -57,7 +58,9 @@ class Settled:
         done, self._done = self._done, []
         try:
             await self._deadlines.remove(done)
-        except StorageUnavailable:
+        except StorageUnavailable as error:
+            if is_told(error):
+                return
             _log.info("Settle deadlines could not be removed: they will find nothing to do")
 
 

@@ -24,6 +24,8 @@ from router.events.envelope import (
 )
 from router.events.topic import NotAcceptable, TopicBusy, TopicRefused
 from router.models.events import PendingEvent
+from router.outages import Surroundings
+from router.recent import RecentIds
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +41,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 30.0
 
 
 class PublishFailed(Exception):
-    """Not every event was accepted. Those in `unpublished` must stay in the outbox."""
+    """Not every event was accepted. Those in `unpublished` must stay in the outbox. The log has the reason."""
+
+    told = True
 
     def __init__(self, message: str, unpublished: Sequence[str]) -> None:
         super().__init__(message)
@@ -111,8 +115,10 @@ class EventPublisher:
         retry_seconds: Sequence[float] = RETRY_SECONDS,
         pause_seconds: tuple[float, float] = PAUSE_SECONDS,
         jitter: Callable[[], float] = lambda: 0.5,
+        around: Surroundings | None = None,
     ) -> None:
-        """`jitter` yields numbers in [0, 1) that spread retries; `source` is the CloudEvents attribute."""
+        """`jitter` yields numbers in [0, 1) that spread retries; `source` is the CloudEvents attribute. `around` is
+        told whether the topic answers."""
         self._topic = topic
         self._schema = schema
         self._source = source
@@ -120,6 +126,9 @@ class EventPublisher:
         self._retry_seconds = tuple(retry_seconds)
         self._pause_seconds = pause_seconds
         self._jitter = jitter
+        self._outage = (around or Surroundings()).topic
+        #: Refused events that have been told: one is tried again and again.
+        self._told_refused = RecentIds()
         self._closing = False
         self._failures = 0
         self._paused_until = 0.0
@@ -195,6 +204,7 @@ class EventPublisher:
         try:
             await self._attempt([item.text for item in batch])
         except NotAcceptable as error:
+            self._outage.answered()
             if len(batch) > 1:
                 middle = len(batch) // 2
                 await self._send(lane, batch[:middle])
@@ -204,10 +214,12 @@ class EventPublisher:
                 return
             self._refused(lane, batch[0], error)
         except TopicRefused as error:
+            self._outage.failed(error)
             self._pause(error)
             _fail_all(lane, str(error))
         else:
             self._failures = 0
+            self._outage.answered()
             _settle(lane, batch, None)
 
     async def _attempt(self, texts: list[str]) -> None:
@@ -216,6 +228,7 @@ class EventPublisher:
             try:
                 return await self._topic.send(texts, self._schema)
             except TopicBusy as error:
+                self._outage.failed(error)
                 asked = error.retry_after or 0.0
                 if self._closing or asked > self._retry_seconds[-1]:
                     raise
@@ -224,7 +237,9 @@ class EventPublisher:
 
     def _refused(self, lane: _Lane, item: _Item, error: NotAcceptable) -> None:
         """One event that the topic will not have holds up its own aggregate alone."""
-        _log.error("Event %s of %s is refused: %s", item.id, item.key, error, extra={"event_id": item.id})
+        if item.id not in self._told_refused:
+            self._told_refused.add([item.id])
+            _log.error("Event %s of %s is refused: %s", item.id, item.key, error, extra={"event_id": item.id})
         behind = [other for other in lane.items.values() if other.key == item.key]
         lane.waiting[:] = [other for other in lane.waiting if other.key != item.key]
         _settle(lane, behind, str(error))
@@ -238,7 +253,6 @@ class EventPublisher:
         pause = max(pause, min(error.retry_after or 0.0, MAX_RETRY_AFTER_SECONDS))
         self._failures = min(self._failures + 1, 10)
         self._paused_until = now + pause
-        _log.warning("Nothing is published for %.2f s: %s", pause, error)
 
 
 def _take(waiting: list[_Item]) -> list[_Item]:

@@ -4,13 +4,14 @@ Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n`
 the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
 commit that wrote the row, `Kind` what the row is, `Place` where it stands in the listing, and columns that lists
 filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row
-cannot hold it."""
+cannot hold it. `Overflow` names these rows, a few of them: when there are more, the first row that it names has the
+names of those before it as `Earlier`, and so on, so that neither the row nor who reads it grows with an outage."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -45,6 +46,8 @@ _REMEMBERED: Final = 2_000
 _LARGEST_REMEMBERED: Final = 8_000_000
 #: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
 _PIECE: Final = LARGEST_ROW // 6
+#: How long a write whose answer was lost is looked up: whoever waits for it has waited already.
+_LOOKS_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class Row(Generic[R]):
     commit: str = ""
     #: Row keys of outbox overflow, oldest first.
     overflow: tuple[str, ...] = ()
+    #: Whether the first of these has the names of earlier ones.
+    has_earlier: bool = False
     #: UTF-16 units of its record and its outbox as they were read or written.
     size: int = field(default=0, compare=False)
     #: Until when whoever made the last commit sees to what hangs on it; None when that is done.
@@ -90,6 +95,8 @@ class AggregateStore(Generic[R]):
         )
         #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
+        #: Overflow rows that a truth row names before it leaves them to the next one.
+        self.most_named = 16
 
     def as_written(self, id: str) -> Row[R] | None:
         """The row as this process wrote it last, if it did so lately. Another may have written it since: good for a
@@ -114,8 +121,13 @@ class AggregateStore(Generic[R]):
         document = _document(row)
         spill: list[Write] = []
         if outbox and (size := units(outbox)) and (size > self.outbox_limit or size + units(document) > LARGEST_ROW):
-            spill = self._spill(row, outbox)
-            row = replace(row, outbox=(), overflow=(*row.overflow, *(write.entity.row for write in spill)))
+            earlier = row.overflow if len(row.overflow) >= self.most_named else ()
+            spill = self._spill(row, outbox, earlier)
+            names: tuple[str, ...] = tuple(write.entity.row for write in spill)
+            if earlier:
+                row = replace(row, outbox=(), overflow=names, has_earlier=True)
+            else:
+                row = replace(row, outbox=(), overflow=(*row.overflow, *names))
             outbox = ""
         row = replace(row, size=len(document) + len(outbox))
         entity = self._entity(row, outbox, document)
@@ -132,6 +144,14 @@ class AggregateStore(Generic[R]):
             if current.commit == row.commit:
                 return current
             raise RowChanged from error
+        except StorageUnavailable:
+            # Written or not: the row tells, if it can be asked. One without this commit may yet get it.
+            with suppress(StorageUnavailable, TimeoutError):
+                async with asyncio.timeout(_LOOKS_SECONDS):
+                    current = await self.load(row.id)
+                    if current.commit == row.commit:
+                        return current
+            raise
 
     async def _save_with(self, spill: list[Write], truth: Write) -> None:
         """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.
@@ -153,7 +173,7 @@ class AggregateStore(Generic[R]):
         """Writes a row that is as it was but for its outbox and what stands behind it. Raises RowChanged; not looked at
         is whether that was an own write whose answer was lost: nobody needs to know."""
         self._written.forget(row.id)
-        cleared = replace(row, outbox=(), overflow=(), promised_until=promised_until)
+        cleared = replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=promised_until)
         document = _document(cleared)
         version = await self._table.replace(self._entity(cleared, "", document))
         saved = replace(cleared, version=version, size=len(document))
@@ -166,7 +186,7 @@ class AggregateStore(Generic[R]):
         await self._table.delete(key(row.id), key(row.id), row.version)
 
     async def overflow(self, row: Row[R]) -> list[PendingEvent]:
-        """The events of the overflow rows, oldest first."""
+        """The events of the overflow rows that the row names, oldest first."""
         events: list[PendingEvent] = []
         entities = await asyncio.gather(*(self._table.get(key(row.id), name) for name in row.overflow))
         text = ""
@@ -180,8 +200,39 @@ class AggregateStore(Generic[R]):
                 text = ""
         return events
 
+    async def overflow_parts(self, row: Row[R]) -> AsyncIterator[tuple[list[PendingEvent], list[str]]]:
+        """All events of the overflow, oldest first, and the rows that hold them: a row of storage at a time. Those that
+        are out may be dropped as it goes."""
+        links = [link async for link in self._links(row)]
+        for link in reversed(links):
+            text, names = "", list[str]()
+            for name in link:
+                names.append(name)
+                entity = await self._table.get(key(row.id), name)
+                text = text + read_document("Out", entity.columns) if entity is not None else ""
+                if text and not (entity is not None and entity.columns.get("GoesOn")):
+                    yield _OUTBOX.validate_json(text), names
+                    text, names = "", []
+
+    async def drop_part(self, row: Row[R], names: Sequence[str]) -> None:
+        """Removes overflow rows whose events are out, the last one first: half of it is never read as a whole."""
+        for name in reversed(names):
+            await self._table.delete(key(row.id), name)
+
     async def drop_overflow(self, row: Row[R]) -> None:
-        await asyncio.gather(*(self._table.delete(key(row.id), name) for name in row.overflow))
+        async for link in self._links(row):
+            await asyncio.gather(*(self._table.delete(key(row.id), name) for name in link))
+
+    async def _links(self, row: Row[R]) -> AsyncIterator[Sequence[str]]:
+        """The names of the overflow rows, the latest ones first."""
+        names, has_earlier = row.overflow, row.has_earlier
+        while names:
+            entity = await self._table.get(key(row.id), names[0]) if has_earlier else None
+            yield names
+            # Without it: it has been sent, and all that were before it.
+            names = tuple(str(entity.columns.get("Earlier") or "").split("\n")) if entity is not None else ()
+            names = names if names != ("",) else ()
+            has_earlier = entity is not None and bool(entity.columns.get("HasEarlier"))
 
     async def page(self, where: Sequence[Condition], size: int, after: Position | None) -> RowPage[R]:
         """One page of records in key order. It may be short, even empty, and have a next one: storage ends a
@@ -225,6 +276,7 @@ class AggregateStore(Generic[R]):
             version=entity.version,
             commit=str(entity.columns.get("Commit") or ""),
             overflow=tuple(overflow.split("\n")) if overflow else (),
+            has_earlier=bool(entity.columns.get("HasEarlier")),
             promised_until=parse_time(promised) if promised else None,
             size=sum(len(value) for value in entity.columns.values() if isinstance(value, str)),
         )
@@ -244,9 +296,11 @@ class AggregateStore(Generic[R]):
             columns["PromisedUntil"] = format_time(row.promised_until)
         if row.overflow:
             columns["Overflow"] = "\n".join(row.overflow)
+        if row.has_earlier:
+            columns["HasEarlier"] = True
         return Entity(key(row.id), key(row.id), columns, row.version)
 
-    def _spill(self, row: Row[R], outbox: str) -> list[Write]:
+    def _spill(self, row: Row[R], outbox: str, earlier: Sequence[str]) -> list[Write]:
         first = row.outbox[0]
         name = f"{key(row.id)}~out~{time_key(first.time)}~{row.commit}"
         pieces = [outbox[start : start + _PIECE] for start in range(0, len(outbox), _PIECE)]
@@ -255,6 +309,9 @@ class AggregateStore(Generic[R]):
             columns: dict[str, Any] = {"Kind": "outbox", **write_document("Out", piece, limit=LARGEST_ROW)}
             if number + 1 < len(pieces):
                 columns["GoesOn"] = True
+            if earlier and not number:
+                columns["Earlier"] = "\n".join(earlier)
+                columns["HasEarlier"] = row.has_earlier
             row_key = f"{name}~{number:03d}" if number else name
             writes.append(Write("upsert", Entity(key(row.id), row_key, columns)))
         return writes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
 from router.errors import TooLarge
+from router.outages import Surroundings
 from router.storage.batches import lighten
 from router.storage.port import (
     Condition,
@@ -74,28 +75,44 @@ _TIMEOUTS: Final[dict[str, Any]] = {
 class AzureTables:
     """The tables of one storage account. `prefix` lets several routers share an account."""
 
-    def __init__(self, service: TableServiceClient, prefix: str = "", *, traced: bool = False) -> None:
+    def __init__(
+        self, service: TableServiceClient, prefix: str = "", *, traced: bool = False, around: Surroundings | None = None
+    ) -> None:
+        """`around` is told whether storage answers, and what its Date says."""
         self._service = service
+        self._around = around or Surroundings()
         self._prefix = prefix
         self._tables: dict[str, AzureTable] = {}
         self._there = False
         _shorten(service, traced)
 
     @classmethod
-    def from_connection_string(cls, connection_string: str, prefix: str = "", *, traced: bool = False) -> AzureTables:
-        service = TableServiceClient.from_connection_string(connection_string, transport=_transport(), **_TIMEOUTS)
-        return cls(service, prefix, traced=traced)
+    def from_connection_string(
+        cls, connection_string: str, prefix: str = "", *, traced: bool = False, around: Surroundings | None = None
+    ) -> AzureTables:
+        around = around or Surroundings()
+        transport = _transport(around.clock.saw)
+        service = TableServiceClient.from_connection_string(connection_string, transport=transport, **_TIMEOUTS)
+        return cls(service, prefix, traced=traced, around=around)
 
     @classmethod
     def from_endpoint(
-        cls, endpoint: str, credential: AsyncTokenCredential, prefix: str = "", *, traced: bool = False
+        cls,
+        endpoint: str,
+        credential: AsyncTokenCredential,
+        prefix: str = "",
+        *,
+        traced: bool = False,
+        around: Surroundings | None = None,
     ) -> AzureTables:
-        service = TableServiceClient(endpoint=endpoint, credential=credential, transport=_transport(), **_TIMEOUTS)
-        return cls(service, prefix, traced=traced)
+        around = around or Surroundings()
+        transport = _transport(around.clock.saw)
+        service = TableServiceClient(endpoint=endpoint, credential=credential, transport=transport, **_TIMEOUTS)
+        return cls(service, prefix, traced=traced, around=around)
 
     def table(self, name: str) -> Table:
         if name not in self._tables:
-            self._tables[name] = AzureTable(self._service.get_table_client(self._prefix + name))
+            self._tables[name] = AzureTable(self._service.get_table_client(self._prefix + name), self._around)
         return self._tables[name]
 
     async def ready(self) -> None:
@@ -103,7 +120,7 @@ class AzureTables:
         if self._there:
             await self._probe(TABLES[0])
             return
-        async with _translated():
+        async with _translated(self._around):
             await asyncio.gather(*map(self._make, TABLES))
         self._there = True
 
@@ -120,20 +137,33 @@ class AzureTables:
         try:
             await self.table(name).query((("PartitionKey", "eq", "~"),), limit=1)
         except ResourceNotFoundError as error:
-            raise StorageUnavailable(f"The table {self._prefix}{name} is missing.") from error
+            raise _unavailable(self._around, f"The table {self._prefix}{name} is missing.") from error
 
     async def close(self) -> None:
         await self._service.close()
 
 
-def _transport() -> AioHttpTransport:
+class _DatedTransport(AioHttpTransport):  # type: ignore[misc]  # untyped
+    """Shows the Date of each answer to `saw`."""
+
+    saw: Callable[[str | None], None]
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        response: Any = await super().send(request, **options)
+        self.saw(response.headers.get("Date"))
+        return response
+
+
+def _transport(saw: Callable[[str | None], None]) -> AioHttpTransport:
     # Looking for a proxy in the environment at every request costs more than the request's own work.
     # The limits of a try count here alone: a client that is given a transport does not hand its own on.
-    return AioHttpTransport(
+    transport = _DatedTransport(
         use_env_settings=False,
         connection_timeout=_TIMEOUTS["connection_timeout"],
         read_timeout=_TIMEOUTS["read_timeout"],
     )
+    transport.saw = saw
+    return transport
 
 
 def _shorten(service: TableServiceClient, traced: bool) -> None:
@@ -169,28 +199,29 @@ def _send_as_it_is(client: TableClient) -> None:
 class AzureTable:
     """One table of the account."""
 
-    def __init__(self, client: TableClient) -> None:
+    def __init__(self, client: TableClient, around: Surroundings) -> None:
         self._client = client
+        self._around = around
         _send_as_it_is(client)
         lighten(client)
 
     async def get(self, partition: str, row: str) -> Entity | None:
         try:
-            async with _translated():
+            async with _translated(self._around):
                 return _entity(await self._client.get_entity(partition, row))
         except ResourceNotFoundError:
             return None
 
     async def insert(self, entity: Entity) -> str:
         try:
-            async with _translated():
+            async with _translated(self._around):
                 return _version(await self._client.create_entity(_columns(entity)))
         except ResourceExistsError as error:
             raise RowExists from error
 
     async def replace(self, entity: Entity) -> str:
         try:
-            async with _translated():
+            async with _translated(self._around):
                 return _version(
                     await self._client.update_entity(
                         _columns(entity),
@@ -203,13 +234,13 @@ class AzureTable:
             raise RowChanged from error
 
     async def upsert(self, entity: Entity) -> str:
-        async with _translated():
+        async with _translated(self._around):
             return _version(await self._client.upsert_entity(_columns(entity), mode=UpdateMode.REPLACE))
 
     async def delete(self, partition: str, row: str, version: str | None = None) -> None:
         condition = _if_version(version)
         try:
-            async with _translated():
+            async with _translated(self._around):
                 await self._client.delete_entity(partition, row, **condition)
         except ResourceNotFoundError:
             return
@@ -235,7 +266,7 @@ class AzureTable:
                 case "delete":
                     operations.append(("delete", columns, _if_version(write.entity.version)))
         try:
-            async with _translated():
+            async with _translated(self._around):
                 await self._client.submit_transaction(operations)
         except ResourceExistsError as error:
             raise RowExists from error
@@ -252,7 +283,7 @@ class AzureTable:
     ) -> Page:
         token = {"PartitionKey": after[0], "RowKey": after[1]} if after else None
         select = ["PartitionKey", "RowKey", *columns] if columns is not None else None
-        async with _translated():
+        async with _translated(self._around):
             pages = self._client.query_entities(
                 odata(where), results_per_page=min(max(limit, 1), 1000), select=select
             ).by_page(continuation_token=token)  # type: ignore[arg-type]
@@ -304,12 +335,13 @@ def _is_too_large(error: HttpResponseError) -> bool:
 
 
 @asynccontextmanager
-async def _translated() -> AsyncIterator[None]:
+async def _translated(around: Surroundings) -> AsyncIterator[None]:
     """Conflicts go up as they are; whatever says "not now" becomes StorageUnavailable."""
     try:
         async with asyncio.timeout(LONGEST_SECONDS):
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
+        around.storage.answered()
         raise
     except HttpResponseError as error:
         if _is_too_large(error):
@@ -318,6 +350,22 @@ async def _translated() -> AsyncIterator[None]:
             raise ResourceExistsError(str(error)) from error
         if error.status_code in (404, 412):
             raise ResourceModifiedError(str(error)) from error
-        raise StorageUnavailable(f"{error.status_code}: {error.message}") from error
+        raise _refused(around, error.status_code, f"{error.status_code}: {error.message}") from error
     except (TimeoutError, AzureError, OSError) as error:
-        raise StorageUnavailable(str(error)) from error
+        raise _unavailable(around, str(error) or f"no answer within {LONGEST_SECONDS:.0f} s") from error
+    else:
+        around.storage.answered()
+
+
+def _refused(around: Surroundings, status: int | None, message: str) -> StorageUnavailable:
+    """A refusal of one request is no outage; of the account, or for load, it is."""
+    if status is not None and status < 500 and status not in (401, 403, 408, 429):
+        return StorageUnavailable(message)
+    return _unavailable(around, message)
+
+
+def _unavailable(around: Surroundings, message: str) -> StorageUnavailable:
+    error = StorageUnavailable(message)
+    around.storage.failed(message)
+    error.told = True
+    return error

@@ -49,7 +49,9 @@ class RowChanged(Exception):
 
 
 class StorageUnavailable(Exception):
-    """Storage did not answer in time, or refused for load."""
+    """Storage did not answer in time, or refused for load. `told`: the log has it, as an outage of storage."""
+
+    told = False
 
 
 class Table(Protocol):

@@ -15,6 +15,7 @@ from typing import Final
 from router.commit.outbox import NotSent
 from router.commit.parts import Parts
 from router.errors import Busy
+from router.outages import is_told
 from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.turns import URGENCY, Urgency
@@ -87,8 +88,9 @@ class DeadlineRunner:
 
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or shortly before the
-        next tick: what takes longer goes on."""
+        next tick: what takes longer goes on. Raises WrongClock: then nothing has been started."""
         URGENCY.set(Urgency.FOLLOW)
+        await self._parts.on_time()
         loop = asyncio.get_running_loop()
         ends = loop.time() + _WAITS_SECONDS
         await asyncio.gather(self._start_due(), self._take_over())
@@ -102,6 +104,7 @@ class DeadlineRunner:
         found = await asyncio.gather(
             *(self._parts.deadlines.due(shard, until, _TAKEN_AT_ONCE) for shard in range(SHARDS))
         )
+        self._parts.around.clock.check()  # storage has told its time beside
         new: list[Deadline] = []
         for deadline in sorted((one for shard in found for one in shard), key=lambda one: one.due):
             place = (deadline.partition, deadline.row)
@@ -172,8 +175,12 @@ class DeadlineRunner:
             if deadline.attempt + 1 >= MOST_ATTEMPTS and not _passes(error):
                 await self._give_up(deadline, error)
                 return
-            _log.exception(
-                "A deadline failed and is tried again",
+            told = is_told(error)
+            _log.log(
+                logging.DEBUG if told else logging.WARNING if _passes(error) else logging.ERROR,
+                "A deadline failed and is tried again: %r",
+                error,
+                exc_info=None if told or _passes(error) else error,
                 extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
             )
             await self._put_off(deadline)
@@ -199,8 +206,9 @@ class DeadlineRunner:
         try:
             later = put_off_until(deadline, self._parts.clock.now())
             await self._parts.deadlines.put_off(deadline, later)
-        except Exception:
-            _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)
+        except Exception as error:
+            if not is_told(error):
+                _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)
 
     async def _sweep(self) -> None:
         """Removes what is done, many rows a transaction."""
@@ -209,8 +217,9 @@ class DeadlineRunner:
             return
         try:
             await self._parts.deadlines.remove(list(done.values()))
-        except Exception:
-            _log.warning("Done deadlines could not be removed yet", exc_info=True)
+        except Exception as error:
+            if not is_told(error):
+                _log.warning("Done deadlines could not be removed yet", exc_info=True)
             return
         for place, deadline in done.items():
             if self._done.get(place) is deadline:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from router.commit.parts import Parts
+from router.outages import is_told
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,9 @@ class QueueFigures:
         try:
             queues, _ = await self._parts.resources.page("Queue", _MOST_QUEUES, None)
             metrics.set_queue_figures([await self._look(queue.id, now) for queue in queues])
-        except Exception:
+        except Exception as error:
+            if is_told(error):
+                return
             _log.warning("Queue figures could not be read", exc_info=True)
 
     async def _look(self, queue_id: str, now: datetime) -> metrics.QueueFigures:

@@ -74,12 +74,15 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
                     continue
             # Last, and after all else: the topic may not answer.
             name = f"{store.kind}/{id}"
-            await parts.outbox.send_soon(name, [*await store.overflow(row), *row.outbox])
+            async for events, rows in store.overflow_parts(row):
+                await parts.outbox.send_soon(name, events)
+                await store.drop_part(row, rows)
+            await parts.outbox.send_soon(name, row.outbox)
             if row.record is None:
                 await store.drop_overflow(row)
                 await store.drop(row)
                 return
-            await commits.watch.taken_back(replace(row, outbox=(), overflow=(), promised_until=None))
+            await commits.watch.taken_back(replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=None))
             await store.drop_overflow(row)
             return
         except RowChanged:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from router.commit.parts import Parts
+from router.outages import WrongClock, is_told
 from router.storage.deadlines import SHARDS
 from router.storage.port import StorageUnavailable
 from router.upkeep.deadlines import DeadlineRunner
@@ -40,7 +41,10 @@ class Standby:
                 if await self._is_late():
                     await self._stand_in()
             except StorageUnavailable as error:
-                _log.info("Whether the timer runs could not be looked up: %s", error)
+                if not is_told(error):
+                    _log.info("Whether the timer runs could not be looked up: %s", error)
+            except WrongClock:
+                pass  # it is told: those with the right time stand in
             except Exception:
                 _log.exception("Standing in for the timer failed; it is tried again")
 

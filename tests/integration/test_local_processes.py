@@ -14,6 +14,7 @@ import pytest
 
 from local.network import choose_port
 from local.options import ROOT
+from local.parts import load_parts
 from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
 
 
@@ -104,7 +105,7 @@ def test_the_timer_ends_with_the_last_that_serves_and_starts_with_the_app(
     whole = run(workers, "apart")
     timer = psutil.Process(whole.pid("app.timer"))
     for name in ["app", "app.1"][:workers]:
-        os.kill(whole.pid(name), signal.SIGKILL)
+        os.kill(whole.pid(name), signal.SIGTERM)
     wait_for(lambda: whole.said("start the app again with `make start-app`"))
     assert not timer.is_running()
     assert app_names(whole) == set()
@@ -123,6 +124,63 @@ def test_the_timer_ends_with_the_last_that_serves_and_starts_with_the_app(
         app.send_signal(signal.SIGINT)
         assert app.wait(10) == 0
     assert app_names(whole) == set()
+    assert whole.end() < 5
+
+
+def test_the_only_worker_is_started_again_when_it_dies_and_the_timer_stays(run: Callable[..., Run]) -> None:
+    whole = run(timer="apart")
+    timer = whole.pid("app.timer")
+    for _ in range(2):
+        killed = whole.pid("app")
+        os.kill(killed, signal.SIGKILL)
+        again = started_again(whole, "app", killed)
+        wait_for(lambda: http_is_up(whole.port))
+        wait_for(lambda: listening(again) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
+    assert whole.output.read_text().count("Worker 0 of the app was ended by SIGKILL; it is started again.") == 2
+    assert whole.pid("app.timer") == timer
+    assert whole.end() < 5
+    assert whole.process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["azurite", "eventgrid"])
+def test_a_part_that_dies_is_started_again(run: Callable[..., Run], name: str) -> None:
+    whole = run()
+    app, killed = whole.pid("app"), whole.pid(name)
+    os.kill(killed, signal.SIGKILL)
+    again = started_again(whole, name, killed)
+    wait_for(lambda: listening(again) != set())
+    assert whole.output.read_text().count(f"{name} was ended by SIGKILL and is started again.") == 1
+    assert whole.pid("app") == app
+    assert whole.end() < 5
+    assert whole.process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["app", "app.timer"])
+def test_a_process_that_hangs_is_replaced(run: Callable[..., Run], name: str) -> None:
+    whole = run(workers=2)
+    wait_for(lambda: len(ticks_of(whole)) > 0)
+    hung = psutil.Process(whole.pid(name))
+    others = {other: whole.pid(other) for other in ("app", "app.1", "app.timer") if other != name}
+    hung.suspend()
+    again = started_again(whole, name, hung.pid)
+    title = "The timer's process" if name == "app.timer" else "Worker 0"
+    words = f"{title} of the app has not answered for 10 s and was ended; the others serve on, and it is started again."
+    assert whole.output.read_text().count(words) == 1
+    assert {other: whole.pid(other) for other in others} == others
+    if name == "app.timer":
+        wait_for(lambda: again in ticks_of(whole))
+    else:
+        wait_for(lambda: listening(again) == {whole.port, whole.https_port})
+    assert whole.end() < 5
+
+
+def test_a_key_is_in_no_command_line(run: Callable[..., Run]) -> None:
+    whole = run(workers=2)
+    key = load_parts(whole.data_dir)
+    assert key is not None
+    lines = [" ".join(psutil.Process(whole.pid(path.stem)).cmdline()) for path in whole.data_dir.glob("*.pid")]
+    assert len(lines) == 5
+    assert not any(secret in line for line in lines for secret in (key.topic_key, key.system_key))
     assert whole.end() < 5
 
 

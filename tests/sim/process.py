@@ -62,6 +62,7 @@ class Process:
         )
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit
+            store.most_named = 16 if world.outbox_limit > 10_000 else 2
         self.runner = _Runner(self.parts, many=world.storm)
         if roles.timer:
             self.start(self._tick())

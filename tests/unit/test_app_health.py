@@ -9,6 +9,7 @@ import pytest
 
 from router.api.functions import unavailable
 from router.app import RouterApp
+from router.outages import Health
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
 
@@ -47,7 +48,7 @@ def app(monkeypatch: pytest.MonkeyPatch) -> RouterApp:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, tables: Tables) -> None:
-    monkeypatch.setattr("router.app._tables", lambda settings: tables)
+    monkeypatch.setattr("router.app._tables", lambda settings, around: tables)
 
 
 @pytest.mark.parametrize(
@@ -62,8 +63,9 @@ async def test_a_wrong_setting_is_named(
     app: RouterApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    ready, message = await app.health()
-    assert not ready
+    found = await app.health()
+    message = found.message
+    assert not found.ready
     assert message.startswith(f"Wrong settings: {name} ")
     assert "nonsense" not in message
     assert message in caplog.text
@@ -71,26 +73,26 @@ async def test_a_wrong_setting_is_named(
 
 async def test_storage_that_does_not_answer(app: RouterApp, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, tables := Tables(StorageUnavailable("no connection to account")))
-    assert await app.health() == (False, "Storage does not answer.")
+    assert await app.health() == Health(False, "Storage does not answer.")
     assert tables.closed == 1, "what a start that failed has opened is not left open"
     tables.fault = None
-    assert await app.health() == (True, "ready")
+    assert await app.health() == Health(True, "ready")
     tables.fault = StorageUnavailable("no connection to account")
-    assert await app.health() == (False, "Storage does not answer.")
+    assert await app.health() == Health(False, "Storage does not answer.")
 
 
 async def test_any_other_fault_is_told_by_the_log(
     app: RouterApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     use(monkeypatch, Tables(LookupError("what nobody thought of")))
-    assert await app.health() == (False, "The router could not start; its log says why.")
+    assert await app.health() == Health(False, "The router could not start; its log says why.")
     assert "Traceback" in caplog.text
     assert "what nobody thought of" in caplog.text
 
 
 async def test_an_app_that_could_not_start_starts_when_it_can(app: RouterApp, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, tables := Tables(LookupError()))
-    assert not (await app.health())[0]
+    assert not (await app.health()).ready
     tables.fault = None
     gate = await app.gate()
     assert gate.parts is await app.parts()

@@ -10,6 +10,7 @@ import pytest
 from router import app as app_module
 from router.app import RouterApp, create_app
 from router.models.operations import OPERATIONS
+from router.outages import Surroundings
 from router.settings import Settings, load
 from router.storage.azure import AzureTables
 from tests.unit.test_app_health import SETTINGS, Tables
@@ -24,7 +25,7 @@ def settings(**changed: str) -> Settings:
 @pytest.fixture
 def tables(monkeypatch: pytest.MonkeyPatch) -> Tables:
     found = Tables()
-    monkeypatch.setattr(app_module, "_tables", lambda settings: found)
+    monkeypatch.setattr(app_module, "_tables", lambda settings, around: found)
     return found
 
 
@@ -46,12 +47,12 @@ async def test_the_gate_has_what_the_settings_say(tables: Tables) -> None:
 
 
 async def test_tables_are_reached_by_a_key_or_as_somebody() -> None:
-    by_key = app_module._tables(settings())
+    by_key = app_module._tables(settings(), Surroundings())
     assert isinstance(by_key, AzureTables)
     await by_key.close()
     without = {name: value for name, value in SETTINGS.items() if name != "ROUTER_TABLES_CONNECTION_STRING"}
     as_somebody = app_module._tables(
-        load({**without, "ROUTER_TABLES_ENDPOINT": "https://account.table.core.windows.net"})
+        load({**without, "ROUTER_TABLES_ENDPOINT": "https://account.table.core.windows.net"}), Surroundings()
     )
     assert isinstance(as_somebody, AzureTables)
     await as_somebody.close()

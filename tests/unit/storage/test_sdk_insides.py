@@ -57,7 +57,7 @@ async def bare() -> AsyncIterator[TableServiceClient]:
 @pytest.fixture
 def catching(monkeypatch: pytest.MonkeyPatch) -> Catching:
     transport = Catching()
-    monkeypatch.setattr(azure, "_transport", lambda: transport)
+    monkeypatch.setattr(azure, "_transport", lambda saw: transport)
     return transport
 
 
