@@ -26,7 +26,7 @@ from router.models.workers import WorkerRecord
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
-from router.storage.listing import place
+from router.storage.listing import Listed, place
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
 from router.storage.transactions import LARGEST_OF_A_TRANSACTION, LARGEST_TRANSACTION, wire_bytes
 
@@ -196,17 +196,39 @@ class AggregateStore(Generic[R]):
                 break
         return RowPage(records, after)
 
-    async def places(self, where: Sequence[Condition]) -> list[tuple[str, str]]:
-        """Id and place in the listing of all that storage finds, without the records."""
+    async def places(
+        self, where: Sequence[Condition], behind: str | None, operations: int | None = None
+    ) -> tuple[list[Listed], bool]:
+        """What storage finds behind a place in the listing, without the records, in no order; and whether that is all,
+        after so many operations (None: as many as it takes)."""
         conditions: list[Condition] = [("Kind", "eq", self.kind), *where]
-        found: list[tuple[str, str]] = []
+        if behind is not None:
+            conditions.append(("Place", "gt", behind))
+        found: list[Listed] = []
         after: Position | None = None
-        while True:
+        taken = 0
+        while operations is None or taken < operations:
             page = await self._table.query(conditions, after=after, columns=["Id", "Place"])
-            found += [(str(one.columns["Id"]), str(one.columns.get("Place") or "")) for one in page.entities]
+            found += [Listed(str(one.columns["Id"]), str(one.columns["Place"])) for one in page.entities]
+            taken += 1
             after = page.next
             if after is None:
-                return found
+                return found, True
+        return found, False
+
+    async def between(self, first: str, last: str, where: Sequence[Condition]) -> list[R] | None:
+        """The records from one place in the listing to another, in no order, by one query; a second one where there are
+        more than storage answers at once. None if storage has to look longer than that for them."""
+        conditions: list[Condition] = [("Kind", "eq", self.kind), ("Place", "ge", first), ("Place", "le", last), *where]
+        records: list[R] = []
+        after: Position | None = None
+        for _ in range(2):
+            page = await self._table.query(conditions, after=after)
+            records.extend(self._parse(entity) for entity in page.entities)
+            after = page.next
+            if after is None:
+                return records
+        return None
 
     def _parse(self, entity: Entity) -> R:
         record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
