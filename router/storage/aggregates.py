@@ -216,18 +216,22 @@ class AggregateStore(Generic[R]):
                 return found, True
         return found, False
 
-    async def between(self, first: str, last: str, where: Sequence[Condition]) -> list[R] | None:
-        """The records from one place in the listing to another, in no order, by one query; a second one where there are
-        more than storage answers at once. None if storage has to look longer than that for them."""
-        conditions: list[Condition] = [("Kind", "eq", self.kind), ("Place", "ge", first), ("Place", "le", last), *where]
-        records: list[R] = []
+    async def between(self, behind: str | None, last: str, where: Sequence[Condition], most: int) -> list[R] | None:
+        """The records behind one place in the listing and up to another, in no order: by one query, and a second one
+        where there are more than 1,000. None if there are more than `most`, or storage has to look longer for them."""
+        conditions: list[Condition] = [("Kind", "eq", self.kind), ("Place", "le", last), *where]
+        if behind is not None:
+            conditions.append(("Place", "gt", behind))
+        found: list[Entity] = []
         after: Position | None = None
         for _ in range(2):
-            page = await self._table.query(conditions, after=after)
-            records.extend(self._parse(entity) for entity in page.entities)
+            page = await self._table.query(conditions, limit=min(most + 1 - len(found), 1000), after=after)
+            found += page.entities
             after = page.next
             if after is None:
-                return records
+                return [self._parse(entity) for entity in found]
+            if len(found) > most:
+                break
         return None
 
     def _parse(self, entity: Entity) -> R:

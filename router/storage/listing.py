@@ -14,6 +14,7 @@ from typing import Final
 from router.clock import Clock
 from router.recent import Recent
 from router.storage.keys import SEPARATOR, key
+from router.storage.marks import Marks
 from router.storage.port import Condition, Entity, Table
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -37,6 +38,7 @@ class ListingStore:
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table = table
         self._clock = clock
+        self.marks = Marks()
         #: What was seen of lists and their filters, and when (usecases/lists.py).
         self._seen: Recent[tuple[Hashable, ...], tuple[float, datetime]] = Recent(1000)
 
@@ -83,3 +85,13 @@ class ListingStore:
 def place(id: str, created_at: datetime) -> str:
     """Where an item stands among those of its kind: the text sorts the newest first."""
     return f"{_LATEST - (created_at - _START) // _MICROSECOND:018d}{SEPARATOR}{key(id)}"
+
+
+def moment(place: str) -> int:
+    """The part of a place that says when: it counts up from the newest on."""
+    return int(place[:18])
+
+
+def last_place(moment: int) -> str:
+    """Behind all items of that moment."""
+    return f"{moment:018d}{SEPARATOR}{SEPARATOR}"

@@ -1,8 +1,9 @@
 """Pages of jobs and workers, newest first (docs/behaviour.md, "Lists"; what a page costs: docs/performance.md).
 
-What fits one small query is sorted here. Else the listing tells which items a page has, and one query reads all that
-stand between the first of them and the last. Of a filter that few pass, storage is asked which do. Storage has to look
-at its whole table for such a query. Where that takes longer than reading the items one by one, they are read so."""
+What fits one small query is sorted here. Else the listing tells where a page ends, unless that is known from before,
+and one query reads all that stand there up to that end. Of a filter that few pass, storage is asked which do. Storage
+has to look at its whole table for such a query. Where that takes longer than reading the items one by one, they are
+read so."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from router.commit.parts import Parts
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import AggregateStore, Position
-from router.storage.listing import Listed, place
+from router.storage.listing import Listed, last_place, moment, place
 from router.storage.port import Condition
 
 R = TypeVar("R", JobRecord, WorkerRecord)
@@ -31,8 +32,14 @@ _LOOKS: Final = 5
 _MOST: Final = 1000
 #: The part of a list that is taken to pass a filter as long as it is not known.
 _SHARE: Final = 0.5
+#: How much further one looks than is likely to do.
+_MARGIN: Final = 1.2
+#: So many pages ahead the listing is asked by who reads on.
+_AHEAD: Final = 10
 #: Seconds that reading one of many items takes, as long as it is not known.
 _SINGLE: Final = 0.002
+#: So much longer one query may take than reading the items of a page one by one.
+_WORTH: Final = 2
 #: Seconds after which a query for all items of a page is given up for reading them one by one.
 _PATIENCE: Final = 1.0
 #: After this time it is tried again.
@@ -59,6 +66,9 @@ class Lister(Generic[R]):
         self._where = where
         self._fits: Callable[[R], bool] = fits
         self._wanted = wanted
+        #: What its marks are kept under: those of everything are the listing's.
+        self._of: Hashable = (store.kind, wanted) if filtered else store.kind
+        self._end_of_marks: str | None = None
         self._filtered = filtered
         self._exact = exact
 
@@ -85,29 +95,71 @@ class Lister(Generic[R]):
 
     async def _in_order(self, size: int, behind: str | None) -> list[R]:
         """One more than a page, if there are so many."""
+        found = await self._by_marks(size + 1, behind)
+        if found is None:
+            found = []
+        elif len(found) > size:
+            return found[: size + 1]
+        else:
+            behind = self._end_of_marks
         if self._filtered and self._exact and self._together(size + 1) and self._lately("common") is None:
-            rare = await self._by_filter(size + 1, behind, 1)
+            rare = await self._by_filter(size + 1 - len(found), behind, 1)
             if rare is not None:
-                return rare
+                return (found + rare)[: size + 1]
             self._note(1, "common")
-        found: list[R] = []
         looks, more = _LOOKS * (size + 1), True
         while more and len(found) <= size:
             wanted = size + 1 - len(found)
             if self._filtered and self._exact and looks <= 0:
-                return found + (await self._by_filter(wanted, behind) or [])
-            listed, more = await self._parts.listing.after(self._store.kind, behind, self._looks_at(wanted))
-            passed = await self._read(listed)
+                found += await self._by_filter(wanted, behind) or []
+                break
+            listed, more = await self._listed(wanted, behind)
+            if not listed:
+                break
+            passed = await self._read(listed, behind)
             found += passed
             looks -= len(listed)
-            behind = listed[-1].place if listed else behind
-            if self._filtered and listed:
+            behind = listed[-1].place
+            if self._filtered:
                 self._note(len(passed) / len(listed), "share")
         return sorted(found, key=_place)[: size + 1]
 
+    async def _by_marks(self, wanted: int, behind: str | None) -> list[R] | None:
+        """As many, or what there is up to a place where so many were lately: one query, and no need to know the order.
+        None where nothing is known."""
+        if not self._together(wanted):
+            return None
+        marks, start = self._parts.listing.marks, moment(behind) if behind is not None else None
+        end = marks.ahead(self._of, start, wanted)
+        share = self._lately("share")
+        if end is None and self._filtered and share:
+            end = marks.ahead(self._store.kind, start, math.ceil(wanted / share * _MARGIN))
+        if end is None:
+            return None
+        self._end_of_marks = last_place(end)
+        rows = wanted if self._exact or not self._filtered else min(math.ceil(wanted / (share or _SHARE)), _MOST)
+        return await self._read_together(behind, self._end_of_marks, 2 * rows + _AT_ONCE)
+
+    async def _listed(self, wanted: int, behind: str | None) -> tuple[list[Listed], bool]:
+        """The next of the listing, as many as are likely to have so many that pass; and whether there are more."""
+        kind = self._store.kind
+        if not self._together(wanted):
+            most = max(wanted, _AT_ONCE) if self._filtered else wanted
+            return await self._parts.listing.after(kind, behind, most)
+        share = self._lately("share") if self._filtered else 1
+        likely = math.ceil(wanted / max(_SHARE if share is None else share, 0.001) * (_MARGIN if self._filtered else 1))
+        likely = min(likely, max(wanted, _MOST))
+        # Who reads on is likely to do so again.
+        rows = likely if behind is None else min(max(likely, _AHEAD * wanted), max(wanted, _MOST))
+        listed, more = await self._parts.listing.after(kind, behind, rows)
+        if listed:
+            start = moment(behind) if behind is not None else None
+            self._parts.listing.marks.saw(kind, start, moment(listed[-1].place), (moment(one.place) for one in listed))
+        return listed[:likely], more or len(listed) > likely
+
     async def _by_filter(self, size: int, behind: str | None, operations: int | None = None) -> list[R] | None:
         """The next that pass the filter: storage tells the places of all of them, and the first of these are read. None
-        if so many operations do not tell all."""
+        if so many operations, or some time, do not tell all."""
         try:
             async with asyncio.timeout(_PATIENCE if operations is not None else None):
                 places, complete = await self._store.places(self._where, behind, operations)
@@ -116,35 +168,31 @@ class Lister(Generic[R]):
         if not complete:
             return None
         ahead = sorted(places, key=lambda one: one.place)
+        if ahead:
+            start = moment(behind) if behind is not None else None
+            marks = [moment(one.place) for one in ahead]
+            self._parts.listing.marks.saw(self._of, start, marks[-1], marks)
         found: list[R] = []
         while ahead and len(found) < size:
-            some = min(max(size - len(found), 1), _MOST)
-            found += await self._read(ahead[:some])
+            some = min(size - len(found), _MOST)
+            found += await self._read(ahead[:some], behind)
+            behind = ahead[some - 1].place if len(ahead) >= some else behind
             ahead = ahead[some:]
         return found
 
-    def _looks_at(self, wanted: int) -> int:
-        """How many rows of the listing are likely to have so many that pass."""
-        if not self._filtered:
-            return min(wanted, _MOST)
-        if not self._together(wanted):
-            return min(max(wanted, _AT_ONCE), _MOST)
-        share = self._lately("share")
-        likely = wanted / max(_SHARE if share is None else share * 0.9, 0.001)
-        return min(max(math.ceil(likely), _AT_ONCE), _MOST)
-
-    async def _read(self, listed: Sequence[Listed]) -> list[R]:
-        """What is there of these, passes the filter, and has its place among them: the newest first."""
-        if not listed:
-            return []
+    async def _read(self, listed: Sequence[Listed], behind: str | None) -> list[R]:
+        """What there is of these, which are the next behind a place, and passes the filter: the newest first."""
         found: list[R] | None = None
+        last = listed[-1].place
         if self._together(len(listed)):
-            found = await self._read_together(listed)
+            found = await self._read_together(behind, last, 2 * len(listed) + _AT_ONCE)
         if found is None:
             found = await self._read_singly(listed)
             if self._parts.listing.lately(self._store.kind, "together", within=_TRIED_AGAIN) is None:
                 # It may pay again: found out without letting anybody wait for it.
-                self._parts.background.begin(self._read_together(listed), "how long a query for a page takes")
+                self._parts.background.begin(
+                    self._read_together(behind, last, 2 * len(listed)), "how long a query for a page takes"
+                )
         there = {_place(one) for one in found}
         if not self._filtered and (stale := [one for one in listed if one.place not in there]):
             self._parts.background.begin(
@@ -153,21 +201,29 @@ class Lister(Generic[R]):
         return sorted((one for one in found if self._fits(one)), key=_place)
 
     def _together(self, count: int) -> bool:
-        """Whether so many items are read by one query sooner than one by one, as far as is known."""
+        """Whether so many items are read by one query, as far as is known: it may take longer than reading them one by
+        one, since it costs less."""
         listing, kind = self._parts.listing, self._store.kind
-        return (listing.last(kind, "together") or 0) <= (listing.last(kind, "singly") or _SINGLE) * count
+        return (listing.last(kind, "together") or 0) <= (listing.last(kind, "singly") or _SINGLE) * _WORTH * count
 
-    async def _read_together(self, listed: Sequence[Listed]) -> list[R] | None:
-        """All between the first and the last by one query. None if that takes too long."""
+    async def _read_together(self, behind: str | None, last: str, most: int) -> list[R] | None:
+        """All behind a place up to another that pass the filter, by one query. None if they are more than `most`, or it
+        takes too long."""
         started = self._parts.clock.now()
-        found: list[R] | None = None
+        taken = math.inf
         try:
             async with asyncio.timeout(_PATIENCE):
-                found = await self._store.between(listed[0].place, listed[-1].place, self._where)
+                found = await self._store.between(behind, last, self._where, most)
+            taken = (self._parts.clock.now() - started).total_seconds()
         except TimeoutError:
-            pass
-        taken = (self._parts.clock.now() - started).total_seconds()
-        self._parts.listing.note(taken if found is not None else math.inf, self._store.kind, "together")
+            found = None
+        self._parts.listing.note(taken, self._store.kind, "together")
+        start = moment(behind) if behind is not None else None
+        if found is None:
+            self._parts.listing.marks.saw(self._of, start, moment(last), ())
+            return None
+        found = sorted((one for one in found if self._fits(one)), key=_place)
+        self._parts.listing.marks.saw(self._of, start, moment(last), (moment(_place(one)) for one in found))
         return found
 
     async def _read_singly(self, listed: Sequence[Listed]) -> list[R]:

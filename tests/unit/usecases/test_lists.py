@@ -124,9 +124,19 @@ async def test_the_storage_operations_of_a_page() -> None:
     assert await calls_of(process, 5) == [("query", "jobs")], "few: one query"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW", 1)
-        await calls_of(process, 5)  # finds that there are many
-        assert await calls_of(process, 5) == [("query", "listing"), ("query", "jobs")], "many: two"
-        assert await calls_of(process, 11) == [("query", "listing"), ("query", "jobs")]
+        assert await calls_of(process, 5) == [("query", "jobs"), ("query", "listing"), ("query", "jobs")]
+        assert await calls_of(process, 5) == [("query", "jobs")], "it is known where the page ends"
+        await process.job("new")
+        assert await calls_of(process, 5) == [("query", "jobs")], "though others have come"
+        assert await calls_of(process, 9) == [("query", "listing"), ("query", "jobs")], "many: two"
+        other = Process(process.tables)
+        await calls_of(other, 2)
+        after, taken = None, []
+        while after is not None or not taken:
+            process.tables.calls.clear()
+            _, after = await job_usecases.page(other.parts, ALL, 2, after)
+            taken.append(len(process.tables.calls))
+    assert taken == [1, 2, 1, 1, 1, 1, 2], "who reads on asks the listing for many pages"
 
 
 @in_virtual_time
@@ -135,14 +145,15 @@ async def test_the_storage_operations_of_a_filtered_page() -> None:
     process, ids = await with_jobs(40, cancelled_every=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW", 1)
-        await calls_of(process, 3, CANCELLED)
-        assert await calls_of(process, 3, CANCELLED) == [("query", "jobs")] * 2, "which pass, and the page's"
-        # More pass than one operation tells: the listing, as far as it is likely to have a page of them.
-        process.parts.listing.note(1, "job", "common", CANCELLED)
-        patch.setattr(lists, "_AT_ONCE", 2)
-        await calls_of(process, 3, CANCELLED)  # finds which part passes
-        assert await calls_of(process, 3, CANCELLED) == [("query", "listing"), ("query", "jobs")]
-        page, _ = await job_usecases.page(process.parts, CANCELLED, 3, None)
+        assert await calls_of(process, 3, CANCELLED) == [("query", "jobs")] * 3, "if few, which pass, and the page's"
+        assert await calls_of(process, 3, CANCELLED) == [("query", "jobs")], "it is known where the page ends"
+        # Where more pass than one operation tells: the listing, as far as it is likely to have a page of them.
+        other = Process(process.tables)
+        other.parts.listing.note(1, "job", "common", CANCELLED)
+        await job_usecases.page(other.parts, CANCELLED, 3, None)
+        process.tables.calls.clear()
+        page, _ = await job_usecases.page(other.parts, CANCELLED, 3, None)
+        assert len(process.tables.calls) == 1
     assert [one.id for one in page] == ids[1::2][:3]
 
 
@@ -158,7 +169,7 @@ async def test_where_storage_looks_long_the_items_are_read_one_by_one() -> None:
     now = asyncio.get_running_loop().time
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW", 1)
-        await calls_of(process, 5)
+        await calls_of(process, 3)
         process.tables.before = before
         started = now()
         assert await calls_of(process, 5) == [("query", "listing"), ("query", "jobs"), *[("get", "jobs")] * 6]
@@ -173,7 +184,7 @@ async def test_where_storage_looks_long_the_items_are_read_one_by_one() -> None:
         await asyncio.sleep(61)
         assert (await calls_of(process, 5))[:7] == [("query", "listing"), *[("get", "jobs")] * 6]
         await process.parts.background.drain(10)
-        assert await calls_of(process, 5) == [("query", "listing"), ("query", "jobs")]
+        assert await calls_of(process, 5) == [("query", "jobs")]
 
 
 @in_virtual_time
@@ -202,7 +213,7 @@ async def test_a_page_whose_items_go_while_it_is_read_is_full() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW", 1)
-        await calls_of(process, 5)
+        await calls_of(process, 6)
         process.tables.before = before
         page, _ = await job_usecases.page(process.parts, ALL, 6, None)
         process.tables.before = None
