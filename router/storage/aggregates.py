@@ -43,6 +43,8 @@ _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 _REMEMBERED: Final = 2_000
 #: UTF-16 units of their JSON, all together: a record takes some times that in memory.
 _LARGEST_REMEMBERED: Final = 8_000_000
+#: The same, of records that lists have shown.
+_LARGEST_LISTED: Final = 2_500_000
 #: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
 _PIECE: Final = LARGEST_ROW // 6
 
@@ -87,6 +89,10 @@ class AggregateStore(Generic[R]):
         self._columns: Callable[[R], Mapping[str, Any]] = columns
         self._written: Recent[str, Row[R]] = Recent(
             _REMEMBERED, size=lambda row: row.size, most_size=_LARGEST_REMEMBERED
+        )
+        #: Version, record and size of what lists have shown lately.
+        self._read: Recent[str, tuple[str, R, int]] = Recent(
+            _REMEMBERED, size=lambda kept: kept[2], most_size=_LARGEST_LISTED
         )
         #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
@@ -190,7 +196,7 @@ class AggregateStore(Generic[R]):
         records: list[R] = []
         for _ in range(_PAGES_A_CALL):
             page = await self._table.query(conditions, limit=size - len(records), after=after)
-            records.extend(self._parse(entity) for entity in page.entities)
+            records.extend(self._listed(entity) for entity in page.entities)
             after = page.next
             if after is None or len(records) >= size:
                 break
@@ -229,13 +235,28 @@ class AggregateStore(Generic[R]):
             found += page.entities
             after = page.next
             if after is None:
-                return [self._parse(entity) for entity in found]
+                return [self._listed(entity) for entity in found]
             if len(found) > most:
                 break
         return None
 
     def _parse(self, entity: Entity) -> R:
         record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
+        return record
+
+    def _listed(self, entity: Entity) -> R:
+        """As `_parse`; of a version that has been read for a list before, what was read. Lists are asked for again and
+        again, and reading their records takes as long as storage does."""
+        id = str(entity.columns["Id"])
+        known = self._read.get(id)
+        if known is not None and known[0] == entity.version:
+            return known[1]
+        record = self._parse(entity)
+        self._read[id] = (
+            entity.version,
+            record,
+            sum(len(one) for one in entity.columns.values() if isinstance(one, str)),
+        )
         return record
 
     def _row(self, id: str, entity: Entity) -> Row[R]:

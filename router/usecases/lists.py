@@ -40,7 +40,7 @@ _AHEAD: Final = 10
 _SINGLE: Final = 0.002
 #: So much longer one query may take than reading the items of a page one by one.
 _WORTH: Final = 2
-#: Seconds after which a query for all items of a page is given up for reading them one by one.
+#: Seconds that a query for all items of a page may take in any case, before they are read one by one.
 _PATIENCE: Final = 1.0
 #: After this time it is tried again.
 _TRIED_AGAIN: Final = timedelta(minutes=1)
@@ -203,8 +203,11 @@ class Lister(Generic[R]):
     def _together(self, count: int) -> bool:
         """Whether so many items are read by one query, as far as is known: it may take longer than reading them one by
         one, since it costs less."""
-        listing, kind = self._parts.listing, self._store.kind
-        return (listing.last(kind, "together") or 0) <= (listing.last(kind, "singly") or _SINGLE) * _WORTH * count
+        return (self._parts.listing.last(self._store.kind, "together") or 0) <= self._worth(count)
+
+    def _worth(self, count: int) -> float:
+        """Seconds that one query for so many items may take."""
+        return (self._parts.listing.last(self._store.kind, "singly") or _SINGLE) * _WORTH * count
 
     async def _read_together(self, behind: str | None, last: str, most: int) -> list[R] | None:
         """All behind a place up to another that pass the filter, by one query. None if they are more than `most`, or it
@@ -212,7 +215,7 @@ class Lister(Generic[R]):
         started = self._parts.clock.now()
         taken = math.inf
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(max(_PATIENCE, self._worth(most // 2))):
                 found = await self._store.between(behind, last, self._where, most)
             taken = (self._parts.clock.now() - started).total_seconds()
         except TimeoutError:
