@@ -20,6 +20,8 @@ from router.storage.port import Condition, Entity, Table
 _MICROSECOND: Final = timedelta(microseconds=1)
 _START: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _START) // _MICROSECOND
+#: Behind the moments of all items (see `moment`).
+END: Final = _LATEST + 1
 #: So long what was seen of a list is remembered.
 _SEEN_FOR: Final = timedelta(minutes=10)
 #: Before this much time has passed a row without an item may yet get one.

@@ -17,7 +17,7 @@ from router.commit.parts import Parts
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import AggregateStore, Position
-from router.storage.listing import Listed, last_place, moment, place
+from router.storage.listing import END, Listed, last_place, moment, place
 from router.storage.port import Condition
 
 R = TypeVar("R", JobRecord, WorkerRecord)
@@ -76,9 +76,10 @@ class Lister(Generic[R]):
         """One page, full unless it is the last, and where the next one starts: a place in the order, so what is
         created or deleted meanwhile moves nothing."""
         behind = after[1] if after is not None else None
-        found = await self._few(size, behind)
-        if found is None:
-            found = await self._in_order(size, behind)
+        found = await self._by_marks(size + 1, behind)
+        if found is None or len(found) <= size:
+            few = await self._few(size, behind)
+            found = few if few is not None else await self._in_order(size, behind, found)
         shown = found[:size]
         return shown, ("", _place(shown[-1])) if len(found) > size else None
 
@@ -90,16 +91,14 @@ class Lister(Generic[R]):
         if page.next is not None:
             self._note(1, "many")
             return None
-        found = [one for one in page.records if self._fits(one) and (behind is None or _place(one) > behind)]
-        return sorted(found, key=_place)[: size + 1]
+        every = sorted((one for one in page.records if self._fits(one)), key=_place)
+        self._parts.listing.marks.saw(self._of, None, END, (moment(_place(one)) for one in every))
+        return [one for one in every if behind is None or _place(one) > behind][: size + 1]
 
-    async def _in_order(self, size: int, behind: str | None) -> list[R]:
-        """One more than a page, if there are so many."""
-        found = await self._by_marks(size + 1, behind)
+    async def _in_order(self, size: int, behind: str | None, found: list[R] | None) -> list[R]:
+        """One more than a page, if there are so many. `found`: what stands up to the end of the marks, if they told."""
         if found is None:
             found = []
-        elif len(found) > size:
-            return found[: size + 1]
         else:
             behind = self._end_of_marks
         if self._filtered and self._exact and self._together(size + 1) and self._lately("common") is None:

@@ -122,6 +122,7 @@ async def test_the_storage_operations_of_a_page() -> None:
     """docs/performance.md states them."""
     process, _ = await with_jobs(12)
     assert await calls_of(process, 5) == [("query", "jobs")], "few: one query"
+    process = Process(process.tables)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lists, "_FEW", 1)
         assert await calls_of(process, 5) == [("query", "jobs"), ("query", "listing"), ("query", "jobs")]
