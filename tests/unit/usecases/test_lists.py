@@ -132,7 +132,8 @@ async def test_the_storage_operations_of_a_page() -> None:
         assert await calls_of(process, 9) == [("query", "listing"), ("query", "jobs")], "many: two"
         other = Process(process.tables)
         await calls_of(other, 2)
-        after, taken = None, []
+        after: Position | None = None
+        taken: list[int] = []
         while after is not None or not taken:
             process.tables.calls.clear()
             _, after = await job_usecases.page(other.parts, ALL, 2, after)
@@ -186,6 +187,42 @@ async def test_where_storage_looks_long_the_items_are_read_one_by_one() -> None:
         assert (await calls_of(process, 5))[:7] == [("query", "listing"), *[("get", "jobs")] * 6]
         await process.parts.background.drain(10)
         assert await calls_of(process, 5) == [("query", "jobs")]
+
+
+@in_virtual_time
+async def test_where_many_have_come_the_listing_is_asked_again() -> None:
+    process, ids = await with_jobs(6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "_FEW", 1)
+        patch.setattr(lists, "_AT_ONCE", 1)
+        await calls_of(process, 2)
+        assert await calls_of(process, 2) == [("query", "jobs")]
+        for number in range(12):
+            await process.job(f"new{number}")
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(60)  # nothing else is under way
+        assert await calls_of(process, 2) == [("query", "jobs"), ("query", "listing"), ("query", "jobs")]
+        page, _ = await job_usecases.page(process.parts, ALL, 2, None)
+        assert [one.id for one in page] == ["new11", "new10"]
+        assert [id for some in await job_pages(process, 5) for id in some][12:] == ids
+
+
+@in_virtual_time
+async def test_a_filter_that_storage_looks_long_for_goes_by_the_listing() -> None:
+    process, ids = await with_jobs(20, cancelled_every=2)
+    await asyncio.sleep(60)  # nothing else is under way
+
+    async def before(call: Call) -> None:
+        await asyncio.sleep(5 if (call.kind, call.table) == ("query", "jobs") else 0.001)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lists, "_FEW", 1)
+        process.parts.listing.note(1, "job", "many", CANCELLED)
+        process.tables.before = before
+        started = asyncio.get_running_loop().time()
+        page, _ = await job_usecases.page(process.parts, CANCELLED, 3, None)
+        assert asyncio.get_running_loop().time() - started < 2.5
+    assert [one.id for one in page] == ids[1::2][:3]
 
 
 @in_virtual_time
