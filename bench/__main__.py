@@ -11,7 +11,7 @@ import sys
 from bench.arguments import topology
 from bench.figures import title
 
-SECTIONS = ("imports", "requests", "events", "matching", "deadlines", "expressions", "telemetry")
+SECTIONS = ("imports", "requests", "pages", "events", "matching", "deadlines", "expressions", "telemetry")
 #: Minutes each; only when named.
 LONG = ("lists",)
 

@@ -21,9 +21,11 @@ from azure.data.tables.aio import TableClient
 from bench.arguments import count, topology
 from bench.figures import Figure, heading, line, title
 from bench.stage import Stage, stage
+from router.clock import SystemClock
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.storage.aggregates import Row, job_store
 from router.storage.azure import AzureTables
+from router.storage.listing import ListingStore
 
 _JOBS = 100_000
 _PAGE = 100
@@ -48,7 +50,7 @@ async def run(jobs: int = _JOBS) -> None:
 async def _fill(scene: Stage, jobs: int) -> tuple[set[str], set[str]]:
     """Rows of jobs as the services write them, in no order. All ids, and those that the filtered list must find."""
     tables = AzureTables.from_connection_string(scene.parts.tables_connection_string)
-    store = job_store(tables.table("jobs"))
+    store, listing = job_store(tables.table("jobs")), ListingStore(tables.table("listing"), SystemClock())
     since = datetime.now(UTC) - timedelta(days=1)
     dice = random.Random(1)
     numbers = iter(range(jobs))
@@ -67,6 +69,7 @@ async def _fill(scene: Stage, jobs: int) -> tuple[set[str], set[str]]:
             )
             record = JobRecord(job=job, routing=JobRouting(created_at=at), etag="e", modified=at)
             await store.save(Row(id, record), id)
+            await listing.add("job", id, at)
             ids.add(id)
             if queue == "few" and status == JobStatus.QUEUED:
                 few.add(id)

@@ -27,7 +27,7 @@ from router.models.workers import WorkerRecord
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key, time_key
-from router.storage.listing import place
+from router.storage.listing import Listed, place
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
 from router.storage.transactions import LARGEST_OF_A_TRANSACTION, LARGEST_TRANSACTION, wire_bytes
 
@@ -44,6 +44,8 @@ _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 _REMEMBERED: Final = 2_000
 #: UTF-16 units of their JSON, all together: a record takes some times that in memory.
 _LARGEST_REMEMBERED: Final = 8_000_000
+#: The same, of records that lists have shown.
+_LARGEST_LISTED: Final = 2_500_000
 #: Characters of an outbox that one row of overflow holds: each may count as six (models/sizes.py).
 _PIECE: Final = LARGEST_ROW // 6
 #: How long a write whose answer was lost is looked up: whoever waits for it has waited already.
@@ -92,6 +94,10 @@ class AggregateStore(Generic[R]):
         self._columns: Callable[[R], Mapping[str, Any]] = columns
         self._written: Recent[str, Row[R]] = Recent(
             _REMEMBERED, size=lambda row: row.size, most_size=_LARGEST_REMEMBERED
+        )
+        #: Version, record and size of what lists have shown lately.
+        self._read: Recent[str, tuple[str, R, int]] = Recent(
+            _REMEMBERED, size=lambda kept: kept[2], most_size=_LARGEST_LISTED
         )
         #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
@@ -241,26 +247,67 @@ class AggregateStore(Generic[R]):
         records: list[R] = []
         for _ in range(_PAGES_A_CALL):
             page = await self._table.query(conditions, limit=size - len(records), after=after)
-            records.extend(self._parse(entity) for entity in page.entities)
+            records.extend(self._listed(entity) for entity in page.entities)
             after = page.next
             if after is None or len(records) >= size:
                 break
         return RowPage(records, after)
 
-    async def places(self, where: Sequence[Condition]) -> list[tuple[str, str]]:
-        """Id and place in the listing of all that storage finds, without the records."""
+    async def places(
+        self, where: Sequence[Condition], behind: str | None, operations: int | None = None
+    ) -> tuple[list[Listed], bool]:
+        """What storage finds behind a place in the listing, without the records, in no order; and whether that is all,
+        after so many operations (None: as many as it takes)."""
         conditions: list[Condition] = [("Kind", "eq", self.kind), *where]
-        found: list[tuple[str, str]] = []
+        if behind is not None:
+            conditions.append(("Place", "gt", behind))
+        found: list[Listed] = []
         after: Position | None = None
-        while True:
+        taken = 0
+        while operations is None or taken < operations:
             page = await self._table.query(conditions, after=after, columns=["Id", "Place"])
-            found += [(str(one.columns["Id"]), str(one.columns.get("Place") or "")) for one in page.entities]
+            found += [Listed(str(one.columns["Id"]), str(one.columns["Place"])) for one in page.entities]
+            taken += 1
             after = page.next
             if after is None:
-                return found
+                return found, True
+        return found, False
+
+    async def between(self, behind: str | None, last: str, where: Sequence[Condition], most: int) -> list[R] | None:
+        """The records behind one place in the listing and up to another, in no order: by one query, and a second one
+        where there are more than 1,000. None if there are more than `most`, or storage has to look longer for them."""
+        conditions: list[Condition] = [("Kind", "eq", self.kind), ("Place", "le", last), *where]
+        if behind is not None:
+            conditions.append(("Place", "gt", behind))
+        found: list[Entity] = []
+        after: Position | None = None
+        for _ in range(2):
+            page = await self._table.query(conditions, limit=min(most + 1 - len(found), 1000), after=after)
+            found += page.entities
+            after = page.next
+            if after is None:
+                return [self._listed(entity) for entity in found]
+            if len(found) > most:
+                break
+        return None
 
     def _parse(self, entity: Entity) -> R:
         record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
+        return record
+
+    def _listed(self, entity: Entity) -> R:
+        """As `_parse`; of a version that has been read for a list before, what was read. Lists are asked for again and
+        again, and reading their records takes as long as storage does."""
+        id = str(entity.columns["Id"])
+        known = self._read.get(id)
+        if known is not None and known[0] == entity.version:
+            return known[1]
+        record = self._parse(entity)
+        self._read[id] = (
+            entity.version,
+            record,
+            sum(len(one) for one in entity.columns.values() if isinstance(one, str)),
+        )
         return record
 
     def _row(self, id: str, entity: Entity) -> Row[R]:

@@ -6,7 +6,7 @@ One without a truth row of that creation is no item: it is being created, was no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -14,13 +14,16 @@ from typing import Final
 from router.clock import Clock
 from router.recent import Recent
 from router.storage.keys import SEPARATOR, key
+from router.storage.marks import Marks
 from router.storage.port import Condition, Entity, Table
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _START: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _START) // _MICROSECOND
-#: So long it is remembered that there are many.
-_MANY_FOR: Final = timedelta(minutes=1)
+#: Behind the moments of all items (see `moment`).
+END: Final = _LATEST + 1
+#: So long what was seen of a list is remembered.
+_SEEN_FOR: Final = timedelta(minutes=10)
 #: Before this much time has passed a row without an item may yet get one.
 _YOUNG: Final = timedelta(hours=1)
 
@@ -37,8 +40,9 @@ class ListingStore:
     def __init__(self, table: Table, clock: Clock) -> None:
         self._table = table
         self._clock = clock
-        #: Filters of which storage had many lately, and when that was seen.
-        self._many: Recent[tuple[object, ...], datetime] = Recent(1000)
+        self.marks = Marks()
+        #: What was seen of lists and their filters, and when (usecases/lists.py).
+        self._seen: Recent[tuple[Hashable, ...], tuple[float, datetime]] = Recent(1000)
 
     async def add(self, kind: str, id: str, created_at: datetime) -> None:
         await self._table.upsert(Entity(kind, place(id, created_at), {"Id": id}))
@@ -46,13 +50,18 @@ class ListingStore:
     async def remove(self, kind: str, id: str, created_at: datetime) -> None:
         await self._table.delete(kind, place(id, created_at))
 
-    def may_be_few(self, kind: str, where: Sequence[Condition]) -> bool:
-        """Whether it is worth asking storage for all that pass the filter at once."""
-        seen = self._many.get((kind, *where))
-        return seen is None or self._clock.now() - seen > _MANY_FOR
+    def lately(self, *what: Hashable, within: timedelta = _SEEN_FOR) -> float | None:
+        """What was noted, if it was within that time."""
+        seen = self._seen.get(what)
+        return seen[0] if seen is not None and self._clock.now() - seen[1] <= within else None
 
-    def is_many(self, kind: str, where: Sequence[Condition]) -> None:
-        self._many[(kind, *where)] = self._clock.now()
+    def last(self, *what: Hashable) -> float | None:
+        """What was noted last, however long ago."""
+        seen = self._seen.get(what)
+        return seen[0] if seen is not None else None
+
+    def note(self, value: float, *what: Hashable) -> None:
+        self._seen[what] = (value, self._clock.now())
 
     async def drop_stale(self, kind: str, stale: Sequence[Listed]) -> None:
         """Removes rows that have no item and will get none."""
@@ -68,7 +77,7 @@ class ListingStore:
             where.append(("RowKey", "gt", behind))
         token: tuple[str, str] | None = None
         while True:
-            page = await self._table.query(where, limit=size - len(found), after=token)
+            page = await self._table.query(where, limit=size - len(found), after=token, columns=["Id"])
             found += [Listed(str(entity.columns["Id"]), entity.row) for entity in page.entities]
             token = page.next
             if token is None or len(found) >= size:
@@ -78,3 +87,13 @@ class ListingStore:
 def place(id: str, created_at: datetime) -> str:
     """Where an item stands among those of its kind: the text sorts the newest first."""
     return f"{_LATEST - (created_at - _START) // _MICROSECOND:018d}{SEPARATOR}{key(id)}"
+
+
+def moment(place: str) -> int:
+    """The part of a place that says when: it counts up from the newest on."""
+    return int(place[:18])
+
+
+def last_place(moment: int) -> str:
+    """Behind all items of that moment."""
+    return f"{moment:018d}{SEPARATOR}{SEPARATOR}"

@@ -98,7 +98,7 @@ async def page(
 ) -> tuple[list[JobRecord], Position | None]:
     """Newest first."""
     where = _conditions(wanted)
-    lister = Lister(parts, parts.jobs.store, where, partial(_fits, wanted), filtered=bool(where), exact=True)
+    lister = Lister(parts, parts.jobs.store, where, partial(_fits, wanted), wanted, filtered=bool(where), exact=True)
     return await lister.page(size, after)
 
 

@@ -71,8 +71,8 @@ async def page(
 ) -> tuple[list[WorkerRecord], Position | None]:
     """Newest first."""
     where: list[Condition] = [] if wanted.state is None else [("State", "eq", str(wanted.state))]
-    fits, filtered = partial(_fits, wanted), wanted != WorkerFilter()
-    lister = Lister(parts, parts.workers.store, where, fits, filtered=filtered, exact=False)
+    filtered, exact = wanted != WorkerFilter(), wanted == WorkerFilter(state=wanted.state)
+    lister = Lister(parts, parts.workers.store, where, partial(_fits, wanted), wanted, filtered=filtered, exact=exact)
     found, following = await lister.page(size, after)
     return [await _issued(parts, record) for record in found], following
 

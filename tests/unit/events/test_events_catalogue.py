@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from azure.eventgrid import SystemEventNames
 
+from local.options import ROOT
 from router.models import event_catalogue
 from router.models.event_catalogue import CATALOGUE, EVENT_TYPE_PREFIX, EventName
+from router.wire.documents import json_bytes
 from tests.unit.events.event_samples import drafts
 
 OFFICIAL = json.loads((Path(__file__).parent / "official_models.json").read_text())
@@ -103,3 +105,17 @@ def test_a_model_refuses_a_field_too_many_or_too_few() -> None:
         model.model_validate({**data, "more": 1})
     with pytest.raises(ValueError, match="tags"):
         model.model_validate({key: value for key, value in data.items() if key != "tags"})
+
+
+@pytest.mark.parametrize("name", EventName)
+def test_the_page_shows_what_is_sent(name: EventName) -> None:
+    """Examples of docs/events.md, which a run has written: `python -m scripts.event_catalogue`."""
+    page = (ROOT / "docs" / "events.md").read_text("utf-8")
+    text = page.partition(f"### {name}\n")[2].partition("```json\n")[2].partition("```")[0]
+    data = json.loads(text)["data"]
+    model = CATALOGUE[name]
+    sent = json.loads(json_bytes(model.model_validate(data).model_dump(mode="json", by_alias=True)))
+    # As text: a number that was whole and is written with a fraction is another one.
+    assert json.dumps(data, sort_keys=True) == json.dumps(sent, sort_keys=True)
+    if name == EventName.JOB_RECEIVED:
+        assert data["jobStatus"] in ("PendingClassification", "Queued")
