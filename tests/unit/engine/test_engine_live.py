@@ -63,7 +63,7 @@ def worker(
         max_concurrent_offers=most_offers,
         **fields,
     )
-    names = [one.job_id for one in (*held, *jobs)]
+    names = [*(one.job_id for one in held), *(one.job_id for one in jobs)]
     routing = WorkerRouting(
         available_since=NOW,
         active_at=NOW,
