@@ -11,7 +11,9 @@ import sys
 from bench.arguments import topology
 from bench.figures import title
 
-SECTIONS = ("imports", "requests", "pages", "events", "matching", "deadlines", "expressions", "telemetry")
+SECTIONS = (
+    "imports", "requests", "pages", "events", "matching", "deadlines", "expressions", "telemetry", "live_picture",
+)  # fmt: skip
 #: Minutes each; only when named.
 LONG = ("lists",)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import azure.functions as func
 
 from router import settings as settings_module
+from router.api.console import Console, sign_in_of
 from router.api.functions import http_functions
 from router.api.triggers import triggers
 from router.outages import Health, Surroundings, WrongClock, is_told
@@ -45,6 +46,7 @@ class RouterApp:
         self._building: asyncio.Task[_Built] | None = None
         self._built: _Built | None = None
         self._around = Surroundings()
+        self._console: Console | None = None
 
     async def parts(self) -> Parts:
         return (await self._ready()).parts
@@ -88,6 +90,13 @@ class RouterApp:
         if silent:
             return Health(True, "It serves, but not everything answers: events wait in their rows.", silent)
         return Health(True, "ready")
+
+    def console(self) -> Console:
+        """The console's page, which needs no storage. Raises SettingsError."""
+        if self._console is None:
+            settings = self._settings or settings_module.load()
+            self._console = Console(sign_in_of(settings), local=not settings.on_app_service)
+        return self._console
 
     async def _ready(self) -> _Built:
         if self._built is not None:
@@ -157,10 +166,12 @@ class RouterApp:
             if settings.entra_tenant_id
             else None
         )
+        has_keys = settings.access_keys or settings.read_keys
+        keys = AccessKeys(settings.access_keys, settings.read_keys) if has_keys else None
         gate = Gate(
             parts=parts,
             clock=SystemClock(),
-            authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
+            authenticator=Authenticator(keys, entra, roles_required=settings.entra_roles_required),
             limiter=RateLimiter(settings.rate_limit),
             targets=TargetReader(on_app_service=settings.on_app_service),
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),

@@ -5,25 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from router.api.auth.authenticate import Caller
 from router.commit.parts import Parts
+from router.engine.ownership import Own
 from router.errors import BadRequest, ErrorDetail, NotFound
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
+from router.usecases.live import Live
 from router.usecases.settings import Check
 from router.wire.conditions import http_date, quote_etag, read_conditions
+
+_BY_KEY: Final = Caller("key", 0)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, JSON body (none: no content) and headers beyond those of every answer."""
+    """Status, JSON body (none: no content) and headers beyond those of every answer. `content` instead of a body is
+    sent as it is."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,11 @@ class Call:
     secrets: SecretBox | None
     #: Whether rules may call plain http on loopback.
     http_on_loopback: bool
+    caller: Caller = _BY_KEY
+    #: Set where the caller's rights reach to what is its own alone: handlers hand it to what decides.
+    own: Own | None = None
+    #: What happens now, shared by all who look.
+    live: Live | None = None
 
     @property
     def id(self) -> str:

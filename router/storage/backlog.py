@@ -13,10 +13,12 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from router.engine.live import InLine
 from router.engine.selectors import all_selectors
 from router.engine.service_order import Place, Standing
 from router.models.jobs import Decline, JobRecord
@@ -34,6 +36,9 @@ _ENTERING: Final = "!"
 _FIRST_QUEUED: Final = "0"
 #: Behind every row of a job that enters.
 LAST_ENTERING: Final = '"'
+_SHOWN: Final = ("JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors")
+#: As engine/live.py takes them.
+_OF_A_LINE: Final = itemgetter("PartitionKey", "RowKey", *_SHOWN)
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
 
@@ -166,6 +171,11 @@ class BacklogStore:
             after = found.next
             if after is None or (most is not None and total >= most):
                 return total
+
+    async def everyone(self, after: tuple[str, str] | None) -> tuple[list[InLine], tuple[str, str] | None]:
+        """A page of all lines: those who wait, queue after queue in the order of service, and where it goes on."""
+        found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=_SHOWN)
+        return list(map(InLine._make, map(_OF_A_LINE, found.rows))), found.next
 
     async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
         """All jobs that wait, in order."""

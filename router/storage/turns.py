@@ -16,7 +16,7 @@ from enum import IntEnum
 from typing import Final, TypeVar
 
 from router.errors import Busy
-from router.storage.port import Condition, Entity, Page, Table, Tables, Write
+from router.storage.port import Condition, Entity, Page, Scan, Table, Tables, Write
 
 T = TypeVar("T")
 
@@ -167,3 +167,12 @@ class _InTurn:
         columns: Sequence[str] | None = None,
     ) -> Page:
         return await self._turns.take(lambda: self._table.query(where, limit=limit, after=after, columns=columns))
+
+    async def scan(
+        self,
+        where: Sequence[Condition],
+        *,
+        after: tuple[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Scan:
+        return await self._turns.take(lambda: self._table.scan(where, after=after, columns=columns))
