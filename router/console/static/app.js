@@ -133,5 +133,7 @@ addEventListener("hashchange", () => {
   if (key) signInWithKey(key);
 });
 const key = keyInAddress();
-render(html`<${App} />`, document.getElementById("app"));
+const place = document.getElementById("app");
+place.replaceChildren();
+render(html`<${App} />`, place);
 begin(key);

@@ -114,9 +114,9 @@ export function Sparkline({ points, name }) {
   const width = 96;
   const height = 24;
   if (points.length < 2) return html`<svg class="spark" viewBox="0 0 ${width} ${height}" aria-hidden="true"><path class="flat" d="M0 ${height - 1.5}H${width}" /></svg>`;
-  const from = Math.min(points[0][0], points.at(-1)[0] - 60_000);
+  const from = points[0][0];
   const most = Math.max(4, ...points.map(([, value]) => value));
-  const x = (at) => ((at - from) / (points.at(-1)[0] - from)) * width;
+  const x = (at) => ((at - from) / Math.max(1, points.at(-1)[0] - from)) * width;
   const y = (value) => height - 1.5 - (value / most) * (height - 4);
   const line = points.map(([at, value], index) => `${index ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}`).join("");
   const words = `${name}: ${number(points[0][1])} to ${number(points.at(-1)[1])} waiting, at most ${number(Math.max(...points.map(([, value]) => value)))}, since the page was opened`;

@@ -27,7 +27,7 @@ export function Now({ route }) {
 
   return html`
     <h1 class="visually-hidden">Now</h1>
-    <${Totals} totals=${snapshot.totals} />
+    <${Totals} totals=${snapshot.totals} queues=${snapshot.queues} />
     <div class="filters" role="search">
       <label class="search"><span class="visually-hidden">Find in ids, labels and tags</span><${Icon} name="search" />
         <input id="find" type="search" placeholder="Find an id, a label, a tag" value=${find} autocomplete="off" spellcheck="false" onInput=${(event) => refine(route, { find: event.target.value })} />
@@ -48,10 +48,11 @@ export function Now({ route }) {
   `;
 }
 
-function Totals({ totals }) {
+function Totals({ totals, queues }) {
+  const oldest = queues.map((queue) => queue.oldestEnqueuedAt).filter(Boolean).sort()[0];
   return html`<dl class="totals">
     <${Total} name="Waiting" value=${number(totals.waiting)} />
-    <${Total} name="Longest wait" value=${totals.waiting ? duration(totals.oldestWaitSeconds ?? 0) : "–"} />
+    <${Total} name="Longest wait" value=${html`<${Age} since=${oldest} />`} />
     <${Total} name="Offered" value=${number(totals.offered)} />
     <${Total} name="Assigned" value=${number(totals.assigned)} />
     <${Total} name="Available" value=${number(totals.workersAvailable)} />
@@ -88,7 +89,7 @@ function Queues({ queues, all, route }) {
             <thead><tr>
               ${head("name", "Queue", "")}${head("waiting", "Waiting")}
               <th scope="col" class="wide">Last minutes</th>
-              ${head("wait", "Longest wait")}
+              ${head("wait", html`<span>Longest<span class="wide"> wait</span></span>`)}
               <th scope="col" class="number wide">Offered</th><th scope="col" class="number wide">Assigned</th>
               ${head("available", "Available")}
               <th scope="col" class="number wide">Busy</th><th scope="col" class="number wide">In time</th>

@@ -24,7 +24,7 @@ export function Wall() {
       <div><dt>Available</dt><dd>${number(totals.workersAvailable)}</dd></div>
       <div><dt>Busy</dt><dd>${number(totals.workersBusy)}</dd></div>
     </dl>
-    <ul class="tiles">${urgent.slice(0, SHOWN).map((queue) => html`<li key=${queue.id} data-waiting=${queue.waiting > 0}>
+    <ul class="tiles" data-few=${urgent.length <= 6}>${urgent.slice(0, SHOWN).map((queue) => html`<li key=${queue.id} data-waiting=${queue.waiting > 0}>
       <h2>${queue.name || queue.id}</h2>
       <p><b>${number(queue.waiting)}</b><span>waiting${queue.oldestEnqueuedAt ? html`<br />${duration(secondsSince(queue.oldestEnqueuedAt, now))}` : ""}</span></p>
       <p class="foot"><span>${number(queue.workersAvailable)} available</span>${queue.serviceLevel && html`<span>${percent(queue.serviceLevel.percent / 100)} in time</span>`}
