@@ -66,7 +66,9 @@ def differences(folder: Path = VENDOR, root: Path = ROOT) -> list[str]:
     wanted = vendored(root)
     found = {path.name: path.read_text("utf-8") for path in folder.iterdir()} if folder.exists() else {}
     lines = [f"{name} is missing." for name in wanted if name not in found]
-    lines += [f"{name} is not what its package holds." for name in wanted if found.get(name, wanted[name]) != wanted[name]]
+    lines += [
+        f"{name} is not what its package holds." for name in wanted if found.get(name, wanted[name]) != wanted[name]
+    ]
     return lines + [f"{name} comes from no package." for name in found if name not in wanted]
 
 

@@ -70,7 +70,7 @@ function View({ route, session }) {
   if (route.name === "job" && route.id) return html`<${Job} key=${route.id} id=${route.id} />`;
   if (!seesAll()) {
     if (session.workerId) return html`<${Worker} key=${session.workerId} id=${session.workerId} />`;
-    return html`<div class="empty" role="status"><p>No worker is yours.</p><p class="quiet">A worker is yours when its tag entraObjectId, or its id, is your object id in Microsoft Entra ID.</p></div>`;
+    return html`<${WhoAreYou} />`;
   }
   if (route.name === "settings") return html`<${Later} load=${() => import("./views/settings.js")} name="Settings" route=${route} />`;
   return html`<${Now} route=${route} />`;
@@ -92,6 +92,20 @@ function Later({ load, name, ...rest }) {
     load().then((module) => show(() => module[name]));
   }, [name]);
   return view ? html`<${view} ...${rest} />` : null;
+}
+
+/** An agent whose worker the router does not name says which it is; another than its own is refused. */
+function WhoAreYou() {
+  const [id, type] = useState("");
+  return html`<section class="card asked" aria-labelledby="who-title">
+    <h1 id="who-title">Your work</h1>
+    <form onSubmit=${(event) => (event.preventDefault(), go(link("worker", id.trim())))}>
+      <div class="field"><label for="worker">Your worker's id</label>
+        <input id="worker" value=${id} required autocomplete="off" spellcheck="false" aria-describedby="worker-hint" onInput=${(event) => type(event.target.value)} />
+        <p class="quiet" id="worker-hint">A worker is yours when its tag entraObjectId, or its id, is your object id in Microsoft Entra ID.</p></div>
+      <button type="submit" data-tone="primary">Open</button>
+    </form>
+  </section>`;
 }
 
 /** Opens a job or a worker whose id is known, whether it is seen on the floor or not. */

@@ -3,8 +3,8 @@
 import { forget, Refusal, request, useKey, useToken } from "./api.js";
 import { useEffect, useState } from "./vendor/hooks.js";
 
-/** state: out, checking or in; right: Read, Supervise, Agent or Admin. */
-let session = { state: "out", right: null, workerId: null, signIn: null, error: null, settings: null };
+/** state: out, checking or in; right: the foremost of Read, Supervise, Agent and Admin; rights: all of them. */
+let session = { state: "out", right: null, rights: [], workerId: null, signIn: null, error: null, settings: null };
 const followers = new Set();
 
 export function useSession() {
@@ -20,14 +20,21 @@ export function useSession() {
 const SUPERVISING = ["prioritise", "move", "cancel", "takeBack", "unassign", "logOut", "logIn", "assignWork"];
 const OWN_WORK = ["accept", "decline", "complete", "close", "logOut", "logIn"];
 
-/** Whether the signed-in caller may do this; an agent only to its own worker. */
+const has = (...rights) => rights.some((right) => session.rights.includes(right));
+
+/** Whether the signed-in caller may do this. An agent may to its own worker: another one it is not shown. */
 export function may(act, workerId = null) {
-  if (session.right === "Admin" || session.right === "Supervise") return SUPERVISING.includes(act);
-  return session.right === "Agent" && workerId !== null && workerId === session.workerId && OWN_WORK.includes(act);
+  if (has("Admin", "Supervise") && SUPERVISING.includes(act)) return true;
+  return has("Agent") && isOwn(workerId) && OWN_WORK.includes(act);
+}
+
+export function isOwn(workerId) {
+  if (!has("Agent") || workerId === null) return false;
+  return session.workerId ? session.workerId === workerId : !seesAll();
 }
 
 /** Whether the caller sees the whole floor, not only its own work. */
-export const seesAll = () => session.right !== "Agent";
+export const seesAll = () => has("Admin", "Supervise", "Read");
 
 /** `key` is what stood in the address, null if none did. */
 export async function begin(key) {
@@ -38,16 +45,15 @@ export async function begin(key) {
 
 export const signInWithKey = (text) => enter(() => useKey(text));
 
-export const signInWithEntra = () =>
-  enter(async () => {
-    const { signedIn } = await import("./entra.js");
-    useToken(await signedIn(session.settings.entra));
-  });
+export const signInWithEntra = () => signInWithToken(async () => (await import("./entra.js")).signedIn(session.settings.entra));
+
+/** `ask` gives the function that gives valid tokens. */
+export const signInWithToken = (ask) => enter(async () => useToken(await ask()));
 
 /** `why` is shown with the way back in. */
 export function signOut(why = null) {
   forget();
-  change({ state: "out", right: null, workerId: null, signIn: null, error: why });
+  change({ state: "out", right: null, rights: [], workerId: null, signIn: null, error: why });
 }
 
 /** A key behind the `#` is taken out of the address before anything else happens, and out of the history with it. */
@@ -67,7 +73,7 @@ async function enter(prepare) {
   try {
     await prepare();
     const { body } = await request("GET", "/routing/rights");
-    change({ state: "in", right: body.right, workerId: body.workerId ?? null, signIn: body.signIn });
+    change({ state: "in", right: body.right, rights: body.rights ?? [body.right], workerId: body.workerId ?? null, signIn: body.signIn });
   } catch (error) {
     const refused = error instanceof Refusal && error.status === 401;
     signOut(refused ? `The router does not take this: ${error.message}` : error.message);

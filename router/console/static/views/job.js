@@ -4,7 +4,7 @@ import { jobPath, openAssignment } from "../acts.js";
 import { Acts } from "../dialog.js";
 import { path, Refusal, request } from "../api.js";
 import { duration, full, number, plain } from "../format.js";
-import { seesAll, useSession } from "../session.js";
+import { useSession } from "../session.js";
 import { useLive, useResource } from "../store.js";
 import { Age, Empty, Failed, html, Icon, JobStatus, jobWord, Left, Loading, Pairs, QueueLink, When, WorkerLink } from "../ui.js";
 

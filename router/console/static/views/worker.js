@@ -4,14 +4,13 @@ import { workerPath } from "../acts.js";
 import { Acts } from "../dialog.js";
 import { path, Refusal, request } from "../api.js";
 import { number, plain } from "../format.js";
-import { seesAll, useSession } from "../session.js";
+import { isOwn, seesAll } from "../session.js";
 import { soon, useLive, useResource } from "../store.js";
 import { Age, Empty, Failed, html, Icon, JobLink, Left, Load, Loading, Pairs, QueueLink, WorkerState } from "../ui.js";
 
 const LOOKED_AT = 6;
 
 export function Worker({ id }) {
-  const { right, workerId } = useSession();
   const { snapshot } = useLive();
   const { value: worker, error, reload } = useResource(id, async (signal) => (await request("GET", workerPath(id), { signal })).body);
   if (error && !worker) return html`<${Failed} error=${error} what="Worker ${id}" />`;
@@ -19,7 +18,7 @@ export function Worker({ id }) {
 
   const after = () => (reload(), soon());
   const seen = snapshot?.workers.find((one) => one.id === id);
-  const own = right === "Agent" && workerId === id;
+  const own = isOwn(id);
   const completed = new Map((seen?.assignments ?? []).map((one) => [one.assignmentId, one.completedAt]));
   const assignments = (worker.assignedJobs ?? []).map((one) => ({ ...one, completedAt: completed.get(one.assignmentId) }));
   const nameOf = (queueId) => snapshot?.queues.find((queue) => queue.id === queueId)?.name;
