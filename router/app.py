@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import azure.functions as func
 
 from router import settings as settings_module
+from router.api.console import Console, sign_in_of
 from router.api.functions import http_functions
 from router.api.triggers import triggers
 from router.settings import Settings, SettingsError
@@ -40,6 +41,7 @@ class RouterApp:
         self._settings = settings
         self._lock: asyncio.Lock | None = None
         self._built: _Built | None = None
+        self._console: Console | None = None
 
     async def parts(self) -> Parts:
         return (await self._ready()).parts
@@ -64,6 +66,13 @@ class RouterApp:
             _log.exception("The router could not start")
             return False, "The router could not start; its log says why."
         return True, "ready"
+
+    def console(self) -> Console:
+        """The console's page, which needs no storage. Raises SettingsError."""
+        if self._console is None:
+            settings = self._settings or settings_module.load()
+            self._console = Console(sign_in_of(settings), local=not settings.on_app_service)
+        return self._console
 
     async def _ready(self) -> _Built:
         if self._built is not None:
@@ -128,10 +137,12 @@ class RouterApp:
             if settings.entra_tenant_id
             else None
         )
+        has_keys = settings.access_keys or settings.read_keys
+        keys = AccessKeys(settings.access_keys, settings.read_keys) if has_keys else None
         gate = Gate(
             parts=parts,
             clock=SystemClock(),
-            authenticator=Authenticator(AccessKeys(settings.access_keys) if settings.access_keys else None, entra),
+            authenticator=Authenticator(keys, entra, roles_required=settings.entra_roles_required),
             limiter=RateLimiter(settings.rate_limit),
             targets=TargetReader(on_app_service=settings.on_app_service),
             token_keys=settings.access_keys or (settings.secrets_key or settings.entra_tenant_id or "",),

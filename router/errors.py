@@ -59,6 +59,13 @@ class BadRequest(RouterError):
         super().__init__(code, message, 400, target, details)
 
 
+class Forbidden(RouterError):
+    """403: who asks is known, and may not do this."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("Forbidden", message, 403)
+
+
 class NotFound(RouterError):
     """404: no resource of that id."""
 

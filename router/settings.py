@@ -40,6 +40,9 @@ SETTINGS: Final = (
     Setting("ROUTER_ENTRA_TENANT_ID", "Tenant whose Microsoft Entra ID tokens are accepted (with the audience)"),
     Setting("ROUTER_ENTRA_AUDIENCE", "Audience that those tokens must name; several are comma-separated"),
     Setting("ROUTER_ENTRA_AUTHORITY", "Authority of the tenant; default https://login.microsoftonline.com"),
+    Setting("ROUTER_ENTRA_CLIENT_ID", "App registration by which the console signs in; default: the audience's own"),
+    Setting("ROUTER_ENTRA_ROLES", "optional (default): a token without a Router role has every right; or required"),
+    Setting("ROUTER_READ_KEYS", "Access keys that only read, base64, comma-separated, at most 10", secret=True),
     Setting("ROUTER_SECRETS_KEY", "32 bytes, base64: encrypts secrets in policies; several for rotation", secret=True),
     Setting("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS", "true: function and webhook rules may call private addresses"),
     Setting("ROUTER_RULES_ALLOW_HTTP_LOOPBACK", "true: rules may call http on loopback (development only)"),
@@ -54,6 +57,7 @@ SETTINGS: Final = (
 )
 
 
+MOST_READ_KEYS: Final = 10
 #: What the exporter takes for an instrumentation key: a GUID in lower case.
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -76,6 +80,10 @@ class Settings:
     entra_tenant_id: str | None
     entra_audiences: tuple[str, ...]
     entra_authority: str
+    entra_client_id: str | None
+    #: Whether a token needs one of the router's roles.
+    entra_roles_required: bool
+    read_keys: tuple[str, ...]
     secrets_key: str | None
     rules_allow_private_networks: bool
     rules_allow_http_loopback: bool
@@ -100,6 +108,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         entra_tenant_id=reader.text("ROUTER_ENTRA_TENANT_ID"),
         entra_audiences=tuple(reader.list("ROUTER_ENTRA_AUDIENCE")),
         entra_authority=reader.url("ROUTER_ENTRA_AUTHORITY") or "https://login.microsoftonline.com",
+        entra_client_id=reader.guid("ROUTER_ENTRA_CLIENT_ID"),
+        entra_roles_required=reader.one_of("ROUTER_ENTRA_ROLES", ("optional", "required")) == "required",
+        read_keys=reader.keys("ROUTER_READ_KEYS", most=MOST_READ_KEYS),
         secrets_key=reader.secrets_key("ROUTER_SECRETS_KEY"),
         rules_allow_private_networks=reader.flag("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS"),
         rules_allow_http_loopback=reader.flag("ROUTER_RULES_ALLOW_HTTP_LOOPBACK"),
@@ -117,6 +128,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         reader.wrong("ROUTER_EVENTGRID_ENDPOINT", "is missing")
     if not settings.access_keys and not (settings.entra_tenant_id and settings.entra_audiences):
         reader.wrong("ROUTER_ACCESS_KEYS", "is missing")
+    if set(settings.read_keys) & set(settings.access_keys):
+        reader.wrong("ROUTER_READ_KEYS", "has a key that ROUTER_ACCESS_KEYS has too")
     if bool(settings.entra_tenant_id) != bool(settings.entra_audiences):
         reader.wrong("ROUTER_ENTRA_AUDIENCE", "and ROUTER_ENTRA_TENANT_ID go together: one of them is missing")
     if reader.problems:
@@ -174,6 +187,12 @@ class _Reader:
         well_formed = all(len(pair) == 2 for pair in pairs) and parts.get("authorization", "ikey").lower() == "ikey"
         if value is not None and not (well_formed and _GUID.fullmatch(parts.get("instrumentationkey", ""))):
             self.wrong(name, "must be a connection string with an InstrumentationKey (InstrumentationKey=<GUID>;...)")
+        return value
+
+    def guid(self, name: str) -> str | None:
+        value = self.text(name)
+        if value is not None and not _GUID.fullmatch(value.lower()):
+            self.wrong(name, "must be a GUID")
         return value
 
     def prefix(self, name: str) -> str:

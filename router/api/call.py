@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from router.api.auth.authenticate import Caller
 from router.commit.parts import Parts
+from router.engine.ownership import Own
 from router.errors import BadRequest, ErrorDetail, NotFound
 from router.models.operations import Operation
 from router.models.types import check_id
@@ -19,11 +21,13 @@ from router.wire.conditions import http_date, quote_etag, read_conditions
 
 @dataclass(frozen=True)
 class Reply:
-    """Status, JSON body (none: no content) and headers beyond those of every answer."""
+    """Status, JSON body (none: no content) and headers beyond those of every answer. `content` instead of a body is
+    sent as it is."""
 
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Call:
     """An authenticated request: ids decoded, headers by lower-case name."""
 
     operation: Operation
+    caller: Caller
+    #: Set where the caller's rights reach to what is its own alone: handlers hand it to what decides.
+    own: Own | None
     parts: Parts
     api_version: str
     ids: tuple[str, ...]

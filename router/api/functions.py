@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
+from router.api import console
 from router.api.call import Reply, parse_ids
 from router.api.gate import JSON, Gate, every_answer, headers_of, refusal
 from router.errors import Busy, NotFound, RouterError
@@ -34,6 +36,8 @@ class App(Protocol):
 
     async def health(self) -> tuple[bool, str]: ...
 
+    def console(self) -> console.Console: ...
+
 
 def http_functions(app: App) -> func.Blueprint:
     """A blueprint with all HTTP functions, named as the operations are."""
@@ -42,6 +46,7 @@ def http_functions(app: App) -> func.Blueprint:
         _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
     _register(blueprint, "Health", _HEALTH, ("GET",), _health(app))
     _register(blueprint, "OpenApi", _DOCUMENT, ("GET",), _openapi(app))
+    _register(blueprint, console.OPERATION, console.ROUTE, ("GET",), _console(app))
     # The host tries routes in the alphabetical order of function names: this one must come last. It takes every
     # method, also those that nobody has heard of.
     _register(blueprint, "ZUnknownRoute", "{*path}", None, _fallback(app))
@@ -121,6 +126,24 @@ def _openapi(app: App) -> Endpoint:
     return openapi
 
 
+def _console(app: App) -> Endpoint:
+    async def serve(req: func.HttpRequest) -> func.HttpResponse:
+        started, status = time.perf_counter(), 500
+        try:
+            try:
+                page = app.console()
+            except Exception as error:
+                answered = unavailable(error, req)
+            else:
+                answered = await page.answer(req, req.route_params.get("file") or "")
+            status = answered.status_code
+            return answered
+        finally:
+            count_request(console.OPERATION, None, status, time.perf_counter() - started)
+
+    return serve
+
+
 def _fallback(app: App) -> Endpoint:
     async def fallback(req: func.HttpRequest) -> func.HttpResponse:
         try:
@@ -142,7 +165,8 @@ def _fallback(app: App) -> Endpoint:
 def _unknown(method: str, path: str) -> RouterError:
     matching = [operation for operation in OPERATIONS if _matches(operation, path)]
     allowed = sorted({operation.method for operation in matching})
-    if path.strip("/").lower() in _OTHERS:
+    place = path.strip("/").lower()
+    if place in _OTHERS or place.partition("/")[0] == console.PREFIX:
         allowed = ["GET"]
     same = next((operation for operation in matching if operation.method == method), None)
     if same is not None:

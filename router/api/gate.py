@@ -21,8 +21,10 @@ from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
 from router.clock import Clock
 from router.commit.parts import Parts
-from router.errors import Busy, RouterError, TooLarge
+from router.engine.ownership import Own
+from router.errors import Busy, Forbidden, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
+from router.models.rights import ROLE_PREFIX, Reach, Right, reach, reaches
 from router.rules.secrets import SecretBox
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
@@ -96,10 +98,7 @@ class Gate:
 
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
         always = {**every_answer(headers, request_id or self.parts.ids.guid()), **self.cors.headers(headers)}
-        answered = {**always, **reply.headers}
-        if reply.body is None:
-            return func.HttpResponse(status_code=reply.status, headers=answered)
-        return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=JSON)
+        return rendered(reply, always)
 
     async def _reply(
         self,
@@ -116,6 +115,8 @@ class Gate:
             span.set(names.ATTRIBUTE_CALLER, caller.id)
             call = Call(
                 operation=operation,
+                caller=caller,
+                own=_own(caller, operation),
                 parts=self.parts,
                 api_version=parse_api_version(query),
                 ids=parse_ids(operation, target.path),
@@ -150,7 +151,30 @@ class Gate:
             request.method or "", target.value, target.known, headers, body, now
         )
         self.limiter.check(caller.id, now)
+        if not caller.rights:
+            roles = ", ".join(f"{ROLE_PREFIX}{right}" for right in Right)
+            raise Forbidden(f"The token has none of the roles {roles}.")
         return caller
+
+
+def _own(caller: Caller, operation: Operation) -> Own | None:
+    """What holds the caller to what is its own; None where its rights reach everywhere. Raises Forbidden."""
+    found = reach(caller.rights, operation.name)
+    if found is Reach.NONE:
+        needed = ", ".join(right for right, far in reaches(operation.name).items() if far is not Reach.NONE)
+        raise Forbidden(f"{operation.name} needs one of the rights {needed}.")
+    return Own(caller.object_id) if found is Reach.OWN else None
+
+
+def rendered(reply: Reply, always: Mapping[str, str]) -> func.HttpResponse:
+    """The answer with the headers of every answer and its own."""
+    headers = {**always, **reply.headers}
+    if reply.content is not None:
+        type = next((value for name, value in headers.items() if name.lower() == "content-type"), JSON)
+        return func.HttpResponse(reply.content, status_code=reply.status, headers=headers, mimetype=type)
+    if reply.body is None:
+        return func.HttpResponse(status_code=reply.status, headers=headers)
+    return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=headers, mimetype=JSON)
 
 
 def headers_of(request: func.HttpRequest) -> dict[str, str]:

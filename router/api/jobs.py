@@ -29,7 +29,7 @@ async def upsert(call: Call) -> Reply:
 
 
 async def get(call: Call) -> Reply:
-    return _reply(await job_usecases.get(call.parts, call.id))
+    return _reply(await job_usecases.get(call.parts, call.id, call.own))
 
 
 async def delete(call: Call) -> Reply:
@@ -69,13 +69,13 @@ async def cancel(call: Call) -> Reply:
 
 async def complete(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, CompleteJobOptions)
-    await job_usecases.complete(call.parts, call.id, call.ids[1], options)
+    await job_usecases.complete(call.parts, call.id, call.ids[1], options, call.own)
     return Reply(body={})
 
 
 async def close(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, CloseJobOptions)
-    await job_usecases.close(call.parts, call.id, call.ids[1], options)
+    await job_usecases.close(call.parts, call.id, call.ids[1], options, call.own)
     return Reply(body={})
 
 

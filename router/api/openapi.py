@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from router.models.jobs import JobStatus
 from router.models.operations import API_VERSIONS, GA, OPERATIONS, Operation
+from router.models.rights import reaches
 from router.models.workers import WorkerState
 from router.wire.parse import PATCH_TYPES
 from router.wire.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
@@ -49,6 +50,7 @@ _SAYS: Final = {
     "AcceptJobOffer": "Accepts an offer. Accepting it again gives the same answer.",
     "DeclineJobOffer": "Declines an offer.",
     "ExplainJob": "Why a job is where it is. Beyond Azure Communication Services.",
+    "GetRights": "What the caller may do. Beyond Azure Communication Services.",
 }
 #: Actions and other reads: the schemas of the options and of the answer.
 _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
@@ -62,13 +64,15 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
     "AcceptJobOffer": (None, "AcceptJobOfferResult"),
     "DeclineJobOffer": ("DeclineJobOfferOptions", "EmptyResult"),
     "ExplainJob": (None, "JobExplanation"),
+    "GetRights": (None, "CallerRights"),
 }
-_EVERYWHERE: Final = (400, 401, 429, 500, 503)
+_EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
 #: Refusals that only some operations have, beside those of their method.
 _CONFLICTS: Final = frozenset({"UpsertJob", "DeleteJob", "DeleteQueue", "DeleteWorker", "GetInQueuePosition"})
 _ERRORS: Final = {
     400: "The request is not acceptable; `details` name every invalid field.",
     401: "No credentials, or credentials that do not hold.",
+    403: "The caller's rights do not reach this; `x-rights` of the operation tells which do.",
     404: "No such resource or route.",
     405: "The route does not have this method; `Allow` names those it has.",
     409: "The resource is in a state that does not allow this.",
@@ -114,12 +118,15 @@ def openapi_document() -> Document:
             "title": "Job Router",
             "version": GA,
             "description": "A self-hosted, drop-in replacement for Azure Communication Services Job Router. "
-            "Property names in requests and enum values in queries match without regard to case.",
+            "Property names in requests and enum values in queries match without regard to case. `x-rights` of an "
+            "operation tells how far each right reaches: `all`, the caller's `own` worker and what it holds, or "
+            "`none`. An access key is `Admin`, one that only reads is `Read`; a role of a token is `Router.` and the "
+            "right.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/"}],
         "security": [{"accessKey": []}, {"entraId": []}],
-        "tags": [{"name": kind} for kind in RESOURCES],
+        "tags": [{"name": kind} for kind in (*RESOURCES, "Console")],
         "paths": paths,
         "components": {
             "schemas": component_schemas(),
@@ -149,6 +156,7 @@ def _operation(operation: Operation) -> Document:
         "tags": [operation.resource],
         "summary": _summary(operation),
         "parameters": parameters,
+        "x-rights": {str(right): str(far) for right, far in reaches(operation.name).items()},
     }
     body = _request_body(operation)
     if operation.method == "PATCH":
@@ -179,11 +187,11 @@ def _request_body(operation: Operation) -> Document | None:
 
 
 def _successes(operation: Operation) -> Document:
-    resource = RESOURCES[operation.resource][0]
     if operation.method == "DELETE":
         return {"204": {"description": "Deleted, or did not exist.", "headers": _headers("RequestId")}}
     if operation.name in _OTHERS:
         return {"200": _answer("Done.", _OTHERS[operation.name][1])}
+    resource = RESOURCES[operation.resource][0]
     if operation.is_list:
         return {"200": _answer("A page.", f"Paged{resource}")}
     one = _answer("The resource.", resource, "ETag", "Last-Modified")
@@ -306,7 +314,7 @@ def _health() -> Document:
 
 
 def _own() -> Document:
-    statuses = (401, 429, 500, 503)
+    statuses = (401, 403, 429, 500, 503)
     return {
         "operationId": "OpenApi",
         "summary": "This document.",

@@ -20,13 +20,13 @@ class AcceptJobOfferOptions(Model):
 async def upsert(call: Call) -> Reply:
     patch = parse_patch(call.body, call.content_type)
     record, created = await worker_usecases.upsert(
-        call.parts, call.id, lambda current: apply.worker_input(current, patch, call.api_version), call.check
+        call.parts, call.id, lambda current: apply.worker_input(current, patch, call.api_version), call.check, call.own
     )
     return _reply(call, record, 201 if created else 200)
 
 
 async def get(call: Call) -> Reply:
-    return _reply(call, await worker_usecases.get(call.parts, call.id))
+    return _reply(call, await worker_usecases.get(call.parts, call.id, call.own))
 
 
 async def delete(call: Call) -> Reply:
@@ -43,14 +43,14 @@ async def list_page(call: Call) -> Reply:
 
 async def accept(call: Call) -> Reply:
     parse_options(call.body, call.content_type, AcceptJobOfferOptions)
-    job_id, assignment_id = await offer_usecases.accept(call.parts, call.id, call.ids[1])
+    job_id, assignment_id = await offer_usecases.accept(call.parts, call.id, call.ids[1], call.own)
     result = AcceptJobOfferResult(assignment_id=assignment_id, job_id=job_id, worker_id=call.id)
     return Reply(body=documents.canonical(result))
 
 
 async def decline(call: Call) -> Reply:
     options = parse_options(call.body, call.content_type, DeclineJobOfferOptions)
-    await offer_usecases.decline(call.parts, call.id, call.ids[1], options.retry_offer_at)
+    await offer_usecases.decline(call.parts, call.id, call.ids[1], options.retry_offer_at, call.own)
     return Reply(body={})
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
 from router.engine.evolve import end_offers, evolve, last_ended, move
+from router.engine.ownership import owner
 from router.errors import Conflict, NotFound
 from router.models.events import EventDraft
 from router.models.jobs import (
@@ -69,11 +70,17 @@ def accept(
         raise Conflict(f"Offer '{offer_id}' of job '{record.id}' has expired.")
     record, _ = end_offers(record, [offer_id], OfferOutcome.ACCEPTED)
     record, events = end_offers(record, list(record.routing.offers), OfferOutcome.REVOKED)
+    owners = {id: one for id, one in record.routing.assignment_owners.items() if id in record.job.assignments}
+    if (owned_by := owner(worker)) is not None:
+        owners[assignment_id] = owned_by
     assignment = RouterJobAssignment(assignment_id=assignment_id, worker_id=worker.id, assigned_at=now)
     record = evolve(
         move(record, JobStatus.ASSIGNED),
         job={"assignments": {**record.job.assignments, assignment_id: assignment}},
-        routing={"accepted_offers": {**record.routing.accepted_offers, assignment_id: offer_id}},
+        routing={
+            "accepted_offers": {**record.routing.accepted_offers, assignment_id: offer_id},
+            "assignment_owners": owners,
+        },
     )
     accepted_event = announce.offer_accepted(record.job, worker, offer_id, assignment_id)
     return Change(record, (accepted_event, *events)), assignment_id

@@ -19,6 +19,7 @@ from router.engine import exceptions, jobs, matching, offers, workers
 from router.engine.candidates import available
 from router.engine.change import Change, JobChange, WorkerChange
 from router.engine.evolve import evolve
+from router.engine.ownership import owner
 from router.engine.plan import Match, Plan
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
@@ -261,6 +262,7 @@ def _new_offer(
         capacity_cost=channel.capacity_cost_per_job,
         offered_at=now,
         expires_at=now + timedelta(seconds=policy.offer_expires_after_seconds),
+        owner=owner(worker.worker),
     )
 
 

@@ -140,6 +140,8 @@ class JobOffer(Model):
     capacity_cost: int
     offered_at: Time
     expires_at: Time
+    #: Whom its worker belonged to (engine/ownership.py).
+    owner: str | None = None
 
 
 class EndedOffer(Model):
@@ -183,6 +185,8 @@ class JobRouting(Model):
     ended_offers: dict[str, EndedOffer] = {}
     #: Offer id of each assignment: an accept that is repeated gets the same answer.
     accepted_offers: dict[str, str] = {}
+    #: Whom the worker of an assignment belonged to, by assignment id.
+    assignment_owners: dict[str, str] = {}
     declined: dict[str, Decline] = {}
     #: By assignment id; at most as many as a job may be unassigned.
     unassigned: dict[str, Unassigned] = {}

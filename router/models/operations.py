@@ -27,7 +27,7 @@ class Operation:
 
     @property
     def is_list(self) -> bool:
-        return self.method == "GET" and not self.route.endswith("}") and "{" not in self.route
+        return self.method == "GET" and "{" not in self.route and "maxpagesize" in self.query
 
 
 def _resource(noun: str, kind: str, route: str, list_name: str, query: tuple[str, ...] = ()) -> list[Operation]:
@@ -65,6 +65,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "ExplainJob", "GET", "routing/jobs/{jobId}/explain", "Job", ("maxpagesize", "continuationToken"), ours=True
     ),
+    Operation("GetRights", "GET", "routing/rights", "Console", ours=True),
 )
 
 BY_NAME: Final[dict[str, Operation]] = {operation.name: operation for operation in OPERATIONS}

@@ -29,7 +29,12 @@ REQUEST_DIMENSIONS: Final = (
 OPERATION_DURATION: Final = "router.operation.duration"
 
 WIRE_OPERATIONS: Final = tuple(operation.name for operation in OPERATIONS if not operation.ours)
-OWN_OPERATIONS: Final = (*(operation.name for operation in OPERATIONS if operation.ours), "Health", "OpenApi")
+OWN_OPERATIONS: Final = (
+    *(operation.name for operation in OPERATIONS if operation.ours),
+    "Health",
+    "OpenApi",
+    "GetConsole",
+)
 UNKNOWN_OPERATION: Final = "Unknown"
 """What a name outside the two lists is counted as, so that nothing outside can add a series."""
 

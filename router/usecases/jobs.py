@@ -15,6 +15,7 @@ from router.commit import policies
 from router.commit.parts import Parts
 from router.engine import endings, jobs
 from router.engine.change import JobChange
+from router.engine.ownership import Own
 from router.engine.service_order import standing
 from router.errors import Conflict, ErrorDetail, NotFound, RouterError
 from router.models.filters import JobFilter
@@ -81,10 +82,12 @@ async def _read(
     return await asyncio.gather(parts.jobs.store.load(job_id), job_commits.prepare_new(parts, new, where))
 
 
-async def get(parts: Parts, job_id: str) -> JobRecord:
+async def get(parts: Parts, job_id: str, own: Own | None = None) -> JobRecord:
     row = await parts.jobs.store.load(job_id)
     if row.record is None:
         raise NotFound("Job", job_id)
+    if own is not None:
+        own.check_job(row.record)
     return row.record
 
 
@@ -123,14 +126,30 @@ async def cancel(parts: Parts, job_id: str, options: CancelJobOptions) -> None:
     await _act(parts, job_id, lambda record: endings.cancel(record, options, now))
 
 
-async def complete(parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions) -> None:
+async def complete(
+    parts: Parts, job_id: str, assignment_id: str, options: CompleteJobOptions, own: Own | None = None
+) -> None:
     now = parts.clock.now()
-    await _act(parts, job_id, lambda record: endings.complete(record, assignment_id, options, now))
+
+    def decide(record: JobRecord) -> JobChange:
+        if own is not None:
+            own.check_assignment(record, assignment_id)
+        return endings.complete(record, assignment_id, options, now)
+
+    await _act(parts, job_id, decide)
 
 
-async def close(parts: Parts, job_id: str, assignment_id: str, options: CloseJobOptions) -> None:
+async def close(
+    parts: Parts, job_id: str, assignment_id: str, options: CloseJobOptions, own: Own | None = None
+) -> None:
     now = parts.clock.now()
-    await _act(parts, job_id, lambda record: endings.close(record, assignment_id, options, now))
+
+    def decide(record: JobRecord) -> JobChange:
+        if own is not None:
+            own.check_assignment(record, assignment_id)
+        return endings.close(record, assignment_id, options, now)
+
+    await _act(parts, job_id, decide)
 
 
 async def unassign(parts: Parts, job_id: str, assignment_id: str, options: UnassignJobOptions) -> int:

@@ -13,6 +13,7 @@ from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import offers, workers
 from router.engine.change import JobChange, WorkerChange
+from router.engine.ownership import Own
 from router.errors import Conflict, NotFound
 from router.ids import was_offered
 from router.models.jobs import JobRecord, JobStatus
@@ -25,10 +26,10 @@ from router.usecases import workers as worker_usecases
 _ATTACH_WAIT_SECONDS: Final = 2.0
 
 
-async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]:
+async def accept(parts: Parts, worker_id: str, offer_id: str, own: Own | None = None) -> tuple[str, str]:
     """Job id and assignment id. Exactly one of any number of concurrent accepts succeeds; the same worker accepting
     again gets the same answer. NotFound: unknown worker or offer; Conflict: not open any more."""
-    row, held = await _holder(parts, worker_id, offer_id)
+    row, held = await _holder(parts, worker_id, offer_id, own)
     worker = row.record
     assert worker is not None
     job_id = held.job_id if held else worker.routing.accepted_offers.get(offer_id)
@@ -55,9 +56,11 @@ async def accept(parts: Parts, worker_id: str, offer_id: str) -> tuple[str, str]
     return job_id, committed.result
 
 
-async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None) -> None:
+async def decline(
+    parts: Parts, worker_id: str, offer_id: str, retry_at: datetime | None, own: Own | None = None
+) -> None:
     """NotFound also for an offer that is gone or accepted (docs/behaviour.md, "Offers")."""
-    worker = await worker_usecases.get(parts, worker_id)
+    worker = await worker_usecases.get(parts, worker_id, own)
     held = next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
     if held is None:
         raise NotFound("Offer", offer_id)
@@ -73,16 +76,21 @@ async def decline(parts: Parts, worker_id: str, offer_id: str, retry_at: datetim
     metrics.record_offer("declined")
 
 
-async def _holder(parts: Parts, worker_id: str, offer_id: str) -> tuple[Row[WorkerRecord], RouterJobOffer | None]:
+async def _holder(
+    parts: Parts, worker_id: str, offer_id: str, own: Own | None
+) -> tuple[Row[WorkerRecord], RouterJobOffer | None]:
     """The worker's row and the offer in it: as this process wrote it last if the offer is there, for the job decides;
-    else as it is. Raises NotFound."""
+    else as it is. Raises NotFound, and Forbidden for a worker that is not the caller's own."""
     known = parts.workers.store.as_written(worker_id)
     held = _offer(known.record, offer_id) if known is not None else None
-    if known is not None and held is not None:
+    # What was offered to a worker is for whom it belonged to then. A refusal rests on the row as it is.
+    if known and known.record and held and (own is None or own.is_worker(known.record.worker)):
         return known, held
     row = await parts.workers.store.load(worker_id)
     if row.record is None or row.record.routing.deleting:
         raise NotFound("Worker", worker_id)
+    if own is not None:
+        own.check_worker(row.record)
     return row, _offer(row.record, offer_id)
 
 

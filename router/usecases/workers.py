@@ -11,6 +11,7 @@ from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import capacity, workers
 from router.engine.change import WorkerChange
+from router.engine.ownership import Own
 from router.errors import Busy, Conflict, ErrorDetail, NotFound
 from router.matching import revoke
 from router.matching.carry_out import ABANDONED_AFTER
@@ -29,17 +30,24 @@ Wanted = Callable[[WorkerRecord | None], RouterWorkerInput]
 _ATTACH_WAIT_SECONDS: Final = 2.0
 
 
-async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> tuple[WorkerRecord, bool]:
-    """The worker afterwards, and whether it is new. Offers that it no longer qualifies for are revoked first."""
+async def upsert(
+    parts: Parts, worker_id: str, wanted: Wanted, check: Check, own: Own | None = None
+) -> tuple[WorkerRecord, bool]:
+    """The worker afterwards, and whether it is new. Offers that it no longer qualifies for are revoked first. `own`:
+    who asks comes to its own worker alone, and changes nothing of it but whether it takes offers."""
 
     async def step(row: Row[WorkerRecord]) -> WorkerChange | None:
         record, now = row.record, parts.clock.now()
+        if own is not None:
+            own.check_worker(record)
         if record is not None and record.routing.deleting:
             raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
         check(record.etag if record else None, record.modified if record else None)
         want = await checked(
             partial(wanted, record), lambda wanted: {"queues": wanted.queues}, partial(_missing_queues, parts, record)
         )
+        if own is not None and record is not None:
+            own.check_change(record, want)
         _check_size(want, record)
         queues = await worker_commits.queue_briefs(parts, want.queues)
         return (
@@ -59,10 +67,12 @@ async def upsert(parts: Parts, worker_id: str, wanted: Wanted, check: Check) -> 
     return await _issued(parts, record), committed.before.record is None
 
 
-async def get(parts: Parts, worker_id: str) -> WorkerRecord:
+async def get(parts: Parts, worker_id: str, own: Own | None = None) -> WorkerRecord:
     row = await parts.workers.store.load(worker_id)
     if row.record is None or row.record.routing.deleting:
         raise NotFound("Worker", worker_id)
+    if own is not None:
+        own.check_worker(row.record)
     return await _issued(parts, row.record)
 
 

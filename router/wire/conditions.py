@@ -60,6 +60,11 @@ def read_conditions(headers: Mapping[str, str]) -> Conditions:
     return Conditions(headers.get("if-match"), headers.get("if-none-match"), headers.get("if-unmodified-since"))
 
 
+def names_etag(header: str, etag: str) -> bool:
+    """Whether If-None-Match names it, so that a reader has it already: 304 (RFC 9110 section 13.1.2)."""
+    return _matches(header, etag, strong=False)
+
+
 def quote_etag(etag: str) -> str:
     """The ETag header of a resource whose body says `etag`."""
     return f'"{etag}"'

@@ -263,6 +263,7 @@ def _errors() -> dict[str, Schema]:
         # Actions without a result of their own.
         "EmptyResult": {"type": "object", "maxProperties": 0},
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},
+        "CallerRights": {"type": "object", "description": "What the caller may do, and by what it signed in."},
         "Health": {
             "type": "object",
             "required": ["status", "message", "version"],

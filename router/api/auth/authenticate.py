@@ -5,38 +5,47 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from router.api.auth.entra import EntraTokens
 from router.api.auth.hmac import SCHEME as HMAC_SCHEME
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from router.models.rights import Right, rights_of_roles
+
+EVERYTHING: Final = frozenset({Right.ADMIN})
+_READING: Final = frozenset({Right.READ})
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated caller. `id` is stable and safe to log: `key:0`, `key:1` or `entra:<object id>`."""
+    """An authenticated caller. `id` is stable and safe to log: `key:0`, `key:1`, from `key:2` on those that only read,
+    or `entra:<object id>`."""
 
     kind: Literal["key", "entra"]
     key_index: int | None = None
     subject: str | None = None
+    rights: frozenset[Right] = EVERYTHING
+    #: Of a token: the user, or the application, that it speaks for.
+    object_id: str | None = None
 
     @property
     def id(self) -> str:
         return f"key:{self.key_index}" if self.kind == "key" else f"entra:{self.subject}"
 
 
-_KEY_CALLERS = (Caller("key", 0), Caller("key", 1))
-
-
 class Authenticator:
-    """Accepts access keys, and bearer tokens where a tenant and audience are configured."""
+    """Accepts access keys, and bearer tokens where a tenant and audience are configured. `roles_required`: a token
+    without one of the router's roles may do nothing, else everything."""
 
-    def __init__(self, access_keys: AccessKeys | None, entra: EntraTokens | None = None) -> None:
+    def __init__(
+        self, access_keys: AccessKeys | None, entra: EntraTokens | None = None, *, roles_required: bool = False
+    ) -> None:
         if access_keys is None and entra is None:
             raise ValueError("Neither access keys nor an Entra ID tenant are configured: nobody could call.")
         self._access_keys = access_keys
         self._entra = entra
+        self._without_role: frozenset[Right] = frozenset() if roles_required else EVERYTHING
         schemes = [("HMAC-SHA256", access_keys), ("Bearer", entra)]
         self._challenge = ", ".join(name for name, configured in schemes if configured is not None)
 
@@ -54,9 +63,12 @@ class Authenticator:
         scheme = authorization.partition(" ")[0].lower()
         try:
             if scheme == HMAC_SCHEME and self._access_keys is not None:
-                return _KEY_CALLERS[self._access_keys.verify(method, target, raw_target_known, headers, body, now)]
+                index = self._access_keys.verify(method, target, raw_target_known, headers, body, now)
+                return Caller("key", index, rights=_READING if self._access_keys.only_reads(index) else EVERYTHING)
             if scheme == "bearer" and self._entra is not None:
-                return Caller("entra", subject=await self._entra.verify(authorization[7:].strip(), now))
+                token = await self._entra.verify(authorization[7:].strip(), now)
+                rights = rights_of_roles(token.roles) or self._without_role
+                return Caller("entra", subject=token.subject, rights=rights, object_id=token.object_id)
         except Unauthorized as refusal:
             raise Unauthorized(refusal.reason, refusal.message, challenge=self._challenge) from None
         if not scheme:

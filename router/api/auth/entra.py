@@ -8,6 +8,7 @@ import logging
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 PUBLIC_AUTHORITY = "https://login.microsoftonline.com"
 _LEEWAY = 300.0
+_SUBJECTS: Final = ("oid", "sub")
 _COMPACT: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _MAX_TOKEN = 16 * 1024
 _MAX_KEYS_BODY = 256 * 1024
@@ -126,11 +128,20 @@ def _parse_keys(document: Any) -> dict[str, PyJWK]:
     return keys
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a valid token says: its object id, or else its subject, and the roles that it has here."""
+
+    subject: str
+    object_id: str | None = None
+    roles: tuple[object, ...] = ()
+
+
 class EntraTokens:
     """Accepts any valid token that the tenant issued for one of the audiences.
 
-    No role or scope is asked for: who may get a token for the audience is decided in Entra ID ("assignment
-    required" on the enterprise application).
+    No scope is asked for: who may get a token for the audience is decided in Entra ID ("assignment required" on the
+    enterprise application). What the token's roles allow is decided elsewhere (docs/security.md, "Rights").
     """
 
     def __init__(
@@ -148,8 +159,8 @@ class EntraTokens:
         self._issuers = {f"{base}/{tenant_id}/v2.0", f"{legacy}/{tenant_id}/"}
         self._keys = keys or SigningKeys(f"{base}/{tenant_id}/discovery/v2.0/keys")
 
-    async def verify(self, token: str, now: datetime) -> str:
-        """The object id (or subject) of a valid token; Unauthorized otherwise."""
+    async def verify(self, token: str, now: datetime) -> Verified:
+        """What a valid token says; Unauthorized otherwise."""
 
         if len(token) > _MAX_TOKEN:
             raise Unauthorized("InvalidToken", f"The bearer token is longer than {_MAX_TOKEN} characters.")
@@ -169,9 +180,10 @@ class EntraTokens:
             if name in claims and not _is_time(claims[name]):
                 raise Unauthorized(reason, f"The bearer token's '{name}' is no time.")
         self._decide(token, key, now)
-        for name in ("oid", "sub"):
-            if isinstance(claims.get(name), str) and claims[name]:
-                return str(claims[name])
+        object_id, subject = (one if isinstance(one := claims.get(name), str) and one else None for name in _SUBJECTS)
+        if (named := object_id or subject) is not None:
+            roles = claims.get("roles")
+            return Verified(named, object_id, tuple(roles) if isinstance(roles, list) else ())
         raise Unauthorized("InvalidToken", "The bearer token names no subject.")
 
     def _decide(self, token: str, key: PyJWK, now: datetime) -> None:

@@ -32,12 +32,18 @@ _EMPTY_HASH = b64encode(hashlib.sha256(b"").digest()).decode()
 
 
 class AccessKeys:
-    """The keys that are valid now: one or two, so that each can be renewed while the other serves."""
+    """The keys that are valid now: one or two, so that each can be renewed while the other serves, and behind them
+    those that only read."""
 
-    def __init__(self, keys: Sequence[str]) -> None:
-        if not 1 <= len(keys) <= 2:
+    def __init__(self, keys: Sequence[str], reading: Sequence[str] = ()) -> None:
+        if len(keys) > 2 or not (keys or reading):
             raise ValueError(f"One or two access keys are needed, not {len(keys)}.")
-        self._keys = tuple(_decode_key(key, number) for number, key in enumerate(keys, 1))
+        self._keys = tuple(_decode_key(key, number) for number, key in enumerate((*keys, *reading), 1))
+        self._first_reading = len(keys)
+
+    def only_reads(self, index: int) -> bool:
+        """Whether the key of that index opens what can be read, and nothing else."""
+        return index >= self._first_reading
 
     def verify(
         self,
@@ -67,7 +73,7 @@ class AccessKeys:
         for candidate in signed_targets(verb, target, raw_target_known):
             for tail in tails:
                 text = f"{verb}\n{candidate}\n{tail}".encode("utf-8", "surrogateescape")
-                # Both keys are always computed: the time taken does not tell which of them matched.
+                # All keys are always computed: the time taken does not tell which of them matched.
                 matches = [hmac.compare_digest(_sign(key, text), given) for key in self._keys]
                 if True in matches:
                     return matches.index(True)

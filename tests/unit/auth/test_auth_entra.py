@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from router.api.auth.authenticate import Authenticator
-from router.api.auth.entra import EntraTokens, SigningKeys
+from router.api.auth.entra import EntraTokens, SigningKeys, Verified
 from router.api.auth.refusal import Unauthorized
 from router.errors import Busy
 
@@ -108,8 +108,10 @@ async def reason(issuer: Issuer, text: str, now: datetime = NOW) -> str:
 
 async def test_a_valid_token_names_its_subject(issuer: Issuer) -> None:
     tokens = issuer.tokens()
-    assert await tokens.verify(token(issuer), NOW) == "an-object-id"
-    assert await tokens.verify(token(issuer, drop="oid"), NOW) == "a-subject"
+    assert await tokens.verify(token(issuer), NOW) == Verified("an-object-id", "an-object-id")
+    assert await tokens.verify(token(issuer, drop="oid"), NOW) == Verified("a-subject")
+    assert (await tokens.verify(token(issuer, roles=["Router.Read", "b"]), NOW)).roles == ("Router.Read", "b")
+    assert (await tokens.verify(token(issuer, roles="Router.Read"), NOW)).roles == ()
     assert issuer.paths == [f"/{TENANT}/discovery/v2.0/keys"]
 
 
@@ -207,7 +209,7 @@ async def test_many_callers_wait_for_one_fetch(issuer: Issuer) -> None:
     waiting = [asyncio.create_task(tokens.verify(token(issuer), NOW)) for _ in range(20)]
     await issuer.reached.wait()
     issuer.gate.set()
-    assert await asyncio.gather(*waiting) == ["an-object-id"] * 20
+    assert [one.subject for one in await asyncio.gather(*waiting)] == ["an-object-id"] * 20
     assert issuer.asked == 1
 
 
