@@ -124,6 +124,8 @@ class Console:
         origin = self.router.endpoint
         assert [url for url in self.asked if url.startswith("http") and not url.startswith(f"{origin}/")] == []
         assert await self.page.run("window.broken") == []
+        # A request that is refused is in the browser's log too: that is no fault of the page.
+        assert [one for one in self.page.complaints if "'source': 'network'" not in one] == []
         kept = await self.page.run(
             "JSON.stringify([location.href, document.title, {...localStorage}, {...sessionStorage}, document.cookie,"
             " history.state])"
@@ -145,6 +147,11 @@ async def console(
         def received(event: dict[str, Any]) -> None:
             opened.received += event["encodedDataLength"]
 
+        def said(event: dict[str, Any]) -> None:
+            if event["type"] in ("error", "assert"):
+                page.complaints.append(str([one.get("description", one.get("value")) for one in event["args"]]))
+
+        page.on("Runtime.consoleAPICalled", said)
         page.on("Network.requestWillBeSent", lambda event: opened.asked.append(event["request"]["url"]))
         page.on("Network.loadingFinished", received)
         await page.send("Network.enable")

@@ -210,7 +210,10 @@ export const ACTS = {
   },
 };
 
-export const openAssignment = (job) => (job.assignments ?? []).find((one) => !one.closedAt && !one.completedAt);
+/** A job's assignments stand by their ids. */
+export const assignmentsOf = (job) => Object.values(job.assignments ?? {});
+
+export const openAssignment = (job) => assignmentsOf(job).find((one) => !one.closedAt && !one.completedAt);
 
 /** What differs between two versions of a resource, as [what, before, now]. */
 export function differences(before, now) {
@@ -245,7 +248,8 @@ function brief(name, value) {
   if (value === undefined || value === null) return "none";
   if (name === "status") return jobWord(value);
   if (name === "enqueuedAt") return new Date(value).toLocaleTimeString(navigator.languages);
-  if (Array.isArray(value)) return value.map((one) => one.workerId ?? one.jobId ?? one.channelId ?? one.message ?? plain(one)).join(", ") || "none";
+  if (name === "assignments") return assignmentsOf({ assignments: value }).map((one) => one.workerId).join(", ") || "nobody";
+  if (Array.isArray(value)) return value.map((one) => one.jobId ?? one.channelId ?? one.message ?? plain(one)).join(", ") || "none";
   if (typeof value === "object") return Object.entries(value).map(([key, one]) => `${key} ${plain(one)}`).join(", ") || "none";
   return plain(value);
 }

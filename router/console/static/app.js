@@ -7,7 +7,7 @@ import { go, link, useRoute } from "./route.js";
 import { begin, keyInAddress, seesAll, signInWithKey, signOut, useSession } from "./session.js";
 import { connection, start, stop, useNow } from "./store.js";
 import { html, Icon } from "./ui.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useErrorBoundary, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Job } from "./views/job.js";
 import { Now } from "./views/now.js";
@@ -57,13 +57,20 @@ function Shell({ route, session }) {
     <${Silence} />
     <main id="main" ref=${main} tabindex="-1" data-silent=${silent}>
       ${route.name !== "now" && route.name !== "settings" && seesAll() && html`<p class="back"><a href="#/now" onClick=${back}><${Icon} name="back" />Back</a></p>`}
-      <${View} route=${route} session=${session} />
+      <${Guarded} key=${place} route=${route} session=${session} />
     </main>
   `;
 }
 
 const TITLES = { now: "Now", settings: "Settings" };
 const RIGHTS = { Read: "May read", Supervise: "Supervisor", Agent: "Agent", Admin: "Administrator" };
+
+/** A fault in one view leaves the page with its way out. */
+function Guarded({ route, session }) {
+  const [fault, again] = useErrorBoundary((error) => console.error(error));
+  if (!fault) return html`<${View} route=${route} session=${session} />`;
+  return html`<div class="empty" role="alert"><p><${Icon} name="warn" /> This view has failed.</p><p><button type="button" onClick=${again}>Try again</button></p></div>`;
+}
 
 function View({ route, session }) {
   if (route.name === "worker" && route.id) return html`<${Worker} key=${route.id} id=${route.id} />`;

@@ -1,6 +1,6 @@
 // One job: where it is, why it waits for each worker, what happens next, and its life as a line of time.
 
-import { jobPath, openAssignment } from "../acts.js";
+import { assignmentsOf, jobPath, openAssignment } from "../acts.js";
 import { Acts } from "../dialog.js";
 import { path, Refusal, request } from "../api.js";
 import { duration, full, number, plain } from "../format.js";
@@ -148,7 +148,7 @@ function fromJob(job) {
   const entries = [];
   if (job.scheduledAt) entries.push({ at: job.scheduledAt, what: "Its time had come" });
   if (job.enqueuedAt) entries.push({ at: job.enqueuedAt, what: "Came into the queue", who: job.queueId });
-  for (const one of job.assignments ?? []) {
+  for (const one of assignmentsOf(job)) {
     entries.push({ at: one.assignedAt, what: "Accepted", who: one.workerId });
     if (one.completedAt) entries.push({ at: one.completedAt, what: "Completed", who: one.workerId });
     if (one.closedAt) entries.push({ at: one.closedAt, what: "Closed", who: job.dispositionCode ?? "" });
