@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from urllib.parse import quote
 
 from local.certificate import Certificate
 from local.options import DEVELOPMENT_KEY, ROOT, Options
@@ -11,6 +12,11 @@ from local.parts import Parts
 
 def connection_string(parts: Parts, options: Options) -> str:
     return f"endpoint=https://localhost:{parts.https_port}/;accesskey={options.first_key}"
+
+
+def console_link(parts: Parts, options: Options) -> str:
+    """Opens the console signed in: what stands behind the `#` goes to no server."""
+    return f"http://localhost:{parts.port}/console#key={quote(options.first_key, safe='=')}"
 
 
 def greeting(parts: Parts, options: Options, certificate: Certificate | None, ctrl_c: str = "everything") -> str:
@@ -23,6 +29,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         f"  Endpoint           http://localhost:{parts.port}"
         + (f"  and  https://localhost:{parts.https_port}" if certificate else ""),
         f"  {label:<17}  {options.first_key}",
+        f"  Console            {console_link(parts, options)}",
     ]
     if certificate:
         bundle = shlex.quote(str(certificate.bundle))

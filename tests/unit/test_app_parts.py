@@ -62,5 +62,14 @@ def test_the_host_finds_every_function_once() -> None:
     names = [one.get_function_name() for one in functions]
     assert len(set(names)) == len(names)
     assert {operation.name for operation in OPERATIONS} < set(names)
-    beside = {"Health", "OpenApi", "GetConsole", "ZUnknownRoute", "OnJobEvent", "OnWorkerEvent", "OnExceptionEvent", "OnDeadlines"}
+    beside = {
+        "Health",
+        "OpenApi",
+        "GetConsole",
+        "ZUnknownRoute",
+        "OnJobEvent",
+        "OnWorkerEvent",
+        "OnExceptionEvent",
+        "OnDeadlines",
+    }
     assert set(names) - {operation.name for operation in OPERATIONS} == beside

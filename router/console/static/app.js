@@ -5,8 +5,8 @@ import { Dialogs } from "./dialog.js";
 import { duration, timeOfDay } from "./format.js";
 import { go, link, useRoute } from "./route.js";
 import { begin, keyInAddress, seesAll, signInWithKey, signOut, useSession } from "./session.js";
-import { connection, start, stop, useNow } from "./store.js";
-import { html, Icon } from "./ui.js";
+import { connection, start, stop, useLive, useNow } from "./store.js";
+import { html, Icon, Loading } from "./ui.js";
 import { useEffect, useErrorBoundary, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Job } from "./views/job.js";
@@ -21,7 +21,7 @@ function App() {
   const route = useRoute();
   const signedIn = session.state === "in";
   useEffect(() => {
-    if (signedIn && seesAll()) start();
+    if (signedIn) start();
     return stop;
   }, [signedIn]);
   if (!signedIn) return html`<${SignIn} />`;
@@ -73,10 +73,14 @@ function Guarded({ route, session }) {
 }
 
 function View({ route, session }) {
+  const { snapshot, refused } = useLive();
   if (route.name === "worker" && route.id) return html`<${Worker} key=${route.id} id=${route.id} />`;
   if (route.name === "job" && route.id) return html`<${Job} key=${route.id} id=${route.id} />`;
   if (!seesAll()) {
-    if (session.workerId) return html`<${Worker} key=${session.workerId} id=${session.workerId} />`;
+    // To an agent the floor is its own worker.
+    const own = session.workerId ?? snapshot?.workers[0]?.id;
+    if (own) return html`<${Worker} key=${own} id=${own} />`;
+    if (!snapshot && !refused) return html`<${Loading} what="your work" />`;
     return html`<${WhoAreYou} />`;
   }
   if (route.name === "settings") return html`<${Later} load=${() => import("./views/settings.js")} name="Settings" route=${route} />`;

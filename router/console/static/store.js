@@ -63,9 +63,11 @@ async function ask() {
   asking = control;
   let pause = EVERY_MS;
   try {
-    const answer = await request("GET", "/routing/live", { ifNoneMatch: etag, signal: control.signal });
+    const known = live.snapshot;
+    const query = { since: known && !known.paged ? known.at : undefined };
+    const answer = await request("GET", "/routing/live", { query, ifNoneMatch: etag, signal: control.signal });
     if (answer.status !== 304) {
-      live.snapshot = await whole(answer.body, control.signal);
+      live.snapshot = await whole(answer.body, known, control.signal);
       learnTime(live.snapshot.at);
       etag = answer.etag;
     }
@@ -89,9 +91,15 @@ function told(error) {
   return error instanceof Refusal ? 5 * EVERY_MS : EVERY_MS;
 }
 
-/** Later pages have the workers and the waiting jobs beyond those of the first. */
-async function whole(first, signal) {
-  const all = { ...first };
+/** What has not changed is left out and taken from what is known; later pages have the workers and jobs beyond those of the first. */
+async function whole(first, known, signal) {
+  const all = { ...first, paged: Boolean(first.nextLink) };
+  if (first.unchanged && known) {
+    const workers = new Set(first.unchanged.workers);
+    const queues = new Set(first.unchanged.queues);
+    all.workers = [...first.workers, ...known.workers.filter((worker) => workers.has(worker.id))];
+    all.jobs = [...first.jobs, ...known.jobs.filter((job) => queues.has(job.queueId))];
+  }
   for (let next = first.nextLink; next; ) {
     const { body } = await request("GET", next, { signal });
     all.workers = [...all.workers, ...(body.workers ?? [])];

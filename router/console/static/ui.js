@@ -49,10 +49,9 @@ export function JobStatus({ status }) {
   return html`<span class="badge" data-tone=${JOB_TONES[status] ?? "plain"}>${jobWord(status)}</span>`;
 }
 
-/** A worker's state in one word: who is active and has work is busy. */
+/** A worker's state in one word: who is active and can take nothing more is busy. */
 export function workerWord(worker) {
-  const held = (worker.assignments ?? worker.assignedJobs ?? []).some((one) => !one.completedAt);
-  if (worker.state === "active" && held) return "Busy";
+  if (worker.state === "active" && worker.takesMore === false) return "Busy";
   return WORKER_WORDS[worker.state] ?? plain(worker.state);
 }
 

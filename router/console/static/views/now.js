@@ -56,7 +56,7 @@ function Totals({ totals, queues }) {
     <${Total} name="Offered" value=${number(totals.offered)} />
     <${Total} name="Assigned" value=${number(totals.assigned)} />
     <${Total} name="Available" value=${number(totals.workersAvailable)} />
-    <${Total} name="Busy" value=${number(totals.workersBusy)} />
+    <${Total} name="At work" value=${number(totals.workersBusy)} />
   </dl>`;
 }
 
@@ -92,7 +92,7 @@ function Queues({ queues, all, route }) {
               ${head("wait", html`<span>Longest<span class="wide"> wait</span></span>`)}
               <th scope="col" class="number wide">Offered</th><th scope="col" class="number wide">Assigned</th>
               ${head("available", "Available")}
-              <th scope="col" class="number wide">Busy</th><th scope="col" class="number wide">In time</th>
+              <th scope="col" class="number wide">At work</th><th scope="col" class="number wide">In time</th>
             </tr></thead>
             <tbody>${queues.slice(0, shown).map((queue) => html`<${Queue} key=${queue.id} queue=${queue} route=${route} chosen=${queue.id === chosen} />`)}</tbody>
           </table></div>${more(queues, shown, show)}`}
@@ -125,6 +125,8 @@ function Queue({ queue, route, chosen }) {
 function Waiting({ jobs, all, where, filtered }) {
   const [shown, show] = useState(100);
   const several = !where;
+  // In a queue the order is that of service; over all queues who has waited longest comes first.
+  const inOrder = [...jobs].sort((one, other) => (several ? one.enqueuedAt.localeCompare(other.enqueuedAt) : one.position - other.position));
   return html`<section class="card" aria-labelledby="jobs-title">
     <h2 id="jobs-title">Waiting${where && html` in ${where}`} <small>${number(jobs.length)}</small></h2>
     ${!jobs.length
@@ -135,7 +137,7 @@ function Waiting({ jobs, all, where, filtered }) {
             <th scope="col" class="number">Priority</th><th scope="col" class="number">Waits</th><th scope="col" class="number">Estimate</th>
             <th scope="col" class="wide">Asks for</th>
           </tr></thead>
-          <tbody>${jobs.slice(0, shown).map((job) => html`<tr key=${job.id} data-id=${job.id}>
+          <tbody>${inOrder.slice(0, shown).map((job) => html`<tr key=${job.id} data-id=${job.id}>
             <td class="number quiet">${number(job.position)}</td>
             <th scope="row"><${JobLink} id=${job.id} /><span class="sub">${several ? `${job.queueId} · ${job.channelId}` : job.channelId}</span></th>
             <td class="number">${plain(job.priority)}</td>

@@ -22,7 +22,7 @@ export function Wall() {
       <div><dt>Waiting</dt><dd>${number(totals.waiting)}</dd></div>
       <div><dt>Longest wait</dt><dd>${oldest ? duration(secondsSince(oldest, now)) : "–"}</dd></div>
       <div><dt>Available</dt><dd>${number(totals.workersAvailable)}</dd></div>
-      <div><dt>Busy</dt><dd>${number(totals.workersBusy)}</dd></div>
+      <div><dt>At work</dt><dd>${number(totals.workersBusy)}</dd></div>
     </dl>
     <ul class="tiles" data-few=${urgent.length <= 6}>${urgent.slice(0, SHOWN).map((queue) => html`<li key=${queue.id} data-waiting=${queue.waiting > 0}>
       <h2>${queue.name || queue.id}</h2>

@@ -27,7 +27,7 @@ export function Worker({ id }) {
       <div>
         <p class="kind">${own ? "Your work" : "Worker"}</p>
         <h1>${worker.id}</h1>
-        <p class="facts"><${WorkerState} worker=${{ ...worker, assignments }} />
+        <p class="facts"><${WorkerState} worker=${{ ...worker, takesMore: seen?.takesMore }} />
           ${seen?.stateSince && html`<span>for <b><${Age} since=${seen.stateSince} /></b></span>`}
           <span>Load <${Load} ratio=${worker.loadRatio} /></span>
           <span>Capacity <b>${plain(worker.capacity)}</b></span>
