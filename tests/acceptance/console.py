@@ -125,7 +125,8 @@ class Console:
         assert [url for url in self.asked if url.startswith("http") and not url.startswith(f"{origin}/")] == []
         assert await self.page.run("window.broken") == []
         # A request that is refused is in the browser's log too: that is no fault of the page.
-        assert [one for one in self.page.complaints if "'source': 'network'" not in one] == []
+        complaints = [one for one in self.page.complaints if "'source': 'network'" not in one]
+        assert complaints == [], "\n".join(complaints)
         kept = await self.page.run(
             "JSON.stringify([location.href, document.title, {...localStorage}, {...sessionStorage}, document.cookie,"
             " history.state])"

@@ -10,8 +10,8 @@ import { useEffect, useRef, useState } from "./vendor/hooks.js";
 let show = () => {};
 let say = () => {};
 
-/** `after` is called when it is done. */
-export function openAct(name, subject, after = () => {}) {
+/** `after` shows what is there now; it is awaited. */
+export function openAct(name, subject, after = async () => {}) {
   show({ name, subject, after, opened: Date.now() });
 }
 
@@ -70,14 +70,16 @@ function Confirm({ name, subject: first, after, close }) {
     tell(null);
     try {
       await act.run(subject, values);
-      say(act.done(subject, values));
-      after();
-      close();
     } catch (error) {
       work(false);
       tell(error);
       after();
+      return;
     }
+    say(act.done(subject, values));
+    // The page behind shows what is there now before anything else can be done to it.
+    await after();
+    close();
   }
 
   const gone = trouble instanceof Changed && !trouble.fresh;

@@ -152,7 +152,7 @@ export function connection() {
 
 /**
  * What `load(signal)` gives, asked for again every `every` ms while the page is seen. `key` says what it is of: another
- * key begins anew. Answers {value, error, reload}.
+ * key begins anew. Answers {value, error, reload}; reload resolves when it is read.
  */
 export function useResource(key, load, every = EVERY_MS) {
   const [held, hold] = useState({ key, value: null, error: null });
@@ -162,11 +162,10 @@ export function useResource(key, load, every = EVERY_MS) {
   useEffect(() => {
     const control = new AbortController();
     let waiting = null;
-    let busy = false;
-    async function read() {
+    let reading = null;
+    const read = () => (reading ??= once().finally(() => (reading = null)));
+    async function once() {
       clearTimeout(waiting);
-      if (busy) return;
-      busy = true;
       try {
         const value = await latest.current(control.signal);
         hold({ key, value, error: null });
@@ -174,13 +173,15 @@ export function useResource(key, load, every = EVERY_MS) {
         if (control.signal.aborted) return;
         if (error instanceof Refusal && error.status === 401) return signOut(`Signed out: ${error.message}`);
         hold((before) => ({ key, value: before.key === key && error instanceof Unreachable ? before.value : null, error }));
-      } finally {
-        busy = false;
       }
       if (every && !document.hidden) waiting = setTimeout(read, every);
     }
     const seen = () => (document.hidden ? clearTimeout(waiting) : read());
-    again.current = read;
+    // What is being read may be from before the change that is to be seen.
+    again.current = async () => {
+      await reading;
+      await read();
+    };
     document.addEventListener("visibilitychange", seen);
     read();
     return () => {

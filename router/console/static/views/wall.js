@@ -16,7 +16,7 @@ export function Wall() {
   const urgent = [...snapshot.queues].sort((one, other) => other.waiting - one.waiting || (one.oldestEnqueuedAt ?? "9").localeCompare(other.oldestEnqueuedAt ?? "9") || (one.name || one.id).localeCompare(other.name || other.id));
   const oldest = urgent.map((queue) => queue.oldestEnqueuedAt).filter(Boolean).sort()[0];
   const silent = state === "stale" || state === "offline";
-  return html`<main id="main" class="wall" data-silent=${silent}>
+  return html`<main id="main" class="wall" data-quiet=${silent}>
     <h1 class="visually-hidden">Wallboard</h1>
     <dl class="figures">
       <div><dt>Waiting</dt><dd>${number(totals.waiting)}</dd></div>

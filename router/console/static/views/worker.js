@@ -16,7 +16,7 @@ export function Worker({ id }) {
   if (error && !worker) return html`<${Failed} error=${error} what="Worker ${id}" />`;
   if (!worker) return html`<${Loading} what="worker ${id}" />`;
 
-  const after = () => (reload(), soon());
+  const after = () => (soon(), reload());
   const seen = snapshot?.workers.find((one) => one.id === id);
   const own = isOwn(id);
   const completed = new Map((seen?.assignments ?? []).map((one) => [one.assignmentId, one.completedAt]));
