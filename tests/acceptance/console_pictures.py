@@ -91,6 +91,7 @@ def furnish(administration: JobRouterAdministrationClient, client: JobRouterClie
 
 async def pictures(router: LocalRouter) -> dict[str, bytes]:
     async with browser() as running, console(running, router, 1280, 800) as tab:
+        await tab.page.send("Emulation.setScrollbarsHidden", hidden=True)
         await tab.page.scheme("light")
         await tab.enter()
         await tab.sees("tr[data-id=support]")
@@ -98,6 +99,7 @@ async def pictures(router: LocalRouter) -> dict[str, bytes]:
         await asyncio.sleep(13)
         made = {"console-now": await tab.page.png()}
         await tab.page.scheme("dark")
+        await tab.page.size(1120, 700)
         await tab.job("case-1045")
         await tab.sees(".why li")
         await tab.sees(".line .ahead")

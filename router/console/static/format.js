@@ -24,6 +24,17 @@ export function duration(seconds) {
   return parts(seconds).map(([value, unit]) => units[unit].format(value)).join(" ");
 }
 
+/** A number of whole minutes: "4m", "1h 20m". */
+export function inMinutes(count) {
+  return count < 60 ? units.minute.format(count) : duration(count * 60);
+}
+
+/** The time alone where it is today. */
+export function shortMoment(when, now) {
+  const date = new Date(when);
+  return date.toDateString() === new Date(now).toDateString() ? hours.format(date) : moment.format(date);
+}
+
 /** "in 5 minutes", "2 hours ago". */
 export function fromNow(when, now) {
   const seconds = (new Date(when) - now) / 1000;

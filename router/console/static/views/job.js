@@ -3,9 +3,9 @@
 import { assignmentsOf, jobPath, openAssignment } from "../acts.js";
 import { Acts } from "../dialog.js";
 import { path, Refusal, request } from "../api.js";
-import { duration, full, number, plain } from "../format.js";
+import { full, inMinutes, number, plain, shortMoment } from "../format.js";
 import { useSession } from "../session.js";
-import { useLive, useResource } from "../store.js";
+import { useLive, useNow, useResource } from "../store.js";
 import { Age, Empty, Failed, html, Icon, JobStatus, jobWord, Left, Loading, Pairs, QueueLink, When, WorkerLink } from "../ui.js";
 
 export function Job({ id }) {
@@ -39,7 +39,7 @@ export function Job({ id }) {
           <span>Priority <b>${plain(job.priority ?? 1)}</b></span>
           ${job.status === "queued" && html`<span>Waits <b><${Age} since=${job.enqueuedAt} /></b></span>`}
           ${waiting && html`<span>Place <b>${number(waiting.position)}</b></span>`}
-          ${Number.isFinite(waiting?.estimatedWaitMinutes) && html`<span>Estimate <b>${duration(waiting.estimatedWaitMinutes * 60)}</b></span>`}
+          ${Number.isFinite(waiting?.estimatedWaitMinutes) && html`<span>Estimate <b>${inMinutes(waiting.estimatedWaitMinutes)}</b></span>`}
         </p>
       </div>
       <div class="acts"><${Acts} names=${["prioritise", "move", "unassign", "cancel"]} subject=${subject} after=${reload} /></div>
@@ -140,7 +140,8 @@ function Life({ job, told, history }) {
 }
 
 function Moment({ at, what, who }) {
-  return html`<b>${what}</b> <span class="quiet"><${When} at=${at} />, <time datetime=${at}>${full(at)}</time></span>${who && html`<span class="who">${who}</span>`}`;
+  const now = useNow();
+  return html`<b>${what}</b> <span class="quiet"><${When} at=${at} />, <time datetime=${at} title=${full(at)}>${shortMoment(at, now)}</time></span>${who && html`<span class="who">${who}</span>`}`;
 }
 
 /** What the job itself remembers, in the order of time. */

@@ -1,6 +1,6 @@
 // What waits and who is there, now: totals, queues, waiting jobs, workers; filters and order stand in the address.
 
-import { duration, number, percent, plain, secondsSince } from "../format.js";
+import { duration, inMinutes, number, percent, plain, secondsSince } from "../format.js";
 import { link, refine } from "../route.js";
 import { pointsOf, useLive, useNow } from "../store.js";
 import { Age, Empty, Failed, html, Icon, JobLink, Load, Loading, more, Sparkline, WorkerLink, WorkerState, workerWord } from "../ui.js";
@@ -76,6 +76,7 @@ function sorted(queues, by) {
 function Queues({ queues, all, route }) {
   const [shown, show] = useState(100);
   const { sort = "wait", queue: chosen } = route.filters;
+  const levels = queues.some((queue) => queue.serviceLevel);
   const head = (by, words, kind = "number") => html`<th scope="col" class=${kind} aria-sort=${sort === by ? (by === "name" || by === "available" ? "ascending" : "descending") : undefined}>
     <button type="button" class="sorter" onClick=${() => refine(route, { sort: by === "wait" ? "" : by })}>${words}${sort === by && html`<${Icon} name="down" />`}</button>
   </th>`;
@@ -92,14 +93,14 @@ function Queues({ queues, all, route }) {
               ${head("wait", html`<span>Longest<span class="wide"> wait</span></span>`)}
               <th scope="col" class="number wide">Offered</th><th scope="col" class="number wide">Assigned</th>
               ${head("available", "Available")}
-              <th scope="col" class="number wide">At work</th><th scope="col" class="number wide">In time</th>
+              <th scope="col" class="number wide">At work</th>${levels && html`<th scope="col" class="number wide">In time</th>`}
             </tr></thead>
-            <tbody>${queues.slice(0, shown).map((queue) => html`<${Queue} key=${queue.id} queue=${queue} route=${route} chosen=${queue.id === chosen} />`)}</tbody>
+            <tbody>${queues.slice(0, shown).map((queue) => html`<${Queue} key=${queue.id} queue=${queue} route=${route} chosen=${queue.id === chosen} timely=${levels} />`)}</tbody>
           </table></div>${more(queues, shown, show)}`}
   </section>`;
 }
 
-function Queue({ queue, route, chosen }) {
+function Queue({ queue, route, chosen, timely }) {
   const level = queue.serviceLevel;
   const unserved = queue.waiting > 0 && queue.workersAvailable + queue.workersBusy === 0;
   const levels = queue.waitingByPriority ?? [];
@@ -118,7 +119,7 @@ function Queue({ queue, route, chosen }) {
     <td class="number wide">${number(queue.assigned)}</td>
     <td class="number">${number(queue.workersAvailable)}</td>
     <td class="number wide">${number(queue.workersBusy)}</td>
-    <td class="number wide">${level ? html`<span title="Served within ${duration(level.thresholdSeconds)}, last ${number(level.windowMinutes)} minutes">${percent(level.percent / 100)}</span>` : html`<span class="none">–</span>`}</td>
+    ${timely && html`<td class="number wide">${level ? html`<span title="Served within ${duration(level.thresholdSeconds)}, last ${number(level.windowMinutes)} minutes">${percent(level.percent / 100)}</span>` : html`<span class="none">–</span>`}</td>`}
   </tr>`;
 }
 
@@ -142,7 +143,7 @@ function Waiting({ jobs, all, where, filtered }) {
             <th scope="row"><${JobLink} id=${job.id} /><span class="sub">${several ? `${job.queueId} · ${job.channelId}` : job.channelId}</span></th>
             <td class="number">${plain(job.priority)}</td>
             <td class="number"><${Age} since=${job.enqueuedAt} /></td>
-            <td class="number">${job.estimatedWaitMinutes === null || job.estimatedWaitMinutes === undefined ? html`<span class="none">–</span>` : duration(job.estimatedWaitMinutes * 60)}</td>
+            <td class="number">${job.estimatedWaitMinutes === null || job.estimatedWaitMinutes === undefined ? html`<span class="none">–</span>` : inMinutes(job.estimatedWaitMinutes)}</td>
             <td class="wide">${job.selectors?.length ? job.selectors.join(", ") : html`<span class="none">Anybody</span>`}</td>
           </tr>`)}</tbody>
         </table></div>${more(jobs, shown, show)}`}

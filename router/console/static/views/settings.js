@@ -38,9 +38,10 @@ function Map({ value, edges, chosen, touching, choose }) {
   const box = useRef(null);
   const [lines, draw] = useState([]);
   useEffect(() => {
-    const place = () => draw(drawn(box.current, edges));
+    const frame = box.current;
+    const place = () => frame.isConnected && draw(drawn(frame, edges));
     const watch = new ResizeObserver(place);
-    watch.observe(box.current);
+    watch.observe(frame);
     place();
     return () => watch.disconnect();
   }, [edges.map((edge) => edge.join()).join()]);
