@@ -15,6 +15,7 @@ from router.errors import BadRequest, ErrorDetail, NotFound
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
+from router.usecases.live import Live
 from router.usecases.settings import Check
 from router.wire.conditions import http_date, quote_etag, read_conditions
 
@@ -35,9 +36,6 @@ class Call:
     """An authenticated request: ids decoded, headers by lower-case name."""
 
     operation: Operation
-    caller: Caller
-    #: Set where the caller's rights reach to what is its own alone: handlers hand it to what decides.
-    own: Own | None
     parts: Parts
     api_version: str
     ids: tuple[str, ...]
@@ -50,6 +48,11 @@ class Call:
     secrets: SecretBox | None
     #: Whether rules may call plain http on loopback.
     http_on_loopback: bool
+    caller: Caller = Caller("key", 0)
+    #: Set where the caller's rights reach to what is its own alone: handlers hand it to what decides.
+    own: Own | None = None
+    #: What happens now, shared by all who look.
+    live: Live | None = None
 
     @property
     def id(self) -> str:

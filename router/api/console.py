@@ -20,6 +20,7 @@ from router.offload import off_loop
 from router.settings import Settings
 from router.version import VERSION
 from router.wire.conditions import names_etag
+from router.wire.encodings import takes_gzip
 
 ROUTE: Final = "console/{*file}"
 OPERATION: Final = "GetConsole"
@@ -110,7 +111,7 @@ class Console:
         found = self._files.get(file or INDEX)
         if found is None:
             raise NotFound("Page", file)
-        zipped = found.zipped if _takes_gzip(headers.get("accept-encoding", "")) else None
+        zipped = found.zipped if takes_gzip(headers.get("accept-encoding", "")) else None
         etag = found.etag if zipped is None else found.zipped_etag
         answered = {"etag": f'"{etag}"', "cache-control": "no-cache", "vary": "Accept-Encoding"}
         if names_etag(headers.get("if-none-match", ""), etag):
@@ -135,12 +136,3 @@ class Console:
         named = [headers.get("host", ""), *([origin.partition("://")[2]] if origin else [])]
         if self._local and not all(_LOOPBACK.fullmatch(name) for name in named):
             raise RouterError("Forbidden", "This page is for this machine alone: open it by a loopback name.", 403)
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Whether the header of the request allows gzip (RFC 9110 section 12.5.3)."""
-    for one in accepted.lower().split(","):
-        name, _, weight = one.strip().partition(";")
-        if name.strip() in ("gzip", "*"):
-            return not re.fullmatch(r"\s*q=0(?:\.0*)?\s*", weight)
-    return False

@@ -29,6 +29,7 @@ from router.rules.secrets import SecretBox
 from router.storage.port import StorageUnavailable
 from router.telemetry import names, tracing
 from router.telemetry.requests import count_request
+from router.usecases.live import Live
 from router.wire.bodies import check_values
 from router.wire.documents import json_bytes
 from router.wire.parse import MAX_BODY_BYTES, check_encoding
@@ -62,6 +63,10 @@ class Gate:
     http_on_loopback: bool = False
     in_flight: InFlight = field(default_factory=InFlight)
     cors: Cors = field(default_factory=Cors)
+    live: Live = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.live = Live(self.parts)
 
     async def serve(
         self, operation: Operation, request: func.HttpRequest, traceparent: str | None = None
@@ -117,6 +122,7 @@ class Gate:
                 operation=operation,
                 caller=caller,
                 own=_own(caller, operation),
+                live=self.live,
                 parts=self.parts,
                 api_version=parse_api_version(query),
                 ids=parse_ids(operation, target.path),

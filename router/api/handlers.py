@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from router.api import explain, jobs, resources, rights, workers
+from router.api import explain, jobs, live, resources, workers
 from router.api.call import Call, Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -43,5 +43,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "AcceptJobOffer": workers.accept,
     "DeclineJobOffer": workers.decline,
     "ExplainJob": explain.explain,
-    "GetRights": rights.rights,
+    "GetLive": live.live,
+    "GetRights": live.rights,
 }

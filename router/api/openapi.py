@@ -50,6 +50,7 @@ _SAYS: Final = {
     "AcceptJobOffer": "Accepts an offer. Accepting it again gives the same answer.",
     "DeclineJobOffer": "Declines an offer.",
     "ExplainJob": "Why a job is where it is. Beyond Azure Communication Services.",
+    "GetLive": "What happens now: queues, workers and waiting jobs. Beyond Azure Communication Services.",
     "GetRights": "What the caller may do. Beyond Azure Communication Services.",
 }
 #: Actions and other reads: the schemas of the options and of the answer.
@@ -64,6 +65,7 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
     "AcceptJobOffer": (None, "AcceptJobOfferResult"),
     "DeclineJobOffer": ("DeclineJobOfferOptions", "EmptyResult"),
     "ExplainJob": (None, "JobExplanation"),
+    "GetLive": (None, "LivePicture"),
     "GetRights": (None, "CallerRights"),
 }
 _EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
@@ -94,6 +96,7 @@ _QUERY: Final[dict[str, Document]] = {
     "scheduledBefore": {"type": "string", "format": "date-time"},
     "scheduledAfter": {"type": "string", "format": "date-time"},
     "hasCapacity": {"type": "boolean", "default": False},
+    "since": {"type": "string", "format": "date-time"},
 }
 _HEADERS: Final[dict[str, Document]] = {
     "ETag": {"description": "The resource's `etag`, quoted.", "schema": {"type": "string", "pattern": '^"[^"]+"$'}},

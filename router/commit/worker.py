@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from router.commit.loop import Committed
@@ -53,6 +54,7 @@ async def change(
             if found.record is None:
                 new.append(decided.record)
             await _arm_idle(parts, found, decided.record)
+            return replace(decided, record=_dated(found.record, decided.record, parts.clock.now()))
         return decided
 
     async def list_new() -> None:
@@ -82,6 +84,13 @@ async def change(
     finally:
         follow(parts, committed, work)
     return committed
+
+
+def _dated(before: WorkerRecord | None, after: WorkerRecord, now: datetime) -> WorkerRecord:
+    """Since when the worker is in its state."""
+    if before is not None and before.worker.state is after.worker.state:
+        return after
+    return after.model_copy(update={"routing": after.routing.model_copy(update={"state_since": now})})
 
 
 def follow(parts: Parts, committed: Committed[WorkerRecord], work: asyncio.Future[Any] | None) -> None:

@@ -56,11 +56,12 @@ def can_take(record: WorkerRecord, channel: RouterChannel) -> bool:
 
 def is_full(record: WorkerRecord) -> bool:
     """Whether its row has no room for one more job: some hundreds of them, whatever its capacity."""
-    channels, queues = record.routing.job_channels, record.routing.offer_queues
+    channels = record.routing.job_channels
+    queues = (*record.routing.offer_queues.values(), *record.routing.assignment_queues.values())
     if len(channels) * _LARGEST_HELD_JOB <= LARGEST_HELD:
         return False
     held = sum(_OF_A_HELD_JOB + 3 * id_units(job) + id_units(channel) for job, channel in channels.items())
-    return held + sum(id_units(queue_id) for queue_id in queues.values()) > LARGEST_HELD
+    return held + sum(id_units(queue_id) for queue_id in queues) > LARGEST_HELD
 
 
 def open_channels(record: WorkerRecord) -> list[str]:

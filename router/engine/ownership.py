@@ -4,8 +4,9 @@ Decided on the rows that an operation goes by: nothing is read for it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from router.errors import Forbidden
 from router.models.jobs import JobRecord
@@ -21,7 +22,11 @@ _OWN_FIELDS: Final = frozenset({"available_for_offers"})
 
 def owner(worker: RouterWorker) -> str | None:
     """The object id of whom the worker belongs to by its tag."""
-    tag = worker.tags.get(OWNER_TAG)
+    return _owner(worker.tags)
+
+
+def _owner(tags: Mapping[str, Any]) -> str | None:
+    tag = tags.get(OWNER_TAG)
     return tag.lower() if isinstance(tag, str) and 0 < len(tag) <= _LONGEST else None
 
 
@@ -32,7 +37,11 @@ class Own:
     object_id: str | None
 
     def is_worker(self, worker: RouterWorker) -> bool:
-        return self._is(worker.id, owner(worker))
+        return self.owns(worker.id, worker.tags)
+
+    def owns(self, worker_id: str, tags: Mapping[str, Any]) -> bool:
+        """Whether a worker of this id and these tags is the caller's."""
+        return self._is(worker_id, _owner(tags))
 
     def check_worker(self, record: WorkerRecord | None) -> None:
         """Raises Forbidden; also for a worker that is not there, which nobody can be."""

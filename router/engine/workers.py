@@ -160,11 +160,13 @@ def assign(
         update={"offers": offers, "assigned_jobs": [*worker.assigned_jobs, held], "state": state}
     )
     routing = record.routing
+    queue_id = routing.offer_queues.get(offer_id)
     return Change(
         _with(
             record,
             changed,
             active_at=now,
+            assignment_queues={**routing.assignment_queues, **({} if queue_id is None else {job_id: queue_id})},
             accepted_offers={**routing.accepted_offers, offer_id: job_id},
             job_channels={**routing.job_channels, job_id: channel_id},
             offer_queues={id: queue for id, queue in routing.offer_queues.items() if id != offer_id},
@@ -189,8 +191,17 @@ def release(record: WorkerRecord, assignment_id: str, now: datetime, offer_id: s
     }
     changed = worker.model_copy(update={"assigned_jobs": kept})
     accepted = {id: job for id, job in record.routing.accepted_offers.items() if job not in gone}
+    queues = {job: queue for job, queue in record.routing.assignment_queues.items() if job not in gone}
     return Change(
-        _with(record, changed, job_channels=channels, accepted_offers=accepted, available_since=now, active_at=now)
+        _with(
+            record,
+            changed,
+            job_channels=channels,
+            accepted_offers=accepted,
+            assignment_queues=queues,
+            available_since=now,
+            active_at=now,
+        )
     )
 
 

@@ -65,6 +65,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "ExplainJob", "GET", "routing/jobs/{jobId}/explain", "Job", ("maxpagesize", "continuationToken"), ours=True
     ),
+    Operation("GetLive", "GET", "routing/live", "Console", ("queueId", "since", "continuationToken"), ours=True),
     Operation("GetRights", "GET", "routing/rights", "Console", ours=True),
 )
 

@@ -79,6 +79,7 @@ RIGHTS: Final[Mapping[str, Mapping[Right, Reach]]] = {
     "AcceptJobOffer": _OWN,
     "DeclineJobOffer": _SUPERVISORS_AND_OWN,
     "ExplainJob": _READERS,
+    "GetLive": _READERS_AND_OWN,
     "GetRights": _EVERYBODY,
 }
 

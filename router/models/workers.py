@@ -92,12 +92,16 @@ class WorkerRouting(Model):
     job_channels: dict[str, str] = {}
     #: Queue of each offered job.
     offer_queues: dict[str, str] = {}
+    #: Queue of each assigned job, where the offer told it: job id to queue id.
+    assignment_queues: dict[str, str] = {}
     #: Offers that became assignments it still holds: offer id to job id. A repeated accept finds its job here.
     accepted_offers: dict[str, str] = {}
     #: Since when it could have taken more work: what "longest idle" compares.
     available_since: Time
     #: When it last registered: declines before this moment no longer count.
     registered_at: Time | None = None
+    #: Since when it is in its state; none where that began before this was remembered.
+    state_since: Time | None = None
     #: When it last did anything: 7 days later it is deregistered.
     active_at: Time
     #: Counts the states that the availability index tells apart: its rows belong to one version each.

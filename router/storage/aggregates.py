@@ -272,6 +272,11 @@ def job_store(table: Table) -> AggregateStore[JobRecord]:
 class WorkerStore(AggregateStore[WorkerRecord]):
     """The truth rows of workers."""
 
+    async def everyone(self, after: Position | None) -> tuple[list[str], Position | None]:
+        """A page of the records of all workers, by their ids' keys, as the JSON that they are stored as."""
+        found = await self._table.scan([("Kind", "eq", self.kind)], after=after)
+        return [read_document("Doc", row) for row in found.rows], found.next
+
     async def naming_queue(self, queue_id: str) -> str | None:
         """The id of a worker that has the queue among its queues, if there is one. Of all workers one column is read,
         a thousand in an operation: queues are deleted seldom."""

@@ -29,7 +29,9 @@ from azure.core.pipeline.policies import (
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.core.settings import settings as azure_settings
 from azure.data.tables import TableTransactionError, UpdateMode
+from azure.data.tables._generated.operations._operations import build_table_query_entities_request
 from azure.data.tables.aio import TableClient, TableServiceClient
+from pydantic_core import from_json
 
 from router.errors import TooLarge
 from router.storage.port import (
@@ -38,6 +40,7 @@ from router.storage.port import (
     Page,
     RowChanged,
     RowExists,
+    Scan,
     StorageUnavailable,
     Table,
     Write,
@@ -261,6 +264,36 @@ class AzureTable:
                     return Page(entities)
                 return Page(entities, (following["PartitionKey"], following.get("RowKey") or ""))
         return Page([])
+
+    async def scan(
+        self,
+        where: Sequence[Condition],
+        *,
+        after: tuple[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Scan:
+        # The client makes an entity of each row, property by property. What is asked for without metadata is JSON that
+        # can be taken as it is: our columns are texts, numbers and booleans.
+        generated = self._client._client
+        request = build_table_query_entities_request(
+            table=self._client.table_name,
+            format="application/json;odata=nometadata",
+            top=1000,
+            select=",".join(["PartitionKey", "RowKey", *columns]) if columns is not None else None,
+            filter=odata(where) or None,
+            next_partition_key=after[0] if after else None,
+            next_row_key=after[1] if after else None,
+            version=generated._config.version,
+        )
+        request.url = generated._client.format_url(request.url, url=generated._config.url)
+        async with _translated():
+            answered: Any = (await generated._client._pipeline.run(request, stream=True)).http_response
+            body = await answered.read()
+            if answered.status_code != 200:
+                raise HttpResponseError(response=answered)
+        partition = answered.headers.get("x-ms-continuation-NextPartitionKey")
+        following = (partition, answered.headers.get("x-ms-continuation-NextRowKey") or "") if partition else None
+        return Scan(from_json(body)["value"], following)
 
 
 def odata(where: Sequence[Condition]) -> str:

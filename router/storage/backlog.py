@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
+from router.engine.live import InLine
 from router.engine.selectors import all_selectors
 from router.engine.service_order import Place, Standing
 from router.models.jobs import Decline, JobRecord
@@ -32,6 +33,9 @@ _LARGEST_COLUMN: Final = 16_000
 _ENTERING: Final = "!"
 #: Behind every `!`, before every row of a job that is queued: these start with `0` (expedited) or `1`.
 _FIRST_QUEUED: Final = "0"
+_SHOWN: Final = ("JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors")
+#: As engine/live.py takes them.
+_OF_A_LINE: Final = ("PartitionKey", "RowKey", *_SHOWN)
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
 
@@ -164,6 +168,11 @@ class BacklogStore:
             after = found.next
             if after is None or (most is not None and total >= most):
                 return total
+
+    async def everyone(self, after: tuple[str, str] | None) -> tuple[list[InLine], tuple[str, str] | None]:
+        """A page of all lines: those who wait, queue after queue in the order of service, and where it goes on."""
+        found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=_SHOWN)
+        return [InLine._make([row[name] for name in _OF_A_LINE]) for row in found.rows], found.next
 
     async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
         """All jobs that wait, in order."""

@@ -32,6 +32,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """Rows in key order as plain columns, the two keys among them, and where the query goes on."""
+
+    rows: Sequence[Mapping[str, Any]]
+    next: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Write:
     """One write of a transaction. `delete` of a missing row, or of another version than the entity has (none: any),
     fails the transaction."""
@@ -86,6 +94,17 @@ class Table(Protocol):
         columns: Sequence[str] | None = None,
     ) -> Page:
         """One page of at most `limit` (up to 1000) rows; `after` is a former page's `next`."""
+        ...
+
+    async def scan(
+        self,
+        where: Sequence[Condition],
+        *,
+        after: tuple[str, str] | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Scan:
+        """Like `query`, up to 1000 rows, for who reads many: a row costs a tenth of the time, and has no version. A
+        column that a row does not have may be None."""
         ...
 
 

@@ -157,6 +157,13 @@ class ResourceStore:
             if after is None:
                 return found
 
+    async def everyone(
+        self, kind: str, after: tuple[str, str] | None
+    ) -> tuple[list[tuple[str, str]], tuple[str, str] | None]:
+        """A page of all of a kind: their ids, and their documents as the JSON that they are stored as."""
+        found = await self._table(kind).scan([("PartitionKey", "eq", kind)], after=after)
+        return [(str(row["Id"]), read_document("Doc", row)) for row in found.rows], found.next
+
     async def refers(self, kind: str, column: str, id: str) -> str | None:
         """The id of a resource of `kind` whose reference column names `id`, if there is one."""
         page = await self._table(kind).query(

@@ -79,6 +79,19 @@ def read_list(
     return _read(query, operation, keys, path or f"/{operation.route}", lambda _: None)
 
 
+def read_live(
+    query: Mapping[str, str], operation: Operation, keys: Sequence[str | bytes]
+) -> ListRequest[tuple[str | None, datetime | None]]:
+    """The queue that is asked for, and since when what has not changed may be left out."""
+    return _read(
+        query,
+        operation,
+        keys,
+        f"/{operation.route}",
+        lambda reader: (reader.filter("queueId", check_id), reader.filter("since", _time)),
+    )
+
+
 class _Reader:
     """Reads parameters and collects what is wrong with them."""
 

@@ -263,6 +263,7 @@ def _errors() -> dict[str, Schema]:
         # Actions without a result of their own.
         "EmptyResult": {"type": "object", "maxProperties": 0},
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},
+        "LivePicture": {"type": "object", "description": "Queues, workers and waiting jobs at one time."},
         "CallerRights": {"type": "object", "description": "What the caller may do, and by what it signed in."},
         "Health": {
             "type": "object",

@@ -265,6 +265,30 @@ async def test_only_the_columns_that_were_asked_for(table: Table) -> None:
     assert {name: value for name, value in entity.columns.items() if value is not None} == {"Wanted": 1}
 
 
+async def test_a_scan_tells_rows_as_they_are(table: Table) -> None:
+    columns = {"Text": "ä 'quoted' \U0001f600", "Empty": "", "Whole": -7, "Flag": False}
+    await table.insert(Entity("p", "r", columns))
+    await table.insert(Entity("q", "s", {"Whole": 1}))
+    (first, second) = (await table.scan([], columns=["Text", "Empty", "Whole", "Flag"])).rows
+    assert dict(first) == {"PartitionKey": "p", "RowKey": "r", **columns}
+    assert type(first["Whole"]) is int
+    told = {name: value for name, value in second.items() if value is not None}
+    assert told == {"PartitionKey": "q", "RowKey": "s", "Whole": 1}
+    (only,) = (await table.scan([("Flag", "eq", False)])).rows
+    assert {name: only[name] for name in columns} == columns
+
+
+async def test_a_scan_goes_on_where_it_stopped(table: Table) -> None:
+    wanted = [f"{number:04d}" for number in range(1100)]
+    for start in range(0, 1100, 100):
+        await table.transact([Write("insert", row(name)) for name in wanted[start : start + 100]])
+    first = await table.scan([("RowKey", "ge", "0")], columns=[])
+    assert (len(first.rows), first.next is not None) == (1000, True)
+    rest = await table.scan([("RowKey", "ge", "0")], columns=[], after=first.next)
+    assert [one["RowKey"] for one in (*first.rows, *rest.rows)] == wanted
+    assert rest.next is None
+
+
 async def test_a_query_goes_on_where_it_stopped(table: Table) -> None:
     wanted = [f"{number:02d}" for number in range(25)]
     for name in wanted:

@@ -8,7 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, Write
+from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, Scan, Write
 
 Key = tuple[str, str]
 #: Sees every row that is written: table, the row before and the row after.
@@ -187,6 +187,17 @@ class MemoryTable:
         columns: Sequence[str] | None = None,
     ) -> Page:
         return self._rows.query(where, limit=limit, after=after, columns=columns)
+
+    async def scan(
+        self, where: Sequence[Condition], *, after: Key | None = None, columns: Sequence[str] | None = None
+    ) -> Scan:
+        return scanned(await self.query(where, after=after, columns=columns))
+
+
+def scanned(page: Page) -> Scan:
+    """A page's rows as plain columns."""
+    rows = [{"PartitionKey": one.partition, "RowKey": one.row, **one.columns} for one in page.entities]
+    return Scan(rows, page.next)
 
 
 def check(entity: Entity) -> None:

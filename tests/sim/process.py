@@ -15,11 +15,11 @@ from router.events.topic import TopicBusy
 from router.ids import Ids
 from router.rules.failure import RuleFailure
 from router.storage.deadlines import Deadline
-from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, StorageUnavailable, Write
+from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, Scan, StorageUnavailable, Write
 from router.upkeep.deadlines import DeadlineRunner
 from router.upkeep.procedures import PROCEDURES
 from router.upkeep.standby import Standby
-from tests.sim.memory_tables import Key, Rows
+from tests.sim.memory_tables import Key, Rows, scanned
 from tests.sim.observer import Operation
 from tests.sim.topology import Roles
 from tests.sim.virtual_loop import PROCESS
@@ -246,6 +246,11 @@ class _Table:
             Operation("query", self._rows.name, partition),
             lambda: self._rows.query(where, limit=limit, after=after, columns=columns),
         )
+
+    async def scan(
+        self, where: Sequence[Condition], *, after: Key | None = None, columns: Sequence[str] | None = None
+    ) -> Scan:
+        return scanned(await self.query(where, after=after, columns=columns))
 
     async def _write(self, kind: str, entity: Entity, act: Callable[[], T]) -> T:
         operation = Operation(kind, self._rows.name, entity.partition, entity.row, writes=1)

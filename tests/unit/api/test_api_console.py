@@ -19,7 +19,7 @@ from tests.unit.test_app_health import SETTINGS
 
 PAGE = "<!doctype html><title>Console</title>" + "<p>a line that is there again</p>" * 20
 GUID = "7f3f3a5e-58cf-4a2b-9a39-9b9c6a1c0001"
-ENTRA = {"ROUTER_ENTRA_TENANT_ID": "tenant", "ROUTER_ENTRA_AUDIENCE": f"api://{GUID}"}
+ENTRA: dict[str, Any] = {"ROUTER_ENTRA_TENANT_ID": "tenant", "ROUTER_ENTRA_AUDIENCE": f"api://{GUID}"}
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     return static
 
 
-def console(folder: Path, *, local: bool = True, **settings: str) -> Console:
+def console(folder: Path, *, local: bool = True, **settings: Any) -> Console:
     return Console(sign_in_of(load({**SETTINGS, **settings})), local=local, folder=folder)
 
 
@@ -174,7 +174,7 @@ async def test_locally_the_page_is_for_this_machine_alone(folder: Path, headers:
         ),
     ],
 )
-async def test_the_page_is_told_how_to_sign_in(folder: Path, settings: dict[str, str], entra: Any) -> None:
+async def test_the_page_is_told_how_to_sign_in(folder: Path, settings: dict[str, Any], entra: Any) -> None:
     status, _, body = await ask(console(folder, **settings), "settings.json")
     if entra is not None:
         entra = {"authority": "https://login.microsoftonline.com/tenant", **entra}

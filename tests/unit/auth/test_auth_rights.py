@@ -55,7 +55,7 @@ def role(right: Right, me: str = ME) -> dict[str, str]:
 async def asked(call: Calls, name: str, headers: Mapping[str, str], *ids: str, **options: Any) -> Answer:
     operation = next(one for one in OPERATIONS if one.name == name)
     count = operation.route.count("{")
-    body = {} if operation.method == "PATCH" else None
+    body: Any = {} if operation.method == "PATCH" else None
     given = (*ids, *["none"] * (count - len(ids)))
     return await call(name, *given, headers=headers, **{"body": body, **options})
 
