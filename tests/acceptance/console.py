@@ -108,12 +108,13 @@ class Console:
         )
         return found
 
-    async def faults(self) -> list[str]:
+    async def faults(self, *, colours_alone: bool = False) -> list[str]:
         """What axe finds serious or critical in what is shown."""
         if not await self.page.run("Boolean(window.axe)"):
             await self.page.run(f"(() => {{ {_AXE.read_text('utf-8')} }})()")
+        rules = ", runOnly: ['color-contrast', 'link-in-text-block']" if colours_alone else ""
         found = await self.page.run(
-            "axe.run(document, {resultTypes: ['violations']}).then((found) => found.violations"
+            f"axe.run(document, {{resultTypes: ['violations'] {rules}}}).then((found) => found.violations"
             ".filter((one) => ['serious', 'critical'].includes(one.impact))"
             ".map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`))"
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from azure.communication.jobrouter import JobRouterAdministrationClient, JobRouterClient
@@ -84,9 +85,13 @@ def furnish(administration: JobRouterAdministrationClient, client: JobRouterClie
             notes=[m.RouterJobNote(message="Was cut off before")],
         )
         client.upsert_job(f"case-{next(numbers)}", job)
-    for worker in ("ada", "margaret"):
-        offers = eventually(lambda worker=worker: client.get_worker(worker).offers, f"an offer for {worker}")  # type: ignore[misc]
-        client.accept_job_offer(worker, offers[0].offer_id)
+    for id in ("ada", "margaret"):
+        offers = eventually(partial(_offers, client, id), f"an offer for {id}")
+        client.accept_job_offer(id, offers[0].offer_id)
+
+
+def _offers(client: JobRouterClient, worker_id: str) -> list[m.RouterJobOffer] | None:
+    return client.get_worker(worker_id).offers
 
 
 async def pictures(router: LocalRouter) -> dict[str, bytes]:
