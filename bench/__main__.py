@@ -11,7 +11,7 @@ import sys
 from bench.arguments import topology
 from bench.figures import title
 
-SECTIONS = ("imports", "requests", "events", "matching", "deadlines", "expressions", "telemetry")
+SECTIONS = ("imports", "requests", "events", "matching", "deadlines", "expressions", "telemetry", "live_picture")
 #: Minutes each; only when named.
 LONG = ("lists",)
 

@@ -107,6 +107,16 @@ param entraTenantId string = ''
 @description('Audience that such tokens must carry, for example api://job-router. Counts only together with entraTenantId.')
 param entraAudience string = ''
 
+@description('Client id of the app registration by which the console signs in. Empty: that of the audience, if it is a GUID or api:// and a GUID.')
+param entraClientId string = ''
+
+@description('Whether a token needs one of the roles of the router: without one it may do everything (optional) or nothing (required).')
+@allowed(['optional', 'required'])
+param entraRoles string = 'optional'
+
+@description('Keys that only read: a Key Vault reference, for example @Microsoft.KeyVault(SecretUri=...). Empty: none.')
+param readKeysReference string = ''
+
 @description('Let function and webhook rules call private addresses, for example in the virtual network. Link-local and metadata addresses stay forbidden.')
 param rulesAllowPrivateNetworks bool = false
 
@@ -350,6 +360,9 @@ module app 'app/function.bicep' = {
     applicationInsightsConnectionString: monitoring.outputs.connectionString
     entraTenantId: entraTenantId
     entraAudience: entraAudience
+    entraClientId: entraClientId
+    entraRoles: entraRoles
+    readKeysReference: readKeysReference
     rateLimit: rateLimit
     rulesAllowPrivateNetworks: rulesAllowPrivateNetworks
     allowedIpRanges: allowedIpRanges

@@ -15,8 +15,8 @@ def connection_string(parts: Parts, options: Options) -> str:
 
 
 def console_link(parts: Parts, options: Options) -> str:
-    """Opens the console signed in: what stands behind the `#` goes to no server."""
-    return f"http://localhost:{parts.port}/console#key={quote(options.first_key, safe='=')}"
+    """The page, signed in with the key. What stands behind `#` a browser sends nowhere."""
+    return f"http://127.0.0.1:{parts.port}/console#key={quote(options.first_key, safe='')}"
 
 
 def greeting(parts: Parts, options: Options, certificate: Certificate | None, ctrl_c: str = "everything") -> str:

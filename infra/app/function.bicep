@@ -75,6 +75,15 @@ param entraTenantId string
 @description('Audience of Microsoft Entra tokens; empty for none.')
 param entraAudience string
 
+@description('Client id by which the console signs in; empty for that of the audience.')
+param entraClientId string
+
+@description('Whether a token needs a role.')
+param entraRoles string
+
+@description('Key Vault reference of the keys that only read; empty for none.')
+param readKeysReference string
+
 @description('Requests per 10 seconds and access key; 0 for no limit.')
 param rateLimit int
 
@@ -131,6 +140,24 @@ var entraSettings = empty(entraTenantId) || empty(entraAudience)
   : {
       ROUTER_ENTRA_TENANT_ID: entraTenantId
       ROUTER_ENTRA_AUDIENCE: entraAudience
+    }
+
+var rolesSettings = entraRoles == 'optional'
+  ? {}
+  : {
+      ROUTER_ENTRA_ROLES: entraRoles
+    }
+
+var clientIdSettings = empty(entraClientId)
+  ? {}
+  : {
+      ROUTER_ENTRA_CLIENT_ID: entraClientId
+    }
+
+var readKeysSettings = empty(readKeysReference)
+  ? {}
+  : {
+      ROUTER_READ_KEYS: readKeysReference
     }
 
 // Event Grid pushes over the public endpoint, so it stays allowed; so do availability tests.
@@ -225,7 +252,16 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 
   resource settings 'config' = {
     name: 'appsettings'
-    properties: union(platformSettings, routerSettings, prefixSettings, cloudEventsSettings, entraSettings)
+    properties: union(
+      platformSettings,
+      routerSettings,
+      prefixSettings,
+      cloudEventsSettings,
+      entraSettings,
+      rolesSettings,
+      clientIdSettings,
+      readKeysSettings
+    )
   }
 
   // No user names and passwords: deployment uses the deployer's Microsoft Entra token.

@@ -25,6 +25,9 @@ param allowedIpRanges = ['203.0.113.0/24']
 param rateLimit = 1000
 param entraTenantId = '00000000-0000-0000-0000-00000000000b'
 param entraAudience = 'api://job-router'
+param entraClientId = '00000000-0000-0000-0000-00000000000c'
+param entraRoles = 'required'
+param readKeysReference = '@Microsoft.KeyVault(SecretUri=https://vault.example/secrets/router-read-keys)'
 param rulesAllowPrivateNetworks = true
 param alertEmail = 'operator@example.com'
 param availabilityTest = true

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from router.api.auth.authenticate import Caller
@@ -18,6 +18,8 @@ from router.rules.secrets import SecretBox
 from router.usecases.live import Live
 from router.usecases.settings import Check
 from router.wire.conditions import http_date, quote_etag, read_conditions
+
+_BY_KEY: Final = Caller("key", 0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Call:
     secrets: SecretBox | None
     #: Whether rules may call plain http on loopback.
     http_on_loopback: bool
-    caller: Caller = Caller("key", 0)
+    caller: Caller = _BY_KEY
     #: Set where the caller's rights reach to what is its own alone: handlers hand it to what decides.
     own: Own | None = None
     #: What happens now, shared by all who look.

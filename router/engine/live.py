@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json, to_json
@@ -21,6 +23,8 @@ from router.models.types import format_time, parse_time
 Document = dict[str, Any]
 #: An offer that is younger than this may be a reservation that is given back, unless it is known to be none.
 _YOUNG: Final = timedelta(seconds=1)
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+_queue_key: Final = attrgetter("queue_key")
 #: How far apart the clocks of two processes may be: what has changed is sent for so much longer.
 _CLOCKS: Final = timedelta(seconds=2)
 #: Of each queue so many jobs come before the next so many of any.
@@ -64,8 +68,10 @@ class Picture:
     queues: Sequence[Document]
     workers: Mapping[str, Piece]
     lines: Mapping[str, Piece]
-    #: What has been answered of it: by what was asked.
-    views: dict[Any, Any] = field(default_factory=dict, compare=False)
+    #: What the next picture need not work out again: workers by the JSON that they are stored as, lines by the key of
+    #: their queue.
+    known_workers: Mapping[str, _Known] = field(default_factory=dict, repr=False)
+    known_lines: Mapping[str, _Line] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,72 +91,126 @@ class Seen:
 
 def picture(seen: Seen, before: Picture | None, attached: Container[str]) -> Picture:
     """The picture of what was read. `attached`: offers that are known to be offers."""
+    former = before or Picture(seen.at, (), {}, {})
     queues: dict[str, _Queue] = {}
     by_key: dict[str, _Queue] = {}
     for id, key, document in seen.queues:
         queues[id] = by_key[key] = _Queue(id, from_json(document).get("name"))
-    lines: dict[str, list[Document]] = {}
-    for one in seen.waiting:
-        queue = by_key.get(one.queue_key) or by_key.setdefault(one.queue_key, _Queue(one.queue_key, None))
-        lines.setdefault(queue.id, []).append(queue.add(one, seen.rates.get(queue.id)))
+    lines: dict[str, Piece] = {}
+    known_lines: dict[str, _Line] = {}
+    for queue_key, group in groupby(seen.waiting, _queue_key):
+        rows = list(group)
+        queue = by_key.get(queue_key) or by_key.setdefault(queue_key, _Queue(queue_key, None))
+        line = former.known_lines.get(queue_key) if queue.id in former.lines else None
+        rate = seen.rates.get(queue.id)
+        if line is None or line.rows != rows or line.rate != rate:
+            line = _Line(rows, rate, *_counted(rows))
+            shown = [_job(one, queue.id, number, rate) for number, one in enumerate(rows, 1)]
+            lines[queue.id] = _piece(shown, former.lines.get(queue.id), seen.until)
+        else:
+            lines[queue.id] = former.lines[queue.id]
+        known_lines[queue_key] = queue.line = line
     young = format_time(seen.at - _YOUNG)
-    workers: dict[str, Document] = {}
+    workers: dict[str, Piece] = {}
+    known_workers: dict[str, _Known] = {}
     for text in seen.workers:
-        shown = _worker(
-            from_json(text), queues, lambda offer: offer["offeredAt"] > young and offer["offerId"] not in attached
-        )
-        if shown is not None:
-            workers[shown["id"]] = shown
-    known = before or Picture(seen.at, (), {}, {})
-    return Picture(
-        seen.at,
-        [queue.document() for queue in by_key.values()],
-        _pieces(workers, known.workers, seen.until),
-        _pieces(lines, known.lines, seen.until),
-    )
+        known = former.known_workers.get(text)
+        if known is None:
+            record = from_json(text)
+            if record["routing"].get("deleting"):
+                continue
+            hidden = [
+                offer["offerId"]
+                for offer in record["worker"].get("offers", ())
+                if offer["offeredAt"] > young and offer["offerId"] not in attached
+            ]
+            known = _known(record, hidden)
+            known = replace(known, piece=_piece(known.piece.document, former.workers.get(known.id), seen.until))
+            if not hidden:
+                known_workers[text] = known
+        else:
+            known_workers[text] = known
+        workers[known.id] = known.piece
+        known.count(queues)
+    documents = [queue.document() for queue in by_key.values()]
+    return Picture(seen.at, documents, workers, lines, known_workers, known_lines)
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The line of a queue as it was read, and what it adds up to."""
+
+    rows: Sequence[InLine]
+    rate: float | None
+    priorities: Sequence[Document]
+    oldest: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A worker as it is shown, and what it counts for in which queues."""
+
+    id: str
+    piece: Piece
+    queues: Sequence[str]
+    offered: Sequence[str]
+    assigned: Sequence[str]
+    takes_more: bool
+    holds: bool
+
+    def count(self, queues: Mapping[str, _Queue]) -> None:
+        for id in self.offered:
+            if id in queues:
+                queues[id].offered += 1
+        for id in self.assigned:
+            if id in queues:
+                queues[id].assigned += 1
+        if self.takes_more or self.holds:
+            for id in self.queues:
+                if id in queues:
+                    queues[id].available += self.takes_more
+                    queues[id].busy += self.holds
+
+
+def _counted(rows: Sequence[InLine]) -> tuple[Sequence[Document], str]:
+    counts = Counter([one.priority for one in rows])
+    priorities = [{"priority": one, "count": counts[one]} for one in sorted(counts, reverse=True)]
+    return priorities, min([one.enqueued_at for one in rows])
+
+
+def _job(one: InLine, queue_id: str, position: int, rate: float | None) -> Document:
+    return {
+        "id": one.job_id,
+        "queueId": queue_id,
+        "position": position,
+        "priority": one.priority,
+        "channelId": one.channel_id,
+        "enqueuedAt": _shown(one.enqueued_at),
+        "selectors": in_words(one.selectors),
+        "estimatedWaitMinutes": None if rate is None else waiting.estimate(position, rate),
+    }
+
+
+@dataclass(slots=True)
 class _Queue:
     """The figures of a queue as they add up."""
 
     id: str
     name: str | None
-    waiting: int = 0
-    priorities: Counter[int] = field(default_factory=Counter)
-    oldest: str = "~"
+    line: _Line | None = None
     offered: int = 0
     assigned: int = 0
     available: int = 0
     busy: int = 0
 
-    def add(self, one: InLine, rate: float | None) -> Document:
-        """One more that waits, as it is shown."""
-        self.waiting += 1
-        self.priorities[one.priority] += 1
-        if one.enqueued_at < self.oldest:
-            self.oldest = one.enqueued_at
-        return {
-            "id": one.job_id,
-            "queueId": self.id,
-            "position": self.waiting,
-            "priority": one.priority,
-            "channelId": one.channel_id,
-            "enqueuedAt": _shown(one.enqueued_at),
-            "selectors": in_words(one.selectors),
-            "estimatedWaitMinutes": None if rate is None else waiting.estimate(self.waiting, rate),
-        }
-
     def document(self) -> Document:
+        line = self.line
         return {
             "id": self.id,
             "name": self.name,
-            "waiting": self.waiting,
-            "waitingByPriority": [
-                {"priority": priority, "count": self.priorities[priority]}
-                for priority in sorted(self.priorities, reverse=True)
-            ],
-            "oldestEnqueuedAt": _shown(self.oldest) if self.waiting else None,
+            "waiting": len(line.rows) if line else 0,
+            "waitingByPriority": line.priorities if line else [],
+            "oldestEnqueuedAt": _shown(line.oldest) if line else None,
             "offered": self.offered,
             "assigned": self.assigned,
             "workersAvailable": self.available,
@@ -158,29 +218,16 @@ class _Queue:
         }
 
 
-def _worker(record: Document, queues: Mapping[str, _Queue], hidden: Callable[[Document], bool]) -> Document | None:
-    """A worker as it is shown, counted in its queues; None for one that is being deleted."""
+def _known(record: Document, hidden: Container[str]) -> _Known:
+    """A worker as it is shown, without the offers that are hidden; when that has changed is not known yet."""
     worker, routing = record["worker"], record["routing"]
-    if routing.get("deleting"):
-        return None
-    offers = [offer for offer in worker.get("offers", ()) if not hidden(offer)]
+    offers = [offer for offer in worker.get("offers", ()) if offer["offerId"] not in hidden]
     assigned = worker.get("assignedJobs", ())
-    offer_queues, assignment_queues = routing.get("offerQueues", {}), routing.get("assignmentQueues", {})
-    for offer in offers:
-        if (queue := queues.get(offer_queues.get(offer["offerId"]))) is not None:
-            queue.offered += 1
-    for one in assigned:
-        if (queue := queues.get(assignment_queues.get(one["jobId"]))) is not None:
-            queue.assigned += 1
-    can_take, holds = takes_more(worker, routing), bool(offers or assigned)
-    for queue_id in worker.get("queues", ()):
-        if (queue := queues.get(queue_id)) is not None:
-            queue.available += can_take
-            queue.busy += holds
     since = routing.get("stateSince")
     if since is None and worker["state"] == "active":
         since = routing.get("registeredAt")
-    return {
+    can_take = takes_more(worker, routing)
+    shown = {
         "id": worker["id"],
         "state": worker["state"],
         "stateSince": since and _shown(since),
@@ -202,14 +249,20 @@ def _worker(record: Document, queues: Mapping[str, _Queue], hidden: Callable[[Do
             for offer in offers
         ],
         "assignments": [
-            {
-                "assignmentId": one["assignmentId"],
-                "jobId": one["jobId"],
-                "assignedAt": _shown(one["assignedAt"]),
-            }
+            {"assignmentId": one["assignmentId"], "jobId": one["jobId"], "assignedAt": _shown(one["assignedAt"])}
             for one in assigned
         ],
     }
+    of_offers, of_jobs = routing.get("offerQueues", {}), routing.get("assignmentQueues", {})
+    return _Known(
+        worker["id"],
+        Piece(b"", shown, _NEVER),
+        shown["queues"],
+        [of_offers[one["offerId"]] for one in offers if one["offerId"] in of_offers],
+        [of_jobs[one["jobId"]] for one in assigned if one["jobId"] in of_jobs],
+        can_take,
+        bool(offers or assigned),
+    )
 
 
 def takes_more(worker: Document, routing: Document) -> bool:
@@ -220,22 +273,22 @@ def takes_more(worker: Document, routing: Document) -> bool:
     most_offers = worker.get("maxConcurrentOffers")
     if most_offers is not None and len(offers) >= most_offers:
         return False
-    used = sum(one["capacityCost"] for one in offers)
-    used += sum(one["capacityCost"] for one in worker.get("assignedJobs", ()))
-    jobs = Counter(routing.get("jobChannels", {}).values())
-    return any(
-        used + channel["capacityCostPerJob"] <= worker["capacity"]
-        and ((most := channel.get("maxNumberOfJobs")) is None or jobs[channel["channelId"]] < most)
-        for channel in worker.get("channels", ())
-    )
+    left = worker["capacity"]
+    for one in offers:
+        left -= one["capacityCost"]
+    for one in worker.get("assignedJobs", ()):
+        left -= one["capacityCost"]
+    jobs = list(routing.get("jobChannels", {}).values())
+    for channel in worker.get("channels", ()):
+        most = channel.get("maxNumberOfJobs")
+        if channel["capacityCostPerJob"] <= left and (most is None or jobs.count(channel["channelId"]) < most):
+            return True
+    return False
 
 
-def _pieces(found: Mapping[str, Any], known: Mapping[str, Piece], until: datetime) -> dict[str, Piece]:
-    pieces = {}
-    for id, document in found.items():
-        content, former = to_json(document), known.get(id)
-        pieces[id] = former if former is not None and former.content == content else Piece(content, document, until)
-    return pieces
+def _piece(document: Any, former: Piece | None, until: datetime) -> Piece:
+    content = to_json(document)
+    return former if former is not None and former.content == content else Piece(content, document, until)
 
 
 @lru_cache(maxsize=1000)

@@ -13,6 +13,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, Final
 
 from pydantic import TypeAdapter
@@ -35,7 +36,7 @@ _ENTERING: Final = "!"
 _FIRST_QUEUED: Final = "0"
 _SHOWN: Final = ("JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors")
 #: As engine/live.py takes them.
-_OF_A_LINE: Final = ("PartitionKey", "RowKey", *_SHOWN)
+_OF_A_LINE: Final = itemgetter("PartitionKey", "RowKey", *_SHOWN)
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
 
@@ -172,7 +173,7 @@ class BacklogStore:
     async def everyone(self, after: tuple[str, str] | None) -> tuple[list[InLine], tuple[str, str] | None]:
         """A page of all lines: those who wait, queue after queue in the order of service, and where it goes on."""
         found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=_SHOWN)
-        return [InLine._make([row[name] for name in _OF_A_LINE]) for row in found.rows], found.next
+        return list(map(InLine._make, map(_OF_A_LINE, found.rows))), found.next
 
     async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
         """All jobs that wait, in order."""

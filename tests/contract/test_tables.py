@@ -281,7 +281,7 @@ async def test_a_scan_tells_rows_as_they_are(table: Table) -> None:
 async def test_a_scan_goes_on_where_it_stopped(table: Table) -> None:
     wanted = [f"{number:04d}" for number in range(1100)]
     for start in range(0, 1100, 100):
-        await table.transact([Write("insert", row(name)) for name in wanted[start : start + 100]])
+        await table.transact([Write("upsert", row(name)) for name in wanted[start : start + 100]])
     first = await table.scan([("RowKey", "ge", "0")], columns=[])
     assert (len(first.rows), first.next is not None) == (1000, True)
     rest = await table.scan([("RowKey", "ge", "0")], columns=[], after=first.next)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.certificate import Certificate, ensure_certificate
-from local.greeting import greeting
+from local.greeting import console_link, greeting
 from local.options import Options, read_options
 from local.parts import make_parts
 
@@ -66,3 +66,11 @@ def test_the_command_is_named_with_the_folder_that_it_needs(tmp_path: Path) -> N
     assert f"\n  DATA_DIR='{folder}' .venv/bin/jobrouter tail\n" in _printed(_options(folder))[0]
     usual = read_options({})
     assert "\n  .venv/bin/jobrouter tail\n" in greeting(make_parts(usual, None), usual, None)
+
+
+def test_the_console_opens_with_the_key_in_the_fragment(tmp_path: Path) -> None:
+    options = _options(tmp_path, PORT="8000", ROUTER_ACCESS_KEYS="b25lIGtleSArLw+/==,dHdv")
+    text = greeting(make_parts(options, None), options, None)
+    (link,) = re.findall(r"Console +(\S+)", text)
+    assert link == console_link(make_parts(options, None), options)
+    assert link == "http://127.0.0.1:8000/console#key=b25lIGtleSArLw%2B%2F%3D%3D"
