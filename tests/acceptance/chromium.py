@@ -204,8 +204,8 @@ async def page(width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:
 
 
 @asynccontextmanager
-async def browser(width: int = 1200, height: int = 1000) -> AsyncIterator[Browser]:
-    """A fresh browser."""
+async def browser(width: int = 1200, height: int = 1000, *options: str) -> AsyncIterator[Browser]:
+    """A fresh browser; `options` are of its command line."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             browser_path(),
@@ -220,6 +220,7 @@ async def browser(width: int = 1200, height: int = 1000) -> AsyncIterator[Browse
             "--remote-debugging-port=0",
             f"--window-size={width},{height}",
             f"--user-data-dir={profile}",
+            *options,
             "about:blank",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

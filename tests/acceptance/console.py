@@ -31,6 +31,8 @@ class Console:
     router: LocalRouter
     #: Every address that was asked for.
     asked: list[str] = field(default_factory=list)
+    #: Whom the page may ask beside its router.
+    others: tuple[str, ...] = ()
     #: Bytes over the wire, heads included.
     received: float = 0
 
@@ -122,8 +124,8 @@ class Console:
 
     async def check(self) -> None:
         """The page has kept to its own origin and to its policy, and the key is in no address, storage or title."""
-        origin = self.router.endpoint
-        assert [url for url in self.asked if url.startswith("http") and not url.startswith(f"{origin}/")] == []
+        allowed = tuple(f"{origin}/" for origin in (self.router.endpoint, *self.others))
+        assert [url for url in self.asked if url.startswith("http") and not url.startswith(allowed)] == []
         assert await self.page.run("window.broken") == []
         # A request that is refused is in the browser's log too: that is no fault of the page.
         complaints = [one for one in self.page.complaints if "'source': 'network'" not in one]

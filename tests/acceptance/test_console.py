@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlencode
 
 import jwt
 import pytest
@@ -18,6 +22,7 @@ from aiohttp import web
 from azure.communication.jobrouter import models as m
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from local.certificate import Certificate, ensure_certificate
 from tests.acceptance.chromium import Browser, browser
 from tests.acceptance.console import Console, console
 from tests.acceptance.desk import Desk, selector
@@ -32,10 +37,90 @@ pytestmark = [
 ]
 
 TENANT, AUDIENCE = "72f988bf-86f1-41af-91ab-2d7cd011db47", "https://router.example.com"
+CLIENT = "11111111-2222-4333-8444-555555555555"
 ISSUERS_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 READ_KEY = base64.b64encode(b"a key that only reads, for tests").decode()
 MOST_FIRST_VIEW = 150_000
 MOST_FIRST_PAINT_MS = 1000
+
+
+class Tenant:
+    """A tenant of Microsoft Entra ID in small: its keys, its sign-in page, which asks nothing, and its tokens."""
+
+    def __init__(self) -> None:
+        self.authority = ""
+        #: Who signs in, with which roles.
+        self.person, self.roles = "", ("Router.Supervise",)
+        self._asked: dict[str, str] = {}
+        self.proofs: list[bool] = []
+        """Of each code whether it was redeemed with the proof of who had asked for it."""
+
+    def token(self, object_id: str, *roles: str, **claims: Any) -> str:
+        now = datetime.now(UTC).timestamp()
+        told = {"iss": f"{self.authority}/{TENANT}/v2.0", "aud": AUDIENCE, "exp": now + 600, "nbf": now - 60}
+        told |= {"iat": now, "oid": object_id, "tid": TENANT, "sub": object_id, "roles": list(roles), **claims}
+        return jwt.encode(told, ISSUERS_KEY, algorithm="RS256", headers={"kid": "one"})
+
+    @asynccontextmanager
+    async def serve(self, certificate: Certificate) -> AsyncIterator[None]:
+        app = web.Application()
+        app.router.add_get(f"/{TENANT}/discovery/v2.0/keys", self._keys)
+        app.router.add_get(f"/{TENANT}/v2.0/.well-known/openid-configuration", self._configuration)
+        app.router.add_get(f"/{TENANT}/oauth2/v2.0/authorize", self._authorize)
+        app.router.add_post(f"/{TENANT}/oauth2/v2.0/token", self._token)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        secure.load_cert_chain(certificate.certificate, certificate.key)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=secure).start()
+        self.authority = f"https://localhost:{runner.addresses[0][1]}"
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+    async def _keys(self, request: web.Request) -> web.Response:
+        shown = jwt.algorithms.RSAAlgorithm.to_jwk(ISSUERS_KEY.public_key(), as_dict=True)
+        return _open({"keys": [{**shown, "kid": "one", "use": "sig"}]})
+
+    async def _configuration(self, request: web.Request) -> web.Response:
+        base = f"{self.authority}/{TENANT}"
+        return _open(
+            {
+                "issuer": f"{base}/v2.0",
+                "authorization_endpoint": f"{base}/oauth2/v2.0/authorize",
+                "token_endpoint": f"{base}/oauth2/v2.0/token",
+                "jwks_uri": f"{base}/discovery/v2.0/keys",
+            }
+        )
+
+    async def _authorize(self, request: web.Request) -> web.Response:
+        self._asked = dict(request.query)
+        answer = urlencode({"code": "a-code", "state": request.query["state"]})
+        raise web.HTTPFound(f"{request.query['redirect_uri']}#{answer}")
+
+    async def _token(self, request: web.Request) -> web.Response:
+        form = await request.post()
+        proof = hashlib.sha256(str(form["code_verifier"]).encode()).digest()
+        asked = self._asked["code_challenge"]
+        self.proofs.append(base64.urlsafe_b64encode(proof).decode().rstrip("=") == asked)
+        about = json.dumps({"uid": self.person, "utid": TENANT}).encode()
+        return _open(
+            {
+                "token_type": "Bearer",
+                "scope": f"{AUDIENCE}/.default",
+                "expires_in": 3600,
+                "access_token": self.token(self.person, *self.roles),
+                "id_token": self.token(
+                    self.person, aud=CLIENT, nonce=self._asked["nonce"], preferred_username="ada@example.com"
+                ),
+                "client_info": base64.urlsafe_b64encode(about).decode().rstrip("="),
+            }
+        )
+
+
+def _open(body: Any) -> web.Response:
+    return web.json_response(body, headers={"Access-Control-Allow-Origin": "*"})
 
 
 @dataclass
@@ -45,56 +130,29 @@ class Floor:
     router: LocalRouter
     browser: Browser
     desk: Desk
-    authority: str
-
-    def token(self, object_id: str, *roles: str) -> str:
-        now = datetime.now(UTC).timestamp()
-        claims = {
-            "iss": f"{self.authority}/{TENANT}/v2.0",
-            "aud": AUDIENCE,
-            "exp": now + 600,
-            "nbf": now - 60,
-            "oid": object_id,
-            "roles": list(roles),
-        }
-        return jwt.encode(claims, ISSUERS_KEY, algorithm="RS256", headers={"kid": "one"})
-
-
-@asynccontextmanager
-async def issuer() -> AsyncIterator[str]:
-    """The authority of a tenant that shows its signing key as Microsoft Entra ID does."""
-    shown = jwt.algorithms.RSAAlgorithm.to_jwk(ISSUERS_KEY.public_key(), as_dict=True)
-
-    async def keys(request: web.Request) -> web.Response:
-        return web.json_response({"keys": [{**shown, "kid": "one", "use": "sig"}]})
-
-    app = web.Application()
-    app.router.add_get(f"/{TENANT}/discovery/v2.0/keys", keys)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    tenant: Tenant
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def floor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Floor]:
-    async with issuer() as authority:
+    certificate = ensure_certificate(tmp_path_factory.mktemp("tenant"))
+    tenant = Tenant()
+    async with tenant.serve(certificate):
         environment = {
             "ROUTER_READ_KEYS": READ_KEY,
             "ROUTER_ENTRA_TENANT_ID": TENANT,
             "ROUTER_ENTRA_AUDIENCE": AUDIENCE,
-            "ROUTER_ENTRA_AUTHORITY": authority,
+            "ROUTER_ENTRA_AUTHORITY": tenant.authority,
+            "ROUTER_ENTRA_CLIENT_ID": CLIENT,
+            "SSL_CERT_FILE": str(certificate.bundle),
         }
         folder = tmp_path_factory.mktemp("console")
         router = await asyncio.to_thread(LocalRouter, folder, environment=environment)
         service = local_service(router)
         try:
             with service.administration() as administration, service.client() as client:
-                async with browser(1280, 900) as running:
-                    yield Floor(router, running, Desk(administration, client), authority)
+                async with browser(1280, 900, "--ignore-certificate-errors") as running:
+                    yield Floor(router, running, Desk(administration, client), tenant)
         finally:
             await asyncio.to_thread(router.end)
 
@@ -258,7 +316,7 @@ async def test_an_agent_sees_only_its_own(floor: Floor, tab: Console, desk: Desk
 
     await tab.open()
     await tab.sees("#key")
-    token = json.dumps(floor.token(person, "Router.Agent"))
+    token = json.dumps(floor.tenant.token(person, "Router.Agent"))
     await tab.page.run(
         f"import('/console/session.js').then((session) => session.signInWithToken(async () => async () => {token}))"
     )
@@ -286,6 +344,24 @@ async def test_an_agent_sees_only_its_own(floor: Floor, tab: Console, desk: Desk
     await tab.reads("main .empty", "Your rights do not show")
     await tab.go(f"/job/{elses}")
     await tab.reads("main .empty", "Your rights do not show")
+
+
+async def test_sign_in_with_entra(floor: Floor, tab: Console, desk: Desk) -> None:
+    """By a code with a proof, in a window of its own; the token is in no storage and no address."""
+    floor.tenant.person = "5d0b2ad0-0d3c-4c60-9f42-0d7a3f7a0002"
+    tab.others = (floor.tenant.authority,)
+    queue = desk.queue(name="For Entra")
+    await tab.open()
+    await tab.page.until("!!window.msal")
+    await tab.page.click("button[type=button][data-tone=primary]")
+    await tab.reads(".who", "Supervisor")
+    await tab.reads(f"tr[data-id='{queue}']", "For Entra")
+    assert floor.tenant.proofs == [True]
+    kept = await tab.page.run(
+        "JSON.stringify([location.href, {...localStorage}, {...sessionStorage}, document.cookie])"
+    )
+    assert "eyJ" not in kept
+    assert [url for url in tab.asked if "eyJ" in url] == []
 
 
 async def test_text_is_shown_as_text(tab: Console, desk: Desk) -> None:
