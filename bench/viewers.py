@@ -21,8 +21,8 @@ _WORKERS: Final = 500
 _WAITING: Final = 2_000
 _RATE: Final = 10.0
 _EVERY_SECONDS: Final = 2.0
-_AT_ONCE: Final = 16
-_PAIRS: Final = 2
+_AT_ONCE: Final = 4
+_PAIRS: Final = 1
 _OFFER_SECONDS: Final = 600
 
 

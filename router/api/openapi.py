@@ -99,7 +99,10 @@ _QUERY: Final[dict[str, Document]] = {
     "since": {"type": "string", "format": "date-time"},
 }
 _HEADERS: Final[dict[str, Document]] = {
-    "ETag": {"description": "The resource's `etag`, quoted.", "schema": {"type": "string", "pattern": '^"[^"]+"$'}},
+    "ETag": {
+        "description": "The resource's `etag`, quoted.",
+        "schema": {"type": "string", "pattern": '^(W/)?"[^"]+"$'},
+    },
     "Last-Modified": {"description": "When the resource last changed.", "schema": {"type": "string"}},
     "RequestId": {"description": "Finds this request in logs and traces.", "schema": {"type": "string"}},
     "ErrorCode": {"description": "The code in the body.", "schema": {"type": "string"}},
@@ -192,6 +195,9 @@ def _request_body(operation: Operation) -> Document | None:
 def _successes(operation: Operation) -> Document:
     if operation.method == "DELETE":
         return {"204": {"description": "Deleted, or did not exist.", "headers": _headers("RequestId")}}
+    if operation.name == "GetLive":
+        known = {"description": "As `If-None-Match` names it.", "headers": _headers("RequestId", "ETag")}
+        return {"200": _answer("Now.", _OTHERS[operation.name][1], "ETag"), "304": known}
     if operation.name in _OTHERS:
         return {"200": _answer("Done.", _OTHERS[operation.name][1])}
     resource = RESOURCES[operation.resource][0]
