@@ -150,7 +150,8 @@ def licences(locked: list[Locked], python: str) -> str:
         "# Licences",
         "",
         "Of all that the deployed package holds beside the router itself (MIT), as each says of itself."
-        " Made by `.venv/bin/python -m scripts.lock`.",
+        " Made by `.venv/bin/python -m scripts.lock`."
+        " What the [console](console.md) has from npm is in `router/console/static/vendor/licences.txt`.",
         "",
         "| package | version | licence |",
         "| --- | --- | --- |",

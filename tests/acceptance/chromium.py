@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -53,13 +53,21 @@ class Page:
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.complaints: list[str] = []
         """What the page wrote to its console as an error, and its uncaught exceptions."""
+        self._heard: dict[str, list[Callable[[dict[str, Any]], None]]] = {}
+
+    def on(self, event: str, hear: Callable[[dict[str, Any]], None]) -> None:
+        """`hear` is given the parameters of each event of that name. Its domain must be enabled."""
+        self._heard.setdefault(event, []).append(hear)
 
     async def listen(self) -> None:
         async for message in self._socket:
             event = json.loads(message.data)
             if "id" in event:
                 self._waiting.pop(event["id"]).set_result(event)
-            elif event["method"] == "Runtime.exceptionThrown":
+                continue
+            for hear in self._heard.get(event["method"], ()):
+                hear(event["params"])
+            if event["method"] == "Runtime.exceptionThrown":
                 self.complaints.append(str(event["params"]["exceptionDetails"]))
             elif event["method"] == "Log.entryAdded" and event["params"]["entry"]["level"] == "error":
                 self.complaints.append(str(event["params"]["entry"]))
@@ -114,6 +122,19 @@ class Page:
     async def hover(self, x: float, y: float) -> None:
         await self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
+    async def type(self, text: str) -> None:
+        """Into what has the focus."""
+        await self.send("Input.insertText", text=text)
+
+    async def size(self, width: int, height: int) -> None:
+        await self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+        )
+
+    async def png(self) -> bytes:
+        answer = await self.send("Page.captureScreenshot", format="png")
+        return base64.b64decode(answer["data"])
+
     async def press(self, key: str, text: str = "") -> None:
         code = KEYS.get(key, ord(key[0].upper()))
         shown = {"Space": " "}.get(key, key)
@@ -137,8 +158,7 @@ class Page:
         await self.send("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
     async def picture(self) -> Picture:
-        answer = await self.send("Page.captureScreenshot", format="png")
-        return read_png(base64.b64decode(answer["data"]))
+        return read_png(await self.png())
 
 
 @cache
@@ -150,9 +170,42 @@ def browser_path() -> str:
     return done.stdout.splitlines()[-1]
 
 
+class Browser:
+    """A browser that runs."""
+
+    def __init__(self, session: ClientSession, port: int) -> None:
+        self._session = session
+        self._url = f"http://127.0.0.1:{port}/json"
+
+    @asynccontextmanager
+    async def tab(self, width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:
+        """A tab of its own, which is closed in the end."""
+        async with self._session.put(f"{self._url}/new?about:blank") as answer:
+            target = await answer.json(content_type=None)
+        async with self._session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
+            tab = Page(socket)
+            listening = asyncio.create_task(tab.listen())
+            try:
+                for domain in ("Page", "Runtime", "Log"):
+                    await tab.send(f"{domain}.enable")
+                await tab.size(width, height)
+                yield tab
+            finally:
+                listening.cancel()
+                async with self._session.get(f"{self._url}/close/{target['id']}"):
+                    pass
+
+
 @asynccontextmanager
 async def page(width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:
     """A fresh browser with one tab."""
+    async with browser(width, height) as running, running.tab(width, height) as tab:
+        yield tab
+
+
+@asynccontextmanager
+async def browser(width: int = 1200, height: int = 1000, *options: str) -> AsyncIterator[Browser]:
+    """A fresh browser; `options` are of its command line."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         process = await asyncio.create_subprocess_exec(
             browser_path(),
@@ -167,6 +220,7 @@ async def page(width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:
             "--remote-debugging-port=0",
             f"--window-size={width},{height}",
             f"--user-data-dir={profile}",
+            *options,
             "about:blank",
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -174,22 +228,7 @@ async def page(width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:
         try:
             port = await _port(Path(profile) / "DevToolsActivePort", process)
             async with ClientSession() as session:
-                async with session.get(f"http://127.0.0.1:{port}/json") as answer:
-                    target = next(tab for tab in await answer.json() if tab["type"] == "page")
-                async with session.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0) as socket:
-                    tab = Page(socket)
-                    listening = asyncio.create_task(tab.listen())
-                    try:
-                        await tab.send("Page.enable")
-                        await tab.send("Runtime.enable")
-                        await tab.send("Log.enable")
-                        await tab.send(
-                            "Emulation.setDeviceMetricsOverride",
-                            width=width, height=height, deviceScaleFactor=1, mobile=False,
-                        )  # fmt: skip
-                        yield tab
-                    finally:
-                        listening.cancel()
+                yield Browser(session, port)
         finally:
             process.terminate()
             try:
