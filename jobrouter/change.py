@@ -76,7 +76,7 @@ async def purge(options: argparse.Namespace) -> int:
         jobs = await _to_purge(client, options)
         others = {kind: await _ids(client, kind, _every(kind)) for kind in _BACKWARDS} if options.all else {}
         counts = {JOB.plural: len(jobs), **{kind.plural: len(ids) for kind, ids in others.items()}}
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+        told = _told(counts)
         if not any(counts.values()):
             _tell_purged(options, counts)
             return DONE
@@ -193,9 +193,19 @@ def _holds(worker: Document) -> bool:
     return bool(worker.get("assignedJobs") or worker.get("offers"))
 
 
+def _told(counts: dict[str, int]) -> str:
+    """`2 jobs, 1 exception policy`."""
+
+    def one(plural: str) -> str:
+        return f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
+
+    told = (f"{count} {name if count > 1 else one(name)}" for name, count in counts.items() if count)
+    return ", ".join(told) or "nothing"
+
+
 def _tell_purged(options: argparse.Namespace, counts: dict[str, int], failed: int = 0) -> None:
     if options.json:
         output.say_json({"deleted": counts, "failed": failed})
         return
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+    told = _told(counts)
     output.say(f"Deleted {told}{f', but for {failed}' if failed else ''}.")

@@ -15,10 +15,9 @@ from jobrouter import files, output
 from jobrouter import plan as plans
 from jobrouter.change import confirm, each
 from jobrouter.connect import connect
-from jobrouter.effect import Effect, after, effect
 from jobrouter.failure import DONE, NOT_SO, CommandError, NotSo
 from jobrouter.files import CONFIGURATION, Configuration
-from jobrouter.plan import Action, Plan, Step
+from jobrouter.plan import Action, Effect, Plan, Step
 from router.migrate.client import Client
 from router.migrate.failure import Refused
 from router.migrate.kinds import DISTRIBUTION, JOB, QUEUE, WORKER, Document, Kind
@@ -96,6 +95,8 @@ async def _plan(client: Client, options: argparse.Namespace) -> tuple[Plan, int,
 
 async def _effect(client: Client, made: Plan, wanted: Configuration, there: Configuration, prune: bool) -> Effect:
     """Workers and policies may be in no file and tell all the same who takes a job."""
+    from jobrouter.effect import after, effect  # the engine takes a while to load: no other command needs it
+
     there |= await _read(client, [kind for kind in (DISTRIBUTION, WORKER) if kind not in wanted])
     jobs: dict[str, Document] = {}
     for id in made.touched_queues:

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from jobrouter.files import Configuration
+from jobrouter.plan import Effect
 from router.engine.selectors import first_failing
 from router.errors import RouterError
 from router.migrate.kinds import DISTRIBUTION, QUEUE, WORKER, Document, Kind
@@ -27,18 +27,6 @@ from router.models.workers import RouterWorkerInput
 from router.wire.names import canonicalise
 
 M = TypeVar("M", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Effect:
-    """Of the jobs that were looked at: how many match differently, and of these how many gain or lose all workers."""
-
-    looked_at: int = 0
-    differently: int = 0
-    #: Nobody qualifies now, somebody would.
-    first: int = 0
-    #: Somebody qualifies now, nobody would.
-    last: int = 0
 
 
 def after(wanted: Configuration, there: Configuration, *, prune: bool) -> Configuration:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from jobrouter.effect import Effect, after, effect
+from jobrouter.effect import after, effect
 from jobrouter.files import Configuration
+from jobrouter.plan import Effect
 from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, QUEUE, WORKER
 
 FRENCH = {"key": "language", "labelOperator": "equal", "value": "fr"}
