@@ -28,7 +28,7 @@ setup: prerequisites .venv/.stamp node_modules/.stamp .venv/bin/jobrouter ## Ins
 
 # Both at a time: one waits for the network while the other unpacks.
 runtime: hello prerequisites ## Install what a local run needs, and no more
-	@$(MAKE) --no-print-directory --jobs=2 .venv/.run node_modules/.run .venv/bin/jobrouter
+	@$(MAKE) --silent --no-print-directory --jobs=2 .venv/.run node_modules/.run .venv/bin/jobrouter
 
 start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local

@@ -105,8 +105,8 @@ def test_every_block_is_run_or_says_why_not() -> None:
     runs |= {("docs/events.md", "python"), ("docs/powerfx.md", "python"), *ELSEWHERE}
     assert {(one.page, one.language) for one in RUN} == runs
     assert [one for one in BLOCKS if one.reason is not None and len(one.reason) < _REASON] == []
-    for (page, _), test in ELSEWHERE.items():
-        assert Path(page).name in test.read_text(encoding="utf-8")
+    for (name, _), test in ELSEWHERE.items():
+        assert Path(name).name in test.read_text(encoding="utf-8")
     # No other fence hides a command.
     for page in PAGES:
         named = re.findall(r"^ *```([^\n]*)\n", page.read_text(encoding="utf-8"), re.MULTILINE)
@@ -143,6 +143,7 @@ def test_the_contributors_commands(environment: dict[str, str]) -> None:
         waits.wait()
 
 
+@pytest.mark.timeout(300)  # twenty processes, one after the other
 def test_the_commands_of_the_command(router: LocalRouter, environment: dict[str, str], tmp_path: Path) -> None:
     """In the order of the page. Those that never end run side by side until each has told of something."""
     case = Case(router)
