@@ -33,6 +33,8 @@ _BACKWARDS: Final = (WORKER, CLASSIFICATION, QUEUE, EXCEPTION, DISTRIBUTION)
 
 async def drain(options: argparse.Namespace) -> int:
     """No more offers for these workers; with `--wait` until they have no job."""
+    if not options.workers and not options.queue:
+        raise CommandError("Which workers? Name them, or their queue: --queue QUEUE.")
     async with connect(options.trust) as client:
         ids = list(dict.fromkeys(options.workers))
         if options.queue:
@@ -40,7 +42,7 @@ async def drain(options: argparse.Namespace) -> int:
                 id for id in await _ids(client, WORKER, {"state": "all", "queueId": options.queue}) if id not in ids
             ]
         if not ids:
-            raise NotSo(f"No worker is in queue {options.queue}." if options.queue else "Which workers?")
+            raise NotSo(f"No worker is in queue {output.clean(options.queue)}.")
         unknown: list[str] = []
 
         async def one(id: str) -> Document | None:
@@ -62,7 +64,7 @@ async def drain(options: argparse.Namespace) -> int:
             workers = await each([str(worker["id"]) for worker in workers], lambda one: client.get(WORKER, one))
     if options.json:
         output.say_json({"drained": workers, "unknown": unknown})
-    else:
+    elif workers:
         rows = [(one["id"], one.get("state"), len(one.get("assignedJobs") or [])) for one in workers]
         output.say(output.table(("WORKER", "STATE", "JOBS"), rows))
     for id in unknown:

@@ -37,6 +37,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return start_local(arguments[1:], program="jobrouter start")
     parser = make_parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return FAILED
     options = parser.parse_args(arguments)
     try:
         if options.command == "completion":

@@ -207,3 +207,15 @@ def test_what_is_typed_wrongly_is_told(arguments: list[str], capsys: pytest.Capt
         main(arguments)
     assert ended.value.code == 2
     assert "usage: jobrouter" in capsys.readouterr().err
+
+
+def test_without_a_command_it_tells_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "explain" in told.err
+
+
+def test_draining_nobody_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drain"]) == 2
+    assert capsys.readouterr().err == "error: Which workers? Name them, or their queue: --queue QUEUE.\n"
