@@ -200,7 +200,7 @@ def test_the_page_has_every_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["ls"], ["ls", "things"], ["ls", "jobs", "--watch", "0"], ["purge", "--older-than", "soon"], ["listen"]],
+    [["ls"], ["ls", "things"], ["ls", "jobs", "--watch", "0"], ["purge", "--older-than", "soon"], ["listen"]],
 )
 def test_what_is_typed_wrongly_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
