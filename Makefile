@@ -21,14 +21,16 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile chaos clean
+.PHONY: help hello prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile chaos clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: prerequisites .venv/.stamp node_modules/.stamp .venv/bin/jobrouter ## Install what development needs, inside this folder
 
-runtime: prerequisites .venv/.run node_modules/.run .venv/bin/jobrouter ## Install what a local run needs, and no more
+# Both at a time: one waits for the network while the other unpacks.
+runtime: hello prerequisites ## Install what a local run needs, and no more
+	@$(MAKE) --silent --no-print-directory --jobs=2 .venv/.run node_modules/.run .venv/bin/jobrouter
 
 start: runtime ## Start the router with all its parts (PORT, HTTPS_PORT, DATA_DIR, WORKERS, TIMER), until Ctrl-C
 	@exec $(RUN) -m local
@@ -81,6 +83,9 @@ clean: ## Remove what was installed, built and stored here
 	rm -rf .import_linter_cache tests/java/target testkit/build testkit/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+hello:
+	@[ -f .venv/.run ] || echo "Job router: looking for Python and Node.js, then installing into this folder."
+
 prerequisites:
 	@if [ -z "$(PYTHON)" ]; then echo "Python 3.11 or later is needed; none is on PATH (or set PYTHON=...)." >&2; exit 1; fi
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || \
@@ -89,17 +94,18 @@ prerequisites:
 # What a run needs is a part of what development needs: where that is installed, nothing is to be done.
 .venv/.run: requirements.txt requirements-local.txt | prerequisites
 	@if [ ! -f .venv/.stamp ] || [ requirements-dev.txt -nt .venv/.stamp ] || [ requirements.txt -nt .venv/.stamp ]; then \
-		$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-local.txt SIZE="1 of 2: Python packages, about 120 MB"; fi
+		$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-local.txt SIZE="1 of 2: Python packages, about 80 MB"; fi
 	@touch $@
 
 .venv/.stamp: requirements.txt requirements-local.txt requirements-dev.txt | prerequisites
-	@$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-dev.txt SIZE="1 of 2: Python packages, about 270 MB"
+	@$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-dev.txt SIZE="1 of 2: Python packages, about 230 MB"
 	@touch $@ .venv/.run
 
+# Not compiled: Python does that with what is imported, which is the smaller part.
 packages:
 	@echo "Installing $(SIZE), into .venv ($$($(PYTHON) --version)). The first time this takes up to a minute."
 	@[ -x $(RUN) ] || $(PYTHON) -m venv .venv
-	@$(RUN) -m pip install --quiet -r $(REQUIREMENTS)
+	@$(RUN) -m pip install --quiet --no-compile -r $(REQUIREMENTS)
 
 # The command: it runs what is in this folder, wherever it is called.
 .venv/bin/jobrouter: jobrouter/launcher.py | .venv/.run

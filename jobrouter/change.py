@@ -33,6 +33,8 @@ _BACKWARDS: Final = (WORKER, CLASSIFICATION, QUEUE, EXCEPTION, DISTRIBUTION)
 
 async def drain(options: argparse.Namespace) -> int:
     """No more offers for these workers; with `--wait` until they have no job."""
+    if not options.workers and not options.queue:
+        raise CommandError("Which workers? Name them, or their queue: --queue QUEUE.")
     async with connect(options.trust) as client:
         ids = list(dict.fromkeys(options.workers))
         if options.queue:
@@ -40,7 +42,7 @@ async def drain(options: argparse.Namespace) -> int:
                 id for id in await _ids(client, WORKER, {"state": "all", "queueId": options.queue}) if id not in ids
             ]
         if not ids:
-            raise NotSo(f"No worker is in queue {options.queue}." if options.queue else "Which workers?")
+            raise NotSo(f"No worker is in queue {output.clean(options.queue)}.")
         unknown: list[str] = []
 
         async def one(id: str) -> Document | None:
@@ -62,7 +64,7 @@ async def drain(options: argparse.Namespace) -> int:
             workers = await each([str(worker["id"]) for worker in workers], lambda one: client.get(WORKER, one))
     if options.json:
         output.say_json({"drained": workers, "unknown": unknown})
-    else:
+    elif workers:
         rows = [(one["id"], one.get("state"), len(one.get("assignedJobs") or [])) for one in workers]
         output.say(output.table(("WORKER", "STATE", "JOBS"), rows))
     for id in unknown:
@@ -76,7 +78,7 @@ async def purge(options: argparse.Namespace) -> int:
         jobs = await _to_purge(client, options)
         others = {kind: await _ids(client, kind, _every(kind)) for kind in _BACKWARDS} if options.all else {}
         counts = {JOB.plural: len(jobs), **{kind.plural: len(ids) for kind, ids in others.items()}}
-        told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+        told = _told(counts)
         if not any(counts.values()):
             _tell_purged(options, counts)
             return DONE
@@ -193,9 +195,19 @@ def _holds(worker: Document) -> bool:
     return bool(worker.get("assignedJobs") or worker.get("offers"))
 
 
+def _told(counts: dict[str, int]) -> str:
+    """`2 jobs, 1 exception policy`."""
+
+    def one(plural: str) -> str:
+        return f"{plural.removesuffix('ies')}y" if plural.endswith("ies") else plural.removesuffix("s")
+
+    told = (f"{count} {name if count > 1 else one(name)}" for name, count in counts.items() if count)
+    return ", ".join(told) or "nothing"
+
+
 def _tell_purged(options: argparse.Namespace, counts: dict[str, int], failed: int = 0) -> None:
     if options.json:
         output.say_json({"deleted": counts, "failed": failed})
         return
-    told = ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "nothing"
+    told = _told(counts)
     output.say(f"Deleted {told}{f', but for {failed}' if failed else ''}.")

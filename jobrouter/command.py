@@ -7,11 +7,11 @@ import asyncio
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from jobrouter import change, completion, configuration, events, kinds, look
+from jobrouter import change, completion, events, kinds, look
 from jobrouter.failure import DONE, FAILED, NOT_SO, CommandError, NotSo
 from router.migrate.failure import MigrationError, Refused
 
@@ -37,6 +37,9 @@ def main(arguments: Sequence[str]) -> int:
 
         return start_local(arguments[1:], program="jobrouter start")
     parser = make_parser()
+    if not arguments:
+        parser.print_help(sys.stderr)
+        return FAILED
     options = parser.parse_args(arguments)
     try:
         if options.command == "completion":
@@ -57,6 +60,17 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+def _of_configuration(name: str) -> Callable[[argparse.Namespace], Awaitable[int]]:
+    """Loaded when it is wanted: models and their validation take longer than all else together."""
+
+    async def run(options: argparse.Namespace) -> int:
+        from jobrouter import configuration
+
+        return int(await getattr(configuration, name)(options))
+
+    return run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -142,7 +156,7 @@ def _add_configuration(commands: _Commands[argparse.ArgumentParser], common: arg
     one = commands.add_parser("export", parents=[common], help="write the configuration into a folder")
     one.add_argument("path", type=Path, metavar="PATH")
     one.add_argument("--workers", action="store_true", help="workers too")
-    one.set_defaults(run=configuration.export)
+    one.set_defaults(run=_of_configuration("export"))
     planned = argparse.ArgumentParser(add_help=False, parents=[common])
     planned.add_argument("path", type=Path, metavar="PATH", help="a folder that `export` has written")
     planned.add_argument("--prune", action="store_true", help="delete what is in no file of its kind")
@@ -150,11 +164,11 @@ def _add_configuration(commands: _Commands[argparse.ArgumentParser], common: arg
     one = commands.add_parser("plan", parents=[planned], help="what `apply` would change")
     one.add_argument("--out", type=Path, metavar="FILE", help="keep the plan for `apply --plan`")
     one.add_argument("--check", action="store_true", help="exit code 1 when something would change")
-    one.set_defaults(run=configuration.plan)
+    one.set_defaults(run=_of_configuration("plan"))
     one = commands.add_parser("apply", parents=[planned], help="make the router as the files say")
     one.add_argument("--plan", type=Path, metavar="FILE", help="do what this plan says, or nothing")
     one.add_argument("--yes", action="store_true", help="do not ask")
-    one.set_defaults(run=configuration.apply)
+    one.set_defaults(run=_of_configuration("apply"))
 
 
 def _count(text: str) -> int:

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,13 +17,15 @@ from jobrouter.change import confirm, each
 from jobrouter.connect import connect
 from jobrouter.failure import DONE, NOT_SO, CommandError, NotSo
 from jobrouter.files import CONFIGURATION, Configuration
-from jobrouter.plan import Action, Plan, Step
+from jobrouter.plan import Action, Effect, Plan, Step
 from router.migrate.client import Client
 from router.migrate.failure import Refused
-from router.migrate.kinds import QUEUE, WORKER, Document, Kind
+from router.migrate.kinds import DISTRIBUTION, JOB, QUEUE, WORKER, Document, Kind
 from router.migrate.secrets import Secrets
 
 _SHOWN: Final = 200
+#: Of waiting jobs: more would take minutes to read, and the rest is much like them.
+_LOOKED_AT: Final = 10_000
 _SIGNS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-"}
 
 
@@ -46,21 +49,21 @@ async def export(options: argparse.Namespace) -> int:
 async def plan(options: argparse.Namespace) -> int:
     """Tells what `apply` would do. With `--out` it is kept, so that `apply` does this or nothing."""
     async with connect(options.trust) as client:
-        made, waiting = await _plan(client, options)
+        made, waiting, found = await _plan(client, options)
         if options.out:
             _keep(options.out, client, made)
-    _tell_plan(made, waiting, as_json=options.json)
+    _tell_plan(made, waiting, found, as_json=options.json)
     return NOT_SO if options.check and made.steps else DONE
 
 
 async def apply(options: argparse.Namespace) -> int:
     """Shows the plan, asks, and does it. What has changed since is not written over."""
     async with connect(options.trust) as client:
-        made, waiting = await _plan(client, options)
+        made, waiting, found = await _plan(client, options)
         if options.plan:
             _hold_against(options.plan, client, made)
         if not options.json:
-            _tell_plan(made, waiting, as_json=False)
+            _tell_plan(made, waiting, found, as_json=False)
         if made.missing_secrets:
             raise CommandError("Secrets are missing: --secrets FILE supplies them.")
         if made.steps:
@@ -74,8 +77,8 @@ async def apply(options: argparse.Namespace) -> int:
     return DONE
 
 
-async def _plan(client: Client, options: argparse.Namespace) -> tuple[Plan, int]:
-    """The plan, and how many jobs wait in queues that it touches."""
+async def _plan(client: Client, options: argparse.Namespace) -> tuple[Plan, int, Effect]:
+    """The plan, how many jobs wait in queues that it touches, and what it means for them."""
     wanted = files.read(options.path)
     secrets = Secrets.read(options.secrets) if options.secrets else Secrets()
     there = await _read(client, [kind for kind in CONFIGURATION if kind in wanted or kind is QUEUE])
@@ -86,7 +89,22 @@ async def _plan(client: Client, options: argparse.Namespace) -> tuple[Plan, int]
     async def waiting(id: str) -> int:
         return int((await client.get(QUEUE, id, "/statistics")).get("length") or 0)
 
-    return made, sum(await each(made.touched_queues, waiting))
+    count = sum(await each(made.touched_queues, waiting))
+    return made, count, await _effect(client, made, wanted, there, options.prune) if count else Effect()
+
+
+async def _effect(client: Client, made: Plan, wanted: Configuration, there: Configuration, prune: bool) -> Effect:
+    """Workers and policies may be in no file and tell all the same who takes a job."""
+    from jobrouter.effect import after, effect  # the engine takes a while to load: no other command needs it
+
+    there |= await _read(client, [kind for kind in (DISTRIBUTION, WORKER) if kind not in wanted])
+    jobs: dict[str, Document] = {}
+    for id in made.touched_queues:
+        async for job in client.list(replace(JOB, lists=({"status": "queued", "queueId": id},))):
+            if len(jobs) >= _LOOKED_AT:
+                break
+            jobs[str(job["id"])] = job
+    return effect(jobs.values(), there, after(wanted, there, prune=prune))
 
 
 async def _read(client: Client, wanted: Iterable[Kind]) -> Configuration:
@@ -161,7 +179,7 @@ def _hold_against(path: Path, client: Client, made: Plan) -> None:
         raise NotSo("The plan is out of date: files or router have changed since. Nothing was done; make it anew.")
 
 
-def _tell_plan(made: Plan, waiting: int, *, as_json: bool) -> None:
+def _tell_plan(made: Plan, waiting: int, found: Effect, *, as_json: bool) -> None:
     if as_json:
         output.say_json(
             {
@@ -174,6 +192,10 @@ def _tell_plan(made: Plan, waiting: int, *, as_json: bool) -> None:
                 "missingSecrets": made.missing_secrets,
                 "touchedQueues": made.touched_queues,
                 "waitingJobsTouched": waiting,
+                "waitingJobsLookedAt": found.looked_at,
+                "waitingJobsMatchedDifferently": found.differently,
+                "waitingJobsWithFirstWorker": found.first,
+                "waitingJobsWithoutWorker": found.last,
             }
         )
         return
@@ -186,11 +208,30 @@ def _tell_plan(made: Plan, waiting: int, *, as_json: bool) -> None:
     told = _counted(counts, "to ") + "; " if made.steps else ""
     output.say(f"{told}{made.same} as in the files.")
     if made.touched_queues:
-        output.say(f"{waiting} jobs wait in {len(made.touched_queues)} queues that this touches.")
+        queues = output.some(len(made.touched_queues), "queue")
+        output.say(f"{output.some(waiting, 'job')} waiting in {queues} that this touches.")
+        if waiting:
+            output.say("\n".join(_differently(waiting, found)))
     if made.extra:
-        output.say(f"{len(made.extra)} are there and in no file; --prune would delete them.")
+        output.say(
+            f"{output.some(len(made.extra), 'resource')} of the router in no file, left alone; --prune deletes such."
+        )
     for place in made.missing_secrets:
         output.say(f"! a secret is missing: {output.clean(place)}")
+
+
+def _differently(waiting: int, found: Effect) -> list[str]:
+    of = f"the {found.looked_at} that were looked at" if found.looked_at < waiting else "them"
+    if not found.differently:
+        return [f"None of {of} would match differently: the same workers qualify, and they are asked in the same way."]
+    lines = [
+        f"{found.differently} of {of} would match differently: other workers qualify, or the mode asks them otherwise."
+    ]
+    if found.first:
+        lines.append(f"  {found.first} for which nobody qualifies now would have a worker.")
+    if found.last:
+        lines.append(f"! {found.last} would have no worker who qualifies.")
+    return lines
 
 
 def _counted(counts: Counter[Action], to: str = "") -> str:

@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -100,10 +101,23 @@ def _filters(options: argparse.Namespace) -> dict[str, Any]:
     """What a subscription can say; `_is_wanted` says the rest."""
     filters: dict[str, Any] = {}
     if options.type:
-        filters["includedEventTypes"] = [one if "." in one else _PREFIX + one for one in options.type]
+        filters["includedEventTypes"] = [_PREFIX + _event_name(one) for one in options.type]
     if options.subject:
         filters |= {"subjectBeginsWith": options.subject, "isSubjectCaseSensitive": True}
     return filters
+
+
+def _event_name(typed: str) -> str:
+    """One of the 22, with or without prefix, in any case. Raises CommandError: of another nothing would ever come."""
+    from router.models.event_catalogue import EventName  # pydantic with it: only where a name is typed
+
+    names = {str(name).lower(): str(name) for name in EventName}
+    found = names.get(typed.lower().removeprefix(_PREFIX.lower()))
+    if found is None:
+        near = get_close_matches(typed.lower(), names, 1, 0.5)
+        hint = f"Do you mean {names[near[0]]}?" if near else "docs/events.md names them."
+        raise CommandError(f"There is no event {output.clean(typed)}. {hint}")
+    return found
 
 
 def _is_wanted(event: Mapping[str, Any], options: argparse.Namespace) -> bool:

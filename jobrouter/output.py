@@ -41,6 +41,11 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     )
 
 
+def some(count: int, what: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def document(value: Any, indent: str = "") -> str:
     """A JSON document as an indented outline."""
     lines: list[str] = []

@@ -56,6 +56,18 @@ class Plan:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Effect:
+    """Of the jobs that were looked at: how many match differently, and of these how many gain or lose all workers."""
+
+    looked_at: int = 0
+    differently: int = 0
+    #: Nobody qualifies now, somebody would.
+    first: int = 0
+    #: Somebody qualifies now, nobody would.
+    last: int = 0
+
+
 def make(wanted: Configuration, there: Configuration, secrets: Secrets, *, prune: bool = False) -> Plan:
     """`there` as the router shows it. Kinds without a file are left alone."""
     plan = Plan()

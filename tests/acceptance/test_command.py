@@ -265,7 +265,8 @@ def test_configuration_as_files(jobrouter: Run, own: Desk, tmp_path: Path) -> No
     told = jobrouter("plan", first, "--out", tmp_path / "kept.json").stdout
     assert f"~ Queue {queue}  (labels" in told
     assert "+ Queue of-a-file" in told
-    assert "1 jobs wait in 1 queues that this touches." in told
+    assert "1 job waiting in 1 queue that this touches." in told
+    assert "None of them would match differently" in told
     assert jobrouter("plan", first, "--check", code=1).stdout == told
     assert "--yes" in jobrouter("apply", first, code=2).stderr, "nobody can be asked"
     assert "1 created, 1 changed." in jobrouter("apply", first, "--plan", tmp_path / "kept.json", "--yes").stdout
@@ -280,7 +281,7 @@ def test_configuration_as_files(jobrouter: Run, own: Desk, tmp_path: Path) -> No
     del queues["of-a-file"]
     queues[queue]["name"] = "Third"
     (second / "queues.json").write_text(json.dumps(queues))
-    assert "1 are there and in no file" in jobrouter("plan", second).stdout
+    assert "1 resource of the router in no file" in jobrouter("plan", second).stdout
     jobrouter("plan", second, "--prune", "--out", tmp_path / "kept.json")
     own.administration.upsert_queue(queue, name="By somebody else")
     told = jobrouter("apply", second, "--prune", "--plan", tmp_path / "kept.json", "--yes", code=1).stderr
@@ -289,6 +290,50 @@ def test_configuration_as_files(jobrouter: Run, own: Desk, tmp_path: Path) -> No
     assert "1 changed, 1 deleted." in jobrouter("apply", second, "--prune", "--yes").stdout
     assert "404" in jobrouter("show", "queue", "of-a-file", code=1).stderr
     assert own.client.get_job(job).status == "queued"
+
+
+def test_a_plan_tells_how_many_waiting_jobs_would_match_differently(jobrouter: Run, own: Desk, tmp_path: Path) -> None:
+    """What the plan says of the jobs is what happens to them: the two that it names get an offer."""
+    queue, other = own.queue(), own.queue()
+    french = m.RouterWorkerSelector(key="language", label_operator="equal", value="fr")
+    needy = [own.queued(queue, requested_worker_selectors=[french]) for _ in range(2)]
+    worker = own.worker(other, labels={"language": "fr"})
+    waits = own.queued(
+        queue, requested_worker_selectors=[m.RouterWorkerSelector(key="x", label_operator="equal", value=1)]
+    )
+    files = tmp_path / "files"
+    jobrouter("export", files, "--workers")
+    workers = json.loads((files / "workers.json").read_text())
+    workers[worker]["queues"] = [queue, other]
+    workers[worker]["capacity"] = 100
+    (files / "workers.json").write_text(json.dumps(workers))
+    told = jobrouter("plan", files).stdout
+    assert "3 jobs waiting in 2 queues that this touches." in told
+    assert "2 of them would match differently" in told
+    assert "2 for which nobody qualifies now would have a worker." in told
+    counts = json.loads(jobrouter("plan", files, "--json").stdout)
+    assert [counts[name] for name in EFFECT] == [3, 3, 2, 2, 0]
+    jobrouter("apply", files, "--yes")
+    assert {own.offer(worker, job).job_id for job in needy} == set(needy)
+    assert own.client.get_job(waits).status == "queued"
+
+    # Without the workers' file it is known all the same who works where: here the policy lets selectors aside.
+    (files / "workers.json").unlink()
+    policies = json.loads((files / "distribution-policies.json").read_text())
+    policy = own.administration.get_queue(queue).distribution_policy_id
+    policies[policy]["mode"]["bypassSelectors"] = True
+    (files / "distribution-policies.json").write_text(json.dumps(policies))
+    counts = json.loads(jobrouter("plan", files, "--json").stdout)
+    assert [counts[name] for name in EFFECT] == [3, 3, 3, 1, 0]
+
+
+EFFECT = (
+    "waitingJobsTouched",
+    "waitingJobsLookedAt",
+    "waitingJobsMatchedDifferently",
+    "waitingJobsWithFirstWorker",
+    "waitingJobsWithoutWorker",
+)
 
 
 def test_secrets_do_not_go_into_files(jobrouter: Run, own: Desk, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -70,17 +72,17 @@ async def test_the_portals_metrics_tab_in_small(collector: Collector, url: URL, 
     feed_hour(collector)
     await tab.open(url)
     await tab.until(LIVE)
-    assert await tab.run(ROWS) == [["ApiRequestRouter", "1,960"]]
+    assert await tab.run(ROWS) == [["Requests", "1,960"]]
 
     # Split by each of the four dimensions.
-    for dimension, rows in {
-        "Operation": [["GetJob", "1,120"], ["UpsertJob", "840"]],
-        "ApiVersion": [["2023-11-01", "1,960"]],
-        "StatusCode": [["200", "1,120"], ["201", "560"], ["409", "280"]],
-        "StatusSubClass": [["2xx", "1,680"], ["4xx", "280"]],
+    for dimension, (words, rows) in {
+        "Operation": ("operation", [["GetJob", "1,120"], ["UpsertJob", "840"]]),
+        "ApiVersion": ("api version", [["2023-11-01", "1,960"]]),
+        "StatusCode": ("status", [["200", "1,120"], ["201", "560"], ["409", "280"]]),
+        "StatusSubClass": ("status class", [["2xx", "1,680"], ["4xx", "280"]]),
     }.items():
         await choose(tab, "split", dimension)
-        await tab.until(f"document.querySelector('#chart-title').textContent.endsWith('by {dimension}')")
+        await tab.until(f"document.querySelector('#chart-title').textContent.endsWith(', by {words}')")
         assert await tab.run(ROWS) == rows
 
     # Filter by one: clicks on the drop-down, a check box, and back to all.
@@ -116,7 +118,7 @@ async def test_it_updates_live(collector: Collector, url: URL, tab: Page) -> Non
     await tab.click("#pause")
     feed(collector, "GetJob", 200, 100)
     await tab.until("document.querySelector('#state').textContent === 'Paused'")
-    assert (await tab.run(ROWS)) == [["ApiRequestRouter", "12"]]
+    assert (await tab.run(ROWS)) == [["Requests", "12"]]
     await tab.click("#pause")
     await tab.until("document.querySelector('#table tbody').textContent.includes('112')")
 
@@ -134,7 +136,7 @@ async def test_a_click_that_outlasts_an_update_counts(collector: Collector, url:
     await tab.mouse("mouseReleased", *middle)
     await tab.until("document.querySelector('#table tr[data-label=GetJob] .toggle').ariaPressed === 'false'")
 
-    first = await tab.run("document.querySelector('.tile[aria-pressed=false]').dataset.metric")
+    first = await tab.run("document.querySelector('#tiles .tile[aria-pressed=false]').dataset.metric")
     tile = f".tile[data-metric='{first}']"
     x, y, width, height = await tab.box(tile)
     await tab.mouse("mousePressed", x + width / 2, y + height / 2)
@@ -165,14 +167,16 @@ async def test_routing_metrics_are_there(collector: Collector, url: URL, tab: Pa
     await tab.open(url)
     await tab.until(LIVE)
     tiles = await tab.run(
-        "Object.fromEntries([...document.querySelectorAll('.tile')].map((tile) => [tile.dataset.metric, tile.querySelector('b').textContent]))"
+        "Object.fromEntries([...document.querySelectorAll('#tiles .tile')].map((tile) => [tile.dataset.metric, tile.querySelector('b').textContent]))"
     )
-    assert tiles["router.offers"] == "8"
+    assert re.fullmatch(
+        r"(7\.\d\d|8)/min|4[0-8]/min", tiles["router.offers"]
+    )  # of a minute, or of a collector's first seconds
     assert tiles["router.offer.time_to_offer"] == "250 ms"
     assert tiles["router.queue.length"] == "4"
     assert tiles["router.outbox.age"] == "–"
     await tab.click(".tile[data-metric='router.offers']")
-    await tab.until("document.querySelector('#chart-title').textContent === 'Count of router.offers'")
+    await tab.until("document.querySelector('#chart-title').textContent === 'Offers, per minute'")
     await choose(tab, "split", "router.outcome")
     await tab.until("document.querySelectorAll('#table tbody tr').length === 2")
     assert await tab.run(ROWS) == [["issued", "6"], ["declined", "2"]]
@@ -184,7 +188,7 @@ async def test_the_keyboard_alone_is_enough(collector: Collector, url: URL, tab:
     await tab.until(LIVE)
     await focus(tab, "document.activeElement.id === 'split'")
     await tab.press("o", "o")  # a select takes the first option of that letter
-    await tab.until("document.querySelector('#chart-title').textContent.endsWith('by Operation')")
+    await tab.until("document.querySelector('#chart-title').textContent.endsWith('by operation')")
     await focus(tab, "document.activeElement.closest('details')?.dataset.dimension === 'StatusCode'")
     await tab.press("Enter")
     await tab.until("document.querySelector('details[data-dimension=StatusCode]').open")
@@ -220,12 +224,12 @@ async def test_everything_has_a_name_for_screen_readers(collector: Collector, ur
     assert [control for control in controls if not control[1].strip()] == []
     assert {name for role, name in controls if role == "combobox"} == {
         "Metric",
-        "Aggregation",
+        "Shown as",
         "Split by",
-        "Time grain",
+        "A point for each",
     }
     words = await tab.run("document.querySelector('#chart-words').textContent")
-    assert words == "2 lines: GetJob 1,120, UpsertJob 840"
+    assert re.fullmatch(r"2 lines: GetJob (20|19\.\d)/min, UpsertJob (15|14\.\d)/min", words)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -265,8 +269,177 @@ async def test_the_pointer_reads_out_values(collector: Collector, url: URL, tab:
     x, y, width, height = await tab.box("#chart .u-over")
     await tab.hover(x + width / 2, y + height / 2)
     read = await tab.until("!document.querySelector('.readout').hidden && document.querySelector('.readout').innerText")
-    assert re.search(r"GetJob\s+20\s", read)
-    assert re.search(r"UpsertJob\s+15$", read)
+    assert re.search(r"GetJob\s+20/min\s", read)
+    assert re.search(r"UpsertJob\s+15/min$", read)
+
+
+async def test_nought_is_read_out_too(collector: Collector, url: URL, tab: Page) -> None:
+    feed(collector, "GetJob", 200, 5, 3000)  # and nothing since
+    await tab.open(url)
+    await tab.until(LIVE)
+    x, y, width, height = await tab.box("#chart .u-over")
+    await tab.hover(x + width / 2, y + height / 2)
+    read = await tab.until("!document.querySelector('.readout').hidden && document.querySelector('.readout').innerText")
+    assert re.search(r"^\d\d:\d\d\s+Requests\s+0/min$", read)
+
+
+async def test_no_line_before_the_router_existed(collector: Collector, url: URL, tab: Page) -> None:
+    """Thirty minutes of an hour: the line begins in the middle, and before it the readout says why."""
+    for seconds_ago in range(60, 1800, 60):
+        feed(collector, "GetJob", 200, 20, seconds_ago)
+    await tab.open(url)
+    await tab.until(LIVE)
+    x, y, width, height = await tab.box("#chart .u-over")
+    colour = rgb(await tab.run("getComputedStyle(document.querySelector('#table .swatch')).backgroundColor"))
+    columns = (await tab.picture()).columns(colour, (x, y, width, height))
+    assert x + width * 0.47 < min(columns) < x + width * 0.56
+    await tab.hover(x + width / 4, y + height / 2)
+    read = await tab.until("!document.querySelector('.readout').hidden && document.querySelector('.readout').innerText")
+    assert read.endswith("Nothing measured")
+
+
+ANSWERS = "Object.fromEntries([...document.querySelectorAll('.answer')].map((card) => [card.firstChild.textContent, [...card.children].slice(1).map((part) => part.textContent)]))"
+
+
+async def test_an_operators_questions_come_first(collector: Collector, url: URL, tab: Page) -> None:
+    await tab.open(url)
+    await tab.until(LIVE)
+    assert await tab.run(ANSWERS) == {
+        "Jobs waiting": ["–", "not measured in the last minute"],
+        "Longest wait": ["–", "not measured in the last minute"],
+        "Time to offer": ["–", "no offer in the last hour"],
+        "Failed requests": ["0", "no request in the last hour"],
+    }
+    feed_hour(collector)
+    feed(collector, "CloseJob", 503, 3)
+    feed_routing(collector)
+    await tab.until("document.querySelector('[data-answer=waiting] b').textContent === '9'")
+    assert await tab.run(ANSWERS) == {
+        "Jobs waiting": ["9", "now, in 2 queues"],
+        "Longest wait": ["6 min 40 s", "now, in queue sales"],
+        "Time to offer": ["250 ms", "average of the last hour, 400 ms at most"],
+        "Failed requests": ["3", "of 1,963 in the last hour; 280 refused (4xx)"],
+    }
+    assert await tab.run("document.querySelector('.answer').getBoundingClientRect().bottom < 400")
+    # Each charts what it is made of.
+    for answer, title, rows in (
+        ("waiting", "Jobs waiting, most, by queue", ["sales", "support"]),
+        ("longest", "Longest wait, most, by queue", ["sales", "support"]),
+        ("offer", "Time to offer, average", ["Time to offer"]),
+        ("failed", "Requests, per minute, by operation", ["CloseJob"]),
+    ):
+        await tab.click(f"[data-answer={answer}]")
+        await tab.until(f"document.querySelector('#chart-title').textContent === {title!r}")
+        named = "[...document.querySelectorAll('#table tbody th')].map((head) => head.textContent)"
+        assert sorted(await tab.run(named)) == rows
+        assert await tab.run(f"document.querySelector('[data-answer={answer}]').ariaPressed") == "true"
+
+
+@pytest.mark.parametrize(
+    ("window", "words", "counted"), [("900", "15 minutes", 1), ("3600", "hour", 3), ("21600", "6 hours", 7), ("86400", "24 hours", 15)]
+)  # fmt: skip
+async def test_windows(collector: Collector, url: URL, tab: Page, window: str, words: str, counted: int) -> None:
+    for seconds_ago, count in ((300, 1), (2000, 2), (15_000, 4), (80_000, 8)):
+        feed(collector, "GetJob", 200, count, seconds_ago)
+    await tab.open(url)
+    await tab.until(LIVE)
+    await tab.click(f"#windows input[value='{window}']")
+    await tab.until(f"document.querySelector('#table-title').textContent === 'Each line over the last {words}'")
+    assert await tab.run(ROWS) == [["Requests", str(counted)]]
+    failed = await tab.run("document.querySelector('[data-answer=failed]').lastChild.textContent")
+    assert failed == f"of {counted} in the last {words}; 0 refused (4xx)"
+    await tab.send("Page.reload")
+    await tab.until(LIVE)
+    assert await tab.run("document.querySelector('#windows input:checked').value") == window
+    assert await tab.run(ROWS) == [["Requests", str(counted)]]
+
+
+async def test_the_time_zone_is_told(collector: Collector, url: URL, tab: Page) -> None:
+    await tab.send("Emulation.setTimezoneOverride", timezoneId="Asia/Kolkata")
+    await tab.open(url)
+    await tab.until(LIVE)
+    assert await tab.run("document.querySelector('#zone').textContent") in (
+        "Times are in Asia/Kolkata (UTC+05:30).",
+        "Times are in Asia/Calcutta (UTC+05:30).",
+    )
+
+
+CLIPPED = """[...document.querySelectorAll('body *')].filter((element) => {
+    const box = element.getBoundingClientRect();
+    if (!box.width || element.closest('.visually-hidden, .skip, [hidden]')) return false;
+    const style = getComputedStyle(element);
+    const cut = style.overflowX !== 'visible' && element.scrollWidth > element.clientWidth + 1;
+    return cut || box.right > innerWidth + 0.5 || box.left < -0.5;
+  }).map((element) => element.outerHTML.slice(0, 120))"""
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_nothing_is_clipped_and_axe_finds_nothing_serious(
+    collector: Collector, url: URL, width: int, scheme: str
+) -> None:
+    """Empty, with the longest names, with a list of check boxes open and with the readout shown."""
+    async with page(width, 900) as tab:
+        await tab.scheme(scheme)
+        await tab.open(url)
+        await tab.until(LIVE)
+        await tab.run(AXE.read_text(encoding="utf-8") + "; 0")
+        assert await findings(tab) == []
+        assert await tab.run(CLIPPED) == []
+        feed_hour(collector)
+        feed(collector, "UpsertClassificationPolicy", 503, 1_234_567)
+        feed_routing(collector, "a-queue-with-a-name-that-is-as-long-as-they-come-" + "x" * 40)
+        for asked in (
+            "split=Operation&window=86400",
+            "metric=router.queue.longest_wait&aggregation=max&split=router.queue.id",
+            "metric=router.offer.time_to_offer&aggregation=avg",
+        ):
+            await tab.run(f"location.hash = {asked!r}")
+            metric = "document.querySelector('#metric').value"
+            wanted = re.search(r"metric=([\w.]+)", asked)
+            name = wanted[1] if wanted else "ApiRequestRouter"
+            await tab.until(f"{metric} === {name!r}")
+            await tab.until("document.querySelectorAll('#table tbody tr').length > 0")
+            x, y, over, height = await tab.box("#chart .u-over")
+            for part in (0.1, 0.5, 0.95):
+                await tab.hover(x + over * part, y + height / 2)
+                await tab.until("!document.querySelector('.readout').hidden")
+                assert await tab.run(CLIPPED) == []
+            assert await findings(tab) == []
+        for details in range(await tab.run("document.querySelectorAll('#filters details').length")):
+            await tab.click(f"#filters details:nth-child({details + 1}) summary")
+            assert await tab.run(CLIPPED) == []
+        assert await findings(tab) == []
+        assert tab.complaints == []
+
+
+async def findings(tab: Page) -> list[str]:
+    """What axe-core calls serious or critical."""
+    found = json.loads(await tab.run("axe.run().then((told) => JSON.stringify(told.violations))"))
+    return [
+        f"{one['id']}: {node['html'][:200]} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+def feed_routing(collector: Collector, queue: str = "sales") -> None:
+    now = time.time()
+
+    def point(name: str, total: float, count: int, *series: tuple[str, str]) -> MetricPoint:
+        return MetricPoint(now, "one", "JobRouter", name, series, total, count, total / count, total / count)
+
+    collector.history.add(
+        [
+            point("router.queue.length", 4, 1, ("router.queue.id", "support")),
+            point("router.queue.length", 5, 1, ("router.queue.id", queue)),
+            point("router.queue.longest_wait", 30, 1, ("router.queue.id", "support")),
+            point("router.queue.longest_wait", 400, 1, ("router.queue.id", queue)),
+            MetricPoint(now, "one", "JobRouter", "router.offer.time_to_offer", (), 0.5, 2, 0.1, 0.4),
+        ]
+    )
 
 
 async def choose(tab: Page, select: str, value: str) -> None:

@@ -25,6 +25,7 @@ from router.models.workers import RouterChannel, RouterWorkerInput
 from router.storage.deadlines import SHARDS, Deadline
 from router.storage.port import Entity, Page
 from router.storage.resources import ResourceStore
+from router.storage.turns import Urgency
 from router.upkeep import deadlines as deadline_runner
 from router.upkeep import events as wake
 from router.upkeep.procedures import PROCEDURES
@@ -122,13 +123,13 @@ class _Table(MemoryTable):
 class Afterwards(Background):
     """What runs here is not waited for by the call that started it."""
 
-    def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+    def begin(self, work: Coroutine[Any, Any, T], name: str, urgency: Urgency | None = None) -> asyncio.Task[T]:
         with _afterwards():
-            return super().begin(work, name)
+            return super().begin(work, name, urgency)
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def start(self, work: Coroutine[Any, Any, Any], name: str, urgency: Urgency = Urgency.FOLLOW) -> asyncio.Task[Any]:
         with _afterwards():
-            return super().start(work, name)
+            return super().start(work, name, urgency)
 
 
 @contextmanager

@@ -6,8 +6,13 @@ export function metrics() {
   return ask(`${API}/metrics`);
 }
 
-export function chart({ metric, aggregation, split, grain, filters }) {
-  const query = new URLSearchParams({ metric, aggregation, grain });
+export function answers({ window }) {
+  return ask(`${API}/answers?window=${window}`);
+}
+
+export function chart({ metric, aggregation, split, grain, window, filters }) {
+  const query = new URLSearchParams({ metric, aggregation, window });
+  if (grain) query.set("grain", grain);
   if (split) query.set("split", split);
   for (const [dimension, values] of Object.entries(filters)) {
     for (const value of values) query.append("filter", `${dimension}=${value}`);

@@ -4,6 +4,7 @@ export class Filters {
   #host;
   #changed;
   #chosen = {};
+  #titles = {};
   #shape = "";
 
   constructor(host, changed) {
@@ -22,9 +23,10 @@ export class Filters {
     });
   }
 
-  // `dimensions`: {name: [values]}; a chosen value that no series has any more stays in the list.
-  show(dimensions, chosen) {
+  // `dimensions`: {name: [values]}; a chosen value that no series has any more stays in the list. `titles`: {name: words}.
+  show(dimensions, chosen, titles) {
     this.#chosen = chosen;
+    this.#titles = titles;
     const listed = Object.entries(dimensions).map(([name, values]) => [
       name, [...new Set([...values, ...(chosen[name] ?? [])])].sort(),
     ]);
@@ -40,6 +42,10 @@ export class Filters {
     this.#mark();
   }
 
+  #title(name) {
+    return this.#titles[name] ?? name;
+  }
+
   #dropDown(name, values, open) {
     const details = document.createElement("details");
     details.dataset.dimension = name;
@@ -47,7 +53,7 @@ export class Filters {
     const summary = document.createElement("summary");
     summary.dataset.key = name;
     const group = document.createElement("fieldset");
-    group.setAttribute("aria-label", `Filter by ${name}`);
+    group.setAttribute("aria-label", `Filter by ${this.#title(name)}`);
     for (const value of values) {
       const label = document.createElement("label");
       const box = document.createElement("input");
@@ -61,7 +67,7 @@ export class Filters {
     if (values.length === 0) group.append("No values yet");
     const clear = document.createElement("button");
     clear.type = "button";
-    clear.textContent = `All of ${name}`;
+    clear.textContent = `All of ${this.#title(name)}`;
     clear.dataset.key = `${name} all`;
     clear.addEventListener("click", () => {
       for (const box of group.querySelectorAll("input")) box.checked = false;
@@ -86,7 +92,7 @@ export class Filters {
       const values = this.#chosen[name] ?? [];
       details.dataset.set = String(values.length > 0);
       const what = values.length === 0 ? "all" : values.length <= 2 ? values.join(", ") : `${values.length} values`;
-      details.querySelector("summary").textContent = `${name}: ${what}`;
+      details.querySelector("summary").textContent = `${this.#title(name)}: ${what}`;
       for (const box of details.querySelectorAll("input")) box.checked = values.includes(box.value);
     }
   }

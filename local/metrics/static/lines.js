@@ -50,14 +50,14 @@ export class Lines {
     dark.addEventListener("change", () => { this.#shape = ""; });
   }
 
-  // `series`: [{label, values, colour}]; the order is the order of drawing.
-  draw(times, series, unit, grain) {
-    const shape = JSON.stringify([series.map((line) => [line.label, line.colour]), unit, grain, dark.matches]);
+  // `series`: [{label, values, colour}]; the order is the order of drawing. `window` and `grain` in seconds.
+  draw(times, series, unit, grain, window) {
+    const shape = JSON.stringify([series.map((line) => [line.label, line.colour]), unit, grain, window, dark.matches]);
     const data = [times, ...series.map((line) => line.values)];
     if (shape !== this.#shape) {
       this.#shape = shape;
       this.#plot?.destroy();
-      this.#plot = new uPlot(this.#options(series, unit, grain), data, this.#host);
+      this.#plot = new uPlot(this.#options(series, unit, grain, window), data, this.#host);
       this.#plot.over.append(this.#readout);
     } else {
       this.#plot.setData(data);
@@ -65,10 +65,11 @@ export class Lines {
   }
 
   #size() {
-    return { width: Math.max(280, this.#host.clientWidth), height: 300 };
+    const width = this.#host.clientWidth;
+    return { width: Math.max(200, width), height: width < 500 ? 240 : 300 };
   }
 
-  #options(series, unit, grain) {
+  #options(series, unit, grain, window) {
     const style = getComputedStyle(document.documentElement);
     const axis = {
       stroke: style.getPropertyValue("--quiet"),
@@ -83,7 +84,7 @@ export class Lines {
       cursor: { drag: { x: false, y: false }, points: { size: 7 } },
       scales: { y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0) * 1.1 || 1] } },
       axes: [
-        { ...axis, size: 30, values: (_, ticks) => ticks.map((time) => clock(time, false)) },
+        { ...axis, size: 30, values: (_, ticks) => ticks.map((time) => clock(time)) },
         { ...axis, size: 68, values: (_, ticks) => ticks.map((value) => figure(value, unit)) },
       ],
       series: [
@@ -96,19 +97,20 @@ export class Lines {
           points: { show: (plot, index) => alone(plot.data[index]), size: 5, fill: line.colour },
         })),
       ],
-      hooks: { setCursor: [(plot) => this.#read(plot, series, unit, grain)] },
+      hooks: { setCursor: [(plot) => this.#read(plot, series, unit, grain, window)] },
     };
   }
 
-  #read(plot, series, unit, grain) {
+  #read(plot, series, unit, grain, window) {
     const { idx, left } = plot.cursor;
-    const shown = idx === null || idx === undefined || left < 0
-      ? []
-      : series.map((line, at) => ({ line, value: plot.data[at + 1][idx] })).filter(({ value }) => value);
-    this.#readout.hidden = shown.length === 0;
-    if (shown.length === 0) return;
+    this.#readout.hidden = idx === null || idx === undefined || left < 0;
+    if (this.#readout.hidden) return;
+    // Nought is a value and told; what was not measured is none.
+    const shown = series
+      .map((line, at) => ({ line, value: plot.data[at + 1][idx] ?? null }))
+      .filter(({ value }) => value !== null);
     const title = document.createElement("b");
-    title.textContent = clock(plot.data[0][idx], grain < 60);
+    title.textContent = clock(plot.data[0][idx], ...(grain < 60 ? ["seconds"] : []), ...(window > 3600 ? ["date"] : []));
     const rows = shown.sort((one, other) => other.value - one.value).map(({ line, value }) => {
       const row = document.createElement("span");
       const swatch = document.createElement("i");
@@ -119,8 +121,9 @@ export class Lines {
       row.append(swatch, line.label, amount);
       return row;
     });
-    this.#readout.replaceChildren(title, ...rows);
+    this.#readout.replaceChildren(title, ...(rows.length ? rows : ["Nothing measured"]));
     const width = plot.over.clientWidth;
+    this.#readout.style.maxWidth = `${Math.max(left, width - left) - 14}px`;
     this.#readout.style.top = "8px";
     this.#readout.style.left = left < width / 2 ? `${left + 14}px` : "";
     this.#readout.style.right = left < width / 2 ? "" : `${width - left + 14}px`;

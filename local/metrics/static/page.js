@@ -1,15 +1,19 @@
-// The Metrics page: asks the collector every two seconds and draws what the question in the address says.
+// The Metrics page: first an operator's questions, then a chart of any metric. It asks the collector every two
+// seconds and draws what the question in the address says.
 
+import { Answers } from "./answers.js";
 import * as collector from "./collector.js";
-import { figure, unitOf } from "./figures.js";
+import { figure, span, unitOf, zone } from "./figures.js";
 import { Filters } from "./filters.js";
 import { Colours, DRAWN, Lines } from "./lines.js";
 import * as questions from "./question.js";
-import { Table } from "./table.js";
+import { AGGREGATIONS, Table } from "./table.js";
 import { showTiles } from "./tiles.js";
 
 const EVERY_MILLISECONDS = 2000;
 const REQUESTS = "ApiRequestRouter";
+const WORDS = { rate: "per minute", count: "count", sum: "sum", avg: "average", min: "least", max: "most" };
+const STEPS = { 10: "10 seconds", 60: "1 minute", 300: "5 minutes", 900: "15 minutes", 3600: "1 hour" };
 
 const element = (id) => document.getElementById(id);
 const question = questions.read();
@@ -20,6 +24,12 @@ const filters = new Filters(element("filters"), ask);
 const table = new Table(element("table"), (label) => {
   if (!hidden.delete(label)) hidden.add(label);
   draw();
+});
+
+const answers = new Answers(element("answers"), (opened) => {
+  Object.assign(question, opened);
+  forget();
+  ask();
 });
 
 let known = [];
@@ -35,6 +45,11 @@ for (const id of ["metric", "aggregation", "split", "grain"]) {
     ask();
   });
 }
+element("windows").addEventListener("change", (event) => {
+  question.window = event.target.value;
+  question.grain = "";
+  ask();
+});
 element("question").addEventListener("submit", (event) => event.preventDefault());
 element("pause").addEventListener("click", () => {
   paused = !paused;
@@ -52,7 +67,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 
 function metricNamed(name) {
   return known.find((metric) => metric.name === name)
-    ?? { name, unit: "", description: "", dimensions: {}, defaultAggregation: "count" };
+    ?? { name, title: name, unit: "", description: "", kind: "", dimensions: {}, dimensionTitles: {}, defaultAggregation: "count" };
 }
 
 function chooseMetric(metric) {
@@ -72,11 +87,15 @@ function forget() {
 async function ask() {
   const mine = ++asked;
   questions.write(question);
+  const asking = { ...question, grain: question.grain || questions.GRAINS[question.window] };
   try {
-    const [listed, charted] = await Promise.all([collector.metrics(), collector.chart(question)]);
+    const [told, listed, charted] = await Promise.all([
+      collector.answers(question), collector.metrics(), collector.chart(asking),
+    ]);
     if (mine !== asked) return;
     known = listed.metrics;
     answer = charted;
+    answers.show(told, question);
     showQuestion();
     draw();
     showTiles(element("tiles"), known.filter((metric) => metric.name !== REQUESTS), question.metric, (metric) => {
@@ -100,14 +119,24 @@ function say(state, words) {
 
 function showQuestion() {
   const metric = metricNamed(question.metric);
-  const named = known.map(({ name }) => name);
-  if (!named.includes(metric.name)) named.unshift(metric.name);
-  options(element("metric"), named.map((name) => [name, name]), metric.name);
+  const named = known.map(({ name, title }) => [name, title]);
+  if (!known.includes(metric)) named.unshift([metric.name, metric.title]);
+  options(element("metric"), named, metric.name);
   const dimensions = new Set([...Object.keys(metric.dimensions), ...(question.split ? [question.split] : [])]);
-  options(element("split"), [["", "Nothing"], ...[...dimensions].map((name) => [name, name])], question.split);
-  element("aggregation").value = question.aggregation;
-  element("grain").value = question.grain;
-  filters.show(metric.dimensions, question.filters);
+  options(element("split"), [["", "Nothing"], ...[...dimensions].map((name) => [name, dimensionTitle(metric, name)])], question.split);
+  const offered = new Set([...(AGGREGATIONS[metric.kind] ?? Object.keys(WORDS)), question.aggregation]);
+  options(element("aggregation"), [...offered].map((name) => [name, capital(WORDS[name] ?? name)]), question.aggregation);
+  options(element("grain"), answer.grains.map((grain) => [String(grain), STEPS[grain]]), String(answer.grain));
+  for (const box of element("windows").querySelectorAll("input")) box.checked = box.value === question.window;
+  filters.show(metric.dimensions, question.filters, metric.dimensionTitles);
+}
+
+function dimensionTitle(metric, name) {
+  return metric.dimensionTitles[name] ?? name;
+}
+
+function capital(words) {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function options(select, pairs, chosen) {
@@ -126,16 +155,22 @@ function draw() {
   colours.assign(answer.lines.slice(0, DRAWN).map((line) => line.label));
   const rows = answer.lines.map((line) => ({
     ...line,
+    label: question.split ? line.label : metric.title,
     colour: colours.of(line.label),
-    hidden: hidden.has(line.label),
+    hidden: hidden.has(question.split ? line.label : metric.title),
   }));
   const drawn = rows.filter((row) => row.colour && !row.hidden);
-  const name = element("aggregation").selectedOptions[0]?.text ?? question.aggregation;
+  const split = question.split && dimensionTitle(metric, question.split);
+  const window = span(answer.window);
   element("chart-title").textContent =
-    `${name} of ${metric.name}${question.split ? ` by ${question.split}` : ""}`;
-  element("description").textContent = metric.description;
-  lines.draw(answer.times, drawn, unit, answer.grain);
-  table.show(rows, question.split || "Series", metric, question.aggregation);
+    `${metric.title}, ${WORDS[question.aggregation] ?? question.aggregation}${split ? `, by ${split.toLowerCase()}` : ""}`;
+  element("description").textContent = metric.description ? `${metric.description}.` : "";
+  element("name").textContent = metric.name;
+  element("zone").textContent = `Times are in ${zone()}.`;
+  element("table-title").textContent = `Each line over the last ${window}`;
+  element("empty-window").textContent = window;
+  lines.draw(answer.times, drawn, unit, answer.grain, answer.window);
+  table.show(rows, split || "Line", metric, question.aggregation);
   element("empty").hidden = rows.length > 0;
   element("chart-words").textContent = rows.length === 0
     ? "Nothing was measured."

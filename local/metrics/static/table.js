@@ -2,28 +2,34 @@
 
 import { figure, unitOf } from "./figures.js";
 
-const AGGREGATIONS = ["count", "sum", "avg", "min", "max"];
+const HEADS = { count: "Count", rate: "Per minute", avg: "Average", min: "Least", max: "Most", sum: "Sum" };
+
+// What tells something of a counter, each of whose measurements is one, and of what has a size.
+export const AGGREGATIONS = {
+  counter: ["count", "rate"],
+  histogram: ["count", "avg", "min", "max"],
+  gauge: ["avg", "min", "max"],
+};
 
 export class Table {
   #table;
   #toggled;
+  #columns = [];
 
   constructor(table, toggled) {
     this.#table = table;
     this.#toggled = toggled;
   }
 
-  // `rows`: [{label, colour or null, hidden, count, sum, avg, min, max}]
+  // `rows`: [{label, colour or null, hidden, and each aggregation's figure}]
   show(rows, heading, metric, aggregation) {
     this.#table.querySelector("#split-head").textContent = heading;
-    this.#table.querySelectorAll("thead .number").forEach((head, at) => {
-      head.classList.toggle("chosen", AGGREGATIONS[at] === aggregation);
-    });
+    this.#head(AGGREGATIONS[metric.kind] ?? Object.keys(HEADS), aggregation);
     const body = this.#table.tBodies[0];
     const known = new Map([...body.rows].map((line) => [line.dataset.label, line]));
     const lines = rows.map((row) => {
       const line = fits(known.get(row.label), row) ? known.get(row.label) : this.#line(row);
-      fill(line, row, metric, aggregation);
+      fill(line, row, metric, aggregation, this.#columns);
       return line;
     });
     // Lines stay where they are if they can: a press that outlasts an update is still a click.
@@ -31,6 +37,24 @@ export class Table {
     const focused = document.activeElement?.closest?.("tr")?.dataset.label;
     body.replaceChildren(...lines);
     if (focused !== undefined) [...body.rows].find((line) => line.dataset.label === focused)?.querySelector("button")?.focus();
+  }
+
+  #head(columns, aggregation) {
+    if (columns.join() !== this.#columns.join()) {
+      this.#columns = columns;
+      const row = this.#table.tHead.rows[0];
+      row.replaceChildren(row.cells[0], ...columns.map((name) => {
+        const head = document.createElement("th");
+        head.scope = "col";
+        head.dataset.aggregation = name;
+        head.textContent = HEADS[name];
+        return head;
+      }));
+      this.#table.tBodies[0].replaceChildren();
+    }
+    for (const head of this.#table.tHead.querySelectorAll("[data-aggregation]")) {
+      head.className = head.dataset.aggregation === aggregation ? "number chosen" : "number";
+    }
   }
 
   #line(row) {
@@ -47,7 +71,7 @@ export class Table {
     const swatch = document.createElement("i");
     name.append(swatch, row.label);
     head.append(name);
-    line.append(head, ...AGGREGATIONS.map(() => document.createElement("td")));
+    line.append(head, ...this.#columns.map(() => document.createElement("td")));
     return line;
   }
 }
@@ -57,7 +81,7 @@ function fits(line, row) {
   return line !== undefined && Boolean(line.querySelector("button")) === Boolean(row.colour);
 }
 
-function fill(line, row, metric, aggregation) {
+function fill(line, row, metric, aggregation, columns) {
   const shown = Boolean(row.colour) && !row.hidden;
   const swatch = line.querySelector("i");
   swatch.className = shown ? "swatch" : "swatch off";
@@ -68,7 +92,7 @@ function fill(line, row, metric, aggregation) {
     toggle.title = row.hidden ? "Show on the chart" : "Hide from the chart";
   }
   line.querySelectorAll("td").forEach((cell, at) => {
-    const name = AGGREGATIONS[at];
+    const name = columns[at];
     cell.className = name === aggregation ? "number chosen" : "number";
     cell.textContent = figure(row[name], unitOf(metric, name));
   });

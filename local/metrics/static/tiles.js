@@ -1,8 +1,8 @@
-// The routing metrics at a glance: one button each, with the last minute's figure.
+// All other metrics at a glance: one button each, with the last minute's figure.
 
 import { figure, unitOf } from "./figures.js";
 
-const WORDS = { count: "in the last minute", avg: "on average", max: "at most" };
+const WORDS = { rate: "in the last minute", avg: "on average", max: "at most" };
 
 export function showTiles(host, metrics, chosen, choose) {
   const known = new Map([...host.children].map((tile) => [tile.dataset.metric, tile]));
@@ -27,7 +27,7 @@ function newTile(metric) {
   tile.dataset.metric = metric.name;
   tile.title = metric.description;
   const name = document.createElement("span");
-  name.textContent = metric.name;
+  name.textContent = metric.title;
   const words = document.createElement("span");
   words.textContent = WORDS[metric.defaultAggregation] ?? metric.defaultAggregation;
   tile.append(document.createElement("b"), name, words);

@@ -7,13 +7,14 @@ import re
 import shlex
 import shutil
 import subprocess
+from argparse import Namespace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jobrouter import change, completion, files, output, plan
+from jobrouter import change, completion, events, files, output, plan
 from jobrouter.command import main, make_parser
 from jobrouter.connect import endpoint
 from jobrouter.failure import CommandError
@@ -200,10 +201,41 @@ def test_the_page_has_every_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["ls"], ["ls", "things"], ["ls", "jobs", "--watch", "0"], ["purge", "--older-than", "soon"], ["listen"]],
+    [["ls"], ["ls", "things"], ["ls", "jobs", "--watch", "0"], ["purge", "--older-than", "soon"], ["listen"]],
 )
 def test_what_is_typed_wrongly_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
     assert "usage: jobrouter" in capsys.readouterr().err
+
+
+def test_without_a_command_it_tells_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "explain" in told.err
+
+
+def test_draining_nobody_is_no_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drain"]) == 2
+    assert capsys.readouterr().err == "error: Which workers? Name them, or their queue: --queue QUEUE.\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("RouterJobQueue", "Do you mean RouterJobQueued?"),
+        ("Microsoft.Communication.RouterJobQueue", "There is no event"),
+        ("xyz", "docs/events.md names them."),
+    ],
+)
+def test_an_event_that_there_is_none_of_is_told(typed: str, told: str) -> None:
+    with pytest.raises(CommandError, match=re.escape(told)):
+        events._filters(Namespace(type=[typed], subject=None))
+
+
+def test_events_by_name_in_any_case_with_or_without_prefix() -> None:
+    asked = Namespace(type=["routerjobqueued", "Microsoft.Communication.RouterJobClosed"], subject=None)
+    wanted = ["Microsoft.Communication.RouterJobQueued", "Microsoft.Communication.RouterJobClosed"]
+    assert events._filters(asked) == {"includedEventTypes": wanted}

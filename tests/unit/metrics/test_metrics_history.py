@@ -1,4 +1,4 @@
-"""The last hour in memory: aggregations, splits, filters, bounds."""
+"""The last day in memory: aggregations, splits, filters, resolutions, bounds."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def test_every_aggregation(kept: History) -> None:
 
 
 def test_nothing_is_zero_when_counted_and_a_gap_otherwise(kept: History) -> None:
-    kept.add([point(120)])
+    kept.add([point(120), point(5000, op="another")])
     assert kept.chart("requests", "count").lines[0].values[0] == 0
+    assert kept.chart("requests", "rate").lines[0].values[0] == 0
     assert kept.chart("requests", "avg").lines[0].values[0] is None
     assert kept.chart("nothing", "count").lines == []
 
@@ -76,13 +77,66 @@ def test_an_hour_of_steps_that_ends_now(kept: History, clock: Hand, grain: int) 
     assert sum(value or 0 for value in chart.lines[0].values) == chart.lines[0].whole.count
 
 
-def test_what_is_older_than_an_hour_is_forgotten(kept: History, clock: Hand) -> None:
+def test_what_is_older_than_a_day_is_forgotten(kept: History, clock: Hand) -> None:
     kept.add([point(0, op="a")])
-    clock.now += 3600
-    kept.add([point(0, op="late"), MetricPoint(clock.now, "one", "", "requests", (("op", "b"),), 1, 1, 1, 1)])
-    clock.now += 20
-    assert [line.label for line in kept.chart("requests", "count", split="op").lines] == ["b"]
+    clock.now += 86400
+    kept.add([point(400, op="late"), MetricPoint(clock.now, "one", "", "requests", (("op", "b"),), 1, 1, 1, 1)])
+    clock.now += 300
+    chart = kept.chart("requests", "count", split="op", grain=300, window=86400)
+    assert [line.label for line in chart.lines] == ["b"]
     assert kept.metrics() == {"requests": {"op": ["b"]}}
+
+
+@pytest.mark.parametrize(
+    ("window", "grain", "seconds_ago", "counted"),
+    [
+        (900, 10, 890, 1), (900, 60, 910, 0), (3600, 10, 3590, 1), (3600, 60, 3700, 0),
+        (21600, 60, 21500, 1), (21600, 300, 22000, 0), (86400, 300, 86000, 1), (86400, 900, 3000, 1),
+    ],
+)  # fmt: skip
+def test_each_window_has_its_own_and_no_more(
+    kept: History, window: int, grain: int, seconds_ago: int, counted: int
+) -> None:
+    kept.add([point(seconds_ago)])
+    chart = kept.chart("requests", "count", grain=grain, window=window)
+    assert [line.whole.count for line in chart.lines] == [1] * counted
+    assert sum(value or 0 for line in chart.lines for value in line.values) == counted
+    assert len(chart.times) == window // grain
+
+
+def test_a_step_that_is_finer_than_what_is_kept_is_refused(kept: History) -> None:
+    with pytest.raises(ValueError, match="not kept"):
+        kept.chart("requests", "count", grain=10, window=21600)
+    with pytest.raises(ValueError, match="not kept"):
+        kept.chart("requests", "count", grain=300, window=86400 + 1)
+
+
+def test_no_value_before_anything_was_measured(kept: History, clock: Hand) -> None:
+    clock.now += 600
+    kept.add([MetricPoint(clock.now, "one", "", "requests", (), 1, 1, 1, 1)])
+    for aggregation in ("count", "sum", "rate"):
+        values = kept.chart("requests", aggregation).lines[0].values
+        assert values[: len(values) - 11] == [None] * (len(values) - 11)
+        assert None not in values[-10:-1]
+
+
+def test_a_rate_is_per_minute_of_what_was_measured(kept: History, clock: Hand) -> None:
+    clock.now += 90  # START is the beginning of a minute: one minute and a half
+    kept.add([point(-30, total=6, count=6), MetricPoint(clock.now - 1, "one", "", "requests", (), 4, 4, 1, 1)])
+    chart = kept.chart("requests", "rate")
+    assert chart.lines[0].values[-2:] == [6, 8]
+    assert chart.lines[0].whole.value("rate", chart.seconds) == pytest.approx(10 * 60 / 90)
+    # Of a step that has just begun nothing can be said yet.
+    clock.now = START + 123
+    assert kept.chart("requests", "rate").lines[0].values[-1] is None
+    assert kept.chart("requests", "count").lines[0].values[-1] == 0
+
+
+def test_latest_is_what_a_gauge_says_now(kept: History, clock: Hand) -> None:
+    kept.add([point(5, total=7, queue="a"), point(15, total=9, queue="a"), point(70, total=3, queue="b")])
+    assert kept.latest("requests") == [({"queue": "a"}, 7)]
+    clock.now += 60
+    assert kept.latest("requests") == []
 
 
 def test_series_are_bounded(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
