@@ -165,9 +165,11 @@ class BacklogStore:
             if after is None or (most is not None and total >= most):
                 return total
 
-    async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
-        """All jobs that wait, in order."""
+    async def all(self, queue_id: str, *, before: Place | None = None) -> AsyncIterator[Waiting]:
+        """All jobs that wait, or wait before a place, in order."""
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "ge", _FIRST_QUEUED)]
+        if before is not None:
+            where.append(("RowKey", "lt", row_key(Standing(queue_id, before))))
         after: tuple[str, str] | None = None
         while True:
             found = await self._table.query(where, after=after)
