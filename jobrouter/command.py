@@ -13,6 +13,7 @@ from typing import Final
 
 from jobrouter import change, completion, configuration, events, kinds, look
 from jobrouter.failure import DONE, FAILED, NOT_SO, CommandError, NotSo
+from jobrouter.whatif import command as whatif
 from router.migrate.failure import MigrationError, Refused
 
 _INTERRUPTED: Final = 130  # as shells say it
@@ -77,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_events(commands)
     _add_changes(commands, common)
     _add_configuration(commands, common)
+    whatif.add(commands)
     commands.add_parser("migrate", add_help=False, help="copy one router to another")
     one = commands.add_parser("completion", help="print a completion script")
     one.add_argument("shell", choices=completion.SHELLS)
