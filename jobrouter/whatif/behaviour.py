@@ -26,8 +26,8 @@ class Behaviour:
     """Of one job and those who are offered it."""
 
     enters: float
-    #: To its offers, one after the other; the last `accepted` one again for any that are more.
-    answers: list[Answer] = field(default_factory=list)
+    #: To its offers in their order, and who was offered it.
+    answers: list[tuple[str, Answer]] = field(default_factory=list)
     #: Of each assignment: how long it takes, and whether it ends with the job's return to the queue.
     work: list[tuple[float, bool]] = field(default_factory=list)
     #: Seconds in the queue after which the customer goes.
@@ -80,6 +80,7 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
         return None
     one = Behaviour((queued.at - day.begins).total_seconds())
     offered: dict[str, Entry] = {}
+    answers: dict[str, Answer] = {}
     accepted: Entry | None = None
     for entry in job.entries:
         since_begin = (entry.at - day.begins).total_seconds()
@@ -88,10 +89,10 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
             case "offered":
                 offered[str(entry.fields.get("offerId"))] = entry
             case "declined" | "expired" | "revoked" if offer is not None:
-                one.answers.append(Answer(entry.what, (entry.at - offer.at).total_seconds()))
+                answers[str(entry.fields["offerId"])] = Answer(entry.what, (entry.at - offer.at).total_seconds())
             case "accepted":
                 after = (entry.at - offer.at).total_seconds() if offer is not None else 0.0
-                one.answers.append(Answer("accepted", after))
+                answers[str(entry.fields.get("offerId"))] = Answer("accepted", after)
                 found.answers.append(after)
                 accepted = entry
             case "unassigned" | "closed" | "cancelled" if accepted is not None:
@@ -104,6 +105,11 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
                 one.patience = (entry.at - queued.at).total_seconds()
             case "moved" | "reprioritised" if not by_router(entry) and accepted is None:
                 one.acts.append((since_begin, entry))
+    one.answers = [
+        (str(entry.fields.get("workerId")), answers[offer_id])
+        for offer_id, entry in offered.items()
+        if offer_id in answers
+    ]
     return one
 
 
@@ -113,8 +119,8 @@ class People(Protocol):
     def enters(self, job_id: str) -> float | None:
         """Seconds after the day's begin at which the job comes into its queue; None if it never did."""
 
-    def answer(self, job_id: str, number: int) -> Answer:
-        """To the job's offer with this number, from 0."""
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
+        """To the job's offer with this number, from 0, which is the worker's offer of it with that number."""
 
     def work(self, job_id: str, channel_id: str, number: int) -> tuple[float, bool]:
         """Of the job's assignment with this number: how long it takes, and whether it comes back to the queue."""
@@ -136,11 +142,12 @@ class Draws(People):
     def _chance(self, job_id: str, of: str) -> random.Random:
         return random.Random(f"{self._replication}/{job_id}/{of}")
 
-    def answer(self, job_id: str, number: int) -> Answer:
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
         known = self._observed.behaviours[job_id].answers
+        own = [one for who, one in known if who == worker_id]
         chance = self._chance(job_id, f"answer {number}")
-        if number < len(known):
-            one = known[number]
+        if of_worker < len(own) or number < len(known):
+            one = own[of_worker] if of_worker < len(own) else known[number][1]
             if one.what == "revoked":  # it would have been answered some time later
                 return Answer("accepted", one.after + self._typical_answer(chance))
             if one.what != "accepted" or not self._replication:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from jobrouter.failure import DONE, CommandError, NotSo
@@ -14,23 +13,6 @@ from jobrouter.whatif.figures import Figures, doubts, figures
 from jobrouter.whatif.sources import Generated, Replayed, Source, play
 
 _SEARCH_REPLICATIONS = 3
-
-
-def add(commands: Any) -> None:
-    """The command's options."""
-    one = commands.add_parser("whatif", help="replay a day with another policy or team")
-    source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--history", type=Path, metavar="FILE", help="a day, as `jobrouter export history` writes it")
-    source.add_argument("--generate", type=Path, metavar="FILE", help="days made of a profile")
-    one.add_argument("--change", type=Path, action="append", default=[], metavar="FILE", help="may be repeated")
-    one.add_argument("--search", choices=("team", "policy"), help="try a bounded set of changes")
-    one.add_argument("--threshold", type=float, default=20.0, metavar="SECONDS", help="of the service level (20)")
-    one.add_argument("--replications", type=int, default=10, metavar="N", help="so many (10); one gives no intervals")
-    one.add_argument("--target", type=float, default=80.0, metavar="PERCENT", help="service level that is wanted (80)")
-    one.add_argument("--cost-per-hour", type=float, default=30.0, metavar="COST", help="of a worker (30)")
-    one.add_argument("--json", action="store_true", help="for scripts")
-    one.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots there")
-    one.set_defaults(run=run)
 
 
 async def run(options: argparse.Namespace) -> int:

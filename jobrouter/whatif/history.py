@@ -205,8 +205,9 @@ def _text(found: Mapping[str, Any], name: str) -> str:
 
 
 def _time(found: Mapping[str, Any], name: str) -> datetime:
+    text = _text(found, name)
     try:
-        return parse_time(_text(found, name))
+        return parse_time(text)
     except ValueError as error:
         raise ValueError(f"'{name}' is no time") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 from bisect import bisect_left, insort
 from collections import defaultdict
@@ -86,12 +87,15 @@ class Play:
         self._policies: dict[str, DistributionPolicy] = {}
         self._exceptions: dict[str, ExceptionPolicy] = {}
         self._workers: dict[str, WorkerRecord] = {}
+        #: As matching sees them; none for those who can take nothing.
+        self._candidates: dict[str, Candidate | None] = {}
         self._free: dict[str, dict[str, Candidate]] = defaultdict(dict)
         self._jobs: dict[str, JobRecord] = {}
         self._lines: dict[str, list[Place]] = defaultdict(list)
         self._stands: dict[str, tuple[str, Place]] = {}
         self._turns: dict[str, str] = {}
         self._offered: dict[str, int] = defaultdict(int)
+        self._offered_to: dict[tuple[str, str], int] = defaultdict(int)
         self._assigned: dict[str, int] = defaultdict(int)
         self._since: dict[str, tuple[float, int]] = {}
         self.played = Played()
@@ -111,6 +115,15 @@ class Play:
 
     def run(self) -> Played:
         """The whole day, and what is left of it after its end."""
+        collects = gc.isenabled()
+        gc.disable()  # nothing here is a circle, and there is much of it
+        try:
+            return self._run()
+        finally:
+            if collects:
+                gc.enable()
+
+    def _run(self) -> Played:
         self._set_up()
         last = (self._day.ends - self._day.begins).total_seconds()
         while self._heap:
@@ -221,7 +234,7 @@ class Play:
         worker_id = record.worker.id
         self._count_use(worker_id)
         self._workers[worker_id] = record
-        candidate = available(record)
+        candidate = self._candidates[worker_id] = available(record)
         for queue_id, free in self._free.items():
             if worker_id in free and (candidate is None or queue_id not in candidate.queues):
                 del free[worker_id]
@@ -422,9 +435,8 @@ class Play:
 
     def _worker_is_free(self, worker_id: str) -> None:
         """The jobs of all its queues, in the order of service."""
-        record = self._workers.get(worker_id)
-        candidate = available(record)
-        if record is None or candidate is None:
+        candidate = self._candidates.get(worker_id)
+        if candidate is None:
             return
         fits: dict[tuple[Any, ...], bool] = {}
         for place in self._in_order(candidate.queues):
@@ -447,7 +459,7 @@ class Play:
             before = self._workers[worker_id]
             self._plan(job, [candidate])
             if self._workers[worker_id] is not before:
-                candidate = available(self._workers[worker_id])
+                candidate = self._candidates[worker_id]
                 if candidate is None:
                     return
 
@@ -480,7 +492,9 @@ class Play:
         self._job_becomes(attached.record)
         if isinstance(policy.mode, RoundRobinMode):
             self._turns[queue_id] = worker_id
-        answer = self._people.answer(job_id, number)
+        of_worker = self._offered_to[job_id, worker_id]
+        self._offered_to[job_id, worker_id] += 1
+        answer = self._people.answer(job_id, worker_id, number, of_worker)
         if answer.what == "expired" or answer.after >= policy.offer_expires_after_seconds:
             self._at_time(offer.expires_at, self._offer_expires, job_id, worker_id)
         else:

@@ -126,7 +126,7 @@ class _Made(People):
     def enters(self, job_id: str) -> float | None:
         return self._came[job_id][1]
 
-    def answer(self, job_id: str, number: int) -> Answer:
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
         return Answer("accepted", self._profile.answers)
 
     def work(self, job_id: str, channel_id: str, number: int) -> tuple[float, bool]:
@@ -164,7 +164,9 @@ def written(day: Day, played: Played, people: People) -> list[str]:
         entries = [{"at": at(outcome.came), "what": "queued"}]
         if outcome.waited is not None and outcome.worker_id is not None:
             end, offer = outcome.came + outcome.waited, {"workerId": outcome.worker_id, "offerId": f"{job.id}/0"}
-            entries.append({"at": at(end - people.answer(job.id, 0).after), "what": "offered", **offer})
+            entries.append(
+                {"at": at(end - people.answer(job.id, outcome.worker_id, 0, 0).after), "what": "offered", **offer}
+            )
             entries.append({"at": at(end), "what": "accepted", **offer})
             entries.append({"at": at(end + people.work(job.id, job.resource.channel_id, 0)[0]), "what": "closed"})
         elif outcome.waited is not None:
