@@ -2,9 +2,9 @@
 
 `python -m bench.waits [--quick] [--scenario NAME]` prints a line for each scenario, class of jobs and method:
 `method` is `router` (the range: its p50 for the errors, its p80 for the coverage), `mean` (its mean), `places` (one
-line for all, the latest rate: what is said where there is no range), `les` (the wait of the last to enter service), `hol` (so far, of the
-head of the line) and `erlang` (Erlang A with the true load and no impatience). Asked is on arrival, by jobs that find
-nobody free who could take them; errors are shares of the mean wait of these."""
+line for all, the latest rate: what is said where there is no range), `les` (the wait of the last to enter service),
+`hol` (so far, of the head of the line) and `erlang` (Erlang A with the true load and no impatience). Asked is on
+arrival, by jobs that find nobody free who could take them; errors are shares of the mean wait of these."""
 
 from __future__ import annotations
 
