@@ -21,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help hello prerequisites packages setup runtime start debug start-app start-func test coverage check bench load scale simulate fuzz hostile chaos clean
+.PHONY: help hello prerequisites packages setup runtime start debug start-app start-func test coverage check bench waits load scale simulate fuzz hostile chaos clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ coverage: setup ## Measure what unit tests and fifty seeds run of router/, branc
 
 bench: setup ## Measure latencies beside the floor of the same run
 	@$(RUN) -m bench
+
+waits: setup ## Measure estimated waits in simulated queues, beside other ways to estimate (WAITS=--quick)
+	@$(RUN) -m bench.waits $(WAITS)
 
 load: setup ## Sustain a mixed load for a minute and print the figures
 	@$(RUN) -m bench.load

@@ -91,6 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_events(commands)
     _add_changes(commands, common)
     _add_configuration(commands, common)
+    _add_whatif(commands)
     commands.add_parser("migrate", add_help=False, help="copy one router to another")
     one = commands.add_parser("completion", help="print a completion script")
     one.add_argument("shell", choices=completion.SHELLS)
@@ -135,6 +136,28 @@ def _add_events(commands: _Commands[argparse.ArgumentParser]) -> None:
     one.add_argument("--schema", choices=events.SCHEMAS, help="what is sent (default: what the topic takes)")
     one.add_argument("--no-handshake", action="store_true", help="for a webhook that does not answer one yet")
     one.set_defaults(run=events.listen)
+
+
+def _add_whatif(commands: _Commands[argparse.ArgumentParser]) -> None:
+    one = commands.add_parser("whatif", help="replay a day with another policy or team")
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--history", type=Path, metavar="FILE", help="a day, as `jobrouter export history` writes it")
+    source.add_argument("--generate", type=Path, metavar="FILE", help="days made of a profile")
+    one.add_argument("--change", type=Path, action="append", default=[], metavar="FILE", help="may be repeated")
+    one.add_argument("--search", choices=("team", "policy"), help="try a bounded set of changes")
+    one.add_argument("--threshold", type=float, default=20.0, metavar="SECONDS", help="of the service level (20)")
+    one.add_argument("--replications", type=int, default=10, metavar="N", help="so many (10); one gives no intervals")
+    one.add_argument("--target", type=float, default=80.0, metavar="PERCENT", help="service level that is wanted (80)")
+    one.add_argument("--cost-per-hour", type=float, default=30.0, metavar="COST", help="of a worker (30)")
+    one.add_argument("--json", action="store_true", help="for scripts")
+    one.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots there")
+    one.set_defaults(run=_whatif)
+
+
+async def _whatif(options: argparse.Namespace) -> int:
+    from jobrouter.whatif.command import run  # much to load
+
+    return await run(options)
 
 
 def _add_changes(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:

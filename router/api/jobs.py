@@ -51,7 +51,9 @@ async def position(call: Call) -> Reply:
         position=figures.position,
         queue_id=figures.queue_id,
         queue_length=figures.queue_length,
-        estimated_wait_time_minutes=figures.estimated_wait_minutes,
+        estimated_wait_time_minutes=figures.wait.minutes,
+        estimated_wait=figures.wait.range,
+        estimated_wait_unknown=figures.wait.unknown,
     )
     return Reply(body=documents.canonical(details))
 

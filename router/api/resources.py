@@ -89,13 +89,14 @@ async def list_page(call: Call) -> Reply:
 
 async def queue_statistics(call: Call) -> Reply:
     figures = await figure_usecases.statistics(call.parts, call.id)
+    waits = [(str(priority), wait) for priority, wait in sorted(figures.waits.items())]
     statistics = RouterQueueStatistics(
         queue_id=figures.queue_id,
         length=figures.length,
-        estimated_wait_time_minutes={
-            str(priority): minutes for priority, minutes in sorted(figures.estimated_wait_minutes.items())
-        },
+        estimated_wait_time_minutes={name: wait.minutes for name, wait in waits},
         longest_job_wait_time_minutes=figures.longest_wait_minutes,
+        estimated_wait={name: wait.range for name, wait in waits if wait.range is not None} or None,
+        estimated_wait_unknown={name: wait.unknown for name, wait in waits if wait.unknown is not None} or None,
     )
     return Reply(body=documents.canonical(statistics))
 

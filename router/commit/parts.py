@@ -14,6 +14,7 @@ from router.commit.locks import KeyedLocks
 from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
+from router.commit.told import ToldWaits
 from router.commit.watch import Settled, Watch
 from router.ids import Ids
 from router.models.jobs import JobRecord
@@ -118,6 +119,7 @@ class Parts:
     members: MemberStore = field(init=False)
     listing: ListingStore = field(init=False)
     throughput: ThroughputStore = field(init=False)
+    told: ToldWaits = field(default_factory=ToldWaits)
     round_store: RoundStore = field(init=False)
     rounds: Rounds = field(init=False)
 

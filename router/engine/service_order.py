@@ -49,6 +49,12 @@ def standing(record: JobRecord | None) -> Standing | None:
     return None
 
 
+def rank_of(record: JobRecord) -> tuple[int, int]:
+    """Expedited or not, and the priority's negative: sorts as jobs are served, time in the queue aside."""
+    place = _place(record, record.routing.created_at)
+    return place.rank, place.below
+
+
 def _place(record: JobRecord, enqueued_at: datetime) -> Place:
     expedited = any(one.expedite and one.active for one in all_selectors(record.job))
     return Place(0 if expedited else 1, -record.job.priority, enqueued_at, record.id)

@@ -177,9 +177,11 @@ class BacklogStore:
         found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=_SHOWN)
         return list(map(InLine._make, map(_OF_A_LINE, found.rows))), found.next
 
-    async def all(self, queue_id: str) -> AsyncIterator[Waiting]:
-        """All jobs that wait, in order."""
+    async def all(self, queue_id: str, *, before: Place | None = None) -> AsyncIterator[Waiting]:
+        """All jobs that wait, or wait before a place, in order."""
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "ge", _FIRST_QUEUED)]
+        if before is not None:
+            where.append(("RowKey", "lt", row_key(Standing(queue_id, before))))
         after: tuple[str, str] | None = None
         while True:
             found = await self._table.query(where, after=after)

@@ -1,8 +1,10 @@
 """How fast each queue's jobs have been assigned lately: what estimated waits are made of.
 
 Layout: PartitionKey = key(queue), RowKey = number of the period, newest first ~ instance; columns Assigned (jobs that
-had waited and were assigned in the period), Busy (when they waited: merged times, JSON). Each process counts in memory
-and writes its row of the period now and then; what a crash loses only makes an estimate a little worse."""
+had waited and were assigned in the period), Busy (when they waited: merged times, JSON), Classes (the same by what the
+jobs needed, and which classes the workers who took them could take: JSON), Told and Held (jobs that were told a wait
+"less than N minutes", and those for which it held). Each process counts in memory and writes its row of the period now
+and then; what a crash loses only makes an estimate a little worse."""
 
 from __future__ import annotations
 
@@ -10,9 +12,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from router.clock import Clock
+from router.engine.expected_wait import ClassFigures, PoolFigures, Rank, Span, merged
+from router.storage.job_classes import MOST_CLASSES, REST, JobClass, JobClasses
 from router.storage.keys import SEPARATOR, descending, key
 from router.storage.port import Condition, Entity, Table
 
@@ -24,19 +28,56 @@ PERIOD: Final = timedelta(minutes=5)
 WRITE_EVERY: Final = timedelta(seconds=10)
 #: A job that is offered this soon has not waited: a worker was free.
 AT_ONCE: Final = timedelta(seconds=1)
+#: So many assignments by workers who could take a class tell its rate, if the latest of the queue hold fewer.
+ENOUGH_OF_CLASS: Final = 40
+#: For so long it is kept how often "less than N minutes" held.
+KEPT: Final = timedelta(hours=24)
 _PAGE: Final = 100
 _MOST_PAGES: Final = 5
-
-#: When jobs waited: from, to.
-Span = tuple[datetime, datetime]
+#: Waiting times of a class in a row; beyond, those that lie next to each other are joined.
+_MOST_SPANS: Final = 40
+_MOST_POOLS: Final = 64
+_HELD_LIVES: Final = timedelta(minutes=1)
+_LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
+_LARGEST_COLUMN: Final = 30_000
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Recent assignments of jobs that had waited, and the times, in order and apart, in which they waited."""
+    """Recent assignments of jobs that had waited, and the times, in order and apart, in which they waited; and the same
+    by classes of jobs and by the workers who took them, perhaps from further back."""
 
     assigned: int
     busy: list[Span]
+    classes: Mapping[str, ClassFigures] = field(default_factory=dict)
+    pools: Sequence[PoolFigures] = ()
+    #: When the figures of classes and workers begin.
+    since: datetime = _LONG_AGO
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of jobs that were told a wait "less than N minutes" and were assigned since: how many, and for how many it
+    held."""
+
+    told: int
+    held: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an assigned job asked for and how it ranked, and the worker who took it."""
+
+    asked: JobClass
+    rank: Rank
+    channels: frozenset[str]
+    labels: Mapping[str, Any]
+
+
+@dataclass
+class _ClassCount:
+    assigned: dict[Rank, int] = field(default_factory=dict)
+    busy: list[Span] = field(default_factory=list)
 
 
 @dataclass
@@ -45,7 +86,22 @@ class _Count:
 
     assigned: int = 0
     busy: list[Span] = field(default_factory=list)
+    classes: dict[str, _ClassCount] = field(default_factory=dict)
+    pools: dict[frozenset[str], int] = field(default_factory=dict)
+    told: int = 0
+    held: int = 0
     written: bool = True
+
+    def take(self, span: Span, name: str, rank: Rank, serves: frozenset[str]) -> None:
+        one = self.classes.setdefault(name, _ClassCount())
+        one.assigned[rank] = one.assigned.get(rank, 0) + 1
+        one.busy = _bounded(merged([*one.busy, span]))
+        if serves not in self.pools and len(self.pools) >= _MOST_POOLS:
+            serves = frozenset((name,))
+        self.pools[serves] = self.pools.get(serves, 0) + 1
+
+    def taken_of(self, name: str) -> int:
+        return sum(count for serves, count in self.pools.items() if name in serves)
 
 
 class ThroughputStore:
@@ -55,14 +111,40 @@ class ThroughputStore:
         self._instance = key(instance)
         self._counts: dict[tuple[str, int], _Count] = {}
         self._write_after: datetime | None = None
+        self._known: dict[str, JobClasses] = {}
+        self._held: dict[str, tuple[datetime, Held]] = {}
 
-    def assigned(self, queue_id: str, enqueued_at: datetime, offered_at: datetime, now: datetime) -> bool:
+    def assigned(
+        self,
+        queue_id: str,
+        enqueued_at: datetime,
+        offered_at: datetime,
+        now: datetime,
+        taken: Taken | None = None,
+    ) -> bool:
         """A job of the queue that waited since `enqueued_at` has been assigned. True when it is time to `write`."""
+        name = self._classes(queue_id).name(taken.asked, now) if taken is not None else REST
         if offered_at - enqueued_at <= AT_ONCE:
             return False
         count = self._counts.setdefault((queue_id, _period(now)), _Count())
         count.assigned += 1
-        count.busy = _merged([*count.busy, (enqueued_at, now)])
+        count.busy = merged([*count.busy, (enqueued_at, now)])
+        if taken is not None:
+            serves = self._classes(queue_id).served_by(taken.channels, taken.labels) | {name}
+            count.take((enqueued_at, now), name, taken.rank, serves)
+        return self._changed(count, now)
+
+    def judged(self, queue_id: str, held: bool, now: datetime) -> bool:
+        """A job that was told a wait has been assigned, within it or not. True when it is time to `write`."""
+        count = self._counts.setdefault((queue_id, _period(now)), _Count())
+        count.told += 1
+        count.held += held
+        return self._changed(count, now)
+
+    def _classes(self, queue_id: str) -> JobClasses:
+        return self._known.setdefault(queue_id, JobClasses())
+
+    def _changed(self, count: _Count, now: datetime) -> bool:
         count.written = False
         if self._write_after is not None and now < self._write_after:
             return False
@@ -84,32 +166,81 @@ class ThroughputStore:
                 del self._counts[queue_id, period]
                 await self._remove_old(queue_id, current)
 
-    async def recent(self, queue_id: str) -> Throughput:
-        """As much of the last hours as tells a rate, newest first."""
+    async def recent(self, queue_id: str, asked: JobClass | None = None) -> Throughput:
+        """As much of the last hours as tells a rate, newest first; of what is `asked` too, if it can be had."""
         now = self._clock.now()
         oldest = _period(now - WINDOW)
-        found: dict[int, list[_Count]] = {}
-        for (counted, period), count in self._counts.items():
-            if counted == queue_id and period >= oldest:
-                found.setdefault(period, []).append(count)
+        name = asked.name if asked is not None else REST
+        found = self._own(queue_id, oldest)
         own = {self._row(period) for period in found}
-        known = sum(count.assigned for counts in found.values() for count in counts)
+        known = [count for counts in found.values() for count in counts]
+        assigned, of_class = sum(one.assigned for one in known), sum(one.taken_of(name) for one in known)
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "lt", descending(oldest - 1))]
         after: tuple[str, str] | None = None
+        period = -1
+
+        def enough() -> bool:
+            return assigned >= ENOUGH and (asked is None or of_class >= ENOUGH_OF_CLASS)
+
         for _ in range(_MOST_PAGES):
             page = await self._table.query(where, limit=_PAGE, after=after)
             for entity in page.entities:
-                if entity.row not in own:
-                    count = _parse(entity)
-                    known += count.assigned
-                    found.setdefault(_period_of(entity.row), []).append(count)
+                if entity.row in own:
+                    continue
+                if enough() and _period_of(entity.row) != period:  # the rows of a period belong together
+                    break
+                period = _period_of(entity.row)
+                count = self._read(queue_id, entity)
+                assigned += count.assigned
+                of_class += count.taken_of(name)
+                found.setdefault(period, []).append(count)
             after = page.next
-            if after is None or known >= ENOUGH:
+            if after is None or enough():
                 break
-        return _latest(found, _start(oldest))
+        return _latest(found, _start(oldest), name if asked is not None else None)
+
+    async def held(self, queue_id: str) -> Held:
+        """How often "less than N minutes" held in the last 24 hours; read once a minute."""
+        now = self._clock.now()
+        known = self._held.get(queue_id)
+        if known is not None and now - known[0] < _HELD_LIVES:
+            return known[1]
+        found = await self._read_held(queue_id, now)
+        self._held[queue_id] = (now, found)
+        return found
+
+    async def _read_held(self, queue_id: str, now: datetime) -> Held:
+        oldest = _period(now - KEPT)
+        counts = self._own(queue_id, oldest)
+        own = {self._row(period) for period in counts}
+        told = sum(one.told for found in counts.values() for one in found)
+        held = sum(one.held for found in counts.values() for one in found)
+        where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "lt", descending(oldest - 1))]
+        after: tuple[str, str] | None = None
+        while True:
+            page = await self._table.query(where, after=after, columns=["Told", "Held"])
+            for entity in page.entities:
+                if entity.row not in own:
+                    told += int(entity.columns.get("Told") or 0)
+                    held += int(entity.columns.get("Held") or 0)
+            after = page.next
+            if after is None:
+                return Held(told, held)
+
+    def _own(self, queue_id: str, oldest: int) -> dict[int, list[_Count]]:
+        return {
+            period: [count]
+            for (counted, period), count in self._counts.items()
+            if counted == queue_id and period >= oldest
+        }
+
+    def _read(self, queue_id: str, entity: Entity) -> _Count:
+        count, classes = _parse(entity)
+        self._classes(queue_id).learn(classes, self._clock.now())
+        return count
 
     async def _remove_old(self, queue_id: str, current: int) -> None:
-        oldest = current - int(WINDOW / PERIOD)
+        oldest = current - int(KEPT / PERIOD)
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "gt", descending(oldest - 1))]
         page = await self._table.query(where, limit=100, columns=["Assigned"])
         for entity in page.entities:
@@ -119,22 +250,87 @@ class ThroughputStore:
         return f"{descending(period)}{SEPARATOR}{self._instance}"
 
     def _entity(self, queue_id: str, period: int, count: _Count) -> Entity:
-        busy = [[round(moment.timestamp(), 3) for moment in span] for span in count.busy]
-        columns = {"Assigned": count.assigned, "Busy": json.dumps(busy, separators=(",", ":"))}
+        columns: dict[str, Any] = {"Assigned": count.assigned, "Busy": _spans_out(count.busy)}
+        if count.classes:
+            names = sorted(count.classes.keys() | {name for serves in count.pools for name in serves})
+            spec = self._classes(queue_id).spec
+            classes = {
+                "names": names,
+                "specs": [spec(name) for name in names],
+                "assigned": [
+                    [[*rank, number] for rank, number in sorted(count.classes[name].assigned.items())]
+                    if name in count.classes
+                    else []
+                    for name in names
+                ],
+                "busy": [_seconds(count.classes[name].busy) if name in count.classes else [] for name in names],
+                "pools": [[[names.index(name) for name in sorted(one)], n] for one, n in count.pools.items()],
+            }
+            text = json.dumps(classes, separators=(",", ":"))
+            if len(text) > _LARGEST_COLUMN:  # other processes learn of these classes when they meet them
+                text = json.dumps(classes | {"specs": [None] * len(names)}, separators=(",", ":"))
+            if len(text) <= _LARGEST_COLUMN:
+                columns["Classes"] = text
+        if count.told:
+            columns |= {"Told": count.told, "Held": count.held}
         return Entity(key(queue_id), self._row(period), columns)
 
 
-def _latest(found: Mapping[int, Sequence[_Count]], oldest: datetime) -> Throughput:
-    """What the latest periods tell that together have enough assignments, or else all."""
-    assigned, since = 0, oldest
+def _latest(found: Mapping[int, Sequence[_Count]], oldest: datetime, name: str | None) -> Throughput:
+    """What the latest periods tell that together have enough assignments, or else all; of classes and workers, those
+    that have enough of the class with this name too."""
+    assigned, since, of_class, class_since, enough = 0, oldest, 0, oldest, False
     spans: list[Span] = []
+    counts: list[_Count] = []
     for period in sorted(found, reverse=True):
-        assigned += sum(count.assigned for count in found[period])
-        spans += [span for count in found[period] for span in count.busy]
-        if assigned >= ENOUGH:
-            since = _start(period)
+        counts += found[period]
+        if not enough:
+            assigned += sum(count.assigned for count in found[period])
+            spans += [span for count in found[period] for span in count.busy]
+        of_class += sum(count.taken_of(name) for count in found[period]) if name is not None else 0
+        if assigned >= ENOUGH and not enough:
+            enough, since = True, _start(period)
+        if enough and (name is None or of_class >= ENOUGH_OF_CLASS):
+            class_since = _start(period)
             break
-    return Throughput(assigned, _merged((max(start, since), end) for start, end in spans if end > since))
+    classes, pools = _joined(counts, class_since)
+    return Throughput(assigned, merged(_clipped(spans, since)), classes, pools, class_since)
+
+
+def _joined(counts: Sequence[_Count], since: datetime) -> tuple[dict[str, ClassFigures], list[PoolFigures]]:
+    names = {name for count in counts for name in count.classes} - {REST}
+    # A row names at most so many; those of several processes together may be more.
+    kept = sorted(
+        names, key=lambda name: -sum(sum(c.classes[name].assigned.values()) for c in counts if name in c.classes)
+    )
+    kept = kept[:MOST_CLASSES]
+    known = {REST: REST, **{name: name if name in kept else REST for name in names}}
+    ranks: dict[str, dict[Rank, int]] = {}
+    spans: dict[str, list[Span]] = {}
+    pools: dict[frozenset[str], int] = {}
+    for count in counts:
+        for name, one in count.classes.items():
+            into = ranks.setdefault(known[name], {})
+            for rank, number in one.assigned.items():
+                into[rank] = into.get(rank, 0) + number
+            spans.setdefault(known[name], []).extend(one.busy)
+        for serves, number in count.pools.items():
+            joined = frozenset(known[name] for name in serves if name in known)
+            pools[joined] = pools.get(joined, 0) + number
+    classes = {name: ClassFigures(ranks[name], merged(_clipped(spans[name], since))) for name in ranks}
+    return classes, [PoolFigures(serves, number) for serves, number in pools.items()]
+
+
+def _clipped(spans: Iterable[Span], since: datetime) -> list[Span]:
+    return [(max(start, since), end) for start, end in spans if end > since]
+
+
+def _bounded(spans: list[Span]) -> list[Span]:
+    """At most so many: the two that are nearest to each other become one."""
+    while len(spans) > _MOST_SPANS:
+        at = min(range(len(spans) - 1), key=lambda one: spans[one + 1][0] - spans[one][1])
+        spans[at : at + 2] = [(spans[at][0], spans[at + 1][1])]
+    return spans
 
 
 def _period(moment: datetime) -> int:
@@ -150,19 +346,29 @@ def _period_of(row: str) -> int:
     return int(descending(0)) - number
 
 
-def _parse(entity: Entity) -> _Count:
-    busy = [
-        (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-        for start, end in json.loads(entity.columns["Busy"])
-    ]
-    return _Count(int(entity.columns["Assigned"]), busy)
+def _parse(entity: Entity) -> tuple[_Count, dict[str, Any]]:
+    """What a row has counted, and what the classes that it names ask for."""
+    columns = entity.columns
+    count = _Count(int(columns["Assigned"]), _spans_in(json.loads(columns["Busy"])))
+    text = columns.get("Classes")
+    if not text:
+        return count, {}
+    found = json.loads(str(text))
+    names: list[str] = found["names"]
+    for name, ranks, busy in zip(names, found["assigned"], found["busy"], strict=True):
+        if ranks:
+            count.classes[name] = _ClassCount({(one[0], one[1]): one[2] for one in ranks}, _spans_in(busy))
+    count.pools = {frozenset(names[at] for at in serves): number for serves, number in found["pools"]}
+    return count, dict(zip(names, found["specs"], strict=True))
 
 
-def _merged(spans: Iterable[Span]) -> list[Span]:
-    merged: list[Span] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
+def _spans_in(spans: Iterable[Sequence[float]]) -> list[Span]:
+    return [(datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)) for start, end in spans]
+
+
+def _spans_out(spans: Iterable[Span]) -> str:
+    return json.dumps(_seconds(spans), separators=(",", ":"))
+
+
+def _seconds(spans: Iterable[Span]) -> list[list[float]]:
+    return [[round(moment.timestamp(), 3) for moment in span] for span in spans]

@@ -54,6 +54,7 @@ CONFLICTS: Final = "router.conflicts"
 RETRIES: Final = "router.retries"
 OUTBOX_AGE: Final = "router.outbox.age"
 DEADLINE_LAG: Final = "router.deadline.lag"
+TOLD_WAITS: Final = "router.told_waits"
 
 COUNTERS: Final[dict[str, tuple[str, str]]] = {
     API_REQUESTS: ("{request}", "HTTP requests answered, by operation, API version and status"),
@@ -61,6 +62,7 @@ COUNTERS: Final[dict[str, tuple[str, str]]] = {
     RECONCILIATIONS: ("{reconciliation}", "Times that a job or worker was driven to where it should be"),
     CONFLICTS: ("{conflict}", "Writes refused because another writer was faster"),
     RETRIES: ("{retry}", "Decisions taken again after a conflict"),
+    TOLD_WAITS: ("{job}", "Jobs assigned that were told a wait, by queue and by whether it held"),
 }
 HISTOGRAMS: Final[dict[str, tuple[str, str]]] = {
     OPERATION_DURATION: ("s", "Time from a request's arrival to its answer, by operation"),

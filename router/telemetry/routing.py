@@ -53,6 +53,7 @@ class _Instruments:
     reconciliations: Counter
     conflicts: Counter
     retries: Counter
+    told_waits: Counter
     time_to_offer: Histogram
     assignment_time: Histogram
     queue_time: Histogram
@@ -104,6 +105,13 @@ def record_retry(aggregate: names.Aggregate) -> None:
         _on.retries.add(1, _AGGREGATES.get(aggregate, _OTHER_AGGREGATE))
 
 
+def record_told_wait(queue_id: str, held: bool) -> None:
+    """Count one job that was told a wait "less than N minutes" and is assigned, by whether that held."""
+    if _on is not None:
+        outcome = {names.DIMENSION_OUTCOME: "held" if held else "exceeded"}
+        _on.told_waits.add(1, {names.DIMENSION_QUEUE: _queue_name(queue_id), **outcome})
+
+
 def record_outbox_age(seconds: float) -> None:
     """Record an outbox row's age when it is published, and at each failed attempt to publish it."""
     if _on is not None:
@@ -151,6 +159,7 @@ def start(meter: Meter, observation: Callable[[float, dict[str, str]], Observati
         reconciliations=counter(names.RECONCILIATIONS),
         conflicts=counter(names.CONFLICTS),
         retries=counter(names.RETRIES),
+        told_waits=counter(names.TOLD_WAITS),
         time_to_offer=histogram(names.TIME_TO_OFFER),
         assignment_time=histogram(names.ASSIGNMENT_TIME),
         queue_time=histogram(names.ASSIGNMENT_QUEUE_TIME),
@@ -165,6 +174,14 @@ def stop() -> None:
     _named_queues.clear()
 
 
+def _queue_name(queue_id: str) -> str:
+    """The value of the queue's dimension: the first hundred have their own."""
+    if queue_id in _named_queues or len(_named_queues) < MAX_QUEUE_SERIES:
+        _named_queues.add(queue_id)
+        return queue_id
+    return names.OTHER
+
+
 def _queue_series() -> list[tuple[int, float, dict[str, str]]]:
     """Length, longest wait and dimension of each series; queues past the first hundred are one series together."""
     if monotonic() - _figures_at > FIGURES_LIVE_SECONDS:
@@ -172,8 +189,7 @@ def _queue_series() -> list[tuple[int, float, dict[str, str]]]:
     series: list[tuple[int, float, dict[str, str]]] = []
     rest: list[QueueFigures] = []
     for figure in _figures:
-        if figure.queue_id in _named_queues or len(_named_queues) < MAX_QUEUE_SERIES:
-            _named_queues.add(figure.queue_id)
+        if _queue_name(figure.queue_id) != names.OTHER:
             series.append((figure.length, figure.longest_wait_seconds, {names.DIMENSION_QUEUE: figure.queue_id}))
         else:
             rest.append(figure)

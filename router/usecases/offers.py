@@ -14,11 +14,15 @@ from router.commit.parts import Parts
 from router.engine import offers, workers
 from router.engine.change import JobChange, WorkerChange
 from router.engine.ownership import Own
+from router.engine.selectors import all_selectors
+from router.engine.service_order import rank_of
 from router.errors import Conflict, NotFound
 from router.ids import was_offered
 from router.models.jobs import JobRecord, JobStatus
-from router.models.workers import RouterJobOffer, WorkerRecord
+from router.models.workers import RouterJobOffer, RouterWorker, WorkerRecord
 from router.storage.aggregates import Row
+from router.storage.job_classes import job_class
+from router.storage.throughput import Taken
 from router.telemetry import routing as metrics
 from router.usecases import workers as worker_usecases
 
@@ -52,7 +56,7 @@ async def accept(parts: Parts, worker_id: str, offer_id: str, own: Own | None = 
             raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
         await _hold(parts, row, after, committed.result, offer_id)
     if committed.result == assignment_id:
-        _measure(parts, after, held.offered_at if held else now, now)
+        _measure(parts, after, worker.worker, held.offered_at if held else now, now)
     return job_id, committed.result
 
 
@@ -133,11 +137,20 @@ async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment
             parts.rounds.ask(record.worker.queues)  # an offer less: there may be room for another
 
 
-def _measure(parts: Parts, job: JobRecord, offered_at: datetime, now: datetime) -> None:
+def _measure(parts: Parts, job: JobRecord, worker: RouterWorker, offered_at: datetime, now: datetime) -> None:
     metrics.record_offer("accepted")
     enqueued = job.job.enqueued_at or now
     metrics.record_assignment((now - job.routing.created_at).total_seconds(), (now - enqueued).total_seconds())
     # A job that has been unassigned keeps its enqueuedAt: it has not waited all that time.
-    first_time = not job.routing.unassignment_count
-    if job.job.queue_id and first_time and parts.throughput.assigned(job.job.queue_id, enqueued, offered_at, now):
+    if not job.job.queue_id or job.routing.unassignment_count:
+        return
+    asked = job_class(job.job.channel_id, all_selectors(job.job))
+    channels = frozenset(one.channel_id for one in worker.channels)
+    taken = Taken(asked, rank_of(job), channels, worker.matching_labels)
+    due = parts.throughput.assigned(job.job.queue_id, enqueued, offered_at, now, taken)
+    held = parts.told.assigned(job.id, job.job.queue_id, now)
+    if held is not None:
+        metrics.record_told_wait(job.job.queue_id, held)
+        due = parts.throughput.judged(job.job.queue_id, held, now) or due
+    if due:
         parts.background.start(parts.throughput.write(), "write throughput")

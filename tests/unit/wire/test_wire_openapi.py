@@ -96,7 +96,12 @@ def test_models_have_the_official_names() -> None:
 
 
 #: What a schema has beyond the official GA model (docs/behaviour.md, "Models").
-BEYOND = {"RouterWorker": {"maxConcurrentOffers"}, "RouterWorkerUpdate": {"maxConcurrentOffers"}}
+BEYOND = {
+    "RouterWorker": {"maxConcurrentOffers"},
+    "RouterWorkerUpdate": {"maxConcurrentOffers"},
+    "RouterJobPositionDetails": {"estimatedWait", "estimatedWaitUnknown"},
+    "RouterQueueStatistics": {"estimatedWait", "estimatedWaitUnknown"},
+}
 
 
 def test_models_have_the_official_fields() -> None:

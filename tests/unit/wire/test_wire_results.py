@@ -10,7 +10,8 @@ import pytest
 from router.api import jobs, resources, workers
 from router.api.call import Call
 from router.models.operations import BY_NAME, GA
-from router.usecases.figures import Position, Statistics
+from router.models.results import EstimatedWait, EstimatedWaitBasis
+from router.usecases.figures import Position, Statistics, Wait
 from router.wire.documents import json_bytes
 
 
@@ -50,11 +51,30 @@ async def test_unassigning_a_job(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    answer(monkeypatch, "router.usecases.figures.position", Position("j", 3, "q", 7, 12))
+    answer(monkeypatch, "router.usecases.figures.position", Position("j", 3, "q", 7, Wait(12)))
     reply = await jobs.position(call("GetInQueuePosition", "j"))
     assert json_bytes(reply.body) == (
         b'{"jobId":"j","position":3,"queueId":"q","queueLength":7,"estimatedWaitTimeMinutes":12}'
     )
+
+
+async def test_a_range_and_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    basis = EstimatedWaitBasis(assignments=96, minutes=84.5, competing=2)
+    known = EstimatedWait(
+        mean_seconds=400, p50_seconds=370.5, p80_seconds=561, sentence="less than 10 minutes", basis=basis
+    )
+    shown = (
+        b'{"meanSeconds":400,"p50Seconds":370.5,"p80Seconds":561,"sentence":"less than 10 minutes",'
+        b'"basis":{"assignments":96,"minutes":84.5,"competing":2}}'
+    )
+    answer(monkeypatch, "router.usecases.figures.position", Position("j", 3, "q", 7, Wait(7, known)))
+    reply = await jobs.position(call("GetInQueuePosition", "j"))
+    assert json_bytes(reply.body).endswith(b'"estimatedWaitTimeMinutes":7,"estimatedWait":' + shown + b"}")
+    statistics = Statistics("q", 3, {5: Wait(7, known), 1: Wait(9, unknown="Nobody.")}, None)
+    answer(monkeypatch, "router.usecases.figures.statistics", statistics)
+    reply = await resources.queue_statistics(call("GetQueueStatistics", "q"))
+    ends = b'"estimatedWait":{"5":' + shown + b'},"estimatedWaitUnknown":{"1":"Nobody."}}'
+    assert json_bytes(reply.body).endswith(ends)
 
 
 @pytest.mark.parametrize(
@@ -62,12 +82,12 @@ async def test_a_position(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (Statistics("q", 0, {}, None), b'{"queueId":"q","length":0,"estimatedWaitTimeMinutes":{}}'),
         (
-            Statistics("q", 3, {10: 4, -1: 9, 2: 6}, 1.5),
+            Statistics("q", 3, {10: Wait(4), -1: Wait(9), 2: Wait(6)}, 1.5),
             b'{"queueId":"q","length":3,"estimatedWaitTimeMinutes":{"-1":9,"2":6,"10":4},'
             b'"longestJobWaitTimeMinutes":1.5}',
         ),
         (
-            Statistics("q", 1, {1: 2}, 0.0),
+            Statistics("q", 1, {1: Wait(2)}, 0.0),
             b'{"queueId":"q","length":1,"estimatedWaitTimeMinutes":{"1":2},"longestJobWaitTimeMinutes":0}',
         ),
     ],

@@ -1,0 +1,297 @@
+"""How good estimated waits are, beside other ways to estimate: simulated queues, figures kept by the router's own code.
+
+`python -m bench.waits [--quick] [--scenario NAME]` prints a line for each scenario, class of jobs and method:
+`method` is `router` (the range: its p50 for the errors, its p80 for the coverage), `mean` (its mean), `places` (one
+line for all, the latest rate: what is said where there is no range), `les` (the wait of the last to enter service),
+`hol` (so far, of the head of the line) and `erlang` (Erlang A with the true load and no impatience). Asked is on
+arrival, by jobs that find nobody free who could take them; errors are shares of the mean wait of these."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import heapq
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from router.engine import waiting
+from router.engine.expected_wait import InLine, NoRange, WaitRange, expected_wait
+from router.models.selectors import RouterWorkerSelector
+from router.storage.job_classes import JobClass, job_class
+from router.storage.throughput import Taken, ThroughputStore
+from tests.sim.memory_tables import MemoryTable, Rows
+
+SERVICE_SECONDS: Final = 600.0
+ACCEPT_SECONDS: Final = 10.0
+WARM_UP: Final = 300
+CYCLE_SECONDS: Final = 6 * 3600.0
+SURGE_SECONDS: Final = 3600.0
+METHODS: Final = ("router", "mean", "places", "les", "hol", "erlang")
+BEGAN: Final = datetime(2024, 3, 4, 8, tzinfo=UTC)
+FRENCH: Final = RouterWorkerSelector.model_validate({"key": "french", "labelOperator": "equal", "value": True})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Jobs of a scenario that are alike."""
+
+    name: str
+    share: float
+    asked: JobClass
+    priority: int = 1
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        return (1, -self.priority)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    kinds: tuple[Kind, ...]
+    #: Of the workers, those who speak French.
+    skilled: float = 0.0
+    #: Within six hours, one with twice the load of the others; the mean load is the one given.
+    surge: bool = False
+
+
+ALL: Final = job_class("chat", ())
+SCENARIOS: Final = (
+    Scenario("one-class", (Kind("all", 1.0, ALL),)),
+    Scenario("skilled", (Kind("others", 0.7, ALL), Kind("french", 0.3, job_class("chat", [FRENCH]))), skilled=0.4),
+    Scenario("priorities", (Kind("normal", 0.7, ALL), Kind("urgent", 0.3, ALL, priority=5))),
+    Scenario("surge", (Kind("all", 1.0, ALL),), surge=True),
+)
+
+
+@dataclass
+class Told:
+    """What each method said to the jobs of a kind, and how long these waited (seconds)."""
+
+    waited: list[float] = field(default_factory=list)
+    said: dict[str, list[float]] = field(default_factory=lambda: {one: [] for one in METHODS})
+    upper: list[float] = field(default_factory=list)
+    silent: int = 0
+
+
+@dataclass
+class _Job:
+    came: float
+    kind: Kind
+    said: tuple[dict[str, float], float] | None = None
+
+
+@dataclass
+class _Clock:
+    moment: datetime = BEGAN
+
+    def now(self) -> datetime:
+        return self.moment
+
+
+class Queue:
+    """A queue of Poisson arrivals and exponential work; its figures are kept by two processes."""
+
+    def __init__(self, scenario: Scenario, workers: int, load: float, seed: int, jobs: int, asks: int) -> None:
+        self._scenario, self._jobs, self._asks = scenario, jobs, asks
+        self._chance = random.Random(seed)
+        self._clock = _Clock()
+        rows = MemoryTable(Rows("throughput"))
+        self._stores = [ThroughputStore(rows, self._clock, name) for name in ("one", "two")]
+        skilled = round(workers * scenario.skilled)
+        self._labels: list[dict[str, Any]] = [{"french": True}] * skilled + [{}] * (workers - skilled)
+        self._rate = workers * load / (SERVICE_SECONDS + ACCEPT_SECONDS)
+        self._erlang = (SERVICE_SECONDS + ACCEPT_SECONDS) / (workers * (1 - load))
+        self._line: list[_Job] = []
+        #: Offered and not accepted yet: these stand in line too.
+        self._offered: list[_Job] = []
+        self._last_wait = 0.0
+        self.told = {one.name: Told() for one in scenario.kinds}
+
+    def _next_arrival(self, now: float) -> float:
+        if not self._scenario.surge:
+            return now + self._chance.expovariate(self._rate)
+        base = self._rate * CYCLE_SECONDS / (CYCLE_SECONDS + SURGE_SECONDS)
+        while True:  # thinned from the higher rate
+            now += self._chance.expovariate(2 * base)
+            high = now % CYCLE_SECONDS >= CYCLE_SECONDS - SURGE_SECONDS
+            if high or self._chance.random() < 0.5:
+                return now
+
+    async def run(self) -> None:
+        events: list[tuple[float, int, str, Any]] = []
+        free = dict.fromkeys(range(len(self._labels)))
+        number = arrived = 0
+
+        def at(moment: float, what: str, about: Any = None) -> None:
+            nonlocal number
+            number += 1
+            heapq.heappush(events, (moment, number, what, about))
+
+        at(0.0, "arrives")
+        while events:
+            now, _, what, about = heapq.heappop(events)
+            self._clock.moment = BEGAN + timedelta(seconds=now)
+            if what == "arrives":
+                arrived += 1
+                if arrived < self._jobs:
+                    at(self._next_arrival(now), "arrives")
+                kinds = self._scenario.kinds
+                job = _Job(now, self._chance.choices(kinds, [one.share for one in kinds])[0])
+                able = [who for who in free if job.kind.asked.is_served_by(_CHAT, self._labels[who])]
+                if able:
+                    del free[able[0]]
+                    self._offered.append(job)
+                    at(now + ACCEPT_SECONDS, "accepts", (job, now, able[0]))
+                    continue
+                if arrived > WARM_UP and arrived % self._asks == 0:
+                    job.said = await self._ask(job, now)
+                self._line.append(job)
+            elif what == "accepts":
+                job, offered, who = about
+                self._offered.remove(job)
+                await self._assigned(job, offered, now, who)
+                at(now + self._chance.expovariate(1 / SERVICE_SECONDS), "is free", who)
+            else:
+                able_jobs = [one for one in self._line if one.kind.asked.is_served_by(_CHAT, self._labels[about])]
+                if able_jobs:
+                    job = min(able_jobs, key=lambda one: (one.kind.rank, one.came))
+                    self._line.remove(job)
+                    self._offered.append(job)
+                    at(now + ACCEPT_SECONDS, "accepts", (job, now, about))
+                else:
+                    free[about] = None
+
+    async def _ask(self, job: _Job, now: float) -> tuple[dict[str, float], float]:
+        store = self._chance.choice(self._stores)
+        moment, rank = self._clock.now(), job.kind.rank
+        there = [one for one in (*self._offered, *self._line) if one.kind.rank <= rank]
+        ahead = sorted(there, key=lambda one: (one.kind.rank, one.came))
+        recent = await store.recent("q", job.kind.asked)
+        line = [InLine(one.kind.asked.name, _time(one.came)) for one in ahead]
+        own = InLine(job.kind.asked.name, moment)
+        found = expected_wait(own, rank, line, recent.classes, recent.pools, recent.since, moment)
+        first = min((_time(one.came) for one in self._line), default=moment)
+        rate = waiting.rate(recent.assigned, recent.busy, first, moment)
+        places = (len(ahead) + 1 - 1 / 3) / rate
+        said = {
+            "router": found.p50 if isinstance(found, WaitRange) else places,
+            "mean": found.mean if isinstance(found, WaitRange) else places,
+            "places": places,
+            "les": self._last_wait,
+            "hol": max((now - one.came for one in self._line), default=0.0),
+            "erlang": self._erlang,
+        }
+        if isinstance(found, NoRange):
+            self.told[job.kind.name].silent += 1
+            return said, -1.0
+        return said, found.p80
+
+    async def _assigned(self, job: _Job, offered: float, now: float, who: int) -> None:
+        wait = now - job.came
+        self._last_wait = wait
+        if job.said is not None and job.said[1] >= 0:
+            told = self.told[job.kind.name]
+            told.waited.append(wait)
+            told.upper.append(job.said[1])
+            for method, seconds in job.said[0].items():
+                told.said[method].append(seconds)
+        store, moment = self._chance.choice(self._stores), self._clock.now()
+        taken = Taken(job.kind.asked, job.kind.rank, _CHAT, self._labels[who])
+        if store.assigned("q", _time(job.came), _time(offered), moment, taken):
+            await store.write()
+
+
+_CHAT: Final = frozenset({"chat"})
+
+
+def _time(seconds: float) -> datetime:
+    return BEGAN + timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """One line: the errors of a method for a kind of jobs, in percent of their mean wait."""
+
+    scenario: str
+    workers: int
+    load: int
+    cls: str
+    method: str
+    jobs: int
+    mean_wait: float
+    mae_pct: float
+    bias_pct: float
+    covered80_pct: float | None
+    silent: int
+
+    def __str__(self) -> str:
+        covered = "-" if self.covered80_pct is None else f"{self.covered80_pct:.0f}"
+        return (
+            f"scenario={self.scenario} workers={self.workers} load={self.load} cls={self.cls} method={self.method} "
+            f"jobs={self.jobs} mean_wait={self.mean_wait:.0f} mae_pct={self.mae_pct:.0f} bias_pct={self.bias_pct:+.0f} "
+            f"covered80_pct={covered}"
+        )
+
+
+async def measure(scenario: Scenario, workers: int, load: int, seeds: Sequence[int], jobs: int) -> list[Figures]:
+    runs: list[dict[str, Told]] = []
+    for seed in seeds:
+        queue = Queue(scenario, workers, load / 100, seed, jobs, asks=2 if load < 90 else 5)
+        await queue.run()
+        runs.append(queue.told)
+    return [
+        _figures(scenario, workers, load, kind.name, method, [run[kind.name] for run in runs])
+        for kind in scenario.kinds
+        for method in METHODS
+    ]
+
+
+def _figures(scenario: Scenario, workers: int, load: int, cls: str, method: str, runs: Sequence[Told]) -> Figures:
+    waited = [one for run in runs for one in run.waited]
+    said = [one for run in runs for one in run.said[method]]
+    upper = [one for run in runs for one in run.upper]
+    total = sum(waited) or 1.0
+    wrong = sum(abs(one - other) for one, other in zip(said, waited, strict=True))
+    covered = None
+    if method == "router":
+        covered = 100 * sum(one <= most for one, most in zip(waited, upper, strict=True)) / max(len(waited), 1)
+    return Figures(
+        scenario.name,
+        workers,
+        load,
+        cls,
+        method,
+        len(waited),
+        total / max(len(waited), 1),
+        100 * wrong / total,
+        100 * (sum(said) / total - 1),
+        covered,
+        sum(run.silent for run in runs),
+    )
+
+
+def _wanted(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int, int]]:
+    for scenario in SCENARIOS:
+        if arguments.scenario in (None, scenario.name):
+            for workers in (5, 20):
+                for load in (80, 95):
+                    yield scenario, workers, load
+
+
+async def main(given: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="bench.waits", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer jobs")
+    parser.add_argument("--scenario", choices=[one.name for one in SCENARIOS])
+    arguments = parser.parse_args(given)
+    seeds, jobs = ((1,), 3_000) if arguments.quick else ((1, 2), 6_000)
+    for scenario, workers, load in _wanted(arguments):
+        for one in await measure(scenario, workers, load, seeds, jobs * (1 if workers < 10 else 2)):
+            print(one, flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

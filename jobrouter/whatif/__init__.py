@@ -1,0 +1,1 @@
+"""What would have been: a day replayed with another policy or team, by the router's own decisions."""

@@ -1,0 +1,90 @@
+"""`jobrouter whatif`: reads, plays, refuses or compares, and prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jobrouter.failure import DONE, CommandError, NotSo
+from jobrouter.whatif import changes, history, report, search
+from jobrouter.whatif.figures import Figures, doubts, figures
+from jobrouter.whatif.sources import Generated, Replayed, Source, play
+
+_SEARCH_REPLICATIONS = 3
+
+
+async def run(options: argparse.Namespace) -> int:
+    if not options.change and not options.search:
+        raise CommandError("give --change or --search")
+    if options.replications < 1:
+        raise CommandError("--replications is at least 1")
+    source: Source
+    if options.history is not None:
+        day = history.read(options.history)
+        source = Replayed(day)
+        refused = doubts(day, play(source, 0), options.threshold)
+        if refused:
+            lines = "\n".join(f"  {one}" for one in refused)
+            raise NotSo(f"The replay is not the day that was, so nothing is predicted:\n{lines}")
+    else:
+        source = Generated.load(options.generate)
+        day, _ = source.day(0)
+    if options.search:
+        return _search(source, day, options)
+    before = _runs(source, options.replications, options.threshold)
+    compared: list[report.Comparison] = []
+    for path in options.change:
+        change = changes.load(path)
+        after = _runs(source, options.replications, options.threshold, change)
+        compared.append(report.Comparison(change.get("name", path.stem), options.threshold, before, after))
+    _print(compared, options)
+    return DONE
+
+
+def _runs(
+    source: Source, replications: int, threshold: float, change: Mapping[str, Any] | None = None
+) -> list[Figures]:
+    """Replication 0 of a history is the day itself: alone it tells exactly what was, beside drawn ones it is one."""
+    return [figures(play(source, number, change), threshold) for number in range(replications)]
+
+
+def _search(source: Source, day: history.Day, options: argparse.Namespace) -> int:
+    tried = search.team(day) if options.search == "team" else search.policy(day)
+    replications = min(options.replications, _SEARCH_REPLICATIONS)
+    before = _runs(source, replications, options.threshold)
+    found: list[tuple[report.Comparison, float, float]] = []
+    for change, hours in tried:
+        after = _runs(source, replications, options.threshold, change)
+        compared = report.Comparison(change["name"], options.threshold, before, after)
+        level = sum(one["all", ""]["serviceLevel"] for one in after) / len(after)
+        found.append((compared, hours * options.cost_per_hour, level))
+    # Who reaches the target comes first, the cheapest of them before all; the others by what they reach.
+    found.sort(key=lambda one: (0, one[1], -one[2]) if one[2] >= options.target else (1, -one[2], one[1]))
+    best = [one[0] for one in found[:5]]
+    if options.json:
+        rows = [
+            {"name": one.name, "cost": cost, "serviceLevel": round(level, 2), "sentence": one.sentence()}
+            for one, cost, level in found
+        ]
+        print(json.dumps({"target": options.target, "tried": rows}, indent=2))
+    else:
+        for one, cost, level in found:
+            mark = "*" if level >= options.target else " "
+            print(f"{mark} {level:5.1f} %  cost {cost:8.2f}  {one.sentence()}")
+        print(f"* reaches the service level of {options.target:g} %.")
+    if options.html is not None:
+        options.html.write_text(report.page(best), "utf-8")
+    return DONE
+
+
+def _print(compared: Sequence[report.Comparison], options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps({"comparisons": [report.document(one) for one in compared]}, indent=2))
+    else:
+        for one in compared:
+            print("\n".join(report.table(one)))
+            print(one.sentence())
+    if options.html is not None:
+        options.html.write_text(report.page(compared), "utf-8")

@@ -1,0 +1,182 @@
+"""What a comparison says: a table for the terminal, JSON, and one page of HTML that needs nothing else."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jobrouter.whatif.figures import NAMES, Cell, Estimate, Figures, differences, estimates
+
+_UNITS: Final = {
+    "serviceLevel": "%",
+    "meanWait": "s",
+    "p50": "s",
+    "p80": "s",
+    "p95": "s",
+    "abandonment": "%",
+    "occupancy": "%",
+}
+_WORDS: Final = {
+    "serviceLevel": "service level",
+    "meanWait": "mean wait",
+    "p50": "wait p50",
+    "p80": "wait p80",
+    "p95": "wait p95",
+    "abandonment": "abandoned",
+    "occupancy": "occupancy",
+}
+_ORDER: Final = ("all", "queue", "channel", "skill", "hour")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A change beside the day as it was, over replications."""
+
+    name: str
+    threshold: float
+    before: Sequence[Figures]
+    after: Sequence[Figures]
+
+    def rows(self) -> list[tuple[Cell, dict[str, tuple[Estimate, Estimate, Estimate]]]]:
+        """Of each cell and figure: before, after and their difference."""
+        before, after = estimates(self.before), estimates(self.after)
+        paired = differences(self.before, self.after)
+        cells = sorted(set(before) & set(after), key=lambda cell: (_ORDER.index(cell[0]), cell[1]))
+        return [
+            (
+                cell,
+                {
+                    name: (before[cell][name], after[cell][name], paired[cell][name])
+                    for name in NAMES
+                    if cell in paired and name in before[cell] and name in after[cell] and name in paired[cell]
+                },
+            )
+            for cell in cells
+        ]
+
+    def sentence(self) -> str:
+        """What the change does, in one plain sentence."""
+        whole = dict(self.rows()).get(("all", ""), {})
+        if "serviceLevel" not in whole:
+            return f"{self.name}: nothing was assigned."
+        before, after, change = whole["serviceLevel"]
+        text = f"{self.name}: service level {before.mean:.0f} to {after.mean:.0f} %"
+        if math.isfinite(change.half):
+            sure = abs(change.mean) > change.half
+            text += f" ({change.mean:+.1f} points, give or take {change.half:.1f}"
+            text += ")" if sure else ": it may be chance)"
+        wait = whole["p80"]
+        return f"{text}; four of five wait less than {_seconds(wait[1].mean)} instead of {_seconds(wait[0].mean)}."
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.0f} s" if value < 180 else f"{value / 60:.1f} min"
+
+
+def _half(one: Estimate) -> str:
+    return f" ±{one.half:.1f}" if math.isfinite(one.half) else ""
+
+
+def table(one: Comparison) -> list[str]:
+    """Lines for a terminal."""
+    lines = [f"{'':28}{'figure':14}{'before':>18}{'after':>18}{'difference':>18}"]
+    for cell, found in one.rows():
+        where = cell[0] if cell[0] == "all" else f"{cell[0]} {cell[1]}"
+        for name, (before, after, change) in found.items():
+            lines.append(
+                f"{where[:27]:28}{_WORDS[name]:14}"
+                f"{f'{before.mean:.1f}{_half(before)} {_UNITS[name]}':>18}"
+                f"{f'{after.mean:.1f}{_half(after)} {_UNITS[name]}':>18}"
+                f"{f'{change.mean:+.1f}{_half(change)}':>18}"
+            )
+            where = ""
+    return lines
+
+
+def document(one: Comparison) -> dict[str, Any]:
+    """As JSON: a figure's mean and half of its 95 % interval (null for a single replication)."""
+
+    def shown(estimate: Estimate) -> dict[str, float | None]:
+        half = round(estimate.half, 4) if math.isfinite(estimate.half) else None
+        return {"mean": round(estimate.mean, 4), "half95": half}
+
+    return {
+        "name": one.name,
+        "sentence": one.sentence(),
+        "thresholdSeconds": one.threshold,
+        "replications": len(one.before),
+        "figures": [
+            {
+                "dimension": cell[0],
+                "value": cell[1],
+                "figure": name,
+                "before": shown(before),
+                "after": shown(after),
+                "difference": shown(change),
+            }
+            for cell, found in one.rows()
+            for name, (before, after, change) in found.items()
+        ],
+    }
+
+
+_STYLE: Final = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1a1a1a}"
+    "table{border-collapse:collapse;width:100%}th,td{text-align:right;padding:.2rem .5rem;border-bottom:1px solid #ddd}"
+    "th:first-child,td:first-child,th:nth-child(2),td:nth-child(2){text-align:left}.chance{color:#767676}"
+)
+
+
+def page(comparisons: Sequence[Comparison], title: str = "What if") -> str:
+    """One HTML page, its plots inline."""
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>",
+    ]
+    for one in comparisons:
+        rows = one.rows()
+        parts.append(f"<h2>{html.escape(one.name)}</h2><p>{html.escape(one.sentence())}</p>")
+        parts += [_plot(rows, name) for name in ("serviceLevel", "p80", "occupancy")]
+        parts.append("<table><tr><th>where<th>figure<th>before<th>after<th>difference")
+        for cell, found in rows:
+            where = "all" if cell[0] == "all" else f"{cell[0]} {cell[1]}"
+            for name, (before, after, change) in found.items():
+                sure = math.isfinite(change.half) and abs(change.mean) > change.half
+                parts.append(
+                    f"<tr{'' if sure else ' class=chance'}><td>{html.escape(where)}<td>{_WORDS[name]}"
+                    f"<td>{before.mean:.1f}{_half(before)} {_UNITS[name]}<td>{after.mean:.1f}{_half(after)}"
+                    f" {_UNITS[name]}<td>{change.mean:+.1f}{_half(change)}"
+                )
+        parts.append("</table>")
+    parts.append("<p>± is half of the 95 % interval over replications. Grey: the difference may be chance.</p></html>")
+    return "\n".join(parts)
+
+
+def _plot(rows: Sequence[tuple[Cell, Mapping[str, tuple[Estimate, Estimate, Estimate]]]], name: str) -> str:
+    """Bars by hour, before and after, with their intervals."""
+    hours = [(cell[1], found[name]) for cell, found in rows if cell[0] == "hour" and name in found]
+    if not hours:
+        return ""
+    most = max(100.0 if _UNITS[name] == "%" else 1.0, *(max(one[0].mean, one[1].mean) for _, one in hours))
+    width, height = 40 * len(hours) + 60, 180
+    parts = [
+        f"<figure><figcaption>{_WORDS[name]} by hour since the begin, {_UNITS[name]}: grey before, blue after"
+        f"</figcaption><svg role=img viewBox='0 0 {width} {height}' width='{width}' height='{height}'"
+        f" aria-label='{_WORDS[name]} by hour'>"
+    ]
+    for share in (0.0, 0.5, 1.0):
+        y = 150 - 130 * share
+        parts.append(f"<line x1=40 x2={width} y1={y} y2={y} stroke='#ddd' />")
+        parts.append(f"<text x=35 y={y + 4} font-size=11 text-anchor=end>{most * share:.0f}</text>")
+    for number, (hour, values) in enumerate(hours):
+        for place, (one, colour) in enumerate(zip(values[:2], ("#9a9a9a", "#1f5fbf"), strict=True)):
+            x, tall = 48 + 40 * number + 13 * place, 130 * min(one.mean / most, 1.0)
+            parts.append(f"<rect x={x} y={150 - tall:.1f} width=11 height={tall:.1f} fill='{colour}' />")
+            if math.isfinite(one.half):
+                low, high = (150 - 130 * min(max((one.mean + s * one.half) / most, 0.0), 1.0) for s in (-1, 1))
+                parts.append(f"<line x1={x + 5.5} x2={x + 5.5} y1={low:.1f} y2={high:.1f} stroke='#1a1a1a' />")
+        parts.append(f"<text x={60 + 40 * number} y=166 font-size=11 text-anchor=middle>{html.escape(hour)}</text>")
+    return "".join([*parts, "</svg></figure>"])

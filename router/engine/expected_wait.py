@@ -1,0 +1,247 @@
+"""A job's wait as a range, from the workers who could take it and the jobs that compete for them
+(docs/waiting.md has the formula and its errors)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+#: When jobs of a class waited: from, to.
+Span = tuple[datetime, datetime]
+#: (0 for expedited, else 1; the priority's negative): sorts as jobs are served.
+Rank = tuple[int, int]
+
+#: With fewer assignments by workers who could take the job nothing is said.
+LEAST_ASSIGNMENTS: Final = 5
+#: Of a longer line, neighbours of a class are drained together.
+_MOST_BLOCKS: Final = 400
+#: Where more urgent jobs take more than this share of the workers, nothing is said.
+_MOST_OVERTAKEN: Final = 0.95
+#: So little of a job is none.
+_NOTHING: Final = 1e-9
+#: 80 of 100 values of a normal distribution are less than so many deviations above its mean.
+_Z80: Final = 0.8416
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """Recent assignments of a class's jobs that had waited, by rank, and the times, in order and apart, in which they
+    waited."""
+
+    assigned: Mapping[Rank, int]
+    busy: Sequence[Span] = ()
+
+    @property
+    def total(self) -> int:
+        return sum(self.assigned.values())
+
+
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """Workers who can take jobs of the same classes: how many jobs that had waited they took."""
+
+    serves: frozenset[str]
+    taken: int
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """A waiting job: its class and since when it waits."""
+
+    needs: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a range rests on."""
+
+    #: Assignments by workers who could take the job, and the seconds that these took while jobs waited for them.
+    assignments: int
+    seconds: float
+    #: Jobs ahead that compete for the same workers.
+    competing: int
+
+
+@dataclass(frozen=True, slots=True)
+class WaitRange:
+    """Half of such jobs wait less than `p50` seconds, four of five less than `p80`; all of them `mean` on average."""
+
+    mean: float
+    p50: float
+    p80: float
+    basis: Basis
+
+    @property
+    def sentence(self) -> str:
+        return less_than(self.p80)
+
+
+@dataclass(frozen=True, slots=True)
+class NoRange:
+    """Nothing can be said, and why."""
+
+    reason: str
+
+
+@dataclass
+class _Pool:
+    serves: frozenset[str]
+    taken: int
+    seconds: float
+    rate: float = 0.0
+    at: int = field(default=0)
+
+
+def less_than(seconds: float) -> str:
+    """For announcements."""
+    minutes = minutes_of(seconds)
+    return f"less than {minutes} minute{'' if minutes == 1 else 's'}"
+
+
+def minutes_of(seconds: float) -> int:
+    return max(math.ceil(seconds / 60), 1)
+
+
+def expected_wait(
+    own: InLine,
+    rank: Rank,
+    ahead: Sequence[InLine],
+    classes: Mapping[str, ClassFigures],
+    pools: Sequence[PoolFigures],
+    since: datetime,
+    now: datetime,
+) -> WaitRange | NoRange:
+    """The wait from now of a job that stands behind `ahead`. `since` is when the figures begin."""
+    waiting: dict[str, datetime] = {}
+    for one in (*ahead, own):
+        waiting[one.needs] = min(one.since, waiting.get(one.needs, now))
+    team = [_Pool(one.serves, one.taken, 0.0) for one in pools if one.taken]
+    for pool in team:
+        pool.seconds = _length(_waited(pool.serves, classes, waiting, since, now))
+        pool.rate = pool.taken / max(pool.seconds, 1.0)
+    serving = [one for one in team if own.needs in one.serves]
+    taken = sum(one.taken for one in serving)
+    if taken < LEAST_ASSIGNMENTS:
+        few = "no" if not taken else f"only {taken}"
+        return NoRange(f"Workers who could take the job have lately taken {few} jobs that had waited.")
+    full = sum(one.rate for one in serving)
+    _overtake(rank, team, classes, since)
+    left = sum(one.rate for one in serving)
+    if left < full * (1 - _MOST_OVERTAKEN):
+        return NoRange("More urgent jobs come as fast as workers who could take the job are free.")
+    shared = {needs for one in serving for needs in one.serves}
+    competing = [one.needs for one in ahead if one.needs in shared]
+    mean = _drained(_blocks([one.needs for one in ahead]), own.needs, team)
+    # So many of the workers' next assignments pass until the job has its own; the more of their time goes to jobs that
+    # come later and are more urgent, the wider it spreads.
+    overtaken = 1 - left / full
+    shape = max(left * mean, 1.0) * (1 - overtaken) / (1 + overtaken)
+    seconds = taken / full
+    return WaitRange(
+        mean,
+        mean * _quantile(0.0, shape, taken),
+        mean * _quantile(_Z80, shape, taken),
+        Basis(taken, seconds, len(competing)),
+    )
+
+
+def _waited(
+    served: frozenset[str] | set[str],
+    classes: Mapping[str, ClassFigures],
+    waiting: Mapping[str, datetime],
+    since: datetime,
+    now: datetime,
+) -> list[Span]:
+    """When jobs of these classes waited, those that wait now included."""
+    spans = [span for needs in served if needs in classes for span in classes[needs].busy]
+    spans += [(max(start, since), now) for needs, start in waiting.items() if needs in served and start < now]
+    return merged(spans)
+
+
+def merged(spans: Sequence[Span]) -> list[Span]:
+    """In order and apart."""
+    found: list[Span] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def _length(spans: Sequence[Span]) -> float:
+    return sum((end - start).total_seconds() for start, end in spans)
+
+
+def _overtake(rank: Rank, team: Sequence[_Pool], classes: Mapping[str, ClassFigures], since: datetime) -> None:
+    """Takes from each pool's rate what goes to more urgent jobs that will come meanwhile."""
+    lost = [0.0] * len(team)
+    for needs, figures in classes.items():
+        urgent = sum(count for one, count in figures.assigned.items() if one < rank)
+        serving = [number for number, pool in enumerate(team) if needs in pool.serves]
+        rate = sum(team[number].rate for number in serving)
+        if not urgent or not rate:
+            continue
+        # When jobs of these classes waited, every worker who could take the urgent ones was busy.
+        alike = {
+            other
+            for other in classes
+            if all(other in team[number].serves for number in serving)
+        }  # fmt: skip
+        spans = _waited(alike, classes, {}, since, since)
+        seconds, total = _length(spans), sum(classes[other].total for other in alike)
+        # A time in which jobs wait begins with the coming of one: that one has not come within it.
+        came = urgent * max(1 - len(spans) / max(total, 1), 0.0) / max(seconds, 1.0)
+        for number in serving:
+            lost[number] += came * team[number].rate / rate
+    for pool, less in zip(team, lost, strict=True):
+        pool.rate = max(pool.rate - less, pool.rate * 0.01)
+
+
+def _blocks(line: Sequence[str]) -> list[tuple[str, float]]:
+    """The line as amounts of work; neighbours of a class are one."""
+    blocks: list[tuple[str, float]] = []
+    step = max(len(line) // _MOST_BLOCKS, 1)
+    for start in range(0, len(line), step):
+        for needs in line[start : start + step] if step == 1 else sorted(line[start : start + step]):
+            if blocks and blocks[-1][0] == needs:
+                blocks[-1] = (needs, blocks[-1][1] + 1.0)
+            else:
+                blocks.append((needs, 1.0))
+    return blocks
+
+
+def _drained(blocks: Sequence[tuple[str, float]], own: str, team: Sequence[_Pool]) -> float:
+    """Seconds until the line and the job itself are taken, if each pool works steadily at the first that it serves."""
+    line = [*blocks, (own, 1.0)]
+    amounts = [amount for _, amount in line]
+    last, seconds = len(line) - 1, 0.0
+    while True:
+        rates: dict[int, float] = {}
+        for pool in team:
+            while pool.at <= last and (amounts[pool.at] <= 0.0 or line[pool.at][0] not in pool.serves):
+                pool.at += 1
+            if pool.at <= last:
+                rates[pool.at] = rates.get(pool.at, 0.0) + pool.rate
+        first = min(rates, key=lambda at: amounts[at] / rates[at])
+        step = amounts[first] / rates[first]
+        seconds += step
+        for at, rate in rates.items():
+            left = amounts[at] - rate * step
+            amounts[at] = left if at != first and left > _NOTHING else 0.0
+        if amounts[last] <= 0.0:
+            return seconds
+
+
+def _quantile(z: float, shape: float, counted: int) -> float:
+    """As a multiple of the mean: of a sum of `shape` exponential times, at a rate known by `counted` of them (an F
+    distribution, by Paulson's approximation)."""
+    a, b = 1 / (9 * shape), 1 / (9 * counted)
+    p, q = 1 - a, 1 - b
+    lead = q * q - z * z * b
+    root = (p * q + z * math.sqrt(max(p * p * b + q * q * a - z * z * a * b, 0.0))) / lead
+    return max(root, 0.0) ** 3

@@ -1,0 +1,124 @@
+"""What a queue's figures tell by class of jobs, over processes; and how often told waits held."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from router.models.selectors import RouterWorkerSelector
+from router.storage.job_classes import MOST_CLASSES, REST, JobClass, JobClasses, job_class
+from router.storage.throughput import ENOUGH, ENOUGH_OF_CLASS, Held, Taken, ThroughputStore
+from tests.sim.memory_tables import MemoryTable, Rows
+from tests.unit.storage.test_throughput import START, Clock
+
+RANK = (1, -1)
+
+
+def speaks(language: str, **more: Any) -> RouterWorkerSelector:
+    asked = {"key": language, "labelOperator": "equal", "value": True, **more}
+    return RouterWorkerSelector.model_validate(asked)
+
+
+PLAIN, FRENCH = job_class("chat", []), job_class("chat", [speaks("french")])
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows("throughput")
+
+
+def take(store: ThroughputStore, clock: Clock, until: float, asked: JobClass, *languages: str) -> bool:
+    """A job that waited for ten seconds is taken by a worker who speaks these."""
+    now = clock.at(until)
+    taken = Taken(asked, RANK, frozenset({"chat"}), dict.fromkeys(languages, True))
+    return store.assigned("q", now - timedelta(seconds=10), now, now, taken)
+
+
+async def test_who_could_take_what_is_joined_over_processes(rows: Rows, clock: Clock) -> None:
+    one, two = (ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two"))
+    take(one, clock, 20, FRENCH, "french")
+    take(one, clock, 50, PLAIN, "french")
+    await one.write()
+    assert (await two.recent("q", FRENCH)).assigned == 2, "and so the other has learnt of both classes"
+    take(two, clock, 80, PLAIN, "french")
+    take(two, clock, 110, PLAIN)
+    await two.write()
+    for store in (one, two, ThroughputStore(MemoryTable(rows), clock, "three")):
+        recent = await store.recent("q", FRENCH)
+        assert {one.serves: one.taken for one in recent.pools} == {
+            frozenset({PLAIN.name, FRENCH.name}): 2,
+            frozenset({FRENCH.name}): 1,  # it had not met the other class then
+            frozenset({PLAIN.name}): 1,
+        }
+        assert recent.classes[PLAIN.name].assigned == {RANK: 3}
+        spans = recent.classes[FRENCH.name].busy
+        assert [(start - START, end - START) for start, end in spans] == [
+            (timedelta(seconds=10), timedelta(seconds=20))
+        ]
+
+
+async def test_a_rare_class_is_looked_for_further_back(rows: Rows, clock: Clock) -> None:
+    store, period = ThroughputStore(MemoryTable(rows), clock, "one"), 300
+    for number in range(30):
+        take(store, clock, number * period + 20, FRENCH, "french")
+        take(store, clock, number * period + 40, FRENCH, "french")
+        for more in range(10):
+            take(store, clock, number * period + 60 + more * 20, PLAIN)
+        await store.write()
+    recent = await store.recent("q", FRENCH)
+    of_french = sum(one.taken for one in recent.pools if FRENCH.name in one.serves)
+    assert ENOUGH <= recent.assigned < ENOUGH + 20, "the queue's own rate is of the latest"
+    assert ENOUGH_OF_CLASS <= of_french < ENOUGH_OF_CLASS + 4
+    assert sum(one.taken for one in (await store.recent("q", PLAIN)).pools) < of_french * 6
+
+
+async def test_more_classes_than_are_kept_are_one(rows: Rows, clock: Clock) -> None:
+    store, reader = (ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two"))
+    for number in range(MOST_CLASSES + 20):
+        take(store, clock, 20 + number, job_class("chat", [speaks(f"l{number}" * 20)]), f"l{number}" * 20)
+    await store.write()
+    recent = await reader.recent("q", PLAIN)
+    assert len(recent.classes) == MOST_CLASSES + 1
+    assert recent.classes[REST].total == 20
+    assert sum(one.taken for one in recent.pools if REST in one.serves) == 20
+    assert all(len(str(row.columns["Classes"])) < 32_000 for row in rows.all())
+
+
+async def test_a_class_that_comes_no_more_makes_room(clock: Clock) -> None:
+    known = JobClasses()
+    for number in range(MOST_CLASSES):
+        known.name(job_class("chat", [speaks(f"l{number}")]), clock.at(0))
+    late = job_class("chat", [speaks("late")])
+    assert known.name(late, clock.at(60)) == REST
+    assert known.name(late, clock.at(7200)) == late.name
+
+
+def test_when_a_selector_ends_makes_no_class_of_its_own() -> None:
+    ends = speaks("french", expiresAfterSeconds=40, expiresAt="2024-03-04T12:00:00Z")
+    assert job_class("chat", [ends]).name == FRENCH.name
+    assert job_class("chat", [speaks("french", status="expired")]).name == PLAIN.name
+    assert job_class("voice", []).name != PLAIN.name
+    assert job_class("chat", [speaks("a"), speaks("b")]).name == job_class("chat", [speaks("b"), speaks("a")]).name
+    assert job_class("chat", [speaks("french")], bypass=True).name == PLAIN.name
+
+
+async def test_how_often_it_held_over_a_day_and_processes(rows: Rows, clock: Clock) -> None:
+    one, two = (ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two"))
+    for hour in range(30):
+        now = clock.at(hour * 3600)
+        one.judged("q", hour % 2 == 0, now)
+        take(one, clock, hour * 3600 + 30, PLAIN)
+        await one.write()
+        two.judged("q", True, now)
+        await two.write()
+    assert await two.held("q") == Held(told=48 + 2, held=24 + 1 + 12)
+    two.judged("q", False, clock.at(30 * 3600))
+    assert (await two.held("other")) == Held(0, 0)
+    assert (await two.recent("q")).assigned == 12, "rates are of half a day"

@@ -1,0 +1,179 @@
+"""A day is decided again as it was, and otherwise where the change says so."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from jobrouter.failure import CommandError
+from jobrouter.whatif import search
+from jobrouter.whatif.changes import changed
+from jobrouter.whatif.figures import doubts, estimates, figures
+from jobrouter.whatif.history import parse
+from jobrouter.whatif.play import NotReplayable
+from jobrouter.whatif.sources import Generated, Replayed, play
+from tests.unit.whatif.whatif_days import day, lines, one_job, profile, worker
+
+
+def at(minute: int, what: str, **fields: Any) -> dict[str, Any]:
+    return {"at": f"2026-01-05T08:{minute:02}:00Z", "what": what, **fields}
+
+
+def test_a_day_is_replayed_as_it_was() -> None:
+    source = Generated(profile())
+    lived = play(source, 0)
+    again = play(Replayed(day()), 0)
+    assert [one[:2] for one in again.assignments] == [one[:2] for one in lived.assignments]
+    assert len(again.assignments) > 100
+    assert doubts(day(), again, 20) == []
+
+
+def test_what_is_not_the_day_is_doubted() -> None:
+    wrong = day()
+    for id in [one for one in wrong.workers if one.startswith("french")]:
+        del wrong.workers[id]  # the file has lost two of five
+    found = doubts(wrong, play(Replayed(wrong), 0), 20)
+    assert [one.figure for one in found] == ["mean wait", "service level"]
+    assert "queue 'q' from hour" in found[0].where
+    assert found[0].replayed > found[0].real
+
+
+def test_the_same_people_meet_the_change() -> None:
+    """Nothing changes where the change touches nothing; one worker more only shortens waits."""
+    source = Replayed(day())
+    same = {"queues": {"q": {"name": "another"}}}
+    assert play(source, 3, same).assignments == play(source, 3).assignments
+    more = {"workers": {"add": [{"id": "x", "resource": worker(french=True), "from": "08:30", "to": "10:00"}]}}
+    before = [figures(play(source, number), 20) for number in range(3)]
+    after = [figures(play(source, number, more), 20) for number in range(3)]
+    mean = ("all", "")
+    assert all(other[mean]["meanWait"] < one[mean]["meanWait"] for one, other in zip(before, after, strict=True))
+    assert estimates(before)[mean]["p80"].half > 0
+
+
+def test_a_relaxed_skill_is_served_by_others() -> None:
+    relaxed = {"jobs": {"selectors": [{"key": "french", "expiresAfterSeconds": 1}]}}
+    before, after = play(Replayed(day()), 0), play(Replayed(day()), 0, relaxed)
+
+    def by_others(played: Any) -> int:
+        skilled = {one.job_id for one in played.outcomes.values() if one.skill != "-"}
+        return sum(job in skilled and who.startswith("plain") for job, who, _ in played.assignments)
+
+    assert by_others(before) == 0
+    assert by_others(after) > 0
+
+
+def test_declines_expiries_and_leaving() -> None:
+    offer = {"workerId": "w", "offerId": "o1"}
+    declined = one_job(at(10, "queued"), at(10, "offered", **offer), at(11, "declined", **offer))
+    played = play(Replayed(parse(declined, "f")), 0)
+    assert played.assignments == [], "the only worker has declined"
+    left = one_job(at(10, "queued"), at(13, "cancelled"))
+    busy = [line for line in left if '"worker"' not in line]
+    outcome = play(Replayed(parse(busy, "f")), 0).outcomes["j"]
+    assert (outcome.abandoned, outcome.waited) == (True, 180)
+    back = one_job(
+        at(10, "queued"),
+        at(10, "offered", **offer),
+        at(11, "accepted", **offer),
+        at(15, "unassigned"),
+        at(15, "offered", workerId="w", offerId="o2"),
+        at(16, "accepted", workerId="w", offerId="o2"),
+        at(20, "closed"),
+    )
+    played = play(Replayed(parse(back, "f")), 0)
+    assert [(job, who) for job, who, _ in played.assignments] == [("j", "w"), ("j", "w")]
+    assert played.outcomes["j"].waited == 60
+
+
+def test_an_expired_offer_makes_its_worker_unavailable() -> None:
+    offer = {"workerId": "w", "offerId": "o1"}
+    given = one_job(at(10, "queued"), at(10, "offered", **offer), at(12, "expired", **offer))
+    given[3] = json.dumps(json.loads(given[3]) | {"entries": [at(12, "unavailable"), at(20, "available")]})
+    given.append(given[4].replace('"j"', '"k"').replace("08:1", "08:3"))
+    played = play(Replayed(parse(given, "f")), 0)
+    assert [(job, second) for job, _, second in played.assignments] == [("j", 1200.0)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "second"),
+    [({"kind": "waitTime", "thresholdSeconds": 30}, 30.0), ({"kind": "queueLength", "threshold": 1}, 0.0)],
+)
+def test_exception_rules_of_a_change(trigger: dict[str, Any], second: float) -> None:
+    """A job that would wait for nobody is moved to a queue that has a worker."""
+    given = one_job(at(10, "queued"))
+    first = given[4].replace('"id": "j"', '"id": "i"')
+    given = [*given[:3], first, given[4]]
+    action = {"kind": "manualReclassify", "queueId": "other", "priority": 7}
+    change = {
+        "queues": {"other": {"distributionPolicyId": "d"}, "q": {"exceptionPolicyId": "e"}},
+        "exceptionPolicies": {"e": {"exceptionRules": [{"id": "r", "trigger": trigger, "actions": [action]}]}},
+        "workers": {"add": [{"id": "w", "resource": {**worker(), "queues": ["other"], "capacity": 9}}]},
+    }
+    played = play(Replayed(parse(given, "f")), 0, change)
+    assert play(Replayed(parse(given, "f")), 0).assignments == []
+    moved = {job: at - 600 for job, _, at in played.assignments}
+    assert moved["j"] == second
+    assert played.outcomes["j"].queue_id == "other"
+
+
+def test_what_cannot_be_decided_again_is_refused() -> None:
+    scoring = {"mode": {"kind": "bestWorker", "scoringRule": {"kind": "static", "value": 1}}}
+    with pytest.raises(NotReplayable, match="'d' has a scoring rule"):
+        play(Replayed(day()), 0, {"distributionPolicies": {"d": scoring}})
+    rule = {
+        "id": "r",
+        "trigger": {"kind": "waitTime", "thresholdSeconds": 30},
+        "actions": [{"kind": "reclassify", "classificationPolicyId": "c"}],
+    }
+    with pytest.raises(NotReplayable, match="rule 'r'"):
+        play(Replayed(day()), 0, {"exceptionPolicies": {"e": {"exceptionRules": [rule]}}})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"team": {}}, "no 'team'"),
+        ({"workers": {"remove": ["nobody"]}}, "worker 'nobody'"),
+        ({"workers": {"add": [{"id": "plain-1", "resource": worker()}]}}, "there already"),
+        ({"workers": {"add": [{"id": "x", "resource": worker(), "from": "25:00"}]}}, "'25:00' is no time"),
+        ({"queues": {"q": {"distributionPolicyId": 5}}}, "change: "),
+        ({"queues": []}, "cannot be read"),
+    ],
+)
+def test_a_bad_change_is_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        changed(day(), change)
+
+
+def test_a_team_changes_by_patch_and_shift() -> None:
+    found = changed(
+        day(),
+        {
+            "workers": {
+                "remove": ["plain-1"],
+                "change": {"plain-2": {"labels": {"french": True}}},
+                "shifts": {"plain-3": [{"from": "08:00", "to": "09:00"}, {"from": "10:00", "to": "10:30"}]},
+            }
+        },
+    )
+    assert "plain-1" not in found.workers
+    assert found.workers["plain-2"].resource.labels == {"french": True}
+    assert [one.what for one in found.workers["plain-3"].entries] == ["available", "unavailable"] * 2
+    assert "plain-1" in day().workers
+
+
+def test_searches_are_bounded() -> None:
+    for tried in (search.team(day()), search.policy(day())):
+        assert 1 < len(tried) <= search.MOST
+        for change, _ in tried[:3]:
+            changed(day(), change)
+    names = [change["name"] for change, _ in search.policy(day())]
+    assert "'french' no longer asked for after 40 s" in names
+    assert any("french=True" in change["name"] for change, _ in search.team(day()))
+
+
+def test_lines_are_read_alike_twice() -> None:
+    assert lines() == lines()
