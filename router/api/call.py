@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, unquote
 
 from router.commit.parts import Parts
 from router.errors import BadRequest, ErrorDetail, NotFound
+from router.models.history import Actor
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
@@ -37,6 +38,8 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    #: Who calls, as the history tells it.
+    actor: Actor
     #: Access keys (or what stands for them): continuation tokens are sealed with these.
     token_keys: tuple[str, ...]
     #: Keeps secrets of policies; without it a policy that has some is refused.

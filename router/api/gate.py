@@ -20,6 +20,7 @@ from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
 from router.clock import Clock
+from router.commit.acting import acting
 from router.commit.parts import Parts
 from router.errors import Busy, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
@@ -122,6 +123,7 @@ class Gate:
                 query=query,
                 headers=headers,
                 body=request.get_body(),
+                actor=caller.actor,
                 token_keys=self.token_keys,
                 secrets=self.secrets,
                 http_on_loopback=self.http_on_loopback,
@@ -135,7 +137,8 @@ class Gate:
             async with self.in_flight.hold(len(call.body)):
                 if operation.method in ("PATCH", "POST"):
                     check_values(call.body)
-                return await HANDLERS[operation.name](call)
+                with acting(call.actor):
+                    return await HANDLERS[operation.name](call)
         except Exception as error:
             return refusal(error, operation.name, target.path, request_id)
 

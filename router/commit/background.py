@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from router.commit.acting import own_context
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ class Background:
 
     def begin(self, work: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
         """Like `start`, for work that somebody awaits: its failure is theirs."""
-        task = asyncio.create_task(work, name=name, context=contextvars.copy_context())
+        task = asyncio.create_task(work, name=name, context=own_context())
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -33,7 +34,7 @@ class Background:
             task.exception()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
-        task = asyncio.create_task(self._guarded(work, name), name=name, context=contextvars.copy_context())
+        task = asyncio.create_task(self._guarded(work, name), name=name, context=own_context())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 
 from router.clock import Clock
 from router.commit.background import Background
+from router.commit.chronicle import Chronicle
 from router.commit.locks import KeyedLocks
 from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.watch import Settled, Watch
 from router.ids import Ids
+from router.models.history import DEFAULT_HISTORY_DAYS
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
@@ -24,6 +26,7 @@ from router.storage.aggregates import WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.deadlines import DeadlineStore
+from router.storage.history import HistoryStore
 from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
@@ -98,11 +101,15 @@ class Parts:
     procedures: Procedures
     #: Whether this process sees to what follows its commits by itself; else events and deadlines alone do.
     drives: bool = True
+    #: Days for which the history is kept; 0: there is none.
+    history_days: int = DEFAULT_HISTORY_DAYS
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
+    history: HistoryStore = field(init=False)
+    chronicle: Chronicle = field(init=False)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)
@@ -119,10 +126,12 @@ class Parts:
 
     def __post_init__(self) -> None:
         table = self.tables.table
-        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives)
         self.deadlines = DeadlineStore(table("deadlines"))
+        self.history = HistoryStore(table("history"))
+        self.chronicle = Chronicle(self.history, self.deadlines, self.clock, self.history_days)
+        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle)
         self.resources = ResourceStore(self.tables, self.clock)
-        settled = Settled(self.deadlines, self.background)
+        settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
 
         async def job_rests(record: JobRecord) -> JobRecord:
             return await self.procedures.job_rests(self, record)
@@ -132,8 +141,8 @@ class Parts:
 
         jobs, workers = job_store(table("jobs")), worker_store(table("workers"))
         self.worker_rows = workers
-        common = (self.deadlines, settled, self.background, self.clock, self.ids)
-        committing = (self.outbox, self.locks, self.clock, self.ids, self.drives)
+        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle)
+        committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
         self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
         self.workers = Commits(workers, Watch(workers, *common, worker_rests), *committing)
         self.backlog = BacklogStore(table("backlog"))

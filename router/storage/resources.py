@@ -92,6 +92,11 @@ class ResourceStore:
         found = self._cache.get((kind, id))
         return found is not None and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS
 
+    def remembered(self, kind: str, id: str) -> Resource | None:
+        """As it was read last, if it is in the cache: good for telling, never for deciding."""
+        found = self._cache.get((kind, id))
+        return found[0] if found is not None else None
+
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
         found = self._cache.get((kind, id))

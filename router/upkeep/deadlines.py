@@ -12,9 +12,11 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from router.commit.acting import acting
 from router.commit.outbox import NotSent
 from router.commit.parts import Parts
 from router.errors import Busy
+from router.models.history import ROUTER, Actor
 from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
@@ -67,6 +69,11 @@ _OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-poli
 def _passes(error: Exception) -> bool:
     """Whether the failure is of storage or the topic, or of an older version: that passes."""
     return isinstance(error, StorageUnavailable | Busy | RowChanged | NotSent | _Unknown | OSError)
+
+
+def _actor(deadline: Deadline) -> Actor:
+    """Whose what a deadline does is: what is settled is the router's own."""
+    return ROUTER if deadline.kind.startswith("settle-") else Actor("deadline", deadline.kind)
 
 
 class DeadlineRunner:
@@ -162,7 +169,8 @@ class DeadlineRunner:
                 handler = HANDLERS.get(deadline.kind)
                 if handler is None:
                     raise _Unknown(f"No handler for deadlines of kind '{deadline.kind}'")
-                await handler(self._parts, deadline)
+                with acting(_actor(deadline)):
+                    await handler(self._parts, deadline)
             self._done[deadline.partition, deadline.row] = deadline
         except Exception as error:
             if deadline.kind.startswith("settle-"):

@@ -11,6 +11,7 @@ from router.api.auth.entra import EntraTokens
 from router.api.auth.hmac import SCHEME as HMAC_SCHEME
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from router.models.history import Actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,15 @@ class Caller:
     def id(self) -> str:
         return f"key:{self.key_index}" if self.kind == "key" else f"entra:{self.subject}"
 
+    @property
+    def actor(self) -> Actor:
+        """As the history names it: which key, never its value; which principal."""
+        if self.kind == "key":
+            return Actor("key", _KEY_NAMES[self.key_index or 0])
+        return Actor("entra", self.subject or "")
 
+
+_KEY_NAMES = ("primary", "secondary")
 _KEY_CALLERS = (Caller("key", 0), Caller("key", 1))
 
 
