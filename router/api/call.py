@@ -25,6 +25,9 @@ class Reply:
     status: int = 200
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Instead of a JSON body: text, and its media type.
+    text: str | None = None
+    media_type: str = ""
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,9 @@ class Gate:
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
         always = {**every_answer(headers, request_id or self.parts.ids.guid()), **self.cors.headers(headers)}
         answered = {**always, **reply.headers}
+        if reply.text is not None:
+            content = reply.text.encode("utf-8", "replace")
+            return func.HttpResponse(content, status_code=reply.status, headers=answered, mimetype=reply.media_type)
         if reply.body is None:
             return func.HttpResponse(status_code=reply.status, headers=answered)
         return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=answered, mimetype=JSON)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from router.api import explain, jobs, resources, workers
+from router.api import explain, history, jobs, resources, workers
 from router.api.call import Call, Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -43,4 +43,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "AcceptJobOffer": workers.accept,
     "DeclineJobOffer": workers.decline,
     "ExplainJob": explain.explain,
+    "GetJobTimeline": history.job_timeline,
+    "GetWorkerTimeline": history.worker_timeline,
+    "ListChanges": history.changes,
+    "ListHistory": history.everything,
+    "GetQueueReport": history.queue_report,
+    "GetWorkerReport": history.worker_report,
 }

@@ -48,7 +48,13 @@ _SAYS: Final = {
     "UnassignJob": "Takes a job from its worker, back into its queue or suspended.",
     "AcceptJobOffer": "Accepts an offer. Accepting it again gives the same answer.",
     "DeclineJobOffer": "Declines an offer.",
-    "ExplainJob": "Why a job is where it is. Beyond Azure Communication Services.",
+    "ExplainJob": "Why a job is where it is, or was at a time. Beyond Azure Communication Services.",
+    "GetJobTimeline": "What was committed of a job, by whom. Beyond Azure Communication Services.",
+    "GetWorkerTimeline": "What was committed of a worker, by whom. Beyond Azure Communication Services.",
+    "ListChanges": "Changes of policies and queues, before and after. Beyond Azure Communication Services.",
+    "ListHistory": "What was committed of all jobs and workers. Beyond Azure Communication Services.",
+    "GetQueueReport": "What queues did, by time. Beyond Azure Communication Services.",
+    "GetWorkerReport": "What workers did, by time. Beyond Azure Communication Services.",
 }
 #: Actions and other reads: the schemas of the options and of the answer.
 _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
@@ -62,6 +68,12 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
     "AcceptJobOffer": (None, "AcceptJobOfferResult"),
     "DeclineJobOffer": ("DeclineJobOfferOptions", "EmptyResult"),
     "ExplainJob": (None, "JobExplanation"),
+    "GetJobTimeline": (None, "Timeline"),
+    "GetWorkerTimeline": (None, "Timeline"),
+    "ListChanges": (None, "Changes"),
+    "ListHistory": (None, "Timeline"),
+    "GetQueueReport": (None, "Report"),
+    "GetWorkerReport": (None, "Report"),
 }
 _EVERYWHERE: Final = (400, 401, 429, 500, 503)
 #: Refusals that only some operations have, beside those of their method.
@@ -90,6 +102,15 @@ _QUERY: Final[dict[str, Document]] = {
     "scheduledBefore": {"type": "string", "format": "date-time"},
     "scheduledAfter": {"type": "string", "format": "date-time"},
     "hasCapacity": {"type": "boolean", "default": False},
+    "at": {"type": "string", "format": "date-time"},
+    "from": {"type": "string", "format": "date-time"},
+    "to": {"type": "string", "format": "date-time"},
+    "kind": {"type": "string", "enum": ["ClassificationPolicy", "DistributionPolicy", "ExceptionPolicy", "Queue"]},
+    "id": _ID,
+    "grain": {"type": "string", "enum": ["15m", "1h", "1d"], "default": "1h"},
+    "tz": {"type": "string", "default": "UTC"},
+    "format": {"type": "string", "enum": ["json", "csv"], "default": "json"},
+    "workerId": _ID,
 }
 _HEADERS: Final[dict[str, Document]] = {
     "ETag": {"description": "The resource's `etag`, quoted.", "schema": {"type": "string", "pattern": '^"[^"]+"$'}},

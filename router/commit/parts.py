@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from router.clock import Clock
@@ -16,16 +17,18 @@ from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.watch import Settled, Watch
+from router.engine.facts import Thresholds
 from router.ids import Ids
-from router.models.history import DEFAULT_HISTORY_DAYS
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.recent import RecentIds
+from router.settings import DEFAULT_HISTORY_DAYS
 from router.storage.aggregates import WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.deadlines import DeadlineStore
+from router.storage.facts import FactStore
 from router.storage.history import HistoryStore
 from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
@@ -103,12 +106,16 @@ class Parts:
     drives: bool = True
     #: Days for which the history is kept; 0: there is none.
     history_days: int = DEFAULT_HISTORY_DAYS
+    #: Of reports: what counts as served well where a queue does not say so, and the time zone whose days are added up.
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    report_zone: tzinfo = UTC
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     overdue: Overdue = field(default_factory=Overdue)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
     history: HistoryStore = field(init=False)
+    facts: FactStore = field(init=False)
     chronicle: Chronicle = field(init=False)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
@@ -128,6 +135,7 @@ class Parts:
         table = self.tables.table
         self.deadlines = DeadlineStore(table("deadlines"))
         self.history = HistoryStore(table("history"))
+        self.facts = FactStore(table("facts"))
         self.chronicle = Chronicle(self.history, self.deadlines, self.clock, self.history_days)
         self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle)
         self.resources = ResourceStore(self.tables, self.clock)

@@ -151,7 +151,8 @@ def _event(event: PendingEvent, before: JobRecord | None, after: JobRecord | Non
 
 def _worker_event(event: PendingEvent, before: WorkerRecord | None) -> dict[str, Any]:
     found: dict[str, Any] = {"eventType": EVENT_TYPE_PREFIX + event.type, "eventId": event.id}
-    ends = event.type in (EventName.WORKER_DEREGISTERED, EventName.WORKER_DELETED)
+    # One that registers while it drains begins anew.
+    ends = event.type in (EventName.WORKER_DEREGISTERED, EventName.WORKER_DELETED, EventName.WORKER_REGISTERED)
     if ends and before is not None and before.worker.state != "inactive" and before.routing.registered_at is not None:
         found["registeredAt"] = format_time(before.routing.registered_at)
     return found

@@ -9,9 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
 
-#: Days for which entries are kept; 0: there are none.
-DEFAULT_HISTORY_DAYS: Final = 30
-MOST_HISTORY_DAYS: Final = 400
 #: UTF-16 units of the entries that a row keeps; what is older moves to the table of histories.
 LARGEST_HISTORY: Final = 16_000
 #: Of what one entry says of the fields that changed.

@@ -1,8 +1,8 @@
 """Histories, after the rows that they began in: what those have no room for, and what outlives them.
 
 Layout of `history`: PartitionKey = `j~key(job)` (entries that the job's row does not keep any more), `w~key(worker)`
-(those of the worker, and of jobs that concern it), `c~all` and `c~<kind>~key(id)` (changes of settings); RowKey = the
-entry's key, `Doc0..n` its JSON.
+(those of the worker, and of jobs that concern it), `c~all` (changes of settings) and `c~pending` (deletions of settings
+that may not have happened); RowKey = the entry's key, `Doc0..n` its JSON.
 
 The log of all entries stands among the deadlines (storage/deadlines.py)."""
 
@@ -13,13 +13,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from router.models.history import Entry
+from router.models.sizes import LARGEST_ROW
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
 from router.storage.transactions import split
 
-#: Sorts behind every key of an entry.
-_END: Final = "~"
+CHANGES: Final = "c~all"
+PENDING_CHANGES: Final = "c~pending"
 
 
 def of_job(id: str) -> str:
@@ -89,7 +90,7 @@ async def remove_rows(table: Table, partition: str, keys: Sequence[str]) -> None
 
 
 def _entity(partition: str, entry: Entry) -> Entity:
-    columns: dict[str, Any] = {**write_document("Doc", entry.text)}
+    columns: dict[str, Any] = {**write_document("Doc", entry.text, limit=LARGEST_ROW)}
     return Entity(partition, entry.key, columns)
 
 

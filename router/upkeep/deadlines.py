@@ -21,9 +21,10 @@ from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_un
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
+from router.upkeep import changes, rules, settings, settle
 from router.upkeep import job as job_upkeep
-from router.upkeep import rules, settings, settle
 from router.upkeep import worker as worker_upkeep
+from router.upkeep.facts import FactCounter
 from router.upkeep.gauges import QueueFigures
 
 _log = logging.getLogger(__name__)
@@ -55,6 +56,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "queue": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "distribution-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "exception-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
+    "change": lambda parts, it: changes.follow(parts, it.target),
     "idle": lambda parts, it: worker_upkeep.deregister_idle(parts, it.target),
 }
 
@@ -63,7 +65,7 @@ class _Unknown(Exception):
     """Armed by a later version, during its deployment: left to its instances."""
 
 
-_OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle"})
+_OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle", "change"})
 
 
 def _passes(error: Exception) -> bool:
@@ -90,6 +92,7 @@ class DeadlineRunner:
         #: Done, and not removed yet.
         self._done: dict[tuple[str, str], Deadline] = {}
         self._figures = QueueFigures(parts)
+        self._facts = FactCounter(parts)
 
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or shortly before the
@@ -101,6 +104,7 @@ class DeadlineRunner:
             await asyncio.wait(list(self._running.values()), timeout=max(ends - loop.time(), 0))
         await self._sweep()
         await self._figures.refresh()
+        self._facts.refresh()
 
     async def _start_due(self) -> None:
         until = self._parts.clock.now() + _AHEAD

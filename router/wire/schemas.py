@@ -263,6 +263,9 @@ def _errors() -> dict[str, Schema]:
         # Actions without a result of their own.
         "EmptyResult": {"type": "object", "maxProperties": 0},
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},
+        "Timeline": {"type": "object", "description": "Committed changes in `value`, oldest first, and `nextLink`."},
+        "Changes": {"type": "object", "description": "Changes of settings in `value`, oldest first, and `nextLink`."},
+        "Report": {"type": "object", "description": "Rows in `value`, and `nextLink`."},
         "Health": {
             "type": "object",
             "required": ["status", "message", "version"],
