@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from router.engine import history
@@ -12,7 +13,19 @@ from router.storage.documents import read_document
 from router.storage.history import of_job, of_worker
 from router.storage.keys import key
 from router.storage.port import Entity
+from router.upkeep.facts import FactCounter
 from tests.sim.world import World
+
+_COUNTED = {
+    "offered": "RouterWorkerOfferIssued",
+    "accepted": "RouterWorkerOfferAccepted",
+    "declined": "RouterWorkerOfferDeclined",
+    "expired": "RouterWorkerOfferExpired",
+    "revoked": "RouterWorkerOfferRevoked",
+    "completed": "RouterJobCompleted",
+    "closed": "RouterJobClosed",
+    "unassigned": "RouterJobUnassigned",
+}
 
 
 def check_timelines(world: World) -> None:
@@ -45,6 +58,60 @@ def check_timelines(world: World) -> None:
             fault(f"{owner}: its timeline has {sorted((own | apart) - set(some))}, which no commit made")
         if kind == "job":
             _check_workers(world, id, row, [logged[owner, one] for one in some if (owner, one) in logged], copies)
+
+
+async def check_facts(world: World) -> None:
+    """What is counted is what was committed, counted here from the events alone; counting again changes nothing."""
+    minutes = {entity.row[2:17] for entity in world.rows("deadlines").all() if entity.row.startswith("h~")}
+    process = world.alive()[0]
+    for _ in range(2):
+        count = FactCounter(process.parts).count_minute
+        for minute in sorted(minutes):
+
+            async def counted_again(parts: Any, minute: str = minute, count: Any = count) -> bool:
+                return bool(await count(minute))
+
+            if not await process.call(counted_again):
+                world.history.fault(f"minute {minute} could not be counted")
+    found: Counter[str] = Counter()
+    handled = 0.0
+    for entity in world.rows("facts").all():
+        if not entity.partition.startswith("q~"):
+            continue
+        for name, text in entity.columns.items():
+            if name[0] == "M" and len(name) == 3:
+                counted = json.loads(text)
+                found.update({one: number for one, number in counted.items() if isinstance(number, int)})
+                handled += counted.get("handle", {}).get("sum", 0.0)
+    events = [event for some in world.history.events.values() for event in some if event.data.get("queueId")]
+    by_type = Counter(event.type for event in events)
+    for one, type in _COUNTED.items():
+        # An event of a job with a classification policy may not tell its queue.
+        if found[one] < by_type[type] or found[one] > sum(
+            event.type == type for some in world.history.events.values() for event in some
+        ):
+            world.history.fault(f"{found[one]} are counted as {one}, and {by_type[type]} were committed")
+    spent = sum(seconds for job in world.history.past_jobs for seconds in _handled(world, job))
+    if abs(handled - spent) > 0.01 * max(len(world.history.past_jobs), 1):
+        world.history.fault(f"jobs were handled for {spent} s, and {handled} s are counted")
+
+
+def _handled(world: World, job_id: str) -> list[float]:
+    """How long each assignment of the job was worked at, by the job's own past."""
+    began: dict[str, datetime] = {}
+    done: dict[str, float] = {}
+    for record in world.history.past_jobs[job_id]:
+        open_ones = {id: one for id, one in record.job.assignments.items() if one.closed_at is None}
+        for id, one in record.job.assignments.items():
+            began.setdefault(id, one.assigned_at)
+            if one.completed_at is not None:
+                done.setdefault(id, (one.completed_at - began[id]).total_seconds())
+            elif one.closed_at is not None:
+                done.setdefault(id, (one.closed_at - began[id]).total_seconds())
+        for id in began.keys() - open_ones.keys() - done.keys():
+            if id not in record.job.assignments:  # it was unassigned
+                done[id] = (record.modified - began[id]).total_seconds()
+    return list(done.values())
 
 
 def _check_workers(
