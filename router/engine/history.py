@@ -17,6 +17,8 @@ from router.models.jobs import JobRecord, JobStatus, RouterJob
 from router.models.types import format_time, same_on_wire
 from router.models.workers import RouterWorker, RouterWorkerInput, WorkerRecord
 
+#: Who a worker is that has been deleted since.
+DELETED: Final = "deleted"
 _OFFER_ENDS: Final = frozenset(
     {
         EventName.WORKER_OFFER_ACCEPTED,

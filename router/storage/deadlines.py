@@ -191,6 +191,14 @@ class DeadlineStore:
                 await asyncio.gather(*(self._table.delete(f"{shard:02d}", row) for row in some))
         return len(rows)
 
+    async def read_log(self, id: str, key: str) -> Entry | None:
+        """The entry of a job or worker with this key, if the log has it."""
+        found = await self._table.get(shard_of(id), LOG + key)
+        return Entry(key, read_document("Doc", found.columns)) if found is not None else None
+
+    async def drop_log(self, id: str, key: str) -> None:
+        await self._table.delete(shard_of(id), LOG + key)
+
     async def rewrite_log(self, row: LogRow) -> None:
         """Writes an entry of the log anew."""
         await self._table.upsert(_log_entity(row))

@@ -64,6 +64,10 @@ class HistoryStore:
             if token is None or len(found) >= size:
                 return found, token is not None
 
+    async def get(self, partition: str, row: str) -> Entry | None:
+        found = await self._table.get(partition, row)
+        return entry_of(found) if found is not None else None
+
     async def remove(self, partition: str, keys: Sequence[str]) -> None:
         """Removes rows, a hundred at a time. Those that are gone already do not matter."""
         await remove_rows(self._table, partition, keys)

@@ -21,7 +21,7 @@ from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_un
 from router.storage.port import RowChanged, StorageUnavailable
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
-from router.upkeep import changes, rules, settings, settle
+from router.upkeep import changes, forget, rules, settings, settle
 from router.upkeep import job as job_upkeep
 from router.upkeep import worker as worker_upkeep
 from router.upkeep.facts import FactCounter
@@ -57,6 +57,7 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "distribution-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "exception-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "change": lambda parts, it: changes.follow(parts, it.target),
+    "forget-worker": lambda parts, it: forget.forget(parts, it.target, it.due),
     "idle": lambda parts, it: worker_upkeep.deregister_idle(parts, it.target),
 }
 

@@ -72,6 +72,7 @@ class History(Observer):
         self._selectors: dict[tuple[str, str, datetime], datetime] = {}
         self._waits_since: dict[str, datetime] = {}
         self.deleted: set[str] = set()
+        self.deleted_workers: set[str] = set()
         #: How many rows of a table one job, worker or queue owns.
         self.rows_of: Counter[tuple[str, str]] = Counter()
         #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
@@ -288,6 +289,7 @@ class History(Observer):
         if after is None:
             self.workers.pop(id, None)
             self.past_workers.pop(id, None)
+            self.deleted_workers.add(f"worker/{id}")
             self._expect(f"worker {id} is gone", names, Counter({"WorkerDeleted": 1}))
             return
         self.workers[id] = after

@@ -317,3 +317,31 @@ async def test_a_queue_says_by_labels_what_served_well_is() -> None:
     await FactCounter(call.parts).count(call.parts.clock.now())
     (row,) = (await call("GetQueueReport")).body["value"]
     assert (row["assigned"], row["servedWithinThreshold"], row["serviceLevel"]) == (1, 0, 0)
+
+
+@in_virtual_time
+async def test_a_worker_is_deleted_with_all_of_its_traces() -> None:
+    call = Caller()
+    await closed(call, await routed(call))
+    await call.worker("other")
+    await call.job("j2")
+    await asyncio.sleep(20)
+    await FactCounter(call.parts).count(call.parts.clock.now())
+    await call("DeleteJob", "j")
+    await call("DeleteWorker", "w")
+    await asyncio.sleep(61)
+    (deadline,) = await call.process.deadlines("forget-worker")
+    for _ in range(2):
+        await HANDLERS["forget-worker"](call.parts, deadline)
+    tables = call.process.tables
+    rows = [
+        (row.partition, row.row, dict(row.columns)) for name in ("history", "facts") for row in tables.of(name).all()
+    ]
+    log = [dict(row.columns) for row in tables.of("deadlines").all() if row.row.startswith("h~")]
+    assert '"w"' not in json.dumps([rows, log]).replace("\\", "")
+    assert not [row for row in rows if row[1].startswith("w~")]
+    told = await timeline(call, "Job", "j")
+    assert {event.get("workerId") for one in told for event in one["events"]} == {None, "deleted"}
+    assert (await call("GetWorkerTimeline", "w")).status == 404
+    assert (await call("GetWorkerReport", workerId="w")).body["value"] == []
+    assert names(await timeline(call, "Worker", "other"))[0] == "WorkerRegistered"
