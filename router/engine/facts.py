@@ -136,10 +136,12 @@ def _spans(told: Mapping[str, Any]) -> list[tuple[str, str, datetime, datetime]]
             found.append((worker_id, "offered", parse_time(event["offeredAt"]), at))
         if "registeredAt" in event:
             found.append((worker_id, "available", parse_time(event["registeredAt"]), at))
-        if "completedAt" in event:
-            found.append((worker_id, "wrapUp", parse_time(event["completedAt"]), at))
-        elif "assignedAt" in event and name != _E.WORKER_OFFER_ACCEPTED:
-            found.append((worker_id, "busy", parse_time(event["assignedAt"]), at))
+        if name == _E.JOB_CLOSED and "completedAt" in event:
+            end = parse_time(event["closedAt"]) if "closedAt" in event else at
+            found.append((worker_id, "wrapUp", parse_time(event["completedAt"]), end))
+        elif "assignedAt" in event:
+            ended = event.get("completedAt") or event.get("closedAt")
+            found.append((worker_id, "busy", parse_time(event["assignedAt"]), parse_time(ended) if ended else at))
     return found
 
 

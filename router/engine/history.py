@@ -137,14 +137,21 @@ def _event(event: PendingEvent, before: JobRecord | None, after: JobRecord | Non
     enqueued_at, first_time = record.job.enqueued_at, not record.routing.unassignment_count
     if event.type == EventName.WORKER_OFFER_ACCEPTED and enqueued_at is not None and first_time:
         # One that comes back keeps its place: it has not waited all that time.
-        found["waitSeconds"] = _seconds(now, enqueued_at)
+        assignment = record.job.assignments.get(str(event.data.get("assignmentId")))
+        found["waitSeconds"] = _seconds(assignment.assigned_at if assignment else now, enqueued_at)
     if event.type in _ASSIGNMENT_GOES_ON and before is not None:
         held = next((one for one in before.job.assignments.values() if one.closed_at is None), None)
         if held is not None:
+            # As it is now, where the job has it still: the times that clients see.
+            held = after.job.assignments.get(held.assignment_id, held) if after is not None else held
             found |= {"workerId": held.worker_id, "assignmentId": held.assignment_id}
-            found["assignedAt"] = format_time(held.assigned_at)
-            if held.completed_at is not None:
-                found["completedAt"] = format_time(held.completed_at)
+            for name, time in (
+                ("assignedAt", held.assigned_at),
+                ("completedAt", held.completed_at),
+                ("closedAt", held.closed_at),
+            ):
+                if time is not None:
+                    found[name] = format_time(time)
     waited = before is not None and before.status is JobStatus.QUEUED
     if event.type == EventName.JOB_CANCELLED and waited and enqueued_at is not None:
         found["waitSeconds"] = _seconds(now, enqueued_at)

@@ -6,6 +6,7 @@ what jobs tell stays, and calls it `deleted`."""
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,13 +15,16 @@ from pydantic_core import from_json
 
 from router.commit.parts import Parts
 from router.engine import history
+from router.errors import Busy
 from router.models.history import Entry, entry_key
 from router.storage.deadlines import Deadline, LogRow
 from router.storage.history import of_job, of_worker
+from router.storage.port import RowChanged
 
 #: Until then what has been under way is told.
 _AFTER: Final = timedelta(seconds=60)
 _AT_ONCE: Final = 500
+_TRIES: Final = 8
 
 
 async def arm(parts: Parts, worker_id: str) -> None:
@@ -30,7 +34,7 @@ async def arm(parts: Parts, worker_id: str) -> None:
 
 
 async def forget(parts: Parts, worker_id: str, due: datetime) -> None:
-    """What a deadline of kind `forget-worker` does. It may run again. Raises RowChanged when a job is being written."""
+    """What a deadline of kind `forget-worker` does. It may run again. Raises Busy when a job does not hold still."""
     deleted_at = due - _AFTER
     row = await parts.workers.store.load(worker_id)
     if row.record is not None and row.record.created_at < deleted_at:
@@ -61,11 +65,15 @@ async def _of_job(parts: Parts, worker_id: str, job_id: str, key: str) -> None:
         await parts.deadlines.rewrite_log(LogRow("job", job_id, _without(logged, worker_id)))
     if apart is not None:
         await parts.history.put({of_job(job_id): [_without(apart, worker_id)]})
-    row = await parts.jobs.store.load(job_id)
-    if any(entry.key == key for entry in row.history):
+    for _ in range(_TRIES):
+        row = await parts.jobs.store.load(job_id)
         entries = tuple(_without(entry, worker_id) if entry.key == key else entry for entry in row.history)
-        if entries != row.history:
+        if entries == row.history:
+            return
+        with suppress(RowChanged):
             await parts.jobs.store.save(replace(row, history=entries), parts.ids.guid())
+            return
+    raise Busy
 
 
 def _without(entry: Entry, worker_id: str) -> Entry:

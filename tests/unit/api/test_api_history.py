@@ -22,8 +22,8 @@ SECRET = "c2VjcmV0cyB0aGF0IG5vYm9keSBzZWVzISEhMTIzNDU="
 FUNCTION = {"kind": "function", "functionUri": "https://f.example/api", "credential": {"functionKey": "hush-hush"}}
 
 
-async def timeline(call: Caller, kind: str, id: str, **query: Any) -> list[dict[str, Any]]:
-    answer = await call(f"Get{kind}Timeline", id, **query)
+async def timeline(call: Caller, kind: str, id: str, **query: str) -> list[dict[str, Any]]:
+    answer = await call(f"Get{kind}Timeline", id, **dict[str, Any](query))
     assert answer.status == 200, answer.body
     return list(answer.body["value"])
 
@@ -117,7 +117,7 @@ async def test_a_worker_is_told_of_its_jobs_once_while_it_has_them_and_after() -
     told = await timeline(call, "Worker", "w")
     assert names(told) == [*names(early), "JobCompleted", "JobClosed"]
     assert told[-1]["what"] == {}
-    since = await timeline(call, "Worker", "w", **{"from": told[3]["at"]})
+    since = (await call("GetWorkerTimeline", "w", **dict[str, Any]([("from", told[3]["at"])]))).body["value"]
     assert names(since) == ["JobCompleted", "JobClosed"]
     until = await timeline(call, "Worker", "w", to=told[3]["at"])
     assert until == told[:3]
@@ -223,7 +223,7 @@ async def test_changes_of_settings_are_told_before_and_after_without_secrets() -
         ("UpsertClassificationPolicy", "c", {"prioritizationRule": other}),
         ("DeleteClassificationPolicy", "c", None),
     ):
-        assert (await call(name, id, body=body)).status < 300
+        assert (await call(name, id, body=body)).status < 300, name
         await asyncio.sleep(0.01)
     await asyncio.sleep(1)
     told = (await call("ListChanges")).body["value"]
@@ -305,7 +305,7 @@ async def test_reports_count_what_happened_and_counting_again_counts_the_same() 
     assert await reports.service_level(call.parts, "none") is None
     assert (await call("GetQueueReport", tz="Mars/Olympus")).status == 400
     long_ago = format_time(call.parts.clock.now() - timedelta(days=500))
-    assert (await call("GetQueueReport", grain="1d", **{"from": long_ago})).status == 400
+    assert (await call("GetQueueReport", grain="1d", **dict[str, Any]([("from", long_ago)]))).status == 400
 
 
 @in_virtual_time
