@@ -7,6 +7,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+from router.api.auth.authenticate import Caller as Client
 from router.commit.acting import acting
 from router.models.history import Actor
 from router.models.operations import OPERATIONS
@@ -48,6 +49,12 @@ async def closed(call: Caller, assignment: str, job: str = "j") -> None:
 
 def names(entries: list[dict[str, Any]]) -> list[str | None]:
     return [one["eventType"] and one["eventType"].rsplit(".Router", 1)[1] for one in entries]
+
+
+def test_a_caller_is_named_and_never_by_its_secret() -> None:
+    assert Client("key", 0).actor == Actor("key", "primary")
+    assert Client("key", 1).actor == Actor("key", "secondary")
+    assert Client("entra", subject="8a1f").actor == Actor("entra", "8a1f")
 
 
 @in_virtual_time

@@ -11,6 +11,7 @@ import pytest
 
 from jobrouter.history import lines, table
 from router.models.history import entry_key
+from router.models.jobs import CancelJobOptions
 from router.storage.facts import of_hour, of_quarter
 from router.storage.history import of_job
 from router.upkeep.facts import FactCounter
@@ -167,7 +168,7 @@ async def test_an_export_has_a_line_for_each_job_worker_and_setting() -> None:
     await asyncio.sleep(1)
     await process.job("j", priority=7)
     await asyncio.sleep(60)
-    await job_usecases.cancel(parts, "j", job_usecases.CancelJobOptions())
+    await job_usecases.cancel(parts, "j", CancelJobOptions())
     await asyncio.sleep(60)
     since = entry_key(START, "")[:10]
     entries, _ = await timelines.of_all(parts, Span(), 1000, None)
