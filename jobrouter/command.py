@@ -176,10 +176,16 @@ def _add_changes(commands: _Commands[argparse.ArgumentParser], common: argparse.
 
 
 def _add_configuration(commands: _Commands[argparse.ArgumentParser], common: argparse.ArgumentParser) -> None:
-    one = commands.add_parser("export", parents=[common], help="write the configuration into a folder")
-    one.add_argument("path", type=Path, metavar="PATH")
+    one = commands.add_parser("export", parents=[common], help="write the configuration, or the history, into files")
+    one.add_argument("path", type=Path, metavar="PATH", help="a folder; or `history`, with --from")
+    one.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="of the history; default history.ndjson or .csv"
+    )
     one.add_argument("--workers", action="store_true", help="workers too")
-    one.set_defaults(run=_of_configuration("export"))
+    one.add_argument("--from", dest="since", metavar="TIME", help="the history from that day or time on")
+    one.add_argument("--to", dest="until", metavar="TIME", help="the history before that day or time; default now")
+    one.add_argument("--format", choices=("ndjson", "csv"), default="ndjson", help="of the history")
+    one.set_defaults(run=_export)
     planned = argparse.ArgumentParser(add_help=False, parents=[common])
     planned.add_argument("path", type=Path, metavar="PATH", help="a folder that `export` has written")
     planned.add_argument("--prune", action="store_true", help="delete what is in no file of its kind")
@@ -192,6 +198,19 @@ def _add_configuration(commands: _Commands[argparse.ArgumentParser], common: arg
     one.add_argument("--plan", type=Path, metavar="FILE", help="do what this plan says, or nothing")
     one.add_argument("--yes", action="store_true", help="do not ask")
     one.set_defaults(run=_of_configuration("apply"))
+
+
+async def _export(options: argparse.Namespace) -> int:
+    """`history` with a time is no folder."""
+    if options.since is None:
+        if options.until is not None or options.file is not None:
+            raise CommandError("--to and FILE are of `export history --from TIME`.")
+        return await _of_configuration("export")(options)
+    if str(options.path) != "history":
+        raise CommandError("--from is of `export history`.")
+    from jobrouter import history
+
+    return await history.export(options)
 
 
 def _count(text: str) -> int:

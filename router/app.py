@@ -124,6 +124,7 @@ class RouterApp:
         from router.clock import PROCESS_CLOCK, SystemClock
         from router.collector import collect_seldom
         from router.commit.parts import Parts
+        from router.engine.facts import Thresholds
         from router.events.envelope import EventSchema
         from router.events.publisher import EventPublisher
         from router.events.topic import Topic
@@ -155,6 +156,9 @@ class RouterApp:
             rules=RuleEngine(http, secrets),
             procedures=PROCEDURES,
             around=self._around,
+            history_days=settings.history_days,
+            thresholds=Thresholds(settings.service_level_seconds, settings.short_abandon_seconds),
+            report_zone=settings.report_zone,
         )
         try:
             await parts.tables.ready()

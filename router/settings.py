@@ -10,6 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+#: Days for which the history is kept.
+DEFAULT_HISTORY_DAYS: Final = 30
+MOST_HISTORY_DAYS: Final = 400
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,12 @@ SETTINGS: Final = (
     Setting("ROUTER_RULES_ALLOW_PRIVATE_NETWORKS", "true: function and webhook rules may call private addresses"),
     Setting("ROUTER_RULES_ALLOW_HTTP_LOOPBACK", "true: rules may call http on loopback (development only)"),
     Setting("ROUTER_CORS_ORIGINS", "Origins of web pages that may call the API, comma-separated, or *; default: none"),
+    Setting(
+        "ROUTER_HISTORY_DAYS", "Days for which the history of jobs and workers is kept, 0 to 400; default 30; 0: none"
+    ),
+    Setting("ROUTER_SERVICE_LEVEL_SECONDS", "Reports: whoever waits no longer is served well; default 20"),
+    Setting("ROUTER_SHORT_ABANDON_SECONDS", "Reports: whoever gives up so soon has not waited; default 5"),
+    Setting("ROUTER_REPORT_TIME_ZONE", "Reports: IANA time zone whose days are added up ahead; default UTC"),
     Setting("ROUTER_RATE_LIMIT", "Requests per 10 s, access key and instance; 0 (default): no limit"),
     Setting(
         "APPLICATIONINSIGHTS_CONNECTION_STRING",
@@ -89,6 +100,10 @@ class Settings:
     rules_allow_http_loopback: bool
     cors_origins: tuple[str, ...]
     rate_limit: int
+    history_days: int
+    service_level_seconds: float
+    short_abandon_seconds: float
+    report_zone: ZoneInfo
     applicationinsights_connection_string: str | None
     client_id: str | None
     on_app_service: bool
@@ -116,6 +131,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         rules_allow_http_loopback=reader.flag("ROUTER_RULES_ALLOW_HTTP_LOOPBACK"),
         cors_origins=reader.origins("ROUTER_CORS_ORIGINS"),
         rate_limit=reader.count("ROUTER_RATE_LIMIT"),
+        history_days=reader.number("ROUTER_HISTORY_DAYS", DEFAULT_HISTORY_DAYS, MOST_HISTORY_DAYS),
+        service_level_seconds=reader.number("ROUTER_SERVICE_LEVEL_SECONDS", 20, 86_400),
+        short_abandon_seconds=reader.number("ROUTER_SHORT_ABANDON_SECONDS", 5, 86_400),
+        report_zone=reader.zone("ROUTER_REPORT_TIME_ZONE"),
         applicationinsights_connection_string=reader.telemetry_connection_string(
             "APPLICATIONINSIGHTS_CONNECTION_STRING"
         ),
@@ -152,6 +171,24 @@ class _Reader:
 
     def text(self, name: str) -> str | None:
         return (self._environment.get(name) or "").strip() or None
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """A whole number from 0 on."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if not (value.isascii() and value.isdecimal() and len(value) < 9 and int(value) <= most):
+            self.wrong(name, f"must be a whole number from 0 to {most}")
+            return default
+        return int(value)
+
+    def zone(self, name: str) -> ZoneInfo:
+        value = self.text(name) or "UTC"
+        try:
+            return ZoneInfo(value)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.wrong(name, "must be an IANA time zone, such as Europe/Berlin")
+            return ZoneInfo("UTC")
 
     def list(self, name: str) -> list[str]:
         return [part.strip() for part in (self.text(name) or "").split(",") if part.strip()]

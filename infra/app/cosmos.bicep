@@ -47,6 +47,8 @@ var tableNames = [
   'listing'
   'throughput'
   'rounds'
+  'history'
+  'facts'
 ]
 var serverless = empty(readRegions)
 var capabilities = serverless ? ['EnableTable', 'EnableServerless'] : ['EnableTable']

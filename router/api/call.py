@@ -12,6 +12,7 @@ from router.api.auth.authenticate import Caller
 from router.commit.parts import Parts
 from router.engine.ownership import Own
 from router.errors import BadRequest, ErrorDetail, NotFound
+from router.models.history import Actor
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
@@ -44,6 +45,8 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
+    #: Who calls, as the history tells it.
+    actor: Actor
     #: Access keys (or what stands for them): continuation tokens are sealed with these.
     token_keys: tuple[str, ...]
     #: Keeps secrets of policies; without it a policy that has some is refused.

@@ -7,11 +7,14 @@ from urllib.parse import quote
 from router.api.call import Call, Reply
 from router.models.types import format_time
 from router.usecases import explain as explain_usecases
-from router.wire.query import read_list
+from router.usecases import timelines
+from router.wire.query import read_list, read_time
 
 
 async def explain(call: Call) -> Reply:
     path = f"/{call.operation.route}".replace("{jobId}", _encoded(call.id))
+    if (at := read_time(call.query, "at")) is not None:
+        return Reply(body=await timelines.explain_at(call.parts, call.id, at))
     request = read_list(call.query, call.operation, call.token_keys, path)
     found = await explain_usecases.explain(call.parts, call.id, request.size, request.position)
     body = {

@@ -22,6 +22,7 @@ from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
 from router.api.patience import patience
 from router.clock import Clock
+from router.commit.acting import acting
 from router.commit.parts import Parts
 from router.engine.ownership import Own
 from router.errors import Busy, Forbidden, RouterError, TooLarge
@@ -149,6 +150,7 @@ class Gate:
             query=query,
             headers=headers,
             body=request.get_body(),
+            actor=caller.actor,
             token_keys=self.token_keys,
             secrets=self.secrets,
             http_on_loopback=self.http_on_loopback,
@@ -164,7 +166,8 @@ class Gate:
         async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
             if operation.method in ("PATCH", "POST"):
                 check_values(call.body)
-            return await HANDLERS[operation.name](call)
+            with acting(call.actor):
+                return await HANDLERS[operation.name](call)
 
     def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:
         """Who takes turns with others: a caller at an address, since many applications share a key. Of the addresses in

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from router.api import explain, jobs, live, resources, workers
+from router.api import explain, history, jobs, live, resources, workers
 from router.api.call import Call, Reply
 
 Handler = Callable[[Call], Awaitable[Reply]]
@@ -45,4 +45,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "ExplainJob": explain.explain,
     "GetLive": live.live,
     "GetRights": live.rights,
+    "GetJobTimeline": history.job_timeline,
+    "GetWorkerTimeline": history.worker_timeline,
+    "ListChanges": history.changes,
+    "ListHistory": history.everything,
+    "GetQueueReport": history.queue_report,
+    "GetWorkerReport": history.worker_report,
 }

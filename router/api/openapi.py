@@ -49,9 +49,15 @@ _SAYS: Final = {
     "UnassignJob": "Takes a job from its worker, back into its queue or suspended.",
     "AcceptJobOffer": "Accepts an offer. Accepting it again gives the same answer.",
     "DeclineJobOffer": "Declines an offer.",
-    "ExplainJob": "Why a job is where it is. Beyond Azure Communication Services.",
     "GetLive": "What happens now: queues, workers and waiting jobs. Beyond Azure Communication Services.",
     "GetRights": "What the caller may do. Beyond Azure Communication Services.",
+    "ExplainJob": "Why a job is where it is, or was at a time. Beyond Azure Communication Services.",
+    "GetJobTimeline": "What was committed of a job, by whom. Beyond Azure Communication Services.",
+    "GetWorkerTimeline": "What was committed of a worker, by whom. Beyond Azure Communication Services.",
+    "ListChanges": "Changes of policies and queues, before and after. Beyond Azure Communication Services.",
+    "ListHistory": "What was committed of all jobs and workers. Beyond Azure Communication Services.",
+    "GetQueueReport": "What queues did, by time. Beyond Azure Communication Services.",
+    "GetWorkerReport": "What workers did, by time. Beyond Azure Communication Services.",
 }
 #: Actions and other reads: the schemas of the options and of the answer.
 _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
@@ -67,6 +73,12 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
     "ExplainJob": (None, "JobExplanation"),
     "GetLive": (None, "LivePicture"),
     "GetRights": (None, "CallerRights"),
+    "GetJobTimeline": (None, "Timeline"),
+    "GetWorkerTimeline": (None, "Timeline"),
+    "ListChanges": (None, "Changes"),
+    "ListHistory": (None, "Timeline"),
+    "GetQueueReport": (None, "Report"),
+    "GetWorkerReport": (None, "Report"),
 }
 _EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
 #: Refusals that only some operations have, beside those of their method.
@@ -97,6 +109,15 @@ _QUERY: Final[dict[str, Document]] = {
     "scheduledAfter": {"type": "string", "format": "date-time"},
     "hasCapacity": {"type": "boolean", "default": False},
     "since": {"type": "string", "format": "date-time"},
+    "at": {"type": "string", "format": "date-time"},
+    "from": {"type": "string", "format": "date-time"},
+    "to": {"type": "string", "format": "date-time"},
+    "kind": {"type": "string", "enum": ["ClassificationPolicy", "DistributionPolicy", "ExceptionPolicy", "Queue"]},
+    "id": _ID,
+    "grain": {"type": "string", "enum": ["15m", "1h", "1d"], "default": "1h"},
+    "tz": {"type": "string", "default": "UTC"},
+    "format": {"type": "string", "enum": ["json", "csv"], "default": "json"},
+    "workerId": _ID,
 }
 _HEADERS: Final[dict[str, Document]] = {
     "ETag": {

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import logging
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from router.commit.acting import own_context
 from router.outages import is_told
 from router.storage.turns import URGENCY, Urgency
 
@@ -26,7 +26,7 @@ class Background:
     def begin(self, work: Coroutine[Any, Any, T], name: str, urgency: Urgency | None = None) -> asyncio.Task[T]:
         """Like `start`, for work that somebody awaits: its failure is theirs. As urgent as what begins it, unless it is
         said otherwise."""
-        context = contextvars.copy_context()
+        context = own_context()
         if urgency is not None:
             context.run(URGENCY.set, urgency)
         task = asyncio.create_task(work, name=name, context=context)
@@ -40,7 +40,7 @@ class Background:
             task.exception()
 
     def start(self, work: Coroutine[Any, Any, Any], name: str, urgency: Urgency = Urgency.FOLLOW) -> asyncio.Task[Any]:
-        context = contextvars.copy_context()
+        context = own_context()
         context.run(URGENCY.set, urgency)
         task = asyncio.create_task(self._guarded(work, name), name=name, context=context)
         self._tasks.add(task)

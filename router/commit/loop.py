@@ -7,20 +7,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from router.clock import Clock
+from router.commit import acting
+from router.commit.chronicle import Chronicle
 from router.commit.locks import KeyedLocks
 from router.commit.outbox import Outbox
 from router.commit.watch import Watch
+from router.engine import history
 from router.engine.change import Change
 from router.errors import Busy, RouterError
 from router.ids import Ids
 from router.models.events import PendingEvent
+from router.models.history import Entry
 from router.models.jobs import GOES_ON, JobRecord
 from router.models.workers import WorkerRecord
 from router.storage.aggregates import AggregateStore, Row
@@ -36,6 +40,9 @@ Step = Callable[[Row[R]], Awaitable[Change[R] | None]]
 _TRIES: Final = 12
 #: How long whoever commits promises to see to what follows. An event that arrives meanwhile has nothing to do.
 PROMISED: Final = timedelta(seconds=5)
+#: The clocks of two machines differ by less; entries of a row are in the order of its commits.
+_SKEW: Final = timedelta(minutes=1)
+_MOMENT: Final = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -63,6 +70,7 @@ class Commits(Generic[R]):
         clock: Clock,
         ids: Ids,
         drives: bool,
+        chronicle: Chronicle,
     ) -> None:
         """`drives`: this process sees to what follows its commits by itself."""
         self.store: AggregateStore[R] = store
@@ -71,6 +79,7 @@ class Commits(Generic[R]):
         self._locks = locks
         self._clock = clock
         self._ids = ids
+        self._chronicle = chronicle
         # Who does not see to it promises nothing: then the commit is looked at again when its settle deadline is due.
         self._promised = PROMISED if drives else timedelta(0)
 
@@ -169,13 +178,25 @@ class Commits(Generic[R]):
         )
         outbox = (*self._outbox.unsent(before.outbox), *events)
         follows = bool(outbox) or record is None or (watched and _leaves_work(before.record, record))
+        told = self._entry(before, record, events, now)
+        if told is not None:
+            before = await self._chronicle.with_entry(self.store.kind, before, told)
         return replace(
             before,
             record=record,
             outbox=outbox,
-            settle_at=await self.watch.watched(before) if watched or follows else before.settle_at,
+            settle_at=await self.watch.watched(before) if watched or follows or told else before.settle_at,
             promised_until=now + self._promised if follows else before.promised_until,
         )
+
+    def _entry(self, before: Row[R], record: R | None, events: Sequence[PendingEvent], now: datetime) -> Entry | None:
+        """What the change leaves in the history: later than the entry before it, whatever the clocks say."""
+        if not self._chronicle.keeps:
+            return None
+        last = before.history[-1].at if before.history else None
+        if last is not None and now <= last < now + _SKEW:
+            now = last + _MOMENT
+        return history.entry_of(before.record, record, events, acting.actor(), acting.decided_by(), now, self._ids.guid)
 
 
 def _leaves_work(before: JobRecord | WorkerRecord | None, after: JobRecord | WorkerRecord) -> bool:

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 
 from router.clock import Clock
 from router.commit.background import Background
+from router.commit.chronicle import Chronicle
 from router.commit.overdue import Overdue
 from router.commit.watch import SETTLE_MARGIN, Watch
 from router.errors import RouterError
@@ -88,6 +89,7 @@ class Outbox:
         clock: Clock,
         overdue: Overdue,
         drives: bool,
+        chronicle: Chronicle,
         clear_after: float = CLEAR_AFTER_SECONDS,
     ) -> None:
         self._publisher = publisher
@@ -95,6 +97,7 @@ class Outbox:
         self._background = background
         self._overdue = overdue
         self._drives = drives
+        self._chronicle = chronicle
         self._clear_after = clear_after
         #: Events that are known to be out.
         self._out = RecentIds()
@@ -203,11 +206,14 @@ class Outbox:
                 await store.drop_overflow(row)
                 return
             if row.record is None:
+                await self._chronicle.bury(store.kind, row)
                 await store.drop_overflow(row)
                 await store.drop(row)
                 watch.done(row)
                 return
             ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
+            if ended:
+                row = await self._chronicle.copied(row)
             cleared = await store.clear(replace(row, settle_at=None) if ended else row)
             await store.drop_overflow(row)
         except (RowChanged, StorageUnavailable, RouterError):

@@ -6,26 +6,32 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Protocol
 
 from router.clock import Clock
 from router.commit.background import Background
+from router.commit.chronicle import Chronicle
 from router.commit.locks import KeyedLocks
 from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.told import ToldWaits
 from router.commit.watch import Settled, Watch
+from router.engine.facts import Thresholds
 from router.ids import Ids
 from router.models.jobs import JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
 from router.outages import Surroundings
 from router.recent import RecentIds
+from router.settings import DEFAULT_HISTORY_DAYS
 from router.storage.aggregates import WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.deadlines import DeadlineStore
+from router.storage.facts import FactStore
+from router.storage.history import HistoryStore
 from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
@@ -101,6 +107,11 @@ class Parts:
     procedures: Procedures
     #: Whether this process sees to what follows its commits by itself; else events and deadlines alone do.
     drives: bool = True
+    #: Days for which the history is kept; 0: there is none.
+    history_days: int = DEFAULT_HISTORY_DAYS
+    #: Of reports: what counts as served well where a queue does not say so, and the time zone whose days are added up.
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    report_zone: tzinfo = UTC
     background: Background = field(default_factory=Background)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     overdue: Overdue = field(default_factory=Overdue)
@@ -108,6 +119,9 @@ class Parts:
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
     turns: Turns = field(init=False)
+    history: HistoryStore = field(init=False)
+    facts: FactStore = field(init=False)
+    chronicle: Chronicle = field(init=False)
     outbox: Outbox = field(init=False)
     jobs: Commits[JobRecord] = field(init=False)
     workers: Commits[WorkerRecord] = field(init=False)
@@ -126,10 +140,13 @@ class Parts:
     def __post_init__(self) -> None:
         self.tables = self.turns = Turns(self.tables)
         table = self.tables.table
-        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives)
         self.deadlines = DeadlineStore(table("deadlines"))
+        self.history = HistoryStore(table("history"))
+        self.facts = FactStore(table("facts"))
+        self.chronicle = Chronicle(self.history, self.deadlines, self.clock, self.history_days)
+        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle)
         self.resources = ResourceStore(self.tables, self.clock)
-        settled = Settled(self.deadlines, self.background)
+        settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
 
         async def job_rests(record: JobRecord) -> JobRecord:
             return await self.procedures.job_rests(self, record)
@@ -139,8 +156,8 @@ class Parts:
 
         jobs, workers = job_store(table("jobs")), worker_store(table("workers"))
         self.worker_rows = workers
-        common = (self.deadlines, settled, self.background, self.clock, self.ids)
-        committing = (self.outbox, self.locks, self.clock, self.ids, self.drives)
+        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle)
+        committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
         self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
         self.workers = Commits(workers, Watch(workers, *common, worker_rests), *committing)
         self.backlog = BacklogStore(table("backlog"))

@@ -12,10 +12,11 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from router.clock import Clock
 from router.commit.background import Background
+from router.commit.chronicle import Chronicle
 from router.errors import RouterError
 from router.ids import Ids
 from router.models.jobs import JobRecord
@@ -23,7 +24,7 @@ from router.models.workers import WorkerRecord
 from router.outages import is_told
 from router.recent import Recent
 from router.storage.aggregates import AggregateStore, Row
-from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore
+from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow
 from router.storage.port import RowChanged, StorageUnavailable
 
 R = TypeVar("R", JobRecord, WorkerRecord)
@@ -43,25 +44,33 @@ class Settled:
 
     _TOGETHER_SECONDS: Final = 1.0
 
-    def __init__(self, deadlines: DeadlineStore, background: Background) -> None:
+    def __init__(self, deadlines: DeadlineStore, background: Background, chronicle: Chronicle, clock: Clock) -> None:
         self._deadlines = deadlines
         self._background = background
+        self._chronicle = chronicle
+        self._clock = clock
         self._done: list[Deadline] = []
+        self._told: list[LogRow] = []
 
-    def add(self, deadline: Deadline) -> None:
+    def add(self, deadline: Deadline, row: Row[Any] | None = None) -> None:
+        """`row`: what the deadline has watched over, whose entries go into the log with its removal."""
         if not self._done:
             self._background.start(self._remove(), "remove settle deadlines")
         self._done.append(deadline)
+        if row is not None:
+            self._told += self._chronicle.pending(deadline.kind.removeprefix("settle-"), row)
 
     async def _remove(self) -> None:
         await asyncio.sleep(self._TOGETHER_SECONDS)
         done, self._done = self._done, []
+        told, self._told = self._told, []
         try:
-            await self._deadlines.remove(done)
+            await self._deadlines.remove(done, told, self._clock.now())
         except StorageUnavailable as error:
-            if is_told(error):
-                return
-            _log.info("Settle deadlines could not be removed: they will find nothing to do")
+            if not is_told(error):
+                _log.info("Settle deadlines could not be removed: they will find little to do")
+            return
+        self._chronicle.logged(told)
 
 
 class Watch(Generic[R]):
@@ -75,6 +84,7 @@ class Watch(Generic[R]):
         background: Background,
         clock: Clock,
         ids: Ids,
+        chronicle: Chronicle,
         prepare: Callable[[R], Awaitable[R]],
     ) -> None:
         """`prepare` arms what a row that rests needs further on, and returns its record as it is to be written."""
@@ -85,6 +95,7 @@ class Watch(Generic[R]):
         self._background = background
         self._clock = clock
         self._ids = ids
+        self._chronicle = chronicle
         self._prepare: Callable[[R], Awaitable[R]] = prepare
         #: Rows whose next write is watched over already: the version that was read, and until when.
         self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
@@ -128,7 +139,7 @@ class Watch(Generic[R]):
         await self._deadlines.arm(Deadline(self._kind, row.id, settle_at))
         saved = await self._store.save(replace(row, settle_at=settle_at), self._ids.guid())
         if row.settle_at is not None:
-            self._settled.add(Deadline(self._kind, row.id, row.settle_at))
+            self._settled.add(Deadline(self._kind, row.id, row.settle_at), row)
         return saved
 
     async def taken_back(self, row: Row[R]) -> Row[R]:
@@ -173,7 +184,7 @@ class Watch(Generic[R]):
         """The word of this row, as it was before, has been taken back."""
         self._resting.pop(row.id, None)
         if row.settle_at is not None:
-            self._settled.add(Deadline(self._kind, row.id, row.settle_at))
+            self._settled.add(Deadline(self._kind, row.id, row.settle_at), row)
 
     async def _tidy(self) -> None:
         """Takes back what rests, shortly before it is due. Ends when nothing is left."""
@@ -197,10 +208,11 @@ class Watch(Generic[R]):
             try:
                 if mine.record is None or not mine.is_followed:
                     return
-                await self.taken_back(mine)
+                row = await self._chronicle.copied(mine)
+                await self.taken_back(row)
             except (RowChanged, RouterError, StorageUnavailable):
                 return  # another process has written it, and sees to it; or the timer will
-            self._settled.add(Deadline(self._kind, id, settle_at))
+            self._settled.add(Deadline(self._kind, id, settle_at), row)
 
 
 def watched_until(settle_at: datetime | None, now: datetime) -> tuple[datetime, bool]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from router.commit import job as job_commits
 from router.commit import policies
 from router.commit import worker as worker_commits
+from router.commit.acting import deciding
 from router.commit.loop import Committed
 from router.commit.parts import Parts, gathered
 from router.engine import exceptions, jobs, matching, offers, workers
@@ -402,8 +403,10 @@ async def _attach(
             change = attached if attached is not None else change
         return change
 
+    queue = parts.resources.remembered("Queue", seen.queue_id) if reserved else None
     try:
-        return (await job_commits.change(parts, row.id, step, row, round=round)).after
+        with deciding(f"distributionPolicy/{queue.model.distribution_policy_id}" if queue else None):
+            return (await job_commits.change(parts, row.id, step, row, round=round)).after
     except RouterError as error:
         _log.warning("A job could not take an offer: %s", error, extra={"job": row.id})
         return await parts.jobs.store.load(row.id)

@@ -128,6 +128,10 @@ class Client:
         """A resource, or a part of it such as `/statistics`. Raises Refused."""
         return await self._send("GET", f"{_path(kind, id)}{part}", query or {})
 
+    async def read(self, path: str, query: Mapping[str, str]) -> Document:
+        """What stands at a path, such as `/routing/history`. Raises Refused."""
+        return await self._send("GET", path, query)
+
     async def follow(self, link: str) -> Document:
         """The page that a `nextLink` leads to. Raises Refused."""
         return await self._send("GET", self._next(link), {})

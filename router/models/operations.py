@@ -43,6 +43,9 @@ def _resource(noun: str, kind: str, route: str, list_name: str, query: tuple[str
 
 _JOB_FILTERS = ("status", "queueId", "channelId", "classificationPolicyId", "scheduledBefore", "scheduledAfter")
 _WORKER_FILTERS = ("state", "channelId", "queueId", "hasCapacity")
+_PAGES = ("maxpagesize", "continuationToken")
+_SPAN = ("from", "to")
+_REPORT = (*_SPAN, "grain", "tz", "format")
 _ASSIGNMENT = "routing/jobs/{jobId}/assignments/{assignmentId}"
 _OFFER = "routing/workers/{workerId}/offers/{offerId}"
 
@@ -63,7 +66,22 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("AcceptJobOffer", "POST", f"{_OFFER}:accept", "Worker"),
     Operation("DeclineJobOffer", "POST", f"{_OFFER}:decline", "Worker"),
     Operation(
-        "ExplainJob", "GET", "routing/jobs/{jobId}/explain", "Job", ("maxpagesize", "continuationToken"), ours=True
+        "ExplainJob",
+        "GET",
+        "routing/jobs/{jobId}/explain",
+        "Job",
+        ("maxpagesize", "continuationToken", "at"),
+        ours=True,
+    ),
+    Operation("GetJobTimeline", "GET", "routing/jobs/{jobId}/timeline", "Job", _PAGES, ours=True),
+    Operation(
+        "GetWorkerTimeline", "GET", "routing/workers/{workerId}/timeline", "Worker", (*_PAGES, *_SPAN), ours=True
+    ),
+    Operation("ListChanges", "GET", "routing/changes", "Queue", (*_PAGES, *_SPAN, "kind", "id"), ours=True),
+    Operation("ListHistory", "GET", "routing/history", "Job", (*_PAGES, *_SPAN), ours=True),
+    Operation("GetQueueReport", "GET", "routing/reports/queues", "Queue", (*_PAGES, *_REPORT, "queueId"), ours=True),
+    Operation(
+        "GetWorkerReport", "GET", "routing/reports/workers", "Worker", (*_PAGES, *_REPORT, "workerId"), ours=True
     ),
     Operation("GetLive", "GET", "routing/live", "Console", ("queueId", "since", "continuationToken"), ours=True),
     Operation("GetRights", "GET", "routing/rights", "Console", ours=True),

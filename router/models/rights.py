@@ -81,6 +81,12 @@ RIGHTS: Final[Mapping[str, Mapping[Right, Reach]]] = {
     "ExplainJob": _READERS,
     "GetLive": _READERS_AND_OWN,
     "GetRights": _EVERYBODY,
+    "GetJobTimeline": _READERS,
+    "GetWorkerTimeline": _READERS,
+    "ListChanges": _READERS,
+    "ListHistory": _READERS,
+    "GetQueueReport": _READERS,
+    "GetWorkerReport": _READERS,
 }
 
 

@@ -2,7 +2,8 @@
 
 Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
 the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
-commit that wrote the row, `Kind` what the row is, `Place` where it stands in the listing, and columns that lists
+commit that wrote the row, `Kind` what the row is, `Place` where it stands in the listing, `Hist0..n` the last entries
+of its history, a line each, `Logged` and `Copied` how many of them are where they are kept, and columns that lists
 filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row
 cannot hold it. `Overflow` names these rows, a few of them: when there are more, the first row that it names has the
 names of those before it as `Earlier`, and so on, so that neither the row nor who reads it grows with an outage."""
@@ -20,6 +21,7 @@ from typing import Any, Final, Generic, TypeVar
 from pydantic import TypeAdapter
 
 from router.models.events import PendingEvent
+from router.models.history import Entry
 from router.models.jobs import ACTIVE, JobRecord, ScheduleAndSuspendMode
 from router.models.sizes import LARGEST_ROW, units
 from router.models.types import format_time, parse_time
@@ -71,6 +73,11 @@ class Row(Generic[R]):
     size: int = field(default=0, compare=False)
     #: Until when whoever made the last commit sees to what hangs on it; None when that is done.
     promised_until: datetime | None = None
+    #: The last entries of its history, oldest first.
+    history: tuple[Entry, ...] = ()
+    #: How many of them are known to be in the log, and with the workers whom they concern.
+    logged: int = 0
+    copied: int = 0
 
     @property
     def is_followed(self) -> bool:
@@ -126,7 +133,8 @@ class AggregateStore(Generic[R]):
         outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
         document = _document(row)
         spill: list[Write] = []
-        if outbox and (size := units(outbox)) and (size > self.outbox_limit or size + units(document) > LARGEST_ROW):
+        room = LARGEST_ROW - history_units(row.history)
+        if outbox and (size := units(outbox)) and (size > self.outbox_limit or size + units(document) > room):
             earlier = row.overflow if len(row.overflow) >= self.most_named else ()
             spill = self._spill(row, outbox, earlier)
             names: tuple[str, ...] = tuple(write.entity.row for write in spill)
@@ -135,7 +143,7 @@ class AggregateStore(Generic[R]):
             else:
                 row = replace(row, outbox=(), overflow=(*row.overflow, *names))
             outbox = ""
-        row = replace(row, size=len(document) + len(outbox))
+        row = replace(row, size=len(document) + len(outbox) + _history_size(row))
         entity = self._entity(row, outbox, document)
         try:
             if spill:
@@ -182,7 +190,7 @@ class AggregateStore(Generic[R]):
         cleared = replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=promised_until)
         document = _document(cleared)
         version = await self._table.replace(self._entity(cleared, "", document))
-        saved = replace(cleared, version=version, size=len(document))
+        saved = replace(cleared, version=version, size=len(document) + _history_size(row))
         self._written[row.id] = saved
         return saved
 
@@ -326,6 +334,9 @@ class AggregateStore(Generic[R]):
             has_earlier=bool(entity.columns.get("HasEarlier")),
             promised_until=parse_time(promised) if promised else None,
             size=sum(len(value) for value in entity.columns.values() if isinstance(value, str)),
+            history=read_entries(read_document("Hist", entity.columns)),
+            logged=int(entity.columns.get("Logged") or 0),
+            copied=int(entity.columns.get("Copied") or 0),
         )
 
     def _entity(self, row: Row[R], outbox: str, document: str) -> Entity:
@@ -345,6 +356,9 @@ class AggregateStore(Generic[R]):
             columns["Overflow"] = "\n".join(row.overflow)
         if row.has_earlier:
             columns["HasEarlier"] = True
+        if row.history:
+            columns.update(write_document("Hist", write_entries(row.history), limit=LARGEST_ROW))
+            columns |= {"Logged": row.logged, "Copied": row.copied}
         return Entity(key(row.id), key(row.id), columns, row.version)
 
     def _spill(self, row: Row[R], outbox: str, earlier: Sequence[str]) -> list[Write]:
@@ -362,6 +376,23 @@ class AggregateStore(Generic[R]):
             row_key = f"{name}~{number:03d}" if number else name
             writes.append(Write("upsert", Entity(key(row.id), row_key, columns)))
         return writes
+
+
+def write_entries(entries: Sequence[Entry]) -> str:
+    return "\n".join(f"{entry.key} {entry.text}" for entry in entries)
+
+
+def read_entries(text: str) -> tuple[Entry, ...]:
+    return tuple(Entry(*line.split(" ", 1)) for line in text.split("\n")) if text else ()
+
+
+def history_units(entries: Sequence[Entry]) -> int:
+    """The size of entries in storage."""
+    return sum(len(entry.key) + 2 + units(entry.text) for entry in entries)
+
+
+def _history_size(row: Row[Any]) -> int:
+    return sum(len(entry.key) + 2 + len(entry.text) for entry in row.history)
 
 
 def _document(row: Row[Any]) -> str:

@@ -60,6 +60,8 @@ TABLES: Final = (
     "throughput",
     "listing",
     "rounds",
+    "history",
+    "facts",
 )
 
 #: What a call of storage takes at most, all its tries together: who waits for an answer gets a 503 in time.

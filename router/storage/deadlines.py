@@ -2,7 +2,11 @@
 
 Layout: PartitionKey = shard, RowKey = due time ~ kind ~ key(target) ~ key(argument); columns Kind, Target,
 Argument, Due, Attempt, and Others where targets share the row. A spurious row is harmless: whoever acts on it reads
-the truth first."""
+the truth first.
+
+Behind them, in the same shard, stands the log of what happened: RowKey = `h~` and the entry's key; columns Owner,
+Doc0..n. So one transaction removes a settle deadline and keeps what it watched over. `i~` and a minute says that
+entries of that minute have come late."""
 
 from __future__ import annotations
 
@@ -16,10 +20,13 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
+from router.models.history import Entry, minute_of
 from router.models.types import format_time, parse_time
+from router.storage.documents import read_document, write_document
 from router.storage.grouped import GroupedUpserts
 from router.storage.keys import key, time_key
-from router.storage.port import Entity, RowChanged, RowExists, Table, Write
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
+from router.storage.transactions import split
 
 SHARDS: Final = 4
 LONGEST_BACKOFF_SECONDS: Final = 300.0
@@ -27,6 +34,30 @@ LONGEST_BACKOFF_SECONDS: Final = 300.0
 MOST_ATTEMPTS: Final = 20
 #: Ids have up to 256 characters, a column up to 32,768.
 MOST_TARGETS: Final = 50
+
+
+#: Before each key of the log and of its marks: behind every deadline.
+LOG: Final = "h~"
+LATE: Final = "i~"
+#: Entries that come later than this have a mark. Whoever counts them looks at as many minutes again and again.
+LATE_AFTER: Final = timedelta(seconds=90)
+
+
+@dataclass(frozen=True)
+class LogRow:
+    """An entry of a job's or worker's history, for the log."""
+
+    kind: str
+    id: str
+    entry: Entry
+
+    @property
+    def partition(self) -> str:
+        return shard_of(self.id)
+
+
+def shard_of(target: str) -> str:
+    return f"{zlib.crc32(target.encode('utf-8', 'surrogatepass')) % SHARDS:02d}"
 
 
 @dataclass(frozen=True)
@@ -45,7 +76,7 @@ class Deadline:
 
     @property
     def partition(self) -> str:
-        return f"{zlib.crc32(self.target.encode()) % SHARDS:02d}"
+        return shard_of(self.target)
 
     @property
     def row(self) -> str:
@@ -69,16 +100,108 @@ class DeadlineStore:
         )
         return [_deadline(entity) for entity in page.entities]
 
-    async def remove(self, deadlines: Sequence[Deadline]) -> None:
+    async def remove(
+        self, deadlines: Sequence[Deadline], log: Sequence[LogRow] = (), now: datetime | None = None
+    ) -> None:
         """Removes what was done, in as few transactions as it takes. Missing rows are fine; rows that have been armed
-        anew stay."""
+        anew stay. What is to be logged is written with that, or before it."""
         by_shard: dict[str, dict[str, Deadline]] = {}
         for deadline in deadlines:
             by_shard.setdefault(deadline.partition, {})[deadline.row] = deadline
-        for shard in by_shard.values():
-            some = list(shard.values())
+        logs: dict[str, list[LogRow]] = {}
+        for one in log:
+            logs.setdefault(one.partition, []).append(one)
+        for partition in {**by_shard, **logs}:
+            some = list(by_shard.get(partition, {}).values())
+            written = _log_writes(logs.get(partition, []), now)
+            if written:
+                some = await self._log_and_remove(written, some)
             for start in range(0, len(some), 100):
                 await self._remove(some[start : start + 100])
+
+    async def log(self, rows: Sequence[LogRow], now: datetime) -> None:
+        """Writes entries into the log. Raises StorageUnavailable."""
+        await self.remove((), rows, now)
+
+    async def _log_and_remove(self, written: list[Write], some: list[Deadline]) -> list[Deadline]:
+        """Writes the log, and removes the deadlines in the same transaction if that goes; those that are left."""
+        deletes = [Write("delete", Entity(one.partition, one.row, version=one.version)) for one in some]
+        transactions = list(split([[*written, *deletes]] if len(written) + len(deletes) <= 100 else []))
+        if some and len(transactions) == 1:
+            try:
+                await self._table.transact(transactions[0])
+                return []
+            except (RowChanged, RowExists):
+                pass  # somebody was faster with one of the deadlines
+        for writes in split([one] for one in written):
+            if len(writes) == 1:
+                await self._table.upsert(writes[0].entity)
+            else:
+                await self._table.transact(writes)
+        return some
+
+    async def log_rows(self, shard: int, since: str, until: str, most: int | None = None) -> list[tuple[str, Entry]]:
+        """Owner and entry of the log of a shard between two keys."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", f"{shard:02d}"),
+            ("RowKey", "gt", LOG + since),
+            ("RowKey", "lt", LOG + until),
+        ]
+        found: list[tuple[str, Entry]] = []
+        after: tuple[str, str] | None = None
+        while True:
+            limit = 1000 if most is None else min(most - len(found), 1000)
+            page = await self._table.query(where, limit=limit, after=after)
+            found += [
+                (
+                    str(one.columns["Owner"]),
+                    Entry(one.row.removeprefix(LOG), read_document("Doc", one.columns)),
+                )
+                for one in page.entities
+            ]
+            after = page.next
+            if after is None or (most is not None and len(found) >= most):
+                return found
+
+    async def late(self, shard: int) -> list[Entity]:
+        """Marks of minutes that entries have come late for."""
+        page = await self._table.query(
+            [("PartitionKey", "eq", f"{shard:02d}"), ("RowKey", "gt", LATE), ("RowKey", "lt", "j")], limit=1000
+        )
+        return list(page.entities)
+
+    async def unmark(self, mark: Entity) -> None:
+        """The minute has been looked at; a mark that was made anew stays."""
+        with contextlib.suppress(RowChanged):
+            await self._table.delete(mark.partition, mark.row, mark.version)
+
+    async def forget_log(self, shard: int, until: str, most: int) -> int:
+        """Removes up to `most` of the oldest entries of the log, all before a key. How many there were."""
+        page = await self._table.query(
+            [("PartitionKey", "eq", f"{shard:02d}"), ("RowKey", "gt", LOG), ("RowKey", "lt", LOG + until)],
+            limit=most,
+            columns=[],
+        )
+        rows = [one.row for one in page.entities]
+        for start in range(0, len(rows), 100):
+            some = rows[start : start + 100]
+            try:
+                await self._table.transact([Write("delete", Entity(f"{shard:02d}", row)) for row in some])
+            except (RowChanged, RowExists):
+                await asyncio.gather(*(self._table.delete(f"{shard:02d}", row) for row in some))
+        return len(rows)
+
+    async def read_log(self, id: str, key: str) -> Entry | None:
+        """The entry of a job or worker with this key, if the log has it."""
+        found = await self._table.get(shard_of(id), LOG + key)
+        return Entry(key, read_document("Doc", found.columns)) if found is not None else None
+
+    async def drop_log(self, id: str, key: str) -> None:
+        await self._table.delete(shard_of(id), LOG + key)
+
+    async def rewrite_log(self, row: LogRow) -> None:
+        """Writes an entry of the log anew."""
+        await self._table.upsert(_log_entity(row))
 
     async def put_off(self, deadline: Deadline, due: datetime) -> None:
         """A copy at a later time; the original goes."""
@@ -103,6 +226,20 @@ class DeadlineStore:
     async def _remove_one(self, deadline: Deadline) -> None:
         with contextlib.suppress(RowChanged):
             await self._table.delete(deadline.partition, deadline.row, deadline.version)
+
+
+def _log_writes(rows: Sequence[LogRow], now: datetime | None) -> list[Write]:
+    writes = {one.entry.key: Write("upsert", _log_entity(one)) for one in rows}
+    late = {
+        minute_of(one.entry.at): one.partition for one in rows if now is not None and now - one.entry.at > LATE_AFTER
+    }
+    marks = [Write("upsert", Entity(partition, LATE + minute)) for minute, partition in late.items()]
+    return [*marks, *writes.values()]
+
+
+def _log_entity(row: LogRow) -> Entity:
+    columns = {"Owner": f"{row.kind}/{row.id}", **write_document("Doc", row.entry.text)}
+    return Entity(row.partition, LOG + row.entry.key, columns)
 
 
 def put_off_until(deadline: Deadline, now: datetime) -> datetime:

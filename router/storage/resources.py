@@ -2,7 +2,8 @@
 
 Layout of `policies`: PartitionKey = kind, RowKey = key(id); of `queues`: PartitionKey `Queue`. `Doc0..n` the
 document as JSON, `Etag`, `Modified`, `Created`, and the ids it refers to as columns (DistributionPolicyId,
-ExceptionPolicyId, FallbackQueueId), so that "who refers to this?" is one filtered query."""
+ExceptionPolicyId, FallbackQueueId), so that "who refers to this?" is one filtered query. `Change0..n` is the entry of
+its last change (docs/history.md)."""
 
 from __future__ import annotations
 
@@ -15,8 +16,10 @@ from typing import Any, Final
 from pydantic_core import from_json, to_json
 
 from router.clock import Clock
+from router.models.history import Entry
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
+from router.models.sizes import LARGEST_ROW
 from router.models.types import Model, format_time, parse_time
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
@@ -57,6 +60,8 @@ class Resource:
     created: datetime = _UNKNOWN
     #: UTF-16 units of its document as it is stored.
     size: int = field(default=0, compare=False)
+    #: The entry of its last change.
+    change: Entry | None = field(default=None, compare=False)
 
     @property
     def model(self) -> Any:
@@ -91,6 +96,11 @@ class ResourceStore:
         """Whether the resource is in the cache: it was there at most three seconds ago."""
         found = self._cache.get((kind, id))
         return found is not None and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS
+
+    def remembered(self, kind: str, id: str) -> Resource | None:
+        """As it was read last, if it is in the cache: good for telling, never for deciding."""
+        found = self._cache.get((kind, id))
+        return found[0] if found is not None else None
 
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
@@ -130,9 +140,10 @@ class ResourceStore:
         size = sum(len(value) for value in entity.columns.values())
         return self._keep(replace(resource, version=version, size=size))
 
-    async def delete(self, kind: str, id: str) -> None:
+    async def delete(self, kind: str, id: str, version: str | None = None) -> None:
+        """Removes it, under the version it was read with if that is given. Raises RowChanged."""
         self._cache.forget((kind, id))
-        await self._table(kind).delete(kind, key(id))
+        await self._table(kind).delete(kind, key(id), version)
 
     async def page(
         self, kind: str, size: int, after: tuple[str, str] | None
@@ -194,6 +205,7 @@ def _parse(kind: str, entity: Entity) -> Resource:
         entity.version,
         parse_time(columns["Created"]) if columns.get("Created") else _UNKNOWN,
         sum(len(value) for value in columns.values() if isinstance(value, str)),
+        Entry(*change.split(" ", 1)) if (change := read_document("Change", columns)) else None,
     )
 
 
@@ -205,6 +217,8 @@ def _entity(resource: Resource) -> Entity:
         "Created": format_time(resource.created),
         **write_document("Doc", to_json(resource.document).decode()),
     }
+    if resource.change is not None:
+        columns |= write_document("Change", f"{resource.change.key} {resource.change.text}", limit=LARGEST_ROW)
     for name, column in _REFERENCES.items():
         if resource.document.get(name):
             columns[column] = resource.document[name]

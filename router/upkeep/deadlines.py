@@ -12,18 +12,21 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from router.commit.acting import acting
 from router.commit.outbox import NotSent
 from router.commit.parts import Parts
 from router.errors import Busy
+from router.models.history import ROUTER, Actor
 from router.outages import is_told
 from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.turns import URGENCY, Urgency
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
+from router.upkeep import changes, forget, rules, settings, settle
 from router.upkeep import job as job_upkeep
-from router.upkeep import rules, settings, settle
 from router.upkeep import worker as worker_upkeep
+from router.upkeep.facts import FactCounter
 from router.upkeep.gauges import QueueFigures
 
 _log = logging.getLogger(__name__)
@@ -55,6 +58,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "queue": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "distribution-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
     "exception-policy": lambda parts, it: settings.follow(parts, it.kind, it.target),
+    "change": lambda parts, it: changes.follow(parts, it.target),
+    "forget-worker": lambda parts, it: forget.forget(parts, it.target, it.due),
     "idle": lambda parts, it: worker_upkeep.deregister_idle(parts, it.target),
 }
 
@@ -63,12 +68,17 @@ class _Unknown(Exception):
     """Armed by a later version, during its deployment: left to its instances."""
 
 
-_OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle"})
+_OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle", "change"})
 
 
 def _passes(error: Exception) -> bool:
     """Whether the failure is of storage or the topic, or of an older version: that passes."""
     return isinstance(error, StorageUnavailable | Busy | RowChanged | NotSent | _Unknown | OSError)
+
+
+def _actor(deadline: Deadline) -> Actor:
+    """Whose what a deadline does is: what is settled is the router's own."""
+    return ROUTER if deadline.kind.startswith("settle-") else Actor("deadline", deadline.kind)
 
 
 class DeadlineRunner:
@@ -85,6 +95,7 @@ class DeadlineRunner:
         #: Done, and not removed yet.
         self._done: dict[tuple[str, str], Deadline] = {}
         self._figures = QueueFigures(parts)
+        self._facts = FactCounter(parts)
 
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or shortly before the
@@ -98,6 +109,7 @@ class DeadlineRunner:
             await asyncio.wait(list(self._running.values()), timeout=max(ends - loop.time(), 0))
         await self._sweep()
         await self._figures.refresh()
+        self._facts.refresh()
 
     async def _start_due(self) -> None:
         until = self._parts.clock.now() + _AHEAD
@@ -167,7 +179,8 @@ class DeadlineRunner:
                 handler = HANDLERS.get(deadline.kind)
                 if handler is None:
                     raise _Unknown(f"No handler for deadlines of kind '{deadline.kind}'")
-                await handler(self._parts, deadline)
+                with acting(_actor(deadline)):
+                    await handler(self._parts, deadline)
             self._done[deadline.partition, deadline.row] = deadline
         except Exception as error:
             if deadline.kind.startswith("settle-"):

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from router.commit import job as job_commits
+from router.commit.acting import acting
 from router.commit.owners import all_owners
 from router.commit.parts import Parts, gathered
 from router.engine import endings, jobs, offers
@@ -15,6 +16,7 @@ from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.engine.service_order import standing
 from router.matching.carry_out import ABANDONED_AFTER
+from router.models.history import Actor
 from router.models.jobs import ENDED, JobRecord, JobStatus
 from router.models.sizes import LONGEST_REASON
 from router.storage.aggregates import Row
@@ -67,7 +69,8 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
     row = await parts.jobs.store.load(job_id)
     before = row.version
     if row.record is not None:
-        row = (await job_commits.change(parts, job_id, job_commits.existing(_overdue(parts)), row)).after
+        with acting(Actor("deadline", "overdue")):
+            row = (await job_commits.change(parts, job_id, job_commits.existing(_overdue(parts)), row)).after
     metrics.record_reconciliation("job", "unchanged" if row.version == before else "changed")
     if row.record is None:
         return

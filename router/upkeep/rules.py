@@ -6,9 +6,11 @@ from functools import partial
 
 from router.commit import job as job_commits
 from router.commit import policies
+from router.commit.acting import acting, deciding
 from router.commit.parts import Parts
 from router.engine import exceptions
 from router.engine.change import JobChange
+from router.models.history import Actor
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from router.storage.aggregates import Row
@@ -50,5 +52,7 @@ async def run_actions(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
             if (named := exceptions.names(action)) is not None and await parts.resources.cached(*named) is None
         ]
         step = partial(exceptions.run, rule_id=triggered.rule_id, actions=actions, now=parts.clock.now(), gone=gone)
-        row = (await job_commits.change(parts, row.id, job_commits.existing(step), row, driven=True)).after
+        name = f"{triggered.policy_id}/{triggered.rule_id}"
+        with acting(Actor("rule", name)), deciding(f"exceptionPolicy/{name}"):
+            row = (await job_commits.change(parts, row.id, job_commits.existing(step), row, driven=True)).after
     return row

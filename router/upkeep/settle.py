@@ -57,12 +57,17 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
     store = commits.store
     for _ in range(10):
         row: Row[Any] = await store.load(id)
-        if not row.version or (row.settle_at is not None and row.settle_at > due):
-            return  # a later one watches over it
+        if not row.version:
+            return
+        if row.settle_at is not None and row.settle_at > due:
+            # A later one watches over it. What it tells need not wait as long.
+            await parts.chronicle.log(parts.chronicle.pending(store.kind, row))
+            return
         try:
             if row.is_followed and row.record is not None:
-                if row.settle_at is not None:
-                    await commits.watch.taken_back(row)
+                told = await parts.chronicle.settled(store.kind, row)
+                if row.settle_at is not None or told.copied != row.copied:
+                    await commits.watch.taken_back(told)
                 return
             if row.promised_until is not None and row.promised_until > parts.clock.now():
                 await commits.watch.extended(row, SETTLE_AFTER)  # somebody is at it
@@ -79,9 +84,11 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
                 await store.drop_part(row, rows)
             await parts.outbox.send_soon(name, row.outbox)
             if row.record is None:
+                await parts.chronicle.bury(store.kind, row)
                 await store.drop_overflow(row)
                 await store.drop(row)
                 return
+            row = await parts.chronicle.settled(store.kind, row)
             await commits.watch.taken_back(replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=None))
             await store.drop_overflow(row)
             return

@@ -20,6 +20,7 @@ from router.models.workers import IDLE_DAYS, RouterJobOffer, WorkerRecord
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
 from router.telemetry import routing as metrics
+from router.upkeep import forget
 
 _log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ async def finish_deletion(parts: Parts, worker_id: str) -> None:
         if row.record.worker.offers:
             await revoke.revoke_unqualified(parts, row.record)
         queues = await worker_commits.queue_briefs(parts, row.record.worker.queues)
+        await forget.arm(parts, worker_id)
 
         def decide(record: WorkerRecord, queues: workers.Queues = queues) -> WorkerChange:
             return workers.delete(record, queues) or workers.start_deletion(record)

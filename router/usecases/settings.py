@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -17,6 +18,7 @@ from router.storage.aggregates import Position
 from router.storage.members import Owner
 from router.storage.port import RowChanged
 from router.storage.resources import Resource
+from router.upkeep import changes
 from router.upkeep import settings as settings_upkeep
 from router.wire.invalid import InvalidDocument
 
@@ -65,12 +67,19 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
             return current, False
         now = parts.clock.now()
         version, created = (current.version, current.created) if current else ("", now)
-        resource = Resource(kind, id, document, parts.ids.etag(), now, version, created)
-        await settings_upkeep.arm(parts, kind, id, current.document if current else None, document)
+        before = current.document if current else None
+        change = changes.entry_of(parts, kind, id, before, document)
+        resource = Resource(kind, id, document, parts.ids.etag(), now, version, created, change=change)
+        await settings_upkeep.arm(parts, kind, id, before, document)
+        if change is not None:
+            # Whoever made the change before may have died, and this one takes its place in the row.
+            await asyncio.gather(changes.arm(parts, kind, id), changes.tell(parts, current.change if current else None))
         try:
-            return await parts.resources.save(resource), current is None
+            saved = await parts.resources.save(resource)
         except RowChanged:
             continue
+        parts.background.start(changes.tell(parts, change), f"tell the change of {kind}/{id}")
+        return saved, current is None
     raise Busy
 
 
@@ -87,8 +96,29 @@ async def page(parts: Parts, kind: str, size: int, after: Position | None) -> tu
 
 async def delete(parts: Parts, kind: str, id: str) -> None:
     """Refused while in use (docs/behaviour.md, "Deleting what is in use"); fine when it is not there."""
-    if await parts.resources.load(kind, id) is None:
+    for _ in range(_TRIES):
+        current = await parts.resources.load(kind, id)
+        if current is None:
+            return
+        await _refuse_in_use(parts, kind, id)
+        change = changes.entry_of(parts, kind, id, current.document, None)
+        if change is not None:
+            await asyncio.gather(
+                changes.arm(parts, kind, id),
+                changes.tell(parts, current.change),
+                changes.announce_deletion(parts, change),
+            )
+        try:
+            await parts.resources.delete(kind, id, current.version)
+        except RowChanged:
+            await changes.end_deletion(parts, change, done=False)
+            continue
+        parts.background.start(changes.end_deletion(parts, change, done=True), f"tell the deletion of {kind}/{id}")
         return
+    raise Busy
+
+
+async def _refuse_in_use(parts: Parts, kind: str, id: str) -> None:
     match kind:
         case "DistributionPolicy":
             await _refuse_if_named(parts, id, kind, "DistributionPolicyId", "QueueExistsWithDistributionPolicy")
@@ -100,7 +130,6 @@ async def delete(parts: Parts, kind: str, id: str) -> None:
                 raise _in_use(kind, id, "ActiveJobWithClassificationPolicyExist", f"job '{job_id}' is active with it")
         case _:
             await _refuse_queue(parts, id)
-    await parts.resources.delete(kind, id)
 
 
 async def _refuse_if_named(parts: Parts, id: str, kind: str, column: str, code: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from router.errors import BadRequest, ErrorDetail
 from router.models.enums import folded
@@ -19,6 +20,11 @@ from router.wire.validate import refusal, shown
 
 DEFAULT_PAGE_SIZE: Final = 100
 MAX_PAGE_SIZE: Final = 1000
+
+#: The settings whose changes are told, and the grains of reports.
+_SETTINGS: Final = ("ClassificationPolicy", "DistributionPolicy", "ExceptionPolicy", "Queue")
+GRAINS: Final = ("15m", "1h", "1d")
+_UTC: Final = ZoneInfo("UTC")
 
 F = TypeVar("F")
 T = TypeVar("T")
@@ -92,6 +98,37 @@ def read_live(
     )
 
 
+@dataclass(frozen=True)
+class HistoryFilter:
+    """What a timeline, a list of changes or a report is asked for."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    kind: str | None = None
+    id: str | None = None
+    grain: str = "1h"
+    zone: ZoneInfo = _UTC
+    csv: bool = False
+    queue_id: str | None = None
+    worker_id: str | None = None
+
+
+def read_history(
+    query: Mapping[str, str], operation: Operation, keys: Sequence[str | bytes], path: str, default_size: int
+) -> ListRequest[HistoryFilter]:
+    """`path`: the encoded path. `default_size`: of a page."""
+    return _read(query, operation, keys, path, _history_filter, default_size)
+
+
+def read_time(query: Mapping[str, str], name: str) -> datetime | None:
+    """One time that may be asked for. Raises BadRequest."""
+    reader = _Reader(_lower(query))
+    found = reader.filter(name, _time)
+    if reader.problems:
+        raise refusal(reader.problems)
+    return found
+
+
 class _Reader:
     """Reads parameters and collects what is wrong with them."""
 
@@ -121,6 +158,7 @@ def _read(
     keys: Sequence[str | bytes],
     path: str,
     read_filter: Callable[[_Reader], F],
+    default_size: int = DEFAULT_PAGE_SIZE,
 ) -> ListRequest[F]:
     lower = _lower(query)
     text = lower.get("continuationtoken")
@@ -134,7 +172,7 @@ def _read(
     if reader.problems:
         raise refusal(reader.problems)
     filters = {name: value for name, value in given.items() if name != "maxpagesize"}
-    return ListRequest(path, size or DEFAULT_PAGE_SIZE, wanted, None, filters)
+    return ListRequest(path, size or default_size, wanted, None, filters)
 
 
 def _job_filter(reader: _Reader) -> JobFilter:
@@ -155,6 +193,41 @@ def _worker_filter(reader: _Reader) -> WorkerFilter:
         queue_id=reader.filter("queueId", check_id),
         has_capacity=reader.filter("hasCapacity", _flag) or False,
     )
+
+
+def _history_filter(reader: _Reader) -> HistoryFilter:
+    since, until = reader.filter("from", _time), reader.filter("to", _time)
+    if since is not None and until is not None and since >= until:
+        message = "The query parameter 'from' must be a time before 'to'."
+        reader.problems.append(ErrorDetail("InvalidValue", message, "from"))
+    return HistoryFilter(
+        since=since,
+        until=until,
+        kind=reader.filter("kind", _one_of(_SETTINGS)),
+        id=reader.filter("id", check_id),
+        grain=reader.filter("grain", _one_of(GRAINS)) or "1h",
+        zone=reader.filter("tz", _zone) or _UTC,
+        csv=(reader.filter("format", _one_of(("json", "csv"))) or "json") == "csv",
+        queue_id=reader.filter("queueId", check_id),
+        worker_id=reader.filter("workerId", check_id),
+    )
+
+
+def _one_of(names: Sequence[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        found = next((name for name in names if folded(name) == folded(text)), None)
+        if found is None:
+            raise ValueError(f"must be one of {', '.join(names)}")
+        return found
+
+    return parse
+
+
+def _zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be an IANA time zone, such as Europe/Berlin") from None
 
 
 def _lower(query: Mapping[str, str]) -> dict[str, str]:

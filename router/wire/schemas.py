@@ -265,6 +265,9 @@ def _errors() -> dict[str, Schema]:
         "JobExplanation": {"type": "object", "description": "Why a job is where it is."},
         "LivePicture": {"type": "object", "description": "Queues, workers and waiting jobs at one time."},
         "CallerRights": {"type": "object", "description": "What the caller may do, and by what it signed in."},
+        "Timeline": {"type": "object", "description": "Committed changes in `value`, oldest first, and `nextLink`."},
+        "Changes": {"type": "object", "description": "Changes of settings in `value`, oldest first, and `nextLink`."},
+        "Report": {"type": "object", "description": "Rows in `value`, and `nextLink`."},
         "Health": {
             "type": "object",
             "required": ["status", "message", "version"],

@@ -58,7 +58,7 @@ LONG = timedelta(days=400)
 #: Seconds in which all events are out and rows are cleared, and rows are watched still.
 SOON = 2.0
 #: Seconds after which the timer has seen to what a change of settings leaves to do.
-FOLLOWED = 10.0
+FOLLOWED = 20.0
 
 T = TypeVar("T")
 #: What is being counted: a call, and whether it has been answered.
@@ -340,7 +340,7 @@ async def other_calls() -> dict[str, tuple[int, int, int]]:
     await count("UpsertQueue, nothing changed", router.resource("Queue", "q2", distributionPolicyId="p"))
     await count("GetQueue (and each policy)", setting_usecases.get(parts, "Queue", "q"))
     await count("GetQueues (and each list of policies), a page", setting_usecases.page(parts, "Queue", 100, None))
-    await count("DeleteQueue", setting_usecases.delete(parts, "Queue", "q2"))
+    await count("DeleteQueue", _followed(setting_usecases.delete(parts, "Queue", "q2")))
     await count("UpsertWorker, new, in one queue", router.worker("w"))
     await count("UpsertWorker, nothing changed", router.worker("w"))
     await count("UpsertWorker, other labels", router.worker("w", labels={"a": 1}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
+from router.storage.aggregates import read_entries
 from router.storage.documents import read_document
 from router.storage.port import Entity
 from tests.sim import reference
@@ -37,6 +39,16 @@ class Reservation:
     ahead: dict[str, str] = field(default_factory=dict)
 
 
+def _visible(kind: str, entity: Entity | None) -> Any:
+    """What a timeline tells of a record: of a worker what clients write, and its state."""
+    if entity is None or entity.columns["Kind"] != kind:
+        return None
+    found = json.loads(read_document("Doc", entity.columns))[kind]
+    if kind == "worker":
+        return {name: value for name, value in found.items() if name not in ("offers", "assignedJobs", "loadRatio")}
+    return found
+
+
 class History(Observer):
     def __init__(self, world: World) -> None:
         self._world = world
@@ -49,6 +61,8 @@ class History(Observer):
         #: When each row of the backlog was last written.
         self.shown: dict[tuple[str, str], datetime] = {}
         self.events: dict[str, list[PendingEvent]] = {}
+        #: Keys of the entries that commits have made, in their order, by job and worker.
+        self.entries: dict[str, list[str]] = {}
         self._known: set[str] = set()
         self._spilled: list[PendingEvent] = []
         self._fired: set[tuple[str, int, str]] = set()
@@ -58,6 +72,7 @@ class History(Observer):
         self._selectors: dict[tuple[str, str, datetime], datetime] = {}
         self._waits_since: dict[str, datetime] = {}
         self.deleted: set[str] = set()
+        self.deleted_workers: set[str] = set()
         #: How many rows of a table one job, worker or queue owns.
         self.rows_of: Counter[tuple[str, str]] = Counter()
         #: Jobs that a client has asked to close at once, perhaps after a close that was put off.
@@ -87,6 +102,8 @@ class History(Observer):
             return
         entity = after or before
         assert entity is not None
+        if table == "deadlines" and entity.row.startswith(("h~", "i~")):
+            return  # the log: it has an entry a change
         columns = entity.columns
         owner = (
             table,
@@ -110,6 +127,7 @@ class History(Observer):
         self._spilled.clear()
         if events:
             self.events.setdefault(f"{kind}/{id}", []).extend(events)
+        self._told(kind, id, before, after, events)
         if unchanged and not events:
             return
         self.changed[f"{kind}/{id}"] = self._world.now()
@@ -119,6 +137,19 @@ class History(Observer):
         else:
             worker = WorkerRecord.model_validate_json(document) if document else None
             self._worker(id, self.workers.get(id), worker, events)
+
+    def _told(self, kind: str, id: str, before: Entity | None, after: Entity, events: Sequence[PendingEvent]) -> None:
+        """A change that clients see, or that an event tells of, has one entry; another write has none."""
+        known = self.entries.setdefault(f"{kind}/{id}", [])
+        there = [entry.key for entry in read_entries(read_document("Hist", after.columns))]
+        new = [one for one in there if one not in known]
+        known += new
+        seen = _visible(kind, before) != _visible(kind, after)
+        if len(new) != (1 if seen or events else 0):
+            names = [event.type for event in events]
+            self.fault(f"{kind} {id}: a commit has {len(new)} entries, its events are {names}, seen: {seen}")
+        if known != sorted(known):
+            self.fault(f"{kind} {id}: its entries are not in the order of its commits")
 
     def _new_events(self, entity: Entity) -> list[PendingEvent]:
         text = read_document("Out", entity.columns)
@@ -258,6 +289,7 @@ class History(Observer):
         if after is None:
             self.workers.pop(id, None)
             self.past_workers.pop(id, None)
+            self.deleted_workers.add(f"worker/{id}")
             self._expect(f"worker {id} is gone", names, Counter({"WorkerDeleted": 1}))
             return
         self.workers[id] = after

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tests.sim import topology, weather
 from tests.sim.rest import check_rest, check_unmatched
+from tests.sim.timelines import check_facts, check_timelines
 from tests.sim.virtual_loop import Stuck
 from tests.sim.workload import Workload
 from tests.sim.world import World
@@ -73,6 +74,8 @@ async def _story(world: World, workload: Workload) -> None:
     world.fair_weather()
     await asyncio.sleep(_SETTLED_SECONDS)
     check_rest(world, workload.acknowledged)
+    check_timelines(world)
+    await check_facts(world)
     # Now that everything works: who comes gets work at once.
     world.always_calm = True
     await asyncio.gather(*(workload.register(worker_id) for worker_id in workload.workers))

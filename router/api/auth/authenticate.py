@@ -11,6 +11,7 @@ from router.api.auth.entra import EntraTokens
 from router.api.auth.hmac import SCHEME as HMAC_SCHEME
 from router.api.auth.hmac import AccessKeys
 from router.api.auth.refusal import Unauthorized
+from router.models.history import Actor
 from router.models.rights import Right, rights_of_roles
 
 EVERYTHING: Final = frozenset({Right.ADMIN})
@@ -32,6 +33,17 @@ class Caller:
     @property
     def id(self) -> str:
         return f"key:{self.key_index}" if self.kind == "key" else f"entra:{self.subject}"
+
+    @property
+    def actor(self) -> Actor:
+        """As the history names it: which key, never its value; which principal."""
+        if self.kind == "key":
+            index = self.key_index or 0
+            return Actor("key", "reading" if self.rights == _READING else _KEY_NAMES[index])
+        return Actor("entra", self.subject or "")
+
+
+_KEY_NAMES: Final = ("primary", "secondary")
 
 
 class Authenticator:

@@ -1,0 +1,217 @@
+"""Facts for reports.
+
+Layout of `facts`, times in UTC: PartitionKey = `q~<day>`, RowKey = key(queue) ~ quarter of an hour ~ key(channel),
+columns Queue, Channel, `M00` to `M14` the facts of its minutes as JSON, Line the longest line seen. PartitionKey =
+`w~<day>`, RowKey = key(worker) ~ hour ~ the hour in which it became known, columns Worker, `M00` to `M59`.
+PartitionKey = `d~<month>`, RowKey = key(queue) ~ day ~ key(channel), column Total: a day of the reports' time zone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from router.recent import Recent
+from router.storage.history import remove_rows
+from router.storage.keys import key
+from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
+
+QUARTER: Final = timedelta(minutes=15)
+_REMEMBERED: Final = 10_000
+_AT_ONCE: Final = 32
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row: what it is of, and which of its columns names that."""
+
+    partition: str
+    row: str
+    names: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+
+def quarter_of(at: datetime) -> datetime:
+    return at.replace(minute=at.minute - at.minute % 15, second=0, microsecond=0)
+
+
+def of_quarter(queue_id: str, channel_id: str, at: datetime) -> Place:
+    start = quarter_of(at.astimezone(UTC))
+    row = f"{key(queue_id)}~{start:%H%M}~{key(channel_id)}"
+    return Place(f"q~{start:%Y%m%d}", row, (("Queue", queue_id), ("Channel", channel_id)))
+
+
+def of_hour(worker_id: str, hour: datetime, known: datetime) -> Place:
+    hour = hour.astimezone(UTC)
+    row = f"{key(worker_id)}~{hour:%H}~{known.astimezone(UTC):%Y%m%d%H}"
+    return Place(f"w~{hour:%Y%m%d}", row, (("Worker", worker_id),))
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Facts of one row: of a queue and channel, or of a worker, from a time on."""
+
+    of: Mapping[str, str]
+    start: datetime
+    facts: Sequence[Mapping[str, Any]]
+
+
+class FactStore:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        #: Rows as they were read or written last, None for one that is not there.
+        self._rows: Recent[Place, Entity] = Recent(_REMEMBERED)
+
+    async def known(self, places: Sequence[Place]) -> bool:
+        """Reads the rows that are not remembered. Whether all were: then what was read of the log after that may be
+        written."""
+        missing = [place for place in places if place not in self._rows]
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def read(place: Place) -> None:
+            async with slots:
+                found = await self._table.get(place.partition, place.row)
+            self._rows[place] = found or Entity(place.partition, place.row, dict(place.names))
+
+        await asyncio.gather(*(read(place) for place in missing))
+        return not missing
+
+    async def write(self, values: Mapping[Place, Mapping[str, str]]) -> bool:
+        """Sets columns of rows that are known. Whether all are written: a row that somebody else has written since is
+        not, and is to be counted again."""
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def put(place: Place, columns: Mapping[str, str]) -> bool:
+            before = self._rows.get(place)
+            if before is None:
+                return False
+            if all(before.columns.get(name) == text for name, text in columns.items()):
+                return True
+            after = replace(before, columns={**before.columns, **columns})
+            self._rows.forget(place)
+            try:
+                async with slots:
+                    version = await (self._table.replace if after.version else self._table.insert)(after)
+            except (RowChanged, RowExists):
+                return False
+            self._rows[place] = replace(after, version=version)
+            return True
+
+        return all(await asyncio.gather(*(put(place, columns) for place, columns in values.items())))
+
+    def longest(self, place: Place) -> int:
+        """The longest line that is noted in a row that is known."""
+        row = self._rows.get(place)
+        return int(row.columns.get("Line") or 0) if row is not None else 0
+
+    async def quarters(self, day: datetime, queue_id: str | None) -> list[Counted]:
+        """What was counted of queues on a day, in UTC."""
+        rows = await self._query(f"q~{day:%Y%m%d}", queue_id)
+        found: list[Counted] = []
+        for one in rows:
+            time = one.row.split("~")[1]
+            start = day.replace(hour=int(time[:2]), minute=int(time[2:]), second=0, microsecond=0)
+            facts = _facts(one)
+            if one.columns.get("Line"):
+                facts.append({"longestLine": int(one.columns["Line"])})
+            of = {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])}
+            found.append(Counted(of, start, facts))
+        return found
+
+    async def minutes(self, day: datetime, queue_id: str) -> list[Counted]:
+        """As `quarters`, each minute by itself."""
+        found: list[Counted] = []
+        for one in await self._query(f"q~{day:%Y%m%d}", queue_id):
+            time = one.row.split("~")[1]
+            start = day.replace(hour=int(time[:2]), minute=int(time[2:]), second=0, microsecond=0)
+            of = {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])}
+            found += [
+                Counted(of, start + timedelta(minutes=number), [json.loads(text)])
+                for number in range(15)
+                if (text := one.columns.get(f"M{number:02d}"))
+            ]
+        return found
+
+    async def hours(self, day: datetime, worker_id: str | None) -> list[Counted]:
+        """What was counted of workers on a day, in UTC."""
+        rows = await self._query(f"w~{day:%Y%m%d}", worker_id)
+        return [
+            Counted(
+                {"workerId": str(one.columns["Worker"])},
+                day.replace(hour=int(one.row.split("~")[1]), minute=0, second=0, microsecond=0),
+                _facts(one),
+            )
+            for one in rows
+        ]
+
+    async def days(self, month: str, queue_id: str | None) -> list[tuple[str, Counted]]:
+        """Days (`2026-11-29`) of a month (`202611`), counted already."""
+        return [
+            (
+                one.row.split("~")[1],
+                Counted(
+                    {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])},
+                    datetime.min.replace(tzinfo=UTC),
+                    [json.loads(one.columns["Total"])],
+                ),
+            )
+            for one in await self._query(f"d~{month}", queue_id)
+        ]
+
+    async def put_day(self, day: str, queue_id: str, channel_id: str, total: Mapping[str, Any]) -> None:
+        columns = {"Queue": queue_id, "Channel": channel_id, "Total": json.dumps(total, separators=(",", ":"))}
+        month = day[:7].replace("-", "")
+        await self._table.upsert(Entity(f"d~{month}", f"{key(queue_id)}~{day}~{key(channel_id)}", columns))
+
+    async def mark(self, name: str) -> str:
+        """What was noted under a name; empty if nothing was."""
+        found = await self._table.get("n", name)
+        return str(found.columns.get("Value") or "") if found else ""
+
+    async def note(self, name: str, value: str) -> None:
+        await self._table.upsert(Entity("n", name, {"Value": value}))
+
+    async def forget_worker(self, worker_id: str, days: Sequence[datetime]) -> None:
+        """Removes what was counted of a worker on these days."""
+        for day in days:
+            rows = await self._query(f"w~{day:%Y%m%d}", worker_id, columns=[])
+            await remove_rows(self._table, f"w~{day:%Y%m%d}", [one.row for one in rows])
+            for one in rows:
+                self._rows.forget(Place(one.partition, one.row))
+
+    async def forget_before(self, day: datetime, most: int) -> int:
+        """Removes up to `most` rows of days before that one. How many there were."""
+        gone = 0
+        for kind, end in (("q", f"{day:%Y%m%d}"), ("w", f"{day:%Y%m%d}"), ("d", f"{day:%Y%m}")):
+            where: list[Condition] = [("PartitionKey", "gt", f"{kind}~"), ("PartitionKey", "lt", f"{kind}~{end}")]
+            page = await self._table.query(where, limit=most, columns=[])
+            by_partition: dict[str, list[str]] = {}
+            for one in page.entities:
+                by_partition.setdefault(one.partition, []).append(one.row)
+            for partition, rows in by_partition.items():
+                await remove_rows(self._table, partition, rows)
+            gone += len(page.entities)
+        return gone
+
+    async def _query(self, partition: str, id: str | None, columns: Sequence[str] | None = None) -> list[Entity]:
+        where: list[Condition] = [("PartitionKey", "eq", partition)]
+        if id is not None:
+            where += [("RowKey", "gt", f"{key(id)}~"), ("RowKey", "lt", f"{key(id)}~~")]
+        found: list[Entity] = []
+        after: tuple[str, str] | None = None
+        while True:
+            page = await self._table.query(where, after=after, columns=columns)
+            found += page.entities
+            after = page.next
+            if after is None:
+                return found
+
+
+def _facts(entity: Entity) -> list[dict[str, Any]]:
+    return [
+        json.loads(text)
+        for name, text in entity.columns.items()
+        if len(name) == 3 and name[0] == "M" and isinstance(text, str)
+    ]

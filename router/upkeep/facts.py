@@ -1,0 +1,190 @@
+"""Counting what has happened, for reports: minute by minute, from the log.
+
+A minute is counted as a whole, and what is counted replaces what was counted before: so nothing counts twice, whoever
+counts it and however often. The last minutes are counted again and again; a minute for which an entry has come later
+has a mark (storage/deadlines.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from pydantic_core import from_json
+
+from router.commit.parts import Parts
+from router.engine import facts
+from router.engine.facts import Facts, Thresholds
+from router.models.history import entry_key, minute_of
+from router.storage.deadlines import LATE, LATE_AFTER, SHARDS
+from router.storage.facts import Place, of_hour, of_quarter
+from router.storage.port import StorageUnavailable
+
+_log = logging.getLogger(__name__)
+
+_EVERY: Final = timedelta(seconds=15)
+_MINUTE: Final = timedelta(minutes=1)
+#: Facts are kept for more than 13 months.
+_KEPT: Final = timedelta(days=410)
+_TIDIED_EVERY: Final = timedelta(minutes=1)
+_TIDIED_AT_ONCE: Final = 1000
+#: Queues whose line is looked at, and how far.
+_MOST_QUEUES: Final = 200
+_LONGEST: Final = 10_000
+#: Queue labels that say otherwise than the settings.
+_LABELS: Final = ("serviceLevelSeconds", "shortAbandonSeconds")
+
+
+class FactCounter:
+    """Counts, as one process does it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._next: datetime | None = None
+        self._tidied: datetime | None = None
+        self._position: tuple[str, str] | None = None
+        #: Minutes that could not be written.
+        self._again: set[str] = set()
+        self._task: asyncio.Task[Any] | None = None
+
+    def refresh(self) -> None:
+        """Begins to count if it is time; nobody waits for that. A failure is told and costs one count."""
+        now = self._parts.clock.now()
+        if not self._parts.chronicle.keeps or self._parts.overdue.is_storm:
+            return
+        if (self._next is not None and now < self._next) or (self._task is not None and not self._task.done()):
+            return
+        self._next = now + _EVERY
+        self._task = self._parts.background.start(self._guarded(now), "count for reports")
+
+    async def _guarded(self, now: datetime) -> None:
+        try:
+            await self.count(now)
+            await self._look_at_lines(now)
+            if self._tidied is None or now - self._tidied >= _TIDIED_EVERY:
+                self._tidied = now
+                await self.tidy(now)
+        except StorageUnavailable as error:
+            _log.info("Reports are counted later: %s", error)
+
+    async def count(self, now: datetime) -> None:
+        """Counts the last minutes, and those for which something has come late. Raises StorageUnavailable."""
+        marks = [
+            mark for found in await asyncio.gather(*map(self._parts.deadlines.late, range(SHARDS))) for mark in found
+        ]
+        oldest = minute_of(now - timedelta(days=max(self._parts.history_days - 1, 0)))
+        late = {mark.row.removeprefix(LATE) for mark in marks}
+        recent = [minute_of(now - number * _MINUTE) for number in range(int(LATE_AFTER / _MINUTE) + 2)]
+        for minute in sorted({*recent, *self._again, *late}):
+            if minute < oldest:
+                continue  # its log may be gone already
+            if await self.count_minute(minute):
+                self._again.discard(minute)
+            else:
+                self._again.add(minute)
+        for mark in marks:
+            if mark.row.removeprefix(LATE) not in self._again:
+                await self._parts.deadlines.unmark(mark)
+        await self._count_days(now, late)
+
+    async def count_minute(self, minute: str) -> bool:
+        """Whether it is counted; else somebody else has counted meanwhile."""
+        for _ in range(3):
+            values = await self._values(minute)
+            if await self._parts.facts.known(list(values)):
+                return await self._parts.facts.write(values)
+        return False
+
+    async def _values(self, minute: str) -> dict[Place, dict[str, str]]:
+        found = await asyncio.gather(
+            *(self._parts.deadlines.log_rows(shard, minute, f"{minute}~") for shard in range(SHARDS))
+        )
+        entries = sorted((entry for shard in found for _, entry in shard), key=lambda entry: entry.key)
+        told = [(entry.at, from_json(entry.text)) for entry in entries]
+        thresholds = await self._thresholds({one.get("queueId") for _, one in told})
+        places: dict[Place, list[Facts]] = {}
+        for at, one in told:
+            for (queue_id, channel_id), counted in facts.of_queues(one, at, thresholds).items():
+                places.setdefault(of_quarter(queue_id, channel_id, at), []).append(counted)
+            for (worker_id, hour), counted in facts.of_workers(one, at).items():
+                places.setdefault(of_hour(worker_id, hour, at), []).append(counted)
+        return {place: {_column(place, minute): _json(facts.merged(some))} for place, some in places.items()}
+
+    async def _thresholds(self, queue_ids: Iterable[str | None]) -> dict[str, Thresholds]:
+        return {queue_id: await thresholds_of(self._parts, queue_id) for queue_id in queue_ids if queue_id}
+
+    async def _look_at_lines(self, now: datetime) -> None:
+        """How long the lines are: the longest that was seen is kept."""
+        queues, _ = await self._parts.resources.page("Queue", _MOST_QUEUES, None)
+        for queue in queues:
+            lengths: dict[str, int] = {}
+            async for one in self._parts.backlog.all(queue.id):
+                lengths[one.channel_id] = lengths.get(one.channel_id, 0) + 1
+                if sum(lengths.values()) >= _LONGEST:
+                    break
+            for channel_id, length in lengths.items():
+                place = of_quarter(queue.id, channel_id, now)
+                await self._parts.facts.known([place])
+                if length > self._parts.facts.longest(place):
+                    await self._parts.facts.write({place: {"Line": f"{length}"}})
+
+    async def _count_days(self, now: datetime, late: Iterable[str]) -> None:
+        """Days of the reports' own time zone that are over are added up, once, and again if something has come late."""
+        zone = self._parts.report_zone
+        today = (now - timedelta(minutes=5)).astimezone(zone).date()
+        known = await self._parts.facts.mark("day")
+        days = {(datetime.strptime(one, "%Y-%m-%dT%H%M").replace(tzinfo=UTC)).astimezone(zone).date() for one in late}
+        yesterday = today - timedelta(days=1)
+        if known < yesterday.isoformat():
+            days.add(yesterday)
+        for day in sorted(day for day in days if day < today):
+            start = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+            following = day + timedelta(days=1)
+            end = datetime(following.year, following.month, following.day, tzinfo=zone).astimezone(UTC)
+            sums: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+            midnight = start.replace(hour=0, minute=0)
+            while midnight < end:
+                for one in await self._parts.facts.quarters(midnight, None):
+                    if start <= one.start < end:
+                        sums.setdefault((one.of["queueId"], one.of["channelId"]), []).extend(one.facts)
+                midnight += timedelta(days=1)
+            for (queue_id, channel_id), some in sums.items():
+                await self._parts.facts.put_day(day.isoformat(), queue_id, channel_id, facts.merged(some))
+        if known < yesterday.isoformat():
+            await self._parts.facts.note("day", yesterday.isoformat())
+
+    async def tidy(self, now: datetime) -> None:
+        """Removes what is older than it is to be kept, some at a time. Raises StorageUnavailable."""
+        before = entry_key(now - timedelta(days=self._parts.history_days), "")
+        for shard in range(SHARDS):
+            await self._parts.deadlines.forget_log(shard, before, _TIDIED_AT_ONCE)
+        old, self._position = await self._parts.history.partitions(_TIDIED_AT_ONCE, self._position, before)
+        for partition, rows in old.items():
+            await self._parts.history.remove(partition, rows)
+        await self._parts.facts.forget_before(now - _KEPT, _TIDIED_AT_ONCE)
+
+
+async def thresholds_of(parts: Parts, queue_id: str) -> Thresholds:
+    """What counts as served well in a queue: its labels say so, or else the settings."""
+    queue = await parts.resources.cached("Queue", queue_id)
+    labels = queue.document.get("labels") or {} if queue is not None else {}
+    found = [
+        float(value) if isinstance(value := labels.get(name), int | float) and not isinstance(value, bool) else None
+        for name in _LABELS
+    ]
+    default = parts.thresholds
+    return Thresholds(
+        default.service if found[0] is None else found[0], default.short if found[1] is None else found[1]
+    )
+
+
+def _column(place: Place, minute: str) -> str:
+    number = int(minute[-2:])
+    return f"M{number % 15 if place.partition.startswith('q~') else number:02d}"
+
+
+def _json(value: Facts) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
