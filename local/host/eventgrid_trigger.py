@@ -6,14 +6,12 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
-from azure.functions import meta
 
-from local.host.index import EVENT_GRID_TRIGGER, HostedFunction, converter
-from local.host.invoke import Invoker
+from local.host.index import EVENT_GRID_TRIGGER, HostedFunction
+from local.host.worker import FunctionFailed, Worker
 
 log = logging.getLogger("local.host")
 
@@ -24,11 +22,12 @@ _CONCURRENCY: Final = 64
 class EventGridTriggers:
     """Serves the webhook for every Event Grid function of the app."""
 
-    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, system_key: str) -> None:
-        self._invoker = invoker
-        self._functions = {function.name: function for function in functions if function.trigger == EVENT_GRID_TRIGGER}
+    def __init__(self, worker: Worker, system_key: str) -> None:
+        self._worker = worker
+        self._functions: Final[dict[str, HostedFunction]] = {
+            function.name: function for function in worker.functions if function.trigger == EVENT_GRID_TRIGGER
+        }
         self._key = system_key.encode()
-        self._converter = converter(EVENT_GRID_TRIGGER)
         self._slots = asyncio.Semaphore(_CONCURRENCY)
 
     async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -76,13 +75,10 @@ class EventGridTriggers:
         """The failure's message, or None."""
         async with self._slots:
             try:
-                # The converter of the library, as the worker uses it: it takes JSON text.
-                datum = meta.Datum(json.dumps(event), "json")
-                value = self._converter.decode(datum, trigger_metadata=None)
-                await self._invoker.invoke(function, value, {})
-            except Exception as error:
-                log.exception("function %s failed for event %s", function.name, event.get("id"))
-                return f"{type(error).__name__}: {error}"
+                await self._worker.call_json(function, json.dumps(event))
+            except FunctionFailed as error:
+                log.error("function %s failed for event %s: %s\n%s", function.name, event.get("id"), error, error.trace)
+                return str(error)
         return None
 
 

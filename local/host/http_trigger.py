@@ -1,20 +1,18 @@
-"""HTTP triggers: from the request on the wire to azure.functions.HttpRequest, and back from HttpResponse."""
+"""HTTP triggers: from the request on the wire to what a worker is handed, and back from its answer."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
-from azure.functions import HttpResponse
-from azure.functions.http import HttpRequest
 from multidict import CIMultiDict
 
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
-from local.host.invoke import Invoker
 from local.host.routes import Route, Router, decode_path, make_route, unreachable
+from local.host.worker import FunctionFailed, HttpAnswer, HttpCall, Worker
 
 log = logging.getLogger("local.host")
 
@@ -27,14 +25,16 @@ _OURS: Final = frozenset({"content-length", "transfer-encoding", "connection", "
 class HttpTriggers:
     """Serves every HTTP function of the app."""
 
-    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, route_prefix: str) -> None:
-        self._invoker = invoker
-        self._functions = {function.name: function for function in functions if function.trigger == HTTP_TRIGGER}
+    def __init__(self, worker: Worker, route_prefix: str) -> None:
+        self._worker = worker
+        self._functions: Final[dict[str, HostedFunction]] = {
+            function.name: function for function in worker.functions if function.trigger == HTTP_TRIGGER
+        }
         self.routes: Final[Sequence[Route]] = [
             make_route(
                 function.name,
                 function.settings.get("route") or function.name,
-                _methods(function.settings.get("methods")),
+                function.settings.get("methods"),
                 route_prefix,
             )
             for function in self._functions.values()
@@ -65,25 +65,19 @@ class HttpTriggers:
             body = await request.read() if request.can_read_body else b""
         finally:
             self._reading -= size
-        http_request = HttpRequest(
+        call = HttpCall(
             method=request.method,
             url=f"{request.scheme}://{headers.get('host', '')}{target}",
             headers=headers,
-            params=parse_query(query) if query else {},
-            route_params=values,
-            body_type="bytes",
+            query=parse_query(query) if query else {},
+            route=values,
             body=body,
         )
         try:
-            returned = await self._invoker.invoke(function, http_request, headers)
-            return encode_response(returned)
-        except Exception:
-            log.exception("function %s failed", name)
+            return encode_answer(await self._worker.call_http(function, call))
+        except FunctionFailed as error:
+            log.error("function %s failed: %s\n%s", name, error, error.trace)
             return web.Response(status=500)
-
-
-def _methods(methods: Any) -> list[str] | None:
-    return [getattr(method, "value", method) for method in methods] if methods else None
 
 
 def _headers(request: web.BaseRequest) -> dict[str, str]:
@@ -105,22 +99,12 @@ def parse_query(query: str) -> dict[str, str]:
     return params
 
 
-def encode_response(returned: object) -> web.Response:
-    """What a function returned, as a response; of a repeated header the last wins, except Set-Cookie."""
-    if returned is None:
-        return web.Response(status=204)
-    if isinstance(returned, str):
-        return web.Response(body=returned.encode(), content_type="text/plain", charset="utf-8")
-    if not isinstance(returned, HttpResponse):
-        raise TypeError(f"an HTTP function must return HttpResponse or str, not {type(returned).__name__}")
+def encode_answer(answer: HttpAnswer) -> web.Response:
+    """What a worker answered, on the wire; of a repeated header the last wins."""
     headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in returned.headers.items():
-        key = name.lower()
-        if key == "set-cookie":
-            headers.add(name, value)
-        elif key not in _OURS:
+    for name, value in answer.headers.items():
+        if name.lower() not in _OURS:
             headers[name] = value
-    if "content-type" not in headers:
-        charset = f"; charset={returned.charset}" if returned.mimetype.startswith("text/") else ""
-        headers["content-type"] = returned.mimetype + charset
-    return web.Response(status=returned.status_code, body=returned.get_body(), headers=headers)
+    for cookie in answer.cookies:
+        headers.add("Set-Cookie", cookie)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)

@@ -19,10 +19,10 @@ from local.expectation import answer_expectation
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpTriggers
-from local.host.index import HostedFunction
-from local.host.invoke import Invoker
 from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
+from local.host.worker import Worker
+from local.host.workers import open_worker
 
 log = logging.getLogger("local.host")
 
@@ -52,12 +52,12 @@ class HostOptions:
 class Host:
     """The functions of one app, served until `stop`."""
 
-    def __init__(self, functions: Sequence[HostedFunction], options: HostOptions) -> None:
+    def __init__(self, worker: Worker, options: HostOptions) -> None:
         self._options = options
-        self._invoker = Invoker()
-        self._http = HttpTriggers(functions, self._invoker, read_route_prefix(options.app_dir))
-        self._events = EventGridTriggers(functions, self._invoker, options.system_key)
-        self._timers = TimerTriggers(functions, self._invoker)
+        self._worker = worker
+        self._http = HttpTriggers(worker, read_route_prefix(options.app_dir))
+        self._events = EventGridTriggers(worker, options.system_key)
+        self._timers = TimerTriggers(worker)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -70,7 +70,7 @@ class Host:
         """Stops listening, lets what is under way end within SHUTDOWN_SECONDS, cancels the rest."""
         await self._timers.stop()
         closing = [self._runner.cleanup()] if self._runner is not None else []
-        await asyncio.gather(*closing, self._invoker.finish(SHUTDOWN_SECONDS))
+        await asyncio.gather(*closing, self._worker.finish(SHUTDOWN_SECONDS))
 
     async def _serve_web(self) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -139,18 +139,19 @@ def has_ipv6_loopback() -> bool:
     return True
 
 
-async def serve_until_signalled(functions: Sequence[HostedFunction], options: HostOptions) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve_until_signalled(module: str, options: HostOptions) -> None:
+    """Serves until SIGTERM or SIGINT. Raises IndexingError."""
+    worker = await open_worker(options.app_dir, module)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    host = Host(functions, options)
+    host = Host(worker, options)
     if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
         return
     await host.start()
     if options.serves:
-        log.info("serving %d functions on port %d", len(functions), options.port)
+        log.info("serving %d functions on port %d, under %s", len(worker.functions), options.port, worker.name)
     else:
         log.info("running the timers, listening nowhere")
     await ended.wait()
