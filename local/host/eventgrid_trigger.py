@@ -11,6 +11,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from local.host.index import EVENT_GRID_TRIGGER, HostedFunction
+from local.host.json_net import reparsed
 from local.host.worker import FunctionFailed, Worker
 
 log = logging.getLogger("local.host")
@@ -44,13 +45,13 @@ class EventGridTriggers:
             origin = request.headers.get("WebHook-Request-Origin", "*")
             if not origin.isascii() or not origin.isprintable():
                 return web.Response(status=400, text="the origin is no host name")
-            return web.Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
+            return web.Response(headers={"WebHook-Allowed-Origin": origin})
         if request.method != "POST":
-            return web.Response(status=405)
+            return web.Response(status=400)
         try:
             body = json.loads(await request.read())
         except (ValueError, RecursionError):
-            return web.Response(status=400, text="the body is not JSON")
+            return web.Response(status=500)
         events = body if isinstance(body, list) else [body]
         if not all(isinstance(event, dict) for event in events):
             return web.Response(status=400, text="the body is neither an event nor a list of events")
@@ -59,7 +60,7 @@ class EventGridTriggers:
             return _answer_validation(events)
         if kind == "unsubscribe":
             return web.Response(status=202)
-        if kind == "notification" or request.content_type.startswith("application/cloudevents"):
+        if kind == "notification":
             return await self._deliver(function, events)
         return web.Response(status=400, text="the header aeg-event-type is missing or unknown")
 
@@ -75,7 +76,7 @@ class EventGridTriggers:
         """The failure's message, or None."""
         async with self._slots:
             try:
-                await self._worker.call_json(function, json.dumps(event))
+                await self._worker.call_json(function, json.dumps(reparsed(event)))
             except FunctionFailed as error:
                 log.error("function %s failed for event %s: %s\n%s", function.name, event.get("id"), error, error.trace)
                 return str(error)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -11,22 +15,38 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
-from local.host.routes import Route, Router, decode_path, make_route, unreachable
+from local.host.routes import Route, Router, decode_path, has_dot_segments, make_route, rebuild_path, unreachable
 from local.host.worker import FunctionFailed, HttpAnswer, HttpCall, Worker
 
 log = logging.getLogger("local.host")
 
-#: Of bodies that are being read, all together, and of one whose length is not told.
+#: Of bodies that are being read, all together.
 _READ_AT_ONCE: Final = 64 * 1024 * 1024
-_LARGEST_BODY: Final = 4 * 1024 * 1024
+#: Hands over the address as the real host does, decoded and written anew. Otherwise as it was sent, which on Azure the
+#: front end tells.
+_REBUILDS: Final = os.environ.get("LOCAL_HOST_URL") == "rebuilt"
 _OURS: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """`extensions.http` of host.json; 0 is no limit."""
+
+    route_prefix: str
+    concurrent: int = 0
+    outstanding: int = 0
 
 
 class HttpTriggers:
     """Serves every HTTP function of the app."""
 
-    def __init__(self, worker: Worker, route_prefix: str) -> None:
+    def __init__(self, worker: Worker, options: HttpOptions) -> None:
         self._worker = worker
+        self._outstanding = 0
+        self._most_outstanding = options.outstanding
+        self._slots: AbstractAsyncContextManager[object] = (
+            asyncio.Semaphore(options.concurrent) if options.concurrent else nullcontext()
+        )
         self._functions: Final[dict[str, HostedFunction]] = {
             function.name: function for function in worker.functions if function.trigger == HTTP_TRIGGER
         }
@@ -35,7 +55,7 @@ class HttpTriggers:
                 function.name,
                 function.settings.get("route") or function.name,
                 function.settings.get("methods"),
-                route_prefix,
+                options.route_prefix,
             )
             for function in self._functions.values()
         ]
@@ -47,22 +67,36 @@ class HttpTriggers:
 
     async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""
-        raw_path, _, query = target.partition("?")
+        raw_path, mark, query = target.partition("?")
         path = decode_path(raw_path)
         if path is None:
             return web.Response(status=400)
         found = self._router.find(request.method, path)
         if found is None:
             return web.Response(status=404)
-        name, values = found
+        if _REBUILDS or has_dot_segments(raw_path):
+            target = f"{rebuild_path(path)}{mark}{query}"
+        if self._most_outstanding and self._outstanding >= self._most_outstanding:
+            return web.Response(status=429)
+        self._outstanding += 1
+        try:
+            async with self._slots:
+                return await self._call(request, target, query, *found)
+        finally:
+            self._outstanding -= 1
+
+    async def _call(
+        self, request: web.BaseRequest, target: str, query: str, name: str, values: dict[str, str]
+    ) -> web.StreamResponse:
         function = self._functions[name]
         headers = _headers(request)
-        size = request.content_length or (_LARGEST_BODY if request.can_read_body else 0)
+        # Of a body without Content-Length the host reads nothing.
+        size = request.content_length or 0
         if self._reading + size > _READ_AT_ONCE and self._reading:
             return web.Response(status=503, headers={"Retry-After": "1"})
         self._reading += size
         try:
-            body = await request.read() if request.can_read_body else b""
+            body = await request.read() if size else b""
         finally:
             self._reading -= size
         call = HttpCall(

@@ -18,7 +18,8 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from local.expectation import answer_expectation
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
-from local.host.http_trigger import HttpTriggers
+from local.host.http_trigger import HttpOptions, HttpTriggers
+from local.host.kestrel import PARSER_LIMITS, refused_by_the_web_server
 from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
 from local.host.worker import Worker
@@ -29,6 +30,8 @@ log = logging.getLogger("local.host")
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024  # the app's own limit is lower; this one protects the host
 SHUTDOWN_SECONDS: Final = 3.0
 _LOOPBACK: Final = "127.0.0.1"
+#: Of what begins with /admin the host keeps these for itself; the rest reaches the app.
+_KEPT: Final = ("/admin/host/", "/admin/functions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Host:
     def __init__(self, worker: Worker, options: HostOptions) -> None:
         self._options = options
         self._worker = worker
-        self._http = HttpTriggers(worker, read_route_prefix(options.app_dir))
+        self._http = HttpTriggers(worker, read_http_options(options.app_dir))
         self._events = EventGridTriggers(worker, options.system_key)
         self._timers = TimerTriggers(worker)
         self._runner: web.AppRunner | None = None
@@ -80,7 +83,13 @@ class Host:
         # An encoded line break is part of a path too.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve, expect_handler=answer_expectation)
         # Bodies reach the app as they were sent: no decompression, as on the platform.
-        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            **PARSER_LIMITS,
+        )
         await self._runner.setup()
         await self._listen(self._options.port, None)
         if self._options.https_port is not None:
@@ -102,14 +111,15 @@ class Host:
         target = request._message.path  # as sent; yarl would have normalised it
         if not target.startswith("/"):
             target = origin_form(target)
-        path = target.partition("?")[0]
-        lowered = path.lower()
-        if lowered.startswith("/runtime/"):
-            if lowered.rstrip("/") == EVENT_GRID_PATH:
-                return await self._events.serve(request)
+        if (refused := refused_by_the_web_server(request._message)) is not None:
+            return web.Response(status=refused)
+        lowered = target.partition("?")[0].lower()
+        if lowered.rstrip("/") == EVENT_GRID_PATH:
+            return await self._events.serve(request)
+        if lowered.startswith("/runtime/webhooks/"):
             return web.Response(status=404)
-        if lowered.startswith("/admin/"):
-            return web.Response(status=404)  # the platform keeps it for itself
+        if lowered.startswith(_KEPT):
+            return web.Response(status=401)  # it wants the host's master key, and here is none
         return await self._http.serve(request, target)
 
 
@@ -124,10 +134,16 @@ def origin_form(target: str) -> str:
     return "/"
 
 
-def read_route_prefix(app_dir: Path) -> str:
+def read_http_options(app_dir: Path) -> HttpOptions:
+    """What host.json says of HTTP."""
     path = app_dir / "host.json"
     settings = json.loads(path.read_text()) if path.is_file() else {}
-    return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
+    http = settings.get("extensions", {}).get("http", {})
+    return HttpOptions(
+        route_prefix=str(http.get("routePrefix", "api")),
+        concurrent=int(http.get("maxConcurrentRequests", 0)),
+        outstanding=int(http.get("maxOutstandingRequests", 0)),
+    )
 
 
 def has_ipv6_loopback() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -20,13 +20,12 @@ class Caller:
     kind: Literal["key", "entra"]
     key_index: int | None = None
     subject: str | None = None
+    #: The path and query that the caller has signed; None for a bearer token, which signs nothing.
+    signed: str | None = None
 
     @property
     def id(self) -> str:
         return f"key:{self.key_index}" if self.kind == "key" else f"entra:{self.subject}"
-
-
-_KEY_CALLERS = (Caller("key", 0), Caller("key", 1))
 
 
 class Authenticator:
@@ -48,13 +47,18 @@ class Authenticator:
         headers: Mapping[str, str],
         body: bytes,
         now: datetime,
+        sent_paths: Sequence[str] = (),
     ) -> Caller:
-        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged."""
+        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged;
+        `sent_paths` are what route.py tells."""
         authorization = headers.get("authorization", "")
         scheme = authorization.partition(" ")[0].lower()
         try:
             if scheme == HMAC_SCHEME and self._access_keys is not None:
-                return _KEY_CALLERS[self._access_keys.verify(method, target, raw_target_known, headers, body, now)]
+                index, signed = self._access_keys.signed(
+                    method, target, raw_target_known, headers, body, now, sent_paths
+                )
+                return Caller("key", index, signed=signed)
             if scheme == "bearer" and self._entra is not None:
                 return Caller("entra", subject=await self._entra.verify(authorization[7:].strip(), now))
         except Unauthorized as refusal:
