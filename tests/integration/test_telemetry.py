@@ -406,6 +406,8 @@ def test_a_routed_job_sends_half_of_what_it_did(received: Sink, tmp_path: Path) 
     calls = sent.records["call of HTTP"]
     assert calls >= 20 * jobs, "the traces are whole"
     assert sent.bytes["call of HTTP"] / calls < 1_000
-    polls = sent.records["RemoteDependency GetWorker"] - jobs
-    assert sent.total - polls * 2_500 < 42_000 * jobs
+    # On a slow machine there are more polls, more calls and more exports of metrics, which are not the jobs' own.
+    spans = {kind: size for kind, size in sent.bytes.items() if not kind.startswith("Metric")}
+    beyond = max(0, calls - 33 * jobs) + max(0, sum(sent.records[kind] for kind in spans) - calls - 8 * jobs)
+    assert sum(spans.values()) - beyond * 1_000 < 39_000 * jobs, "75,000 before"
     assert sum(point["count"] for point in received.metrics("ApiRequestRouter")) >= 5 * jobs
