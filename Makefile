@@ -21,7 +21,7 @@ export PIP_ROOT_USER_ACTION := ignore
 export npm_config_update_notifier := false
 
 .DEFAULT_GOAL := help
-.PHONY: help hello prerequisites packages setup runtime start debug start-app start-func test coverage check bench waits load scale simulate fuzz hostile chaos clean
+.PHONY: help hello prerequisites packages setup runtime start debug start-app start-func test coverage check bench waits load scale simulate fuzz hostile chaos worker pythons clean
 
 help: ## Show these commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,7 +52,14 @@ check: setup ## Lint, check format, types, imports and the deployment
 	@$(RUN) -m scripts.check_deployment
 
 test: check coverage ## Check, then run every test, the unit tests measured
+	@$(RUN) -m scripts.other_pythons worker
 	@$(RUN) -m pytest $(TIMED) tests/contract tests/integration tests/sim tests/acceptance tests/fuzz -n 2 --dist loadgroup
+
+worker: setup ## Run wire and event tests under Microsoft's Python worker, where a Python 3.13 is found
+	@$(RUN) -m scripts.other_pythons worker
+
+pythons: setup ## Run the unit tests under each other Python that is found
+	@$(RUN) -m scripts.other_pythons unit
 
 coverage: setup ## Measure what unit tests and fifty seeds run of router/, branches too
 	@$(RUN) -m pytest tests/coverage tests/unit --ignore=$(TIMED) -n 2 --dist worksteal --cov --cov-report=term
@@ -82,7 +89,7 @@ chaos: setup ## Stop, kill and hang each part of a router in turn under a steady
 	@$(RUN) -m tests.chaos --seed $(CHAOS_SEED) --seconds $(CHAOS_SECONDS)
 
 clean: ## Remove what was installed, built and stored here
-	rm -rf .venv node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf .venv .pythons node_modules .data dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	rm -rf .import_linter_cache tests/java/target testkit/build testkit/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

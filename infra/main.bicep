@@ -57,7 +57,7 @@ param eventSchema string = 'EventGrid'
 
 @description('Python version of the app.')
 @allowed(['3.11', '3.12', '3.13'])
-param pythonVersion string = '3.12'
+param pythonVersion string = '3.13'
 
 @description('Memory of an instance in MB; CPU grows with it. 512 is the cheapest, 2048 the platform\'s default.')
 @allowed([512, 2048, 4096])

@@ -87,6 +87,18 @@ class ConditionNotMet(RouterError):
         super().__init__("ConditionNotMet", message, 412)
 
 
+class LengthRequired(RouterError):
+    """411: a body without Content-Length, of which the Functions host hands over nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "LengthRequired",
+            "The body was sent in chunks, and the platform does not hand such a body over: nothing of it has arrived. "
+            "Send it whole, with Content-Length.",
+            411,
+        )
+
+
 class TooLarge(RouterError):
     """413: a body or a resource beyond its limit; nothing was written."""
 

@@ -71,7 +71,7 @@ def _add(archive: zipfile.ZipFile, path: Path, name: str) -> None:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m scripts.build_package", description="Build the deployment package.")
     parser.add_argument("--output", type=Path, default=ROOT / "dist" / "job-router.zip")
-    parser.add_argument("--python-version", default="3.12", help="Python of the Function App (default: %(default)s)")
+    parser.add_argument("--python-version", default="3.13", help="Python of the Function App (default: %(default)s)")
     parser.add_argument("--remote-build", action="store_true", help="leave the dependencies to Azure")
     options = parser.parse_args(arguments)
     try:

@@ -144,8 +144,11 @@ def needed_by(names: list[str]) -> set[str]:
     return found
 
 
-def licences(locked: list[Locked], python: str) -> str:
-    """The page: name, version and licence of each, as its own metadata says."""
+def licences(locked: list[Locked]) -> str:
+    """The page: name, versions (one for each Python that has its own) and licence, as the installed metadata says."""
+    versions: dict[str, list[str]] = {}
+    for one in locked:
+        versions.setdefault(one.name, []).append(one.version)
     lines = [
         "# Licences",
         "",
@@ -156,7 +159,7 @@ def licences(locked: list[Locked], python: str) -> str:
         "| package | version | licence |",
         "| --- | --- | --- |",
     ]
-    lines += [f"| {one.name} | {one.version} | {_licence(one.name)} |" for one in locked if one.is_for(python)]
+    lines += [f"| {name} | {', '.join(found)} | {_licence(name)} |" for name, found in versions.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -191,12 +194,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.check:
         locked = merged({one: report(one, ROOT / "requirements.txt") for one in PYTHONS})
         LOCK.write_text(_HEAD + "\n".join(one.line() for one in locked) + "\n", encoding="utf-8")
-        LICENCES.write_text(licences(locked, python), encoding="utf-8")
+        LICENCES.write_text(licences(locked), encoding="utf-8")
         print(f"{LOCK.relative_to(ROOT)}: {len(locked)} packages")
         return 0
     locked = read(LOCK.read_text(encoding="utf-8"))
     found = list(problems(locked, python, _installed(), needed_by([one.name for one in requirements(python)])))
-    if LICENCES.read_text(encoding="utf-8") != licences(locked, python):
+    if LICENCES.read_text(encoding="utf-8") != licences(locked):
         found.append("docs/licences.md does not name what is installed")
     for problem in found:
         print(problem, file=sys.stderr)

@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from local.host.index import IndexingError, load_functions
+from local.host.index import IndexingError
 from local.host.mounts import load_mount
 from local.host.routes import RouteError
 from local.host.server import HostOptions, serve_until_signalled
@@ -37,10 +37,9 @@ def main() -> int:
     options = parser.parse_args()
     set_up_logging(options.app_dir)
     try:
-        functions = load_functions(options.app_dir.resolve(), options.module)
         asyncio.run(
             serve_until_signalled(
-                functions,
+                options.module,
                 HostOptions(
                     app_dir=options.app_dir.resolve(),
                     port=options.port,
@@ -73,7 +72,7 @@ def set_up_logging(app_dir: Path) -> None:
     settings = json.loads(path.read_text()) if path.is_file() else {}
     default = settings.get("logging", {}).get("logLevel", {}).get("default", "Information")
     logging.basicConfig(level=_LEVELS.get(default, "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("azure").setLevel(logging.WARNING)
+    logging.getLogger("azure").setLevel(logging.WARNING)  # Microsoft's worker too: its logger is below it
 
 
 if __name__ == "__main__":

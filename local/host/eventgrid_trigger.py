@@ -6,16 +6,15 @@ import asyncio
 import hmac
 import json
 import logging
-from collections.abc import Iterable
 from typing import Any, Final
 
 from aiohttp import web
-from azure.functions import meta
 
 from local.host.bodies import Bodies
 from local.host.failures import Failures
-from local.host.index import EVENT_GRID_TRIGGER, HostedFunction, converter
-from local.host.invoke import Invoker
+from local.host.index import EVENT_GRID_TRIGGER, HostedFunction
+from local.host.json_net import reparsed
+from local.host.worker import FunctionFailed, Worker
 
 log = logging.getLogger("local.host")
 
@@ -26,11 +25,12 @@ _CONCURRENCY: Final = 64
 class EventGridTriggers:
     """Serves the webhook for every Event Grid function of the app."""
 
-    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, system_key: str) -> None:
-        self._invoker = invoker
-        self._functions = {function.name: function for function in functions if function.trigger == EVENT_GRID_TRIGGER}
+    def __init__(self, worker: Worker, system_key: str) -> None:
+        self._worker = worker
+        self._functions: Final[dict[str, HostedFunction]] = {
+            function.name: function for function in worker.functions if function.trigger == EVENT_GRID_TRIGGER
+        }
         self._key = system_key.encode()
-        self._converter = converter(EVENT_GRID_TRIGGER)
         self._slots = asyncio.Semaphore(_CONCURRENCY)
         self._bodies = Bodies()
         self._failures = Failures()
@@ -49,16 +49,16 @@ class EventGridTriggers:
             origin = request.headers.get("WebHook-Request-Origin", "*")
             if not origin.isascii() or not origin.isprintable():
                 return web.Response(status=400, text="the origin is no host name")
-            return web.Response(headers={"WebHook-Allowed-Origin": origin, "WebHook-Allowed-Rate": "*"})
+            return web.Response(headers={"WebHook-Allowed-Origin": origin})
         if request.method != "POST":
-            return web.Response(status=405)
+            return web.Response(status=400)
         content = await self._bodies.read(request)
         if isinstance(content, web.Response):
             return content
         try:
             body = json.loads(content)
         except (ValueError, RecursionError):
-            return web.Response(status=400, text="the body is not JSON")
+            return web.Response(status=500)
         events = body if isinstance(body, list) else [body]
         if not all(isinstance(event, dict) for event in events):
             return web.Response(status=400, text="the body is neither an event nor a list of events")
@@ -67,7 +67,7 @@ class EventGridTriggers:
             return _answer_validation(events)
         if kind == "unsubscribe":
             return web.Response(status=202)
-        if kind == "notification" or request.content_type.startswith("application/cloudevents"):
+        if kind == "notification":
             return await self._deliver(function, events)
         return web.Response(status=400, text="the header aeg-event-type is missing or unknown")
 
@@ -83,13 +83,10 @@ class EventGridTriggers:
         """The failure's message, or None."""
         async with self._slots:
             try:
-                # The converter of the library, as the worker uses it: it takes JSON text.
-                datum = meta.Datum(json.dumps(event), "json")
-                value = self._converter.decode(datum, trigger_metadata=None)
-                await self._invoker.invoke(function, value, {})
-            except Exception as error:
+                await self._worker.call_json(function, json.dumps(reparsed(event)))
+            except FunctionFailed as error:
                 self._failures.tell(function.name, error, f"for event {event.get('id')}")
-                return f"{type(error).__name__}: {error}"
+                return str(error)
         return None
 
 

@@ -1,39 +1,60 @@
-"""HTTP triggers: from the request on the wire to azure.functions.HttpRequest, and back from HttpResponse."""
+"""HTTP triggers: from the request on the wire to what a worker is handed, and back from its answer."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+import os
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
-from azure.functions import HttpResponse
-from azure.functions.http import HttpRequest
 from multidict import CIMultiDict
 
 from local.host.bodies import Bodies
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
-from local.host.invoke import Invoker
-from local.host.routes import Route, Router, decode_path, make_route, unreachable
+from local.host.routes import Route, Router, decode_path, has_dot_segments, make_route, rebuild_path, unreachable
+from local.host.worker import FunctionFailed, HttpAnswer, HttpCall, Worker
 
 log = logging.getLogger("local.host")
 
+#: Hands over the address as the real host does, decoded and written anew. Otherwise as it was sent, which on Azure the
+#: front end tells.
+_REBUILDS: Final = os.environ.get("LOCAL_HOST_URL") == "rebuilt"
 _OURS: Final = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
+
+
+@dataclass(frozen=True, slots=True)
+class HttpOptions:
+    """`extensions.http` of host.json; 0 is no limit."""
+
+    route_prefix: str
+    concurrent: int = 0
+    outstanding: int = 0
 
 
 class HttpTriggers:
     """Serves every HTTP function of the app."""
 
-    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker, route_prefix: str) -> None:
-        self._invoker = invoker
-        self._functions = {function.name: function for function in functions if function.trigger == HTTP_TRIGGER}
+    def __init__(self, worker: Worker, options: HttpOptions) -> None:
+        self._worker = worker
+        self._outstanding = 0
+        self._most_outstanding = options.outstanding
+        self._slots: AbstractAsyncContextManager[object] = (
+            asyncio.Semaphore(options.concurrent) if options.concurrent else nullcontext()
+        )
+        self._functions: Final[dict[str, HostedFunction]] = {
+            function.name: function for function in worker.functions if function.trigger == HTTP_TRIGGER
+        }
         self.routes: Final[Sequence[Route]] = [
             make_route(
                 function.name,
                 function.settings.get("route") or function.name,
-                _methods(function.settings.get("methods")),
-                route_prefix,
+                function.settings.get("methods"),
+                options.route_prefix,
             )
             for function in self._functions.values()
         ]
@@ -44,38 +65,46 @@ class HttpTriggers:
 
     async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""
-        raw_path, _, query = target.partition("?")
+        raw_path, mark, query = target.partition("?")
         path = decode_path(raw_path)
         if path is None:
             return web.Response(status=400)
         found = self._router.find(request.method, path)
         if found is None:
             return web.Response(status=404)
-        name, values = found
+        if _REBUILDS or has_dot_segments(raw_path):
+            target = f"{rebuild_path(path)}{mark}{query}"
+        if self._most_outstanding and self._outstanding >= self._most_outstanding:
+            return web.Response(status=429)
+        self._outstanding += 1
+        try:
+            async with self._slots:
+                return await self._call(request, target, query, *found)
+        finally:
+            self._outstanding -= 1
+
+    async def _call(
+        self, request: web.BaseRequest, target: str, query: str, name: str, values: dict[str, str]
+    ) -> web.StreamResponse:
         function = self._functions[name]
         headers = _headers(request)
-        body = await self._bodies.read(request)
+        # Of a body without Content-Length the host reads nothing.
+        body = await self._bodies.read(request) if request.content_length else b""
         if isinstance(body, web.Response):
             return body
-        http_request = HttpRequest(
+        call = HttpCall(
             method=request.method,
             url=f"{request.scheme}://{headers.get('host', '')}{target}",
             headers=headers,
-            params=parse_query(query) if query else {},
-            route_params=values,
-            body_type="bytes",
+            query=parse_query(query) if query else {},
+            route=values,
             body=body,
         )
         try:
-            returned = await self._invoker.invoke(function, http_request, headers)
-            return encode_response(returned)
-        except Exception:
-            log.exception("function %s failed", name)
+            return encode_answer(await self._worker.call_http(function, call))
+        except FunctionFailed as error:
+            log.error("function %s failed: %s\n%s", name, error, error.trace)
             return web.Response(status=500)
-
-
-def _methods(methods: Any) -> list[str] | None:
-    return [getattr(method, "value", method) for method in methods] if methods else None
 
 
 def _headers(request: web.BaseRequest) -> dict[str, str]:
@@ -97,22 +126,12 @@ def parse_query(query: str) -> dict[str, str]:
     return params
 
 
-def encode_response(returned: object) -> web.Response:
-    """What a function returned, as a response; of a repeated header the last wins, except Set-Cookie."""
-    if returned is None:
-        return web.Response(status=204)
-    if isinstance(returned, str):
-        return web.Response(body=returned.encode(), content_type="text/plain", charset="utf-8")
-    if not isinstance(returned, HttpResponse):
-        raise TypeError(f"an HTTP function must return HttpResponse or str, not {type(returned).__name__}")
+def encode_answer(answer: HttpAnswer) -> web.Response:
+    """What a worker answered, on the wire; of a repeated header the last wins."""
     headers: CIMultiDict[str] = CIMultiDict()
-    for name, value in returned.headers.items():
-        key = name.lower()
-        if key == "set-cookie":
-            headers.add(name, value)
-        elif key not in _OURS:
+    for name, value in answer.headers.items():
+        if name.lower() not in _OURS:
             headers[name] = value
-    if "content-type" not in headers:
-        charset = f"; charset={returned.charset}" if returned.mimetype.startswith("text/") else ""
-        headers["content-type"] = returned.mimetype + charset
-    return web.Response(status=returned.status_code, body=returned.get_body(), headers=headers)
+    for cookie in answer.cookies:
+        headers.add("Set-Cookie", cookie)
+    return web.Response(status=answer.status, body=answer.body, headers=headers)

@@ -1,24 +1,17 @@
-"""Reads the functions and bindings of a function app, with the checks that the platform's Python worker makes."""
+"""The functions of an app as the Functions host sees them, with the checks that it makes itself."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
+import json
 import re
-import sys
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
-
-from azure.functions import FunctionRegister, meta
 
 HTTP_TRIGGER: Final = "httpTrigger"
 EVENT_GRID_TRIGGER: Final = "eventGridTrigger"
 TIMER_TRIGGER: Final = "timerTrigger"
 _TRIGGERS: Final = frozenset({HTTP_TRIGGER, EVENT_GRID_TRIGGER, TIMER_TRIGGER})
-_OUT: Final = 1
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_\-]{0,127}")
 
 
@@ -31,85 +24,23 @@ class HostedFunction:
     """A function with its trigger's settings, as function.json would hold them."""
 
     name: str
-    call: Callable[..., Any]
-    is_async: bool
+    #: What the worker knows it by.
+    id: str
     trigger: str
     parameter: str
-    wants_context: bool
     settings: dict[str, Any]
-    directory: str
 
 
-def converter(binding_type: str) -> Any:
-    """The library's converter between a binding's data and the Python types of its parameters."""
-    registry: Any = meta.get_binding_registry()  # type: ignore[no-untyped-call]  # the library has no annotation here
-    return registry.get(binding_type)
-
-
-def load_functions(app_dir: Path, module_name: str = "function_app") -> list[HostedFunction]:
-    """Imports the app's module and returns its functions; the app object must be the only one at the top level."""
-    if not (app_dir / f"{module_name}.py").is_file():
-        raise IndexingError(f"there is no {module_name}.py in {app_dir}")
-    if str(app_dir) not in sys.path:
-        sys.path.insert(0, str(app_dir))
-    module = importlib.import_module(module_name)
-    apps = [value for value in vars(module).values() if isinstance(value, FunctionRegister)]
-    if len(apps) != 1:
-        raise IndexingError(f"{module_name}.py has {len(apps)} function apps at its top level; exactly one is expected")
-    functions = [_read_function(function, app_dir) for function in apps[0].get_functions()]
-    if not functions:
-        raise IndexingError(f"{module_name}.py registers no functions")
-    return functions
-
-
-def _read_function(function: Any, app_dir: Path) -> HostedFunction:
-    name: str = function.get_function_name()
+def hosted_function(name: str, id: str, raw_bindings: Sequence[str]) -> HostedFunction:
+    """A function that a worker has found, with its bindings as JSON. Raises IndexingError."""
     if not _NAME.fullmatch(name):
         raise IndexingError(f"function {name!r}: the name must match {_NAME.pattern}")
-    trigger = function.get_trigger()
-    if trigger is None or trigger.type not in _TRIGGERS:
-        kind = trigger.type if trigger is not None else None
+    bindings = [json.loads(text) for text in raw_bindings]
+    triggers = [binding for binding in bindings if str(binding["type"]).lower().endswith("trigger")]
+    kind = triggers[0]["type"] if len(triggers) == 1 else None
+    if kind not in _TRIGGERS:
         raise IndexingError(f"function {name}: this host does not serve a trigger of type {kind!r}")
-    bindings = function.get_bindings()
     for binding in bindings:
-        if binding is not trigger and not (binding.type == "http" and binding.direction == _OUT):
-            raise IndexingError(f"function {name}: this host does not serve the binding {binding.type!r}")
-    call = function.get_user_function()
-    return HostedFunction(
-        name=name,
-        call=call,
-        is_async=inspect.iscoroutinefunction(call),
-        trigger=trigger.type,
-        parameter=trigger.name,
-        wants_context=_check_signature(name, call, trigger.name, bindings),
-        settings=trigger.get_dict_repr(),
-        directory=str(app_dir),
-    )
-
-
-def _check_signature(name: str, call: Callable[..., Any], parameter: str, bindings: Sequence[Any]) -> bool:
-    """The worker's rules for parameters and annotations; True if the function asks for its context."""
-    parameters = set(inspect.signature(call).parameters)
-    bound = {binding.name for binding in bindings if binding.name != "$return"}
-    wants_context = "context" in parameters and "context" not in bound
-    if wants_context:
-        parameters.discard("context")
-    if parameters != bound:
-        raise IndexingError(
-            f"function {name}: its parameters {sorted(parameters)} are not its bindings {sorted(bound)}"
-        )
-    try:
-        annotations = typing.get_type_hints(call)
-    except NameError as error:
-        raise IndexingError(f"function {name}: an annotation cannot be resolved: {error}") from error
-    trigger_type = next(binding.type for binding in bindings if binding.name == parameter)
-    wanted = annotations.get(parameter)
-    if wanted is not None and not converter(trigger_type).check_input_type_annotation(wanted):
-        raise IndexingError(f"function {name}: {parameter}: {wanted} does not fit {trigger_type}")
-    if any(binding.name == "$return" for binding in bindings):
-        returned = annotations.get("return")
-        if returned is not None and (
-            not isinstance(returned, type) or not converter("http").check_output_type_annotation(returned)
-        ):
-            raise IndexingError(f"function {name}: it must return HttpResponse or str, not {returned}")
-    return wants_context
+        if binding is not triggers[0] and not (binding["type"] == "http" and binding["direction"] == "OUT"):
+            raise IndexingError(f"function {name}: this host does not serve the binding {binding['type']!r}")
+    return HostedFunction(name, id, kind, triggers[0]["name"], triggers[0])

@@ -10,9 +10,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import quote
 
 _NAME: Final = re.compile(r"[^/{}?*:=]+")
 _ESCAPES: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_SPLIT: Final = re.compile(r"((?:%[0-9A-Fa-f]{2})+)")
 
 
 class RouteError(ValueError):
@@ -79,10 +81,8 @@ class Route:
 
 
 def make_route(function: str, template: str, methods: Iterable[str] | None, prefix: str = "") -> Route:
-    """A route as the host registers it: with the prefix of host.json, and HEAD wherever GET is allowed."""
+    """A route as the host registers it, with the prefix of host.json. HEAD is a method like others."""
     verbs = None if methods is None else {method.upper() for method in methods}
-    if verbs and "GET" in verbs:
-        verbs.add("HEAD")
     full = f"{prefix.strip('/')}/{template}" if prefix.strip("/") else template
     return Route(function, full, None if verbs is None else frozenset(verbs), parse_template(full))
 
@@ -173,7 +173,7 @@ def decode_path(raw: str) -> str | None:
         if "%00" in raw:
             return None
         raw = _ESCAPES.sub(_decode_run, raw)
-    if "/." in raw and any(segment in (".", "..") for segment in raw.split("/")):
+    if _has_dots(raw):
         kept: list[str] = []
         segments = raw.split("/")[1:]
         for position, segment in enumerate(segments):
@@ -189,6 +189,15 @@ def decode_path(raw: str) -> str | None:
     return raw
 
 
+def has_dot_segments(raw: str) -> bool:
+    """Whether the host takes something out of this path: `.` and `..` as segments."""
+    return _has_dots(_ESCAPES.sub(_decode_run, raw)) if "%" in raw else _has_dots(raw)
+
+
+def _has_dots(path: str) -> bool:
+    return "/." in path and any(segment in (".", "..") for segment in path.split("/"))
+
+
 def _decode_run(match: re.Match[str]) -> str:
     run = match.group()
     pieces = re.split(r"(%2[Ff])", run)
@@ -202,6 +211,14 @@ def _decode_run(match: re.Match[str]) -> str:
         except UnicodeDecodeError:
             decoded.append(piece)
     return "".join(decoded)
+
+
+def rebuild_path(decoded: str) -> str:
+    """A decoded path as the host writes it into the address that it hands over (ASP.NET Core's `PathString`): what
+    looks like an escape stays, though it may be text."""
+    return "".join(
+        part if _ESCAPES.fullmatch(part) else quote(part, safe="/!$&'()*+,;=:@~") for part in _SPLIT.split(decoded)
+    )
 
 
 class Router:
@@ -256,7 +273,6 @@ def unreachable(routes: Iterable[Route]) -> list[str]:
                 hidden = route.methods or frozenset({"every method"})
             else:
                 hidden = earlier.methods & (route.methods or earlier.methods)
-            hidden -= {"HEAD"}
             if hidden:
                 messages.append(
                     f"{earlier.function} ({earlier.template}) hides {route.function} ({route.template}) "

@@ -18,11 +18,12 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 from local.expectation import answer_expectation
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
-from local.host.http_trigger import HttpTriggers
-from local.host.index import HostedFunction
-from local.host.invoke import Invoker
+from local.host.http_trigger import HttpOptions, HttpTriggers
+from local.host.kestrel import PARSER_LIMITS, refused_by_the_web_server
 from local.host.mounts import FIRE_TIMERS
 from local.host.timer_trigger import TimerTriggers
+from local.host.worker import Worker
+from local.host.workers import open_worker
 from local.questions import answer_on
 
 log = logging.getLogger("local.host")
@@ -30,6 +31,8 @@ log = logging.getLogger("local.host")
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024  # the app's own limit is lower; this one protects the host
 SHUTDOWN_SECONDS: Final = 3.0
 _LOOPBACK: Final = "127.0.0.1"
+#: Of what begins with /admin the host keeps these for itself; the rest reaches the app.
+_KEPT: Final = ("/admin/host/", "/admin/functions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,12 @@ class HostOptions:
 class Host:
     """The functions of one app, served until `stop`."""
 
-    def __init__(self, functions: Sequence[HostedFunction], options: HostOptions) -> None:
+    def __init__(self, worker: Worker, options: HostOptions) -> None:
         self._options = options
-        self._invoker = Invoker()
-        self._http = HttpTriggers(functions, self._invoker, read_route_prefix(options.app_dir))
-        self._events = EventGridTriggers(functions, self._invoker, options.system_key)
-        self._timers = TimerTriggers(functions, self._invoker)
+        self._worker = worker
+        self._http = HttpTriggers(worker, read_http_options(options.app_dir))
+        self._events = EventGridTriggers(worker, options.system_key)
+        self._timers = TimerTriggers(worker)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -72,7 +75,7 @@ class Host:
         """Stops listening, lets what is under way end within SHUTDOWN_SECONDS, cancels the rest."""
         await self._timers.stop()
         closing = [self._runner.cleanup()] if self._runner is not None else []
-        await asyncio.gather(*closing, self._invoker.finish(SHUTDOWN_SECONDS))
+        await asyncio.gather(*closing, self._worker.finish(SHUTDOWN_SECONDS))
 
     async def _serve_web(self) -> None:
         app = web.Application(client_max_size=MAX_BODY_BYTES)
@@ -82,7 +85,13 @@ class Host:
         # An encoded line break is part of a path too.
         app.router.add_route("*", r"/{path:[\s\S]*}", self._serve, expect_handler=answer_expectation)
         # Bodies reach the app as they were sent: no decompression, as on the platform.
-        self._runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=SHUTDOWN_SECONDS)
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            auto_decompress=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            **PARSER_LIMITS,
+        )
         await self._runner.setup()
         await self._listen(self._options.port, None)
         if self._options.https_port is not None:
@@ -104,14 +113,15 @@ class Host:
         target = request._message.path  # as sent; yarl would have normalised it
         if not target.startswith("/"):
             target = origin_form(target)
-        path = target.partition("?")[0]
-        lowered = path.lower()
-        if lowered.startswith("/runtime/"):
-            if lowered.rstrip("/") == EVENT_GRID_PATH:
-                return await self._events.serve(request)
+        if (refused := refused_by_the_web_server(request._message)) is not None:
+            return web.Response(status=refused)
+        lowered = target.partition("?")[0].lower()
+        if lowered.rstrip("/") == EVENT_GRID_PATH:
+            return await self._events.serve(request)
+        if lowered.startswith("/runtime/webhooks/"):
             return web.Response(status=404)
-        if lowered.startswith("/admin/"):
-            return web.Response(status=404)  # the platform keeps it for itself
+        if lowered.startswith(_KEPT):
+            return web.Response(status=401)  # it wants the host's master key, and here is none
         return await self._http.serve(request, target)
 
 
@@ -126,10 +136,16 @@ def origin_form(target: str) -> str:
     return "/"
 
 
-def read_route_prefix(app_dir: Path) -> str:
+def read_http_options(app_dir: Path) -> HttpOptions:
+    """What host.json says of HTTP."""
     path = app_dir / "host.json"
     settings = json.loads(path.read_text()) if path.is_file() else {}
-    return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
+    http = settings.get("extensions", {}).get("http", {})
+    return HttpOptions(
+        route_prefix=str(http.get("routePrefix", "api")),
+        concurrent=int(http.get("maxConcurrentRequests", 0)),
+        outstanding=int(http.get("maxOutstandingRequests", 0)),
+    )
 
 
 def has_ipv6_loopback() -> bool:
@@ -141,20 +157,21 @@ def has_ipv6_loopback() -> bool:
     return True
 
 
-async def serve_until_signalled(functions: Sequence[HostedFunction], options: HostOptions) -> None:
-    """Serves until SIGTERM or SIGINT."""
+async def serve_until_signalled(module: str, options: HostOptions) -> None:
+    """Serves until SIGTERM or SIGINT. Raises IndexingError."""
+    worker = await open_worker(options.app_dir, module)
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     if options.asked_on is not None:
         answer_on(options.asked_on)
-    host = Host(functions, options)
+    host = Host(worker, options)
     if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
         return
     await host.start()
     if options.serves:
-        log.info("serving %d functions on port %d", len(functions), options.port)
+        log.info("serving %d functions on port %d, under %s", len(worker.functions), options.port, worker.name)
     else:
         log.info("running the timers, listening nowhere")
     await ended.wait()

@@ -6,16 +6,13 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from azure.functions import meta
-
 from local.host.failures import Failures
-from local.host.index import TIMER_TRIGGER, HostedFunction, IndexingError, converter
-from local.host.invoke import Invoker
+from local.host.index import TIMER_TRIGGER, HostedFunction, IndexingError
 from local.host.ncrontab import Schedule, ScheduleError, parse_schedule
+from local.host.worker import FunctionFailed, Worker
 
 log = logging.getLogger("local.host")
 
@@ -23,10 +20,11 @@ log = logging.getLogger("local.host")
 class TimerTriggers:
     """Fires every timer function of the app."""
 
-    def __init__(self, functions: Iterable[HostedFunction], invoker: Invoker) -> None:
-        self._invoker = invoker
-        self._timers = [(function, _schedule(function)) for function in functions if function.trigger == TIMER_TRIGGER]
-        self._converter = converter(TIMER_TRIGGER)
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._timers = [
+            (function, _schedule(function)) for function in worker.functions if function.trigger == TIMER_TRIGGER
+        ]
         self._failures = Failures()
         self._tasks: Final[list[asyncio.Task[None]]] = []
         self._locks: Final = {function.name: asyncio.Lock() for function, _ in self._timers}
@@ -73,11 +71,10 @@ class TimerTriggers:
             "LastUpdated": (last or datetime.min.replace(tzinfo=UTC)).isoformat(),
         }
         info = {"Schedule": {"AdjustForDST": True}, "ScheduleStatus": status, "IsPastDue": past_due}
-        value = self._converter.decode(meta.Datum(json.dumps(info), "json"), trigger_metadata=None)
         async with self._locks[function.name]:
             try:
-                await self._invoker.invoke(function, value, {})
-            except Exception as error:
+                await self._worker.call_json(function, json.dumps(info))
+            except FunctionFailed as error:
                 self._failures.tell(function.name, error)
 
 

@@ -22,6 +22,31 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,200}\Z")  # a data version may be any
 _ANSWER_BYTES = 64 * 1024
 
 
+#: .NET's names, of which Event Grid makes its reasons, where Python's phrase is another or changes with its version.
+_NAMES = {
+    203: "NonAuthoritativeInformation",
+    207: "MultiStatus",
+    208: "AlreadyReported",
+    226: "IMUsed",
+    413: "RequestEntityTooLarge",
+    414: "RequestUriTooLong",
+    416: "RequestedRangeNotSatisfiable",
+    422: "UnprocessableEntity",
+    505: "HttpVersionNotSupported",
+}
+
+
+def status_name(status: int) -> str:
+    """A status as .NET's `HttpStatusCode` spells it; `Http599` for one that nobody has named."""
+    if status in _NAMES:
+        return _NAMES[status]
+    try:
+        phrase = http.HTTPStatus(status).phrase
+    except ValueError:
+        return f"Http{status}"
+    return "".join(word[:1].upper() + word[1:] for word in phrase.replace("-", " ").split())
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """How one attempt ended, in Event Grid's words."""
@@ -97,11 +122,7 @@ class Transport:
             return Outcome("SocketError")
 
     def _judge(self, status: int) -> Outcome:
-        try:
-            name = http.HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
-        except ValueError:
-            name = f"Http{status}"
-        return Outcome(name, status, delivered=status in _SUCCESS, permanent=status in self._permanent)
+        return Outcome(status_name(status), status, delivered=status in _SUCCESS, permanent=status in self._permanent)
 
     def _content_type(self) -> str:
         if not self._cloud:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
 from router.api.auth.authenticate import Caller
+from router.api.auth.route import is_unsure
 from router.commit.parts import Parts
 from router.engine.ownership import Own
 from router.errors import BadRequest, ErrorDetail, NotFound
@@ -92,12 +93,37 @@ def parse_ids(operation: Operation, path: str) -> tuple[str, ...]:
         text = unquote(given, errors="surrogateescape")
         if action:
             text = text.rpartition(":")[0]
-        try:
-            ids.append(check_id(text))
-        except ValueError as error:
-            message = f"'{name}' {error}."
-            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidId", message, name)]) from None
+        ids.append(_checked(name, text))
     return tuple(ids)
+
+
+def route_ids(operation: Operation, values: Mapping[str, str]) -> tuple[str, ...]:
+    """The ids in the route values of a request, for one whose raw path nobody has vouched for. Raises NotFound,
+    BadRequest: also for an id that may have been another one when it was sent, so that none is taken for another."""
+    ids: list[str] = []
+    for part in operation.route.split("/"):
+        if not part.startswith("{"):
+            continue
+        name = part[1:].partition("}")[0]
+        if name not in values:
+            raise NotFound("Route", operation.route)
+        text = values[name]
+        if is_unsure(text):
+            message = (
+                f"'{name}' cannot be told: the platform has decoded the path, so that this may be another id than was "
+                "sent. A request that is signed with an access key tells it."
+            )
+            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidId", message, name)])
+        ids.append(_checked(name, text))
+    return tuple(ids)
+
+
+def _checked(name: str, text: str) -> str:
+    try:
+        return check_id(text)
+    except ValueError as error:
+        message = f"'{name}' {error}."
+        raise BadRequest(message, target=name, details=[ErrorDetail("InvalidId", message, name)]) from None
 
 
 def resource_headers(etag: str, modified: datetime) -> dict[str, str]:

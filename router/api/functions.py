@@ -44,14 +44,19 @@ def http_functions(app: App) -> func.Blueprint:
     """A blueprint with all HTTP functions, named as the operations are."""
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]
     for operation in OPERATIONS:
-        _register(blueprint, operation.name, operation.route, (operation.method,), _operation(app, operation))
-    _register(blueprint, "Health", _HEALTH, ("GET",), _health(app))
-    _register(blueprint, "OpenApi", _DOCUMENT, ("GET",), _openapi(app))
-    _register(blueprint, console.OPERATION, console.ROUTE, ("GET",), _console(app))
+        _register(blueprint, operation.name, operation.route, _served(operation.method), _operation(app, operation))
+    _register(blueprint, "Health", _HEALTH, _served("GET"), _health(app))
+    _register(blueprint, "OpenApi", _DOCUMENT, _served("GET"), _openapi(app))
+    _register(blueprint, console.OPERATION, console.ROUTE, _served("GET"), _console(app))
     # The host tries routes in the alphabetical order of function names: this one must come last. It takes every
     # method, also those that nobody has heard of.
     _register(blueprint, "ZUnknownRoute", "{*path}", None, _fallback(app))
     return blueprint
+
+
+def _served(method: str) -> tuple[str, ...]:
+    """The host takes no HEAD to a function that has only GET."""
+    return ("GET", "HEAD") if method == "GET" else (method,)
 
 
 Endpoint = Callable[..., Awaitable[func.HttpResponse]]

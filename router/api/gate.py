@@ -14,9 +14,11 @@ import azure.functions as func
 
 from router.api.admission import Admission
 from router.api.auth.authenticate import Authenticator, Caller
+from router.api.auth.encodings import LEFT_BY_CLIENTS
 from router.api.auth.ratelimit import RateLimiter
+from router.api.auth.route import sent_paths
 from router.api.auth.target import RequestTarget, TargetReader
-from router.api.call import Call, Reply, parse_ids, parse_query
+from router.api.call import Call, Reply, parse_ids, parse_query, route_ids
 from router.api.cors import Cors
 from router.api.handlers import HANDLERS
 from router.api.in_flight import InFlight
@@ -25,7 +27,7 @@ from router.clock import Clock
 from router.commit.acting import acting
 from router.commit.parts import Parts
 from router.engine.ownership import Own
-from router.errors import Busy, Forbidden, RouterError, TooLarge
+from router.errors import Busy, Forbidden, LengthRequired, RouterError, TooLarge
 from router.models.operations import SUPPORTED_VERSIONS_HEADER, Operation
 from router.models.rights import ROLE_PREFIX, Reach, Right, reach, reaches
 from router.outages import WrongClock, is_told
@@ -137,7 +139,7 @@ class Gate:
         query: Mapping[str, str],
         span: tracing.ActiveSpan,
     ) -> Reply:
-        caller = await self._authenticate(request, headers, target)
+        caller = await self._authenticate(request, headers, target, operation)
         span.set(names.ATTRIBUTE_CALLER, caller.id)
         call = Call(
             operation=operation,
@@ -146,7 +148,7 @@ class Gate:
             live=self.live,
             parts=self.parts,
             api_version=parse_api_version(query),
-            ids=parse_ids(operation, target.path),
+            ids=_ids(operation, request, target, caller),
             query=query,
             headers=headers,
             body=request.get_body(),
@@ -177,14 +179,21 @@ class Gate:
         return f"{caller.id} {headers.get('x-forwarded-for', '').rpartition(',')[2].strip().rpartition(':')[0]}"
 
     async def _authenticate(
-        self, request: func.HttpRequest, headers: Mapping[str, str], target: RequestTarget
+        self,
+        request: func.HttpRequest,
+        headers: Mapping[str, str],
+        target: RequestTarget,
+        operation: Operation | None = None,
     ) -> Caller:
         body = request.get_body()
+        if not body and "chunked" in headers.get("transfer-encoding", "").lower():
+            raise LengthRequired
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"The body has {len(body)} bytes; at most {MAX_BODY_BYTES} are accepted.")
         now = self.clock.now()
+        paths = sent_paths(operation.route, target.path, request.route_params, LEFT_BY_CLIENTS) if operation else ()
         caller = await self.authenticator.authenticate(
-            request.method or "", target.value, target.known, headers, body, now
+            request.method or "", target.value, target.known, headers, body, now, paths
         )
         self.limiter.check(caller.id, now)
         if not caller.rights:
@@ -211,6 +220,16 @@ def rendered(reply: Reply, always: Mapping[str, str]) -> func.HttpResponse:
     if reply.body is None:
         return func.HttpResponse(status_code=reply.status, headers=headers)
     return func.HttpResponse(json_bytes(reply.body), status_code=reply.status, headers=headers, mimetype=JSON)
+
+
+def _ids(operation: Operation, request: func.HttpRequest, target: RequestTarget, caller: Caller) -> tuple[str, ...]:
+    """From what cannot have been rebuilt wrongly: the signed path, the raw one where the platform tells it, and
+    otherwise the route values."""
+    if caller.signed is not None:
+        return parse_ids(operation, caller.signed.partition("?")[0])
+    if target.known:
+        return parse_ids(operation, target.path)
+    return route_ids(operation, request.route_params)
 
 
 def headers_of(request: func.HttpRequest) -> dict[str, str]:
@@ -248,7 +267,7 @@ def refusal(error: Exception, what: str, path: str, request_id: str = "") -> Rep
 
 
 def _with_head(methods: str) -> str:
-    """The host lets HEAD through wherever GET is allowed, and it is answered as a GET without the body."""
+    """HEAD is served wherever GET is: as a GET, of whose answer the host drops the body."""
     named = [name.strip() for name in methods.split(",")]
     return ", ".join(sorted({*named, "HEAD"}) if "GET" in named else named)
 

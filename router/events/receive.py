@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ _WORKER_EVENTS: Final = frozenset(
         EventName.WORKER_DEREGISTERED,
     }
 )
+#: What Json.NET takes for a time: ISO 8601 with its letter T, and the form of older serializers.
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:?\d\d)?|/Date\(.*\)/")
 #: Events of a job that name a worker, which they concern as well.
 _BOTH: Final = frozenset(
     {
@@ -46,7 +49,6 @@ class Wake:
     subject: str
     job_id: str | None
     worker_id: str | None
-    queue_id: str | None
     #: When its commit was; None where the event does not say.
     time: datetime | None
     traceparent: str | None
@@ -85,31 +87,60 @@ def _wake(event: Any, name: EventName, cloud: bool) -> Wake:
         raise Poisoned(event_id, f"its data is {type(data).__name__}, not an object")
     time = event.time if cloud else event.event_time
     trace = event.extension_attrs.get(TRACEPARENT) if cloud else data.get(TRACEPARENT)
-    of_worker = name in _WORKER_EVENTS
+    job_id, worker_id = _concerned(event_id, name, event.subject, data)
     return Wake(
         event_id=event_id,
         name=name,
         subject=event.subject or "",
-        job_id=None if of_worker else _id(event_id, data, "jobId"),
-        worker_id=_id(event_id, data, "workerId") if of_worker or name in _BOTH else None,
-        queue_id=_optional_id(event_id, data, "queueId"),
+        job_id=job_id,
+        worker_id=worker_id,
         time=_utc(time),
         traceparent=trace if isinstance(trace, str) else None,
     )
 
 
-def _id(event_id: str, data: Mapping[str, Any], name: str) -> str:
-    value = _optional_id(event_id, data, name)
-    if value is None:
-        raise Poisoned(event_id, f"its data has no {name}")
-    return value
+def _concerned(event_id: str, name: EventName, subject: Any, data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The job and the worker that an event is about, from its subject, which arrives as it was sent.
+
+    The Event Grid extension reads the data anew and writes what looks like a time otherwise (Json.NET's
+    DateParseHandling), also where it is an id. Data only says where an id ends that has separators in it: such an id
+    looks like no time, and arrives whole.
+    """
+    if not isinstance(subject, str):
+        raise Poisoned(event_id, "it has no subject")
+    kind, _, rest = subject.partition("/")
+    if name in _WORKER_EVENTS and kind == "worker":
+        return None, _is_id(event_id, rest)
+    if name not in _WORKER_EVENTS and kind == "worker":
+        told = (data.get("workerId"), data.get("jobId"))
+        pairs = _splits(rest, "/job/") or [("", "")]
+        worker, job = max(pairs, key=lambda pair: (pair[0] == told[0]) + (pair[1] == told[1]))
+        return _is_id(event_id, job), _is_id(event_id, worker)
+    if name not in _WORKER_EVENTS and kind == "job":
+        heads = [head for head, _ in _splits(rest, "/channel/")] or [rest]
+        job_id = data.get("jobId")
+        return _is_id(event_id, job_id if job_id in heads else heads[0]), _worker_in_data(event_id, name, data)
+    raise Poisoned(event_id, f"its subject names nothing: {subject[:80]!r}")
 
 
-def _optional_id(event_id: str, data: Mapping[str, Any], name: str) -> str | None:
-    value = data.get(name)
-    if value is None or (isinstance(value, str) and 1 <= len(value) <= 256):
+def _splits(text: str, separator: str) -> list[tuple[str, str]]:
+    """At each place where the separator stands, the first one first."""
+    pieces = text.split(separator)
+    return [(separator.join(pieces[:at]), separator.join(pieces[at:])) for at in range(1, len(pieces))]
+
+
+def _worker_in_data(event_id: str, name: EventName, data: Mapping[str, Any]) -> str | None:
+    """The worker where only the data names it; None where it may have been written otherwise: the job knows it too."""
+    value = data.get("workerId")
+    if name not in _BOTH or (isinstance(value, str) and _TIME.fullmatch(value)):
+        return None
+    return _is_id(event_id, value)
+
+
+def _is_id(event_id: str, value: Any) -> str:
+    if isinstance(value, str) and 1 <= len(value) <= 256:
         return value
-    raise Poisoned(event_id, f"its data's {name} is no id: {str(value)[:80]!r}")
+    raise Poisoned(event_id, f"it names no id: {str(value)[:80]!r}")
 
 
 def _utc(time: Any) -> datetime | None:

@@ -78,30 +78,11 @@ def _start(connection_string: str, role_name: str | None) -> None:
     from azure.monitor.opentelemetry import configure_azure_monitor
     from azure.monitor.opentelemetry.exporter import RateLimitedSampler
     from opentelemetry import metrics, trace
-    from opentelemetry.sdk.metrics import Counter
-    from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased
 
-    # The exporter sends a counter as one point with count 1, however much it counted: the portal's Count would be
-    # the number of exports. As a histogram without buckets the same counter is sent with count and sum, both the
-    # number of requests, so that Count and Sum are right.
-    count_and_sum = ExplicitBucketHistogramAggregation(boundaries=(), record_min_max=True)
-    views = [
-        View(
-            instrument_name=names.API_REQUESTS,
-            meter_name=names.METER,
-            name=names.API_REQUESTS,  # the SDK turns an instrument's name to lower case; a view's it keeps
-            attribute_keys=set(names.REQUEST_DIMENSIONS),
-            aggregation=count_and_sum,
-        ),
-        *(
-            View(instrument_name=name, instrument_type=Counter, meter_name=names.METER, aggregation=count_and_sum)
-            for name in names.COUNTERS
-            if name != names.API_REQUESTS
-        ),
-    ]
+    views = make_views()
     resource: dict[str, Any] = {"service.name": role_name} if role_name else {}
     configure_azure_monitor(
         connection_string=connection_string,
@@ -138,6 +119,32 @@ def _start(connection_string: str, role_name: str | None) -> None:
             settings.tracing_implementation = sdk_spans
     atexit.register(flush)
     _flush_when_terminated()
+
+
+def make_views() -> list[Any]:
+    """How the instruments are aggregated (`opentelemetry.sdk.metrics.view.View`)."""
+    from opentelemetry.sdk.metrics import Counter
+    from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
+
+    # The exporter sends a counter as one point with count 1, however much it counted: the portal's Count would be
+    # the number of exports. As a histogram without buckets the same counter is sent with count and sum, both the
+    # number of requests, so that Count and Sum are right.
+    count_and_sum = ExplicitBucketHistogramAggregation(boundaries=(), record_min_max=True)
+    return [
+        View(
+            # The SDK turns an instrument's name to lower case, and before 1.45 it compares this one as it is.
+            instrument_name=names.API_REQUESTS.lower(),
+            meter_name=names.METER,
+            name=names.API_REQUESTS,  # a view's name is kept as it is written
+            attribute_keys=set(names.REQUEST_DIMENSIONS),
+            aggregation=count_and_sum,
+        ),
+        *(
+            View(instrument_name=name, instrument_type=Counter, meter_name=names.METER, aggregation=count_and_sum)
+            for name in names.COUNTERS
+            if name != names.API_REQUESTS
+        ),
+    ]
 
 
 def _set_defaults() -> None:

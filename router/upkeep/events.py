@@ -54,6 +54,7 @@ async def on_worker_event(parts: Parts, event: Told) -> None:
         seen_to = _is_seen_to(parts, job, event)
         if event.worker_id is None and job.record is not None:
             found = {one.worker_id for one in job.record.job.assignments.values()}
+            found |= {one.worker_id for one in job.record.routing.unassigned.values()}
     else:
         seen_to = _is_seen_to(parts, await parts.workers.store.load(event.worker_id or ""), event)
     if seen_to:

@@ -212,7 +212,81 @@ async def test_what_the_webhook_refuses(host: Host) -> None:
     assert (await deliver(host, [event(1)], function="Ping"))[0] == 404
     assert (await deliver(host, [event(1)], kind=None))[0] == 400
     assert (await deliver(host, "text"))[0] == 400
+    async with ClientSession() as session:
+        url = f"{host.url}/runtime/webhooks/eventgrid?functionName=OnEvent&code={KEY}"
+        async with session.get(url) as response:
+            assert response.status == 400
+        async with session.post(url, data=b"{", headers={"aeg-event-type": "Notification"}) as response:
+            assert (response.status, await response.text()) == (500, "")
+        cloud = {"Content-Type": "application/cloudevents+json"}
+        async with session.post(url, json=event(1), headers=cloud) as response:
+            assert response.status == 400, "aeg-event-type is missing"
     assert not host.recorded("event")
+
+
+async def test_data_arrives_as_the_extension_writes_it_and_the_subject_as_sent(host: Host) -> None:
+    sent = {**event(1, "2026-11-26T05:12:01.0100Z"), "data": {"at": "2026-11-26T05:12:01.0100Z"}}
+    assert (await deliver(host, [sent]))[0] == 202
+    assert host.recorded("event") == ["event e1 Test.Happened {'at': '2026-11-26T05:12:01.01Z'}"]
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 20_000 + b"\r\n\r\n", 200),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 40_000 + b"\r\n\r\n", 431),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(120)) + b"\r\n", 431),
+        (b"GET /ping?" + b"a" * 9_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nX-A: \xff\r\n\r\n", 400),
+        (b"GET /ping HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (b"GET /ping?x=\xc3\xa4 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /admin/host/status HTTP/1.1\r\nHost: x\r\n\r\n", 401),
+    ],
+)
+async def test_what_the_web_server_refuses(host: Host, request_bytes: bytes, status: int) -> None:
+    answered, _, body = await raw(host.port, request_bytes)
+    assert answered == status
+    if status in (414, 431):
+        assert body == b""
+
+
+async def test_what_is_not_the_hosts_own_reaches_the_app(host: Host) -> None:
+    for path in (b"/admin/x", b"/runtime/x"):
+        status, _, body = await raw(host.port, b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (status, json.loads(body)["function"]) == (404, "ZFallback")
+
+
+async def test_head_goes_to_no_function_that_has_only_get(host: Host) -> None:
+    assert (await raw(host.port, b"OPTIONS /ping HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 404
+    async with ClientSession() as session, session.head(f"{host.url}/ping") as response:
+        assert response.status == 404, "the fallback's"
+
+
+async def test_of_a_body_in_chunks_nothing_arrives(host: Host) -> None:
+    request = b"POST /things/1:cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    seen = json.loads((await raw(host.port, request))[2])
+    assert (seen["body"], seen["headers"]["transfer-encoding"]) == ("", "chunked")
+
+
+async def test_dots_in_a_path_are_taken_out_of_the_address_too(host: Host) -> None:
+    seen = json.loads((await raw(host.port, b"GET /other/../things/a%2Fb HTTP/1.1\r\nHost: x\r\n\r\n"))[2])
+    assert seen["url"] == "http://x/things/a%2Fb"
+
+
+async def test_more_requests_than_host_json_allows_are_429(host: Host) -> None:
+    """The sample app's host.json: two at a time, four outstanding."""
+    slow = b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n30"
+    asked = [asyncio.create_task(raw(host.port, slow)) for _ in range(8)]
+    answered, waiting = set[asyncio.Task[tuple[int, dict[str, str], bytes]]](), set(asked)
+    while len(answered) < 4:
+        done, waiting = await asyncio.wait(waiting, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        assert done, "four are refused"
+        answered |= done
+    assert {(task.result()[0], task.result()[2]) for task in answered} == {(429, b"")}
+    assert "retry-after" not in next(iter(answered)).result()[1]
+    await asyncio.to_thread(wait_for, lambda: len(host.recorded("slow began")) == 2)
+    for task in waiting:
+        task.cancel()
 
 
 async def test_the_timer_fires_each_second(host: Host) -> None:

@@ -157,7 +157,7 @@ class Loopback:
 
 def _wake(event: PendingEvent) -> Wake:
     job_id, worker_id = event.data.get("jobId"), event.data.get("workerId")
-    return Wake(event.id, EventName(event.type), event.subject, job_id, worker_id, None, event.time, None)
+    return Wake(event.id, EventName(event.type), event.subject, job_id, worker_id, event.time, None)
 
 
 class Clock:

@@ -182,11 +182,8 @@ async def test_a_function_is_not_called_by_the_platforms_own_doors(wire: RawWire
             assert answer.status in (401, 403, 404), f"{method} {path}: {answer.status}"
 
 
-@pytest.mark.parametrize(
-    ("header", "status"),
-    [("If-Match", 412), ("Content-Type", 415), ("x-ms-client-request-id", 201), ("traceparent", 201)],
-)
-async def test_headers_whose_bytes_are_no_utf_8(wire: RawWire, header: str, status: int) -> None:
+@pytest.mark.parametrize("header", ["If-Match", "Content-Type", "x-ms-client-request-id", "traceparent"])
+async def test_headers_whose_bytes_are_no_utf_8_do_not_pass_the_host(wire: RawWire, header: str) -> None:
     target = f"/routing/workers/{wire.id()}?api-version={GA}"
     body = b'{"capacity": 1}'
     headers = {
@@ -205,9 +202,7 @@ async def test_headers_whose_bytes_are_no_utf_8(wire: RawWire, header: str, stat
             connection.close()
 
     answer = await asyncio.to_thread(send)
-    assert answer.status == status, answer.content
-    if status >= 400:
-        assert "?" in answer.error["message"]
+    assert (answer.status, answer.content) == (400, b"")
 
 
 async def test_requests_at_once_are_answered_each(wire: RawWire) -> None:

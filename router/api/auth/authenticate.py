@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -29,6 +29,8 @@ class Caller:
     rights: frozenset[Right] = EVERYTHING
     #: Of a token: the user, or the application, that it speaks for.
     object_id: str | None = None
+    #: The path and query that the caller has signed; None for a bearer token, which signs nothing.
+    signed: str | None = None
 
     @property
     def id(self) -> str:
@@ -69,14 +71,19 @@ class Authenticator:
         headers: Mapping[str, str],
         body: bytes,
         now: datetime,
+        sent_paths: Sequence[str] = (),
     ) -> Caller:
-        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged."""
+        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged;
+        `sent_paths` are what route.py tells."""
         authorization = headers.get("authorization", "")
         scheme = authorization.partition(" ")[0].lower()
         try:
             if scheme == HMAC_SCHEME and self._access_keys is not None:
-                index = self._access_keys.verify(method, target, raw_target_known, headers, body, now)
-                return Caller("key", index, rights=_READING if self._access_keys.only_reads(index) else EVERYTHING)
+                index, signed = self._access_keys.signed(
+                    method, target, raw_target_known, headers, body, now, sent_paths
+                )
+                rights = _READING if self._access_keys.only_reads(index) else EVERYTHING
+                return Caller("key", index, signed=signed, rights=rights)
             if scheme == "bearer" and self._entra is not None:
                 token = await self._entra.verify(authorization[7:].strip(), now)
                 rights = rights_of_roles(token.roles) or self._without_role

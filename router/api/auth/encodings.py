@@ -7,24 +7,25 @@ Every alternative decodes to the same path and the same query parameters as the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import parse_qsl, quote, quote_plus, unquote_to_bytes
 
 # Characters, beside letters, digits and `_.-~`, that a client leaves as they are in a path segment.
 # Python's sync client quotes all others; its aio client sends what yarl makes of that; JavaScript uses
 # encodeURIComponent.
-_LEFT_BY_CLIENTS = ("", "!$&'()*,:;=@", "!'()*")
+LEFT_BY_CLIENTS = ("", "!$&'()*,:;=@", "!'()*")
 
 
-def signed_targets(method: str, target: str, raw_target_known: bool) -> Iterator[str]:
-    """The targets to try, the likeliest first; each once."""
+def signed_targets(method: str, target: str, raw_target_known: bool, sent_paths: Sequence[str] = ()) -> Iterator[str]:
+    """The targets to try, the likeliest first; each once. `sent_paths`, where the raw target is not known: what the
+    route values say that was sent (route.py)."""
     yield target
     path, mark, query = target.partition("?")
     form = _as_form(query)
     seen = {target}
     paths = [path]
     if not raw_target_known:
-        paths += [_encode_path(method, path, left) for left in _LEFT_BY_CLIENTS]
+        paths += sent_paths or [_encode_path(method, path, left) for left in LEFT_BY_CLIENTS]
     for candidate_path in paths:
         # `path?` with nothing behind: what JavaScript 2.2.0 signs for a URL without a query.
         for candidate in (f"{candidate_path}{mark}{query}", f"{candidate_path}?{form}"):

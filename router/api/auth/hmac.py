@@ -54,9 +54,23 @@ class AccessKeys:
         body: bytes,
         now: datetime,
     ) -> int:
-        """The index of the key that signed this request; Unauthorized where none did.
+        """The index of the key that signed this request; Unauthorized where none did. `headers` takes lower-case
+        names."""
+        return self.signed(method, target, raw_target_known, headers, body, now)[0]
 
-        `headers` takes lower-case names. Nothing here depends on how much of a hash or signature is right.
+    def signed(
+        self,
+        method: str,
+        target: str,
+        raw_target_known: bool,
+        headers: Mapping[str, str],
+        body: bytes,
+        now: datetime,
+        sent_paths: Sequence[str] = (),
+    ) -> tuple[int, str]:
+        """As `verify`, and the target that was signed: what the client has asked for, whatever the host made of it.
+
+        Nothing here depends on how much of a hash or signature is right.
         """
         names, signature = _parse(headers.get("authorization", ""))
         values = [_signed_value(headers, name) for name in names]
@@ -70,13 +84,13 @@ class AccessKeys:
         ]
         verb = method.upper()
         given = signature.encode("utf-8", "surrogateescape")
-        for candidate in signed_targets(verb, target, raw_target_known):
+        for candidate in signed_targets(verb, target, raw_target_known, sent_paths):
             for tail in tails:
                 text = f"{verb}\n{candidate}\n{tail}".encode("utf-8", "surrogateescape")
                 # All keys are always computed: the time taken does not tell which of them matched.
                 matches = [hmac.compare_digest(_sign(key, text), given) for key in self._keys]
                 if True in matches:
-                    return matches.index(True)
+                    return matches.index(True), candidate
         raise Unauthorized(
             "SignatureMismatch",
             "The signature does not match this request. It must be made with one of the access keys, over the "

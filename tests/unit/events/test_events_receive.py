@@ -11,6 +11,7 @@ from azure.functions import EventGridEvent
 from azure.functions.eventgrid import EventGridEventInConverter
 from azure.functions.meta import Datum
 
+from local.host.json_net import reparsed
 from router.events.envelope import EventSchema, envelope
 from router.events.receive import Poisoned, read_event
 from router.models.event_catalogue import EventName
@@ -41,7 +42,6 @@ def test_every_event_wakes_what_it_concerns(name: EventName, schema: EventSchema
     assert wake.traceparent == TRACE
     assert wake.job_id == (None if name in WORKER_ONLY else "job-1")
     assert wake.worker_id == draft.data.get("workerId")
-    assert wake.queue_id == draft.data.get("queueId")
 
 
 @pytest.mark.parametrize("schema", BOTH)
@@ -57,7 +57,7 @@ def test_an_event_without_a_type_is_of_other_origin() -> None:
 @pytest.mark.parametrize("schema", BOTH)
 @pytest.mark.parametrize(
     "data",
-    [None, "text", [], {}, {"jobId": 7}, {"jobId": ""}, {"jobId": "x" * 257}, {"jobId": "j", "queueId": {}}],
+    [None, "text", [], 7],
 )
 def test_an_unreadable_event_is_named_and_fails(
     data: Any, schema: EventSchema, caplog: pytest.LogCaptureFixture
@@ -89,3 +89,38 @@ def test_an_event_without_an_id_fails() -> None:
     del wire["id"]
     with pytest.raises(Poisoned):
         read_event(delivered(wire))
+
+
+@pytest.mark.parametrize(
+    "subject",
+    ["", "job/", "jobs/j", f"job/{'x' * 257}/channel/v", "worker/w", "worker//job/j", "worker/w/job/", "queue/q"],
+)
+def test_a_subject_that_names_nothing_fails(subject: str) -> None:
+    wire = {**envelope(pending(), EventSchema.EVENT_GRID), "subject": subject}
+    with pytest.raises(Poisoned):
+        read_event(delivered(wire))
+
+
+TIMES = ["2026-11-26T05:12:01.0100Z", "2026-11-26T05:12:01+02:00", "/Date(1)/"]
+#: Ids with what separates them in a subject, and such as the extension writes otherwise in the data.
+IDS = [*TIMES, "a", "a/channel/b", "x/job/y", "/", "job/channel/", "2026-11-26T05:12:01.01Z/job/2"]
+
+
+@pytest.mark.parametrize("worker", IDS)
+@pytest.mark.parametrize("job", IDS)
+@pytest.mark.parametrize("schema", BOTH)
+def test_ids_are_those_that_were_sent_whatever_the_extension_made_of_the_data(
+    job: str, worker: str, schema: EventSchema
+) -> None:
+    data = {"jobId": job, "workerId": worker, "channelId": "v/channel/w"}
+    subjects = {
+        EventName.JOB_QUEUED: (f"job/{job}/channel/v/channel/w/queue/q", job, None),
+        EventName.WORKER_OFFER_ISSUED: (f"worker/{worker}/job/{job}", job, worker),
+        EventName.WORKER_REGISTERED: (f"worker/{worker}", None, worker),
+        EventName.JOB_CLOSED: (f"job/{job}/channel/v/channel/w/assignment/1", job, None if worker in TIMES else worker),
+    }
+    for name, (subject, job_id, worker_id) in subjects.items():
+        wire = envelope(pending(type=name.value, subject=subject, data=data), schema)
+        wake = read_event(delivered(reparsed(wire)))
+        assert wake is not None
+        assert (wake.job_id, wake.worker_id) == (job_id, worker_id), name

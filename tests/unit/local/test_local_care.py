@@ -12,6 +12,7 @@ import pytest
 
 from local.disk import could_not_save, forget_drafts, is_full, watch_disk
 from local.host.failures import Failures
+from local.host.worker import FunctionFailed
 from local.processes import Pauses
 from local.questions import Questions, answer_on
 
@@ -119,17 +120,15 @@ def test_a_function_that_goes_on_failing_is_told_once_a_minute(caplog: pytest.Lo
     now = 0.0
     failures = Failures(lambda: now)
     for _ in range(100):
-        failures.tell("OnJobEvent", LookupError("what"), "for event 1")
-    failures.tell("OnJobEvent", ValueError("another"))
+        failures.tell("OnJobEvent", FunctionFailed("LookupError: what", "Traceback"), "for event 1")
+    failures.tell("OnJobEvent", FunctionFailed("ValueError: another"))
     now += 61
-    failures.tell("OnJobEvent", LookupError("what"), "for event 2")
+    failures.tell("OnJobEvent", FunctionFailed("LookupError: what"), "for event 2")
     assert len(caplog.records) == 3
-    assert caplog.records[0].exc_info
+    assert "Traceback" in caplog.records[0].getMessage()
     assert "99 times" in caplog.records[2].getMessage()
 
 
 def test_an_outage_that_the_app_has_told_brings_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    error = LookupError("storage")
-    error.told = True  # type: ignore[attr-defined]
-    Failures().tell("OnJobEvent", error)
-    assert not caplog.records[0].exc_info
+    Failures().tell("OnJobEvent", FunctionFailed("StorageUnavailable: no answer", "Traceback", told=True))
+    assert "Traceback" not in caplog.records[0].getMessage()

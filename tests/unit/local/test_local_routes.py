@@ -67,7 +67,7 @@ def test_the_method_is_part_of_the_route() -> None:
     assert routes.find("GET", "/jobs/1") == ("Get", {"id": "1"})
     assert routes.find("PATCH", "/jobs/1") == ("Upsert", {"id": "1"})
     assert routes.find("POST", "/jobs/1") == ("Z", {"path": "jobs/1"})
-    assert routes.find("HEAD", "/jobs/1") == ("Get", {"id": "1"}), "HEAD goes where GET goes"
+    assert routes.find("HEAD", "/jobs/1") == ("Z", {"path": "jobs/1"}), "HEAD goes nowhere by itself"
 
 
 def test_the_prefix_of_host_json_stands_before_every_route() -> None:

@@ -18,7 +18,7 @@ from local.topic.deadletter import DeadLetters
 from local.topic.delivery import Delivery, Policy, lane_of
 from local.topic.store import Row, Store
 from local.topic.subscriptions import Subscription
-from local.topic.transport import Letter, Outcome
+from local.topic.transport import Letter, Outcome, status_name
 
 OK = Outcome("Ok", 200, delivered=True)
 BUSY = Outcome("ServiceUnavailable", 503)
@@ -267,3 +267,23 @@ async def test_while_nobody_answers_one_event_at_a_time_is_tried(
     fixture.delivery._found()
     await until(lambda: fixture.delivery.counts.pending == 0)
     assert fixture.delivery.counts.delivered == 5
+
+
+@pytest.mark.parametrize(
+    ("status", "name"),
+    [
+        (400, "BadRequest"),
+        (405, "MethodNotAllowed"),
+        (413, "RequestEntityTooLarge"),
+        (414, "RequestUriTooLong"),
+        (416, "RequestedRangeNotSatisfiable"),
+        (422, "UnprocessableEntity"),
+        (429, "TooManyRequests"),
+        (431, "RequestHeaderFieldsTooLarge"),
+        (500, "InternalServerError"),
+        (505, "HttpVersionNotSupported"),
+        (599, "Http599"),
+    ],
+)
+def test_a_status_has_one_name_whatever_python_calls_it(status: int, name: str) -> None:
+    assert status_name(status) == name
