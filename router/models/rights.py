@@ -79,14 +79,14 @@ RIGHTS: Final[Mapping[str, Mapping[Right, Reach]]] = {
     "AcceptJobOffer": _OWN,
     "DeclineJobOffer": _SUPERVISORS_AND_OWN,
     "ExplainJob": _READERS,
-    "GetLive": _READERS_AND_OWN,
-    "GetRights": _EVERYBODY,
     "GetJobTimeline": _READERS,
     "GetWorkerTimeline": _READERS,
     "ListChanges": _READERS,
     "ListHistory": _READERS,
     "GetQueueReport": _READERS,
     "GetWorkerReport": _READERS,
+    "GetLive": _READERS_AND_OWN,
+    "GetRights": _EVERYBODY,
 }
 
 

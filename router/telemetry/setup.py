@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any, Final
 
 from router.telemetry import logs, names, requests, routing, tracing
-from router.telemetry.dependencies import SampledSpans
 
 EXPORT_INTERVAL_SECONDS: Final = 10.0
 """Metrics leave this often unless OTEL_METRIC_EXPORT_INTERVAL (milliseconds) says otherwise; never over 60.
@@ -115,6 +114,8 @@ def _start(connection_string: str, role_name: str | None) -> None:
             provider.sampler = ParentBased(ALWAYS_OFF)
         sdk_spans: Any = settings.tracing_implementation()
         if sdk_spans is not None:
+            from router.telemetry.dependencies import SampledSpans
+
             sdk_spans = SampledSpans(sdk_spans)
             settings.tracing_implementation = sdk_spans
     atexit.register(flush)

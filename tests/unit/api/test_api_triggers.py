@@ -117,7 +117,7 @@ async def test_an_event_that_cannot_be_read_is_a_failure(name: str) -> None:
     await app.process.job("j")
     await asyncio.sleep(1)
     with pytest.raises(Poisoned):
-        await app.functions[name](delivered(event_of(app, "RouterJobReceived"), data={}))
+        await app.functions[name](delivered(event_of(app, "RouterJobReceived"), subject="job"))
 
 
 @in_virtual_time

@@ -108,6 +108,7 @@ def test_every_metric_has_an_instrument(recorded: Recorded) -> None:
     routing.record_retry("job")
     routing.record_outbox_age(1)
     routing.record_deadline_lag(1)
+    routing.record_told_wait("q", held=True)
     routing.set_queue_figures([QueueFigures("q", 1, 1)])
     assert {name.lower() for name in recorded.points()} == {name.lower() for name in names.METRICS}
 
