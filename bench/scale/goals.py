@@ -211,7 +211,7 @@ def _troubles() -> Iterable[Goal]:
     for count in (1, 3):
         of = (f"processor-{count}",)
         what = f"{of[0]}: more than its processor can do: closed in any 10 s, of what is carried"
-        yield Goal(f"{what} >= 0.4", of, _at_least("least", 0.4))
+        yield Goal(f"{what} >= 0.25", of, _at_least("least", 0.25))
         yield Goal("there: >= 0.9", of, _at_least("least", 0.9), must=False)
         yield Goal("there: stuck or doubled", of, _no_faults)
     of = ("pause",)

@@ -18,22 +18,25 @@ _DECIDED: Final[contextvars.ContextVar[str | None]] = contextvars.ContextVar("de
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
     """Changes that are made meanwhile are the actor's."""
-    token, decided = _ACTOR.set(actor), _DECIDED.set(None)
+    before = _ACTOR.get(), _DECIDED.get()
+    _ACTOR.set(actor)
+    _DECIDED.set(None)
     try:
         yield
     finally:
-        _ACTOR.reset(token)
-        _DECIDED.reset(decided)
+        _ACTOR.set(before[0])
+        _DECIDED.set(before[1])
 
 
 @contextmanager
 def deciding(what: str | None) -> Iterator[None]:
     """Changes that are made meanwhile have been decided by this rule or policy."""
-    token = _DECIDED.set(what)
+    before = _DECIDED.get()
+    _DECIDED.set(what)
     try:
         yield
     finally:
-        _DECIDED.reset(token)
+        _DECIDED.set(before)
 
 
 def actor() -> Actor:

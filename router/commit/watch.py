@@ -146,7 +146,7 @@ class Watch(Generic[R]):
         """The row, no longer watched: it rests, and what it needs further on is armed. Raises RowChanged."""
         assert row.record is not None
         record = await self._prepare(row.record)
-        return await self._store.save(replace(row, record=record, settle_at=None), self._ids.guid())
+        return await self._store.rest(replace(row, record=record, settle_at=None), self._ids.guid())
 
     async def _arm(self, row: Row[R]) -> datetime:
         now = self._clock.now()

@@ -579,13 +579,13 @@ async def test_a_router_that_dies_and_comes_back(floor: Floor, tab: Console, des
     await tab.enter()
     await tab.reads(f"tr[data-id='{job}']", job)
     await tab.fill("#find", job)
-    await asyncio.to_thread(floor.router.kill_app)
+    await asyncio.to_thread(floor.router.end)
     await tab.reads(".contact", "No answer", 30)
     await tab.reads(".silence", "has not answered")
     # What was seen stays, and is not taken for new; an act is told that nothing came of it.
     await tab.sees(f"tr[data-id='{job}']")
     assert await tab.faults() == []
-    await asyncio.to_thread(floor.router.start_app)
+    await asyncio.to_thread(floor.router.start)
     await tab.reads(".contact", "Live", 30)
     await tab.misses(".silence")
     desk.client.cancel_job(job)

@@ -418,11 +418,3 @@ def test_a_wrong_setting_of_the_app_is_one_message(tmp_path: Path, monkeypatch: 
     refused = Run(tmp_path / "data")
     assert refused.process.wait(20) == 1
     assert re.fullmatch(r"Wrong settings: ROUTER_RATE_LIMIT .*\n", refused.output.read_text())
-
-
-def test_the_end_of_azurite_ends_the_run(run: Callable[..., Run]) -> None:
-    whole = run()
-    os.kill(whole.pid("azurite"), signal.SIGKILL)
-    assert whole.process.wait(10) == 1
-    assert whole.said("azurite was ended by SIGKILL; see ")
-    assert not http_is_up(whole.port)

@@ -68,6 +68,11 @@ async def _ticks(process: Process) -> None:
         await asyncio.sleep(1 - loop.time() % 1)
 
 
+def _timed(process: Process) -> int:
+    """Deadlines that stand, without the log behind them."""
+    return sum("Kind" in one.columns for one in process.tables.of("deadlines").all())
+
+
 @pytest.mark.parametrize("kind", FAILURES)
 def test_an_action_that_always_fails_owns_a_few_rows_and_is_tried_rarely(
     kind: str, caplog: pytest.LogCaptureFixture
@@ -85,7 +90,7 @@ def test_an_action_that_always_fails_owns_a_few_rows_and_is_tried_rarely(
         most = 0
         for _ in range(60):
             await asyncio.sleep(10)
-            most = max(most, len(process.tables.of("deadlines")))
+            most = max(most, _timed(process))
         assert most <= 6
         assert len(process.tables.of("members")) == len(process.tables.of("backlog")) == 1
         # What will fail again is tried at last every five minutes; storage may be back at any time.
@@ -93,7 +98,7 @@ def test_an_action_that_always_fails_owns_a_few_rows_and_is_tried_rarely(
         refusing.is_on = False
         await asyncio.sleep(700)
         assert (await process.read_job("j")).status is JobStatus.CANCELLED
-        assert len(process.tables.of("deadlines")) == 0
+        assert _timed(process) == 0
         timer.cancel()
         with suppress(asyncio.CancelledError):
             await timer
