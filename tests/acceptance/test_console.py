@@ -293,6 +293,51 @@ async def test_offers_assignments_and_what_a_worker_serves(tab: Console, desk: D
     await tab.reads(".details", "Letters")
 
 
+async def test_a_jobs_timeline_tells_who_did_what(tab: Console, desk: Desk) -> None:
+    """From the router's history: each change, by whom, and still there when the job is not."""
+    queue = desk.queue(expires=300)
+    worker = desk.worker(queue)
+    job = desk.job(queue, tags={"ticket": "1"})
+    first = desk.offer(worker, job)
+    await tab.enter()
+    await tab.job(job)
+    await tab.reads(".line li:first-child", "Received")
+    await tab.reads(".line li:first-child", "by the primary key")
+    await tab.reads(".line", "Came into the queue")
+    await tab.reads(".line li", worker)
+    desk.client.accept_job_offer(worker, first.offer_id)
+    await tab.reads(".line li", "Accepted")
+    desk.client.upsert_job(job, m.RouterJob(tags={"ticket": "2"}, notes=[m.RouterJobNote(message="Called back")]))
+    await tab.reads(".line li", "Changed")
+    await tab.reads(".line li", "tags · by the primary key")
+    await tab.reads(".line .who", "Called back")
+    await tab.act("unassign")
+    await tab.confirm()
+    await tab.reads(".line li", "Unassigned")
+    desk.client.cancel_job(job, m.CancelJobOptions(disposition_code="gone"))
+    await tab.reads(".line .who", "gone · by the primary key")
+    shown = await tab.page.run("[...document.querySelectorAll('.line li b')].map((one) => one.textContent)")
+    told = ["Received", "Came into the queue", "Offered", "Accepted", "Changed", "Note", "Unassigned"]
+    assert [one for one in shown if one in told][: len(told)] == told
+    assert await tab.faults() == []
+    desk.client.delete_job(job)
+    await tab.reads(".facts", "Deleted")
+    await tab.reads(".line li:first-child", "Received")
+    assert await tab.offered_acts() == []
+
+
+async def test_the_service_level_of_the_last_minutes_is_shown(tab: Console, desk: Desk) -> None:
+    queue = desk.queue(expires=300, name="In time", labels={"serviceLevelSeconds": 600})
+    worker = desk.worker(queue)
+    job = desk.job(queue)
+    desk.client.accept_job_offer(worker, desk.offer(worker, job).offer_id)
+    await tab.enter()
+    await tab.reads(f"tr[data-id='{queue}'] td", "100", 90)
+    assert "Served within 10m" in await tab.page.run(
+        f"document.querySelector(\"tr[data-id='{queue}'] span[title^=Served]\").title"
+    )
+
+
 async def test_a_key_that_reads_is_offered_no_act(floor: Floor, tab: Console, desk: Desk) -> None:
     queue = desk.queue()
     worker, job = desk.worker(queue), desk.queued(desk.queue())
