@@ -351,7 +351,7 @@ async def test_reports_of_queues_and_workers(tab: Console, desk: Desk) -> None:
         rows = send(
             desk.client, "GET", "routing/reports/queues", version="2024-01-18-preview", params={"queueId": queue}
         ).json()["value"]
-        return sum(row["cancelledWhileWaiting"] for row in rows) == 1
+        return bool(sum(row["cancelledWhileWaiting"] for row in rows) == 1)
 
     await asyncio.to_thread(eventually, counted, "it is counted", 90)
     await tab.enter()
