@@ -11,7 +11,7 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -305,6 +305,8 @@ async def test_a_jobs_timeline_tells_who_did_what(tab: Console, desk: Desk) -> N
     await tab.reads(".line li:first-child", "by the primary key")
     await tab.reads(".line", "Came into the queue")
     await tab.reads(".line li", worker)
+    await tab.reads(".line li", "Offered")
+    await tab.reads(".line li .who", f"{worker} · distribution policy ")
     desk.client.accept_job_offer(worker, first.offer_id)
     await tab.reads(".line li", "Accepted")
     desk.client.upsert_job(job, m.RouterJob(tags={"ticket": "2"}, notes=[m.RouterJobNote(message="Called back")]))
@@ -351,7 +353,8 @@ async def test_reports_of_queues_and_workers(tab: Console, desk: Desk) -> None:
         rows = send(
             desk.client, "GET", "routing/reports/queues", version="2024-01-18-preview", params={"queueId": queue}
         ).json()["value"]
-        return bool(sum(row["cancelledWhileWaiting"] for row in rows) == 1)
+        wanted = ("offered", "assigned", "completed", "cancelledWhileWaiting")
+        return all(sum(row[name] for row in rows) == 1 for name in wanted)
 
     await asyncio.to_thread(eventually, counted, "it is counted", 90)
     await tab.enter()
@@ -398,6 +401,32 @@ async def test_reports_of_queues_and_workers(tab: Console, desk: Desk) -> None:
     # A day on which nothing was.
     await tab.go(f"/reports?on=2020-02-03&id={queue}")
     await tab.reads("main .empty", "Nothing happened")
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours", "first"),
+    [
+        ("Europe/Berlin", "2026-03-29", 23, "2026-03-28T23:00:00.000Z"),
+        ("Europe/Berlin", "2026-10-25", 25, "2026-10-24T22:00:00.000Z"),
+        ("Asia/Kolkata", "2026-10-25", 24, "2026-10-24T18:30:00.000Z"),
+    ],
+)
+async def test_days_of_a_report_are_as_long_as_they_are(
+    tab: Console, zone: str, day: str, hours: int, first: str
+) -> None:
+    await tab.page.send("Emulation.setTimezoneOverride", timezoneId=zone)
+    await tab.open()
+    await tab.sees("#key")
+    asked = f"module.spanOf('%s', module.dayOf('{day}'))"
+    told = (
+        f"import('/console/report.js').then((module) => [module.ZONE, module.slotsOf({asked % 'day'}).length,"
+        f" {asked % 'day'}.from.toISOString(), module.slotsOf({asked % 'week'}).length,"
+        f" module.dayText(module.before({asked % 'week'}).from), module.slotsOf({asked % 'month'}).length])"
+    )
+    monday = datetime.fromisoformat(day) - timedelta(days=13)
+    zone_told, *rest = await tab.page.run(told)
+    assert zone_told in (zone, "Asia/Calcutta")
+    assert rest == [hours, first, 7, f"{monday:%Y-%m-%d}", 28]
 
 
 async def test_changes_tell_who_changed_what(tab: Console, desk: Desk) -> None:

@@ -178,5 +178,5 @@ function Csv({ of, asked, id }) {
       tell(error.message);
     }
   };
-  return html`<span class="quiet" role="status">${state}</span><button type="button" id="csv" onClick=${save}><${Icon} name="down" />Download CSV</button>`;
+  return html`<button type="button" id="csv" onClick=${save}><${Icon} name="down" />Download CSV</button><span class="quiet" role="status">${state}</span>`;
 }
