@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from bench.figures import Figure, heading, table
 from router.engine import live
+from router.engine.facts import Level, Thresholds
 from router.engine.live import Asked, InLine, Picture, Seen
 from router.models.types import format_time
 from router.models.workers import (
@@ -101,6 +102,8 @@ def picture(bodies: tuple[bytes, bytes, bytes], now: datetime, before: Picture |
         list(map(InLine._make, map(columns, lines))),
         [row["Doc0"] for row in workers],
         {f"queue-{one:02d}": 0.1 for one in range(QUEUES)},
+        {f"queue-{one:02d}": Level(50, 5, 40) for one in range(QUEUES)},
+        Thresholds(),
     )
     return live.picture(seen, before, frozenset())
 

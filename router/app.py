@@ -95,7 +95,9 @@ class RouterApp:
         """The console's page, which needs no storage. Raises SettingsError."""
         if self._console is None:
             settings = self._settings or settings_module.load()
-            self._console = Console(sign_in_of(settings), local=not settings.on_app_service)
+            self._console = Console(
+                sign_in_of(settings), local=not settings.on_app_service, history=settings.history_days > 0
+            )
         return self._console
 
     async def _ready(self) -> _Built:

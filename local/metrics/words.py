@@ -15,6 +15,7 @@ TITLES: Final[dict[str, str]] = {
     names.ASSIGNMENT_QUEUE_TIME: "Time in the queue until assigned",
     names.QUEUE_LENGTH: "Jobs waiting",
     names.QUEUE_LONGEST_WAIT: "Longest wait",
+    names.QUEUE_SERVICE_LEVEL: "Service level",
     names.TOLD_WAITS: "Waits told, and whether they held",
     names.RECONCILIATIONS: "Jobs and workers put in order",
     names.CONFLICTS: "Write conflicts",

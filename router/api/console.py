@@ -63,11 +63,13 @@ def sign_in_of(settings: Settings) -> SignIn | None:
 
 
 class Console:
-    """The page's answers. `local`: the app is not in Azure, and only this machine may open the page."""
+    """The page's answers. `local`: the app is not in Azure, and only this machine may open the page. `history`: the
+    router keeps one, and the page asks for it."""
 
-    def __init__(self, sign_in: SignIn | None, *, local: bool, folder: Path = STATIC) -> None:
+    def __init__(self, sign_in: SignIn | None, *, local: bool, history: bool = False, folder: Path = STATIC) -> None:
         self._sign_in = sign_in
         self._local = local
+        self._history = history
         self._folder = folder
         self._files: Mapping[str, StaticFile] | None = None
         connect = "'self'" if sign_in is None else f"'self' {sign_in.origin}"
@@ -127,7 +129,7 @@ class Console:
         entra = (
             {"authority": sign_in.authority, "clientId": sign_in.client_id, "scope": sign_in.scope} if sign_in else None
         )
-        return {"entra": entra, "version": VERSION}
+        return {"entra": entra, "version": VERSION, **({"history": True} if self._history else {})}
 
     def _check_host(self, headers: Mapping[str, str]) -> None:
         """Locally a page of a foreign site could have the browser ask here under a name of its own that leads to this

@@ -10,12 +10,16 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from router.models.event_catalogue import EVENT_TYPE_PREFIX, EventName
 from router.models.types import parse_time
 
 Facts = dict[str, Any]
+#: A service level is told for so many minutes.
+LEVEL_MINUTES: Final = 15
+#: Queue labels that say otherwise than the settings.
+_LABELS: Final = ("serviceLevelSeconds", "shortAbandonSeconds")
 #: Upper bounds of the buckets, in seconds; what is longer falls into one more.
 BOUNDS: Final = (
     0.5, 1, 2, 3, 5, 7, 10, 15, 20, 25, 30, 45, 60, 90, 120, 180, 240, 300, 450, 600, 900, 1200, 1800, 2700, 3600,
@@ -51,6 +55,33 @@ class Thresholds:
 
     service: float = 20.0
     short: float = 5.0
+
+    def of_queue(self, labels: Mapping[str, Any] | None) -> Thresholds:
+        """Those of a queue with these labels."""
+        found = [
+            float(value) if isinstance(value := (labels or {}).get(name), int | float) and not isinstance(value, bool)
+            else default
+            for name, default in zip(_LABELS, (self.service, self.short), strict=True)
+        ]  # fmt: skip
+        return Thresholds(*found)
+
+
+class Level(NamedTuple):
+    """What a queue's service level is made of: how many were served, gave up, and were served within the threshold."""
+
+    served: int = 0
+    gone: int = 0
+    within: int = 0
+
+    @property
+    def percent(self) -> float | None:
+        """Of all who were served or gave up; None if nobody was and nobody did."""
+        return _percent(self.within, self.served + self.gone)
+
+
+def level_of(facts: Mapping[str, Any]) -> Level:
+    served, gone = (int(facts.get(name, {}).get("count", 0)) for name in ("wait", "abandon"))
+    return Level(served, gone, int(facts.get("servedWithinThreshold", 0)))
 
 
 def of_queues(
@@ -183,10 +214,10 @@ def service_levels(facts: Mapping[str, Any]) -> dict[str, float | None]:
     """In percent. Those who gave up count as not served (`serviceLevel`), unless they did so at once
     (`serviceLevelWithoutShortAbandons`). Asterisk's two: of those who were served (`servicelevelPerf`), and with those
     who gave up in time (`servicelevelPerf2`)."""
-    served, gone = (int(facts.get(name, {}).get("count", 0)) for name in ("wait", "abandon"))
-    within = facts.get("servedWithinThreshold", 0)
+    level = level_of(facts)
+    served, gone, within = level
     return {
-        "serviceLevel": _percent(within, served + gone),
+        "serviceLevel": level.percent,
         "serviceLevelWithoutShortAbandons": _percent(within, served + gone - facts.get("shortAbandoned", 0)),
         "servicelevelPerf": _percent(within, served),
         "servicelevelPerf2": _percent(within + facts.get("abandonedWithinThreshold", 0), served + gone),

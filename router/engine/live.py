@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 from pydantic_core import from_json, to_json
 
 from router.engine import waiting
+from router.engine.facts import LEVEL_MINUTES, Level, Thresholds
 from router.models.types import format_time, parse_time
 
 Document = dict[str, Any]
@@ -87,6 +88,9 @@ class Seen:
     workers: Sequence[str]
     #: Assignments a second, of the queues of which that is known.
     rates: Mapping[str, float]
+    #: What service levels are made of, by queue; None without a history. And what they are measured by.
+    levels: Mapping[str, Level] | None
+    thresholds: Thresholds
 
 
 def picture(seen: Seen, before: Picture | None, attached: Container[str]) -> Picture:
@@ -95,7 +99,9 @@ def picture(seen: Seen, before: Picture | None, attached: Container[str]) -> Pic
     queues: dict[str, _Queue] = {}
     by_key: dict[str, _Queue] = {}
     for id, key, document in seen.queues:
-        queues[id] = by_key[key] = _Queue(id, from_json(document).get("name"))
+        stored = from_json(document)
+        level = _service_level((seen.levels or {}).get(id), seen.thresholds, stored.get("labels"))
+        queues[id] = by_key[key] = _Queue(id, stored.get("name"), level)
     lines: dict[str, Piece] = {}
     known_lines: dict[str, _Line] = {}
     for queue_key, group in groupby(seen.waiting, _queue_key):
@@ -197,6 +203,7 @@ class _Queue:
 
     id: str
     name: str | None
+    level: Document | None = None
     line: _Line | None = None
     offered: int = 0
     assigned: int = 0
@@ -215,7 +222,15 @@ class _Queue:
             "assigned": self.assigned,
             "workersAvailable": self.available,
             "workersBusy": self.busy,
+            **({"serviceLevel": self.level} if self.level is not None else {}),
         }
+
+
+def _service_level(level: Level | None, thresholds: Thresholds, labels: Mapping[str, Any] | None) -> Document | None:
+    if level is None or level.percent is None:
+        return None
+    seconds = thresholds.of_queue(labels).service
+    return {"percent": level.percent, "thresholdSeconds": seconds, "windowMinutes": LEVEL_MINUTES}
 
 
 def _known(record: Document, hidden: Container[str]) -> _Known:

@@ -3,7 +3,9 @@
 Layout of `facts`, times in UTC: PartitionKey = `q~<day>`, RowKey = key(queue) ~ quarter of an hour ~ key(channel),
 columns Queue, Channel, `M00` to `M14` the facts of its minutes as JSON, Line the longest line seen. PartitionKey =
 `w~<day>`, RowKey = key(worker) ~ hour ~ the hour in which it became known, columns Worker, `M00` to `M59`.
-PartitionKey = `d~<month>`, RowKey = key(queue) ~ day ~ key(channel), column Total: a day of the reports' time zone."""
+PartitionKey = `d~<month>`, RowKey = key(queue) ~ day ~ key(channel), column Total: a day of the reports' time zone.
+PartitionKey = `m~<day>`, RowKey = minute, columns `L00`, ...: parts of a JSON object, by queue how many were served,
+gave up, and were served within the threshold. So one query tells of now, however many queues there are."""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from router.engine.facts import Level
 from router.recent import Recent
 from router.storage.history import remove_rows
 from router.storage.keys import key
@@ -21,6 +24,11 @@ from router.storage.port import Condition, Entity, RowChanged, RowExists, Table
 
 QUARTER: Final = timedelta(minutes=15)
 _REMEMBERED: Final = 10_000
+#: What a column holds, in characters, and what a row of such columns does.
+_MOST_IN_COLUMN: Final = 30_000
+_MOST_IN_ROW: Final = 400_000
+#: How long it is told minute by minute over all queues.
+_MINUTES_KEPT: Final = timedelta(days=1)
 _AT_ONCE: Final = 32
 
 
@@ -47,6 +55,28 @@ def of_hour(worker_id: str, hour: datetime, known: datetime) -> Place:
     hour = hour.astimezone(UTC)
     row = f"{key(worker_id)}~{hour:%H}~{known.astimezone(UTC):%Y%m%d%H}"
     return Place(f"w~{hour:%Y%m%d}", row, (("Worker", worker_id),))
+
+
+def of_minute(at: datetime) -> Place:
+    """The row of a minute over all queues."""
+    at = at.astimezone(UTC)
+    return Place(f"m~{at:%Y%m%d}", f"{at:%H%M}")
+
+
+def minute_columns(levels: Mapping[str, Level]) -> dict[str, str]:
+    """The columns of such a row. Of more queues than fit those with the most jobs stay."""
+    parts: list[str] = []
+    size = 0
+    for queue_id, one in sorted(levels.items(), key=lambda item: (-item[1].served - item[1].gone, item[0])):
+        part = f"{json.dumps(queue_id)}:{json.dumps(one, separators=(',', ':'))}"
+        size += len(part) + 1
+        if size > _MOST_IN_ROW:
+            break
+        parts.append(part)
+    text = "{" + ",".join(parts) + "}"
+    pieces = [text[start : start + _MOST_IN_COLUMN] for start in range(0, len(text), _MOST_IN_COLUMN)]
+    # An empty one ends them: what was there before may have been longer.
+    return {f"L{number:02d}": piece for number, piece in enumerate([*pieces, ""])}
 
 
 @dataclass(frozen=True)
@@ -120,19 +150,30 @@ class FactStore:
             found.append(Counted(of, start, facts))
         return found
 
-    async def minutes(self, day: datetime, queue_id: str) -> list[Counted]:
-        """As `quarters`, each minute by itself."""
-        found: list[Counted] = []
-        for one in await self._query(f"q~{day:%Y%m%d}", queue_id):
-            time = one.row.split("~")[1]
-            start = day.replace(hour=int(time[:2]), minute=int(time[2:]), second=0, microsecond=0)
-            of = {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])}
-            found += [
-                Counted(of, start + timedelta(minutes=number), [json.loads(text)])
-                for number in range(15)
-                if (text := one.columns.get(f"M{number:02d}"))
-            ]
-        return found
+    async def levels(self, since: datetime, until: datetime) -> tuple[dict[str, Level], int]:
+        """By queue what its service level is made of, in the minutes that begin between these times (both included);
+        and how many queries that took: one, two at midnight."""
+        found: dict[str, Level] = {}
+        reads = 0
+        days = list(dict.fromkeys((f"{since:%Y%m%d}", f"{until:%Y%m%d}")))
+        for day in days:
+            where: list[Condition] = [("PartitionKey", "eq", f"m~{day}")]
+            if day == days[0]:
+                where.append(("RowKey", "ge", f"{since:%H%M}"))
+            if day == days[-1]:
+                where.append(("RowKey", "le", f"{until:%H%M}"))
+            after: tuple[str, str] | None = None
+            while True:
+                page = await self._table.query(where, after=after)
+                reads += 1
+                for one in page.entities:
+                    for queue_id, counts in json.loads(_text_of(one)).items():
+                        before = found.get(queue_id, Level())
+                        found[queue_id] = Level(*(map(sum, zip(before, counts, strict=True))))
+                after = page.next
+                if after is None:
+                    break
+        return found, reads
 
     async def hours(self, day: datetime, worker_id: str | None) -> list[Counted]:
         """What was counted of workers on a day, in UTC."""
@@ -181,10 +222,12 @@ class FactStore:
             for one in rows:
                 self._rows.forget(Place(one.partition, one.row))
 
-    async def forget_before(self, day: datetime, most: int) -> int:
-        """Removes up to `most` rows of days before that one. How many there were."""
+    async def forget_before(self, day: datetime, now: datetime, most: int) -> int:
+        """Removes up to `most` rows of each kind of days before that one, and minutes that are told by themselves no
+        longer. How many there were."""
         gone = 0
-        for kind, end in (("q", f"{day:%Y%m%d}"), ("w", f"{day:%Y%m%d}"), ("d", f"{day:%Y%m}")):
+        ends = {"q": f"{day:%Y%m%d}", "w": f"{day:%Y%m%d}", "d": f"{day:%Y%m}", "m": f"{now - _MINUTES_KEPT:%Y%m%d}"}
+        for kind, end in ends.items():
             where: list[Condition] = [("PartitionKey", "gt", f"{kind}~"), ("PartitionKey", "lt", f"{kind}~{end}")]
             page = await self._table.query(where, limit=most, columns=[])
             by_partition: dict[str, list[str]] = {}
@@ -207,6 +250,14 @@ class FactStore:
             after = page.next
             if after is None:
                 return found
+
+
+def _text_of(entity: Entity) -> str:
+    """What the columns of a minute make together."""
+    pieces: list[str] = []
+    while piece := entity.columns.get(f"L{len(pieces):02d}"):
+        pieces.append(str(piece))
+    return "".join(pieces) or "{}"
 
 
 def _facts(entity: Entity) -> list[dict[str, Any]]:

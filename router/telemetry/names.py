@@ -49,6 +49,7 @@ ASSIGNMENT_TIME: Final = "router.assignment.time"
 ASSIGNMENT_QUEUE_TIME: Final = "router.assignment.queue_time"
 QUEUE_LENGTH: Final = "router.queue.length"
 QUEUE_LONGEST_WAIT: Final = "router.queue.longest_wait"
+QUEUE_SERVICE_LEVEL: Final = "router.queue.service_level"
 RECONCILIATIONS: Final = "router.reconciliations"
 CONFLICTS: Final = "router.conflicts"
 RETRIES: Final = "router.retries"
@@ -75,6 +76,7 @@ HISTOGRAMS: Final[dict[str, tuple[str, str]]] = {
 GAUGES: Final[dict[str, tuple[str, str]]] = {
     QUEUE_LENGTH: ("{job}", "Jobs waiting in a queue"),
     QUEUE_LONGEST_WAIT: ("s", "Time that a queue's longest-waiting job has waited"),
+    QUEUE_SERVICE_LEVEL: ("%", "Served within the threshold, of all served or given up in the last quarter of an hour"),
 }
 METRICS: Final = frozenset((*COUNTERS, *HISTOGRAMS, *GAUGES))
 

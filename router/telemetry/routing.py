@@ -45,6 +45,8 @@ class QueueFigures:
     queue_id: str
     length: int
     longest_wait_seconds: float
+    #: In percent; None where there is no history, or nobody was served and nobody gave up.
+    service_level: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +149,18 @@ def start(meter: Meter, observation: Callable[[float, dict[str, str]], Observati
         return meter.create_histogram(name, *names.HISTOGRAMS[name])
 
     def length(_: CallbackOptions) -> Iterable[Observation]:
-        return [observation(lengths, series) for lengths, _, series in _queue_series()]
+        return [observation(one.length, series) for one, series in _queue_series()]
 
     def longest_wait(_: CallbackOptions) -> Iterable[Observation]:
-        return [observation(wait, series) for _, wait, series in _queue_series()]
+        return [observation(one.longest_wait_seconds, series) for one, series in _queue_series()]
+
+    def service_level(_: CallbackOptions) -> Iterable[Observation]:
+        known = [(one.service_level, series) for one, series in _queue_series()]
+        return [observation(level, series) for level, series in known if level is not None]
 
     meter.create_observable_gauge(names.QUEUE_LENGTH, [length], *names.GAUGES[names.QUEUE_LENGTH])
     meter.create_observable_gauge(names.QUEUE_LONGEST_WAIT, [longest_wait], *names.GAUGES[names.QUEUE_LONGEST_WAIT])
+    meter.create_observable_gauge(names.QUEUE_SERVICE_LEVEL, [service_level], *names.GAUGES[names.QUEUE_SERVICE_LEVEL])
     _on = _Instruments(
         offers=counter(names.OFFERS),
         reconciliations=counter(names.RECONCILIATIONS),
@@ -182,23 +189,24 @@ def _queue_name(queue_id: str) -> str:
     return names.OTHER
 
 
-def _queue_series() -> list[tuple[int, float, dict[str, str]]]:
-    """Length, longest wait and dimension of each series; queues past the first hundred are one series together."""
+def _queue_series() -> list[tuple[QueueFigures, dict[str, str]]]:
+    """Figures and dimension of each series; queues past the first hundred are one series together: the longest wait and
+    the lowest service level of them."""
     if monotonic() - _figures_at > FIGURES_LIVE_SECONDS:
         return []
-    series: list[tuple[int, float, dict[str, str]]] = []
+    series: list[tuple[QueueFigures, dict[str, str]]] = []
     rest: list[QueueFigures] = []
     for figure in _figures:
         if _queue_name(figure.queue_id) != names.OTHER:
-            series.append((figure.length, figure.longest_wait_seconds, {names.DIMENSION_QUEUE: figure.queue_id}))
+            series.append((figure, {names.DIMENSION_QUEUE: figure.queue_id}))
         else:
             rest.append(figure)
     if rest:
-        series.append(
-            (
-                sum(figure.length for figure in rest),
-                max(figure.longest_wait_seconds for figure in rest),
-                {names.DIMENSION_QUEUE: names.OTHER},
-            )
+        together = QueueFigures(
+            names.OTHER,
+            sum(figure.length for figure in rest),
+            max(figure.longest_wait_seconds for figure in rest),
+            min((figure.service_level for figure in rest if figure.service_level is not None), default=None),
         )
+        series.append((together, {names.DIMENSION_QUEUE: names.OTHER}))
     return series

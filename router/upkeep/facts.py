@@ -17,10 +17,10 @@ from pydantic_core import from_json
 
 from router.commit.parts import Parts
 from router.engine import facts
-from router.engine.facts import Facts, Thresholds
+from router.engine.facts import Facts, Level, Thresholds
 from router.models.history import entry_key, minute_of
 from router.storage.deadlines import LATE, LATE_AFTER, SHARDS
-from router.storage.facts import Place, of_hour, of_quarter
+from router.storage.facts import Place, minute_columns, of_hour, of_minute, of_quarter
 from router.storage.port import StorageUnavailable
 
 _log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ _TIDIED_AT_ONCE: Final = 1000
 #: Queues whose line is looked at, and how far.
 _MOST_QUEUES: Final = 200
 _LONGEST: Final = 10_000
-#: Queue labels that say otherwise than the settings.
-_LABELS: Final = ("serviceLevelSeconds", "shortAbandonSeconds")
 
 
 class FactCounter:
@@ -111,7 +109,12 @@ class FactCounter:
                 places.setdefault(of_quarter(queue_id, channel_id, at), []).append(counted)
             for (worker_id, hour), counted in facts.of_workers(one, at).items():
                 places.setdefault(of_hour(worker_id, hour, at), []).append(counted)
-        return {place: {_column(place, minute): _json(facts.merged(some))} for place, some in places.items()}
+        totals = {place: facts.merged(some) for place, some in places.items()}
+        values = {place: {_column(place, minute): _json(one)} for place, one in totals.items()}
+        levels = _levels(totals)
+        if levels:
+            values[of_minute(told[0][0])] = minute_columns(levels)
+        return values
 
     async def _thresholds(self, queue_ids: Iterable[str | None]) -> dict[str, Thresholds]:
         return {queue_id: await thresholds_of(self._parts, queue_id) for queue_id in queue_ids if queue_id}
@@ -164,21 +167,23 @@ class FactCounter:
         old, self._position = await self._parts.history.partitions(_TIDIED_AT_ONCE, self._position, before)
         for partition, rows in old.items():
             await self._parts.history.remove(partition, rows)
-        await self._parts.facts.forget_before(now - _KEPT, _TIDIED_AT_ONCE)
+        await self._parts.facts.forget_before(now - _KEPT, now, _TIDIED_AT_ONCE)
 
 
 async def thresholds_of(parts: Parts, queue_id: str) -> Thresholds:
     """What counts as served well in a queue: its labels say so, or else the settings."""
     queue = await parts.resources.cached("Queue", queue_id)
-    labels = queue.document.get("labels") or {} if queue is not None else {}
-    found = [
-        float(value) if isinstance(value := labels.get(name), int | float) and not isinstance(value, bool) else None
-        for name in _LABELS
-    ]
-    default = parts.thresholds
-    return Thresholds(
-        default.service if found[0] is None else found[0], default.short if found[1] is None else found[1]
-    )
+    return parts.thresholds.of_queue(queue.document.get("labels") if queue is not None else None)
+
+
+def _levels(counted: Mapping[Place, Facts]) -> dict[str, Level]:
+    """By queue, its channels together."""
+    found: dict[str, Level] = {}
+    for place, one in counted.items():
+        queue_id, level = dict(place.names).get("Queue"), facts.level_of(one)
+        if queue_id is not None and level != Level():
+            found[queue_id] = Level(*map(sum, zip(found.get(queue_id, Level()), level, strict=True)))
+    return found
 
 
 def _column(place: Place, minute: str) -> str:

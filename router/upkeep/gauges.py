@@ -1,12 +1,15 @@
-"""What the queue gauges report: length and longest wait of each queue, looked at now and then by the timer."""
+"""What the queue gauges report: length, longest wait and service level of each queue, looked at now and then by the
+timer."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from router.commit.parts import Parts
+from router.engine.facts import LEVEL_MINUTES, Level
 from router.outages import is_told
 from router.telemetry import routing as metrics
 
@@ -32,15 +35,22 @@ class QueueFigures:
         self._next = now + _EVERY
         try:
             queues, _ = await self._parts.resources.page("Queue", _MOST_QUEUES, None)
-            metrics.set_queue_figures([await self._look(queue.id, now) for queue in queues])
+            levels = await self._levels(now)
+            metrics.set_queue_figures([await self._look(queue.id, now, levels) for queue in queues])
         except Exception as error:
             if is_told(error):
                 return
             _log.warning("Queue figures could not be read", exc_info=True)
 
-    async def _look(self, queue_id: str, now: datetime) -> metrics.QueueFigures:
+    async def _levels(self, now: datetime) -> Mapping[str, Level]:
+        if not self._parts.chronicle.keeps:
+            return {}
+        return (await self._parts.facts.levels(now - timedelta(minutes=LEVEL_MINUTES), now))[0]
+
+    async def _look(self, queue_id: str, now: datetime, levels: Mapping[str, Level]) -> metrics.QueueFigures:
         length, oldest = 0, now
         async for one in self._parts.backlog.all(queue_id):
             length += 1
             oldest = min(oldest, one.enqueued_at)
-        return metrics.QueueFigures(queue_id, length, (now - oldest).total_seconds())
+        level = levels.get(queue_id, Level()).percent
+        return metrics.QueueFigures(queue_id, length, (now - oldest).total_seconds(), level)

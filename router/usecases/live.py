@@ -6,19 +6,21 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, ParamSpec, TypeVar
 
 from router.commit.parts import Parts
 from router.engine import live, waiting
+from router.engine.facts import Level
 from router.engine.live import Asked, InLine, Picture, Seen, View
 from router.engine.ownership import Own
 from router.models.types import parse_time
 from router.offload import off_loop
 from router.recent import Recent
 from router.storage.keys import key
+from router.usecases import reports
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +34,8 @@ _SHARE: Final = 20
 _READS_OF_A_RATE: Final = 5
 _RATE_GOOD_FOR: Final = timedelta(seconds=30)
 _MOST_RATES: Final = 5_000
+#: Service levels are counted every 15 seconds: they are read no oftener.
+_LEVELS_GOOD_FOR: Final = 15.0
 #: Answers of one picture that are kept for others who ask the same.
 _MOST_VIEWS: Final = 64
 #: So many take a millisecond or two.
@@ -60,6 +64,8 @@ class Live:
         self._making: asyncio.Task[Picture] | None = None
         self._failed: Exception | None = None
         self._rates: Recent[str, tuple[float, datetime]] = Recent(_MOST_RATES)
+        self._levels: Mapping[str, Level] | None = None
+        self._levels_until = 0.0
         self._views: Recent[tuple[Any, ...], asyncio.Future[Answer]] = Recent(_MOST_VIEWS)
         #: Pictures that were made, and what they read.
         self.made = 0
@@ -122,9 +128,18 @@ class Live:
         (queues, first), (waits, second), (records, third) = await asyncio.gather(
             _all(lambda after: resources.everyone("Queue", after)), _all(backlog.everyone), _all(workers.everyone)
         )
-        reads = first + second + third + await self._refresh_rate(queues, waits, at)
+        reads = first + second + third + await self._refresh_rate(queues, waits, at) + await self._refresh_levels(at)
         rates = {id: kept[0] for id, _ in queues if (kept := self._rates.get(id)) is not None}
-        seen = Seen(at, self._parts.clock.now(), [(id, key(id), text) for id, text in queues], waits, records, rates)
+        seen = Seen(
+            at,
+            self._parts.clock.now(),
+            [(id, key(id), text) for id, text in queues],
+            waits,
+            records,
+            rates,
+            self._levels,
+            self._parts.thresholds,
+        )
         picture, seconds = await _done(len(waits) + len(records), _timed, seen, self._picture, self._parts.attached)
         self._picture = picture
         self.made += 1
@@ -149,6 +164,15 @@ class Live:
         rate = waiting.rate(recent.assigned, recent.busy, parse_time(first[key(queue_id)]), at)
         self._rates[queue_id] = (rate, at)
         return _READS_OF_A_RATE
+
+    async def _refresh_levels(self, at: datetime) -> int:
+        """Reads the queues' service levels if they are old and there is a history. Returns the reads."""
+        now = asyncio.get_running_loop().time()
+        if not self._parts.chronicle.keeps or now < self._levels_until:
+            return 0
+        self._levels, reads = await reports.service_levels(self._parts, at)
+        self._levels_until = now + _LEVELS_GOOD_FOR
+        return reads
 
     async def _view(self, picture: Picture, asked: Asked) -> Answer:
         rows = len(picture.workers) + sum(one["waiting"] for one in picture.queues)

@@ -270,8 +270,8 @@ KUSTO_TABLES: Final = {
 KUSTO_WORDS: Final = {
     "ago", "and", "asc", "bin", "by", "case", "contains", "extract", "isempty", "parse_url", "percentiles",
     "startswith", "url_decode", "count", "countif", "desc", "distinct", "extend", "iff", "in", "join",
-    "kind", "leftouter", "let", "max", "on", "or", "order", "project", "round", "strcat", "sum", "sumif", "summarize",
-    "top", "tostring", "where",
+    "kind", "leftouter", "let", "max", "min", "on", "or", "order", "project", "round", "strcat", "sum", "sumif",
+    "summarize", "top", "tostring", "where",
 }  # fmt: skip
 
 #: Keys of azure.yaml by its published schema (v1.0), at the levels that the project uses.

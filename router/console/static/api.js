@@ -60,10 +60,10 @@ export function path(strings, ...ids) {
 }
 
 /**
- * One request. Answers {status, etag, body, date}; a status of 304 has no body.
+ * One request. Answers {status, etag, body, date}; a status of 304 has no body. With `text` the body is a Blob, as it came.
  * Throws Refusal or Unreachable, and an AbortError where `signal` ends it.
  */
-export async function request(method, target, { query = {}, body, ifMatch, ifNoneMatch, signal } = {}) {
+export async function request(method, target, { query = {}, body, ifMatch, ifNoneMatch, signal, text = false } = {}) {
   const url = new URL(target, location.origin);
   if (url.origin !== location.origin) throw new Unreachable("The console asks nobody but its own router.");
   for (const [name, value] of Object.entries({ ...query, "api-version": API_VERSION })) {
@@ -72,7 +72,7 @@ export async function request(method, target, { query = {}, body, ifMatch, ifNon
   const bytes = body === undefined ? EMPTY : encoder.encode(JSON.stringify(body));
   let answer = await send(method, url, bytes, { ifMatch, ifNoneMatch, signal });
   if (answer.status === 401 && learnTime(answer)) answer = await send(method, url, bytes, { ifMatch, ifNoneMatch, signal });
-  const read = await bodyOf(answer);
+  const read = text && answer.ok ? await answer.blob() : await bodyOf(answer);
   if (answer.status >= 500) {
     contact.failedAt = Date.now();
     throw new Unreachable(messageOf(read) ?? `The router answers ${answer.status}.`);
@@ -85,6 +85,16 @@ export async function request(method, target, { query = {}, body, ifMatch, ifNon
   const error = read?.error ?? {};
   const retryAfter = Number(answer.headers.get("Retry-After")) || null;
   throw new Refusal(answer.status, error.code ?? String(answer.status), error.message ?? `Refused with ${answer.status}.`, error.details ?? [], retryAfter);
+}
+
+/** Saves what an operation answers as a file: signed as every request is, so that no address has a key in it. */
+export async function download(target, query, name) {
+  const { body } = await request("GET", target, { query, text: true });
+  const address = URL.createObjectURL(body);
+  const link = Object.assign(document.createElement("a"), { href: address, download: name });
+  link.click();
+  // The browser has taken it by then.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
 /** All pages of a list, at most `limit` of its items. */

@@ -48,7 +48,7 @@ function Shell({ route, session }) {
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to content</a>
     <header class="bar">
       <a class="brand" href=${link("now")}><img src="/console/icon.svg" alt="" width="24" height="24" /><span>Router</span></a>
-      <nav aria-label="Views">${seesAll() && html`${nav("now", "Now")}${nav("settings", "Settings")}`}${session.workerId && html`<a href=${link("worker", session.workerId)} aria-current=${route.name === "worker" && route.id === session.workerId ? "page" : undefined}>Your work</a>`}</nav>
+      <nav aria-label="Views">${seesAll() && html`${nav("now", "Now")}${session.settings?.history && html`${nav("reports", "Reports")}${nav("changes", "Changes")}`}${nav("settings", "Settings")}`}${session.workerId && html`<a href=${link("worker", session.workerId)} aria-current=${route.name === "worker" && route.id === session.workerId ? "page" : undefined}>Your work</a>`}</nav>
       ${seesAll() && html`<${Open} />`}
       <${Contact} />
       <span class="who" title=${`Signed in with ${session.signIn === "entra" ? "Microsoft Entra ID" : "an access key"}`}>${RIGHTS[session.right] ?? session.right}</span>
@@ -56,13 +56,13 @@ function Shell({ route, session }) {
     </header>
     <${Silence} />
     <main id="main" ref=${main} tabindex="-1" data-silent=${silent}>
-      ${route.name !== "now" && route.name !== "settings" && seesAll() && html`<p class="back"><a href="#/now" onClick=${back}><${Icon} name="back" />Back</a></p>`}
+      ${!TITLES[route.name] && seesAll() && html`<p class="back"><a href="#/now" onClick=${back}><${Icon} name="back" />Back</a></p>`}
       <${Guarded} key=${place} route=${route} session=${session} />
     </main>
   `;
 }
 
-const TITLES = { now: "Now", settings: "Settings" };
+const TITLES = { now: "Now", reports: "Reports", changes: "Changes", settings: "Settings" };
 const RIGHTS = { Read: "May read", Supervise: "Supervisor", Agent: "Agent", Admin: "Administrator" };
 
 /** A fault in one view leaves the page with its way out. */
@@ -84,6 +84,8 @@ function View({ route, session }) {
     return html`<${WhoAreYou} />`;
   }
   if (route.name === "settings") return html`<${Later} load=${() => import("./views/settings.js")} name="Settings" route=${route} />`;
+  if (route.name === "reports") return html`<${Later} load=${() => import("./views/reports.js")} name="Reports" route=${route} />`;
+  if (route.name === "changes") return html`<${Later} load=${() => import("./views/changes.js")} name="Changes" route=${route} />`;
   return html`<${Now} route=${route} />`;
 }
 

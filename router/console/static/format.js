@@ -7,6 +7,7 @@ const share = new Intl.NumberFormat(LOCALES, { style: "percent", maximumFraction
 const hours = new Intl.DateTimeFormat(LOCALES, { timeStyle: "medium" });
 const minutes = new Intl.DateTimeFormat(LOCALES, { timeStyle: "short" });
 const moment = new Intl.DateTimeFormat(LOCALES, { dateStyle: "medium", timeStyle: "medium" });
+const days = new Intl.DateTimeFormat(LOCALES, { weekday: "short", day: "numeric", month: "short" });
 const relative = new Intl.RelativeTimeFormat(LOCALES, { numeric: "auto", style: "long" });
 const units = Object.fromEntries(
   ["second", "minute", "hour", "day"].map((unit) => [unit, new Intl.NumberFormat(LOCALES, { style: "unit", unit, unitDisplay: "narrow" })]),
@@ -17,6 +18,7 @@ export const decimal = (value) => fine.format(value);
 export const percent = (ratio) => share.format(ratio);
 export const timeOfDay = (when) => hours.format(new Date(when));
 export const hourAndMinute = (when) => minutes.format(new Date(when));
+export const dayAndMonth = (when) => days.format(new Date(when));
 export const full = (when) => moment.format(new Date(when));
 
 /** "42s", "12m 5s", "3h 4m", "2d 5h". */

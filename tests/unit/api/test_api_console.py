@@ -12,6 +12,7 @@ import azure.functions as func
 import pytest
 
 from router.api.console import Console, sign_in_of
+from router.app import RouterApp
 from router.console.files import read_files
 from router.settings import load
 from router.version import VERSION
@@ -179,6 +180,13 @@ async def test_the_page_is_told_how_to_sign_in(folder: Path, settings: dict[str,
     if entra is not None:
         entra = {"authority": "https://login.microsoftonline.com/tenant", **entra}
     assert (status, json.loads(body)) == (200, {"entra": entra, "version": VERSION})
+
+
+@pytest.mark.parametrize(("days", "told"), [("0", None), ("1", True), (None, True)])
+async def test_the_page_is_told_of_a_history(days: str | None, told: bool | None) -> None:
+    given = {**SETTINGS, **({} if days is None else {"ROUTER_HISTORY_DAYS": days})}
+    _, _, body = await ask(RouterApp(load(given)).console(), "settings.json")
+    assert json.loads(body).get("history") is told
 
 
 def test_a_folder_that_is_not_there_has_no_files(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from router.api.auth.authenticate import Caller as Client
 from router.commit.acting import acting
+from router.engine.facts import Level
 from router.models.history import Actor
 from router.models.operations import OPERATIONS
 from router.models.types import format_time
@@ -307,9 +308,10 @@ async def test_reports_count_what_happened_and_counting_again_counts_the_same() 
     sheet = await call("GetQueueReport", grain="15m", format="csv")
     assert sheet.headers["x-ms-request-id"]
     assert sheet.raw.decode().splitlines()[0].startswith("from,to,queueId,channelId,offered")
-    level = await reports.service_level(call.parts, "q")
-    assert level == {"percent": 50.0, "thresholdSeconds": 20.0, "windowMinutes": 15}
-    assert await reports.service_level(call.parts, "none") is None
+    levels, reads = await reports.service_levels(call.parts, call.parts.clock.now())
+    assert (levels, reads) == ({"q": Level(served=1, gone=1, within=1)}, 1)
+    later = call.parts.clock.now() + timedelta(minutes=17)
+    assert (await reports.service_levels(call.parts, later))[0] == {}
     assert (await call("GetQueueReport", tz="Mars/Olympus")).status == 400
     long_ago = format_time(call.parts.clock.now() - timedelta(days=500))
     assert (await call("GetQueueReport", grain="1d", **dict[str, Any]([("from", long_ago)]))).status == 400

@@ -12,10 +12,12 @@ import pytest
 
 from router.api.auth.authenticate import Authenticator
 from router.api.auth.hmac import AccessKeys
+from router.engine.facts import Thresholds
 from router.engine.ownership import Own
 from router.models.rights import Right
 from router.models.types import format_time, parse_time
 from router.storage.port import StorageUnavailable
+from router.upkeep.facts import FactCounter
 from router.usecases.live import Live
 from tests.memory_router import Call, in_virtual_time
 from tests.unit.api.api_caller import Answer, Caller
@@ -214,6 +216,73 @@ async def test_a_second_has_one_picture_and_at_most_twelve_reads() -> None:
     assert live.made <= 31
     assert live.reads <= 12 * live.made
     assert max(by_second.values()) <= 12
+
+
+async def served(call: Caller, *queues: str) -> None:
+    """In each of the queues one was served, in time unless its label says otherwise, and one has given up."""
+    for queue in queues:
+        await call.job(f"gives-up-{queue}", queueId=queue)
+        await asyncio.sleep(1)
+        await call("CancelJob", f"gives-up-{queue}")
+        await call.worker(f"w-{queue}", queues=[queue])
+        await call.job(f"served-{queue}", queueId=queue)
+        await asyncio.sleep(0.5)
+        (offer,) = (await call("GetWorker", f"w-{queue}")).body["offers"]
+        await call("AcceptJobOffer", f"w-{queue}", offer["offerId"])
+    await asyncio.sleep(17)
+    await FactCounter(call.parts).count(call.parts.clock.now())
+
+
+@in_virtual_time
+async def test_service_levels_cost_one_read_in_a_quarter_of_a_minute_however_many_queues() -> None:
+    call = Caller()
+    await call.settings()
+    queues = [f"q{number}" for number in range(12)]
+    for queue in queues:
+        await call("UpsertQueue", queue, body={"distributionPolicyId": "q"})
+    await call("UpsertQueue", "q0", body={"labels": {"serviceLevelSeconds": 0}})
+    await served(call, *queues)
+    live = Live(call.parts)
+    before = call.process.tables.count("query", "facts"), call.process.tables.count("get", "facts")
+    for _ in range(40):
+        await live.picture()
+        await asyncio.sleep(1)
+    after = call.process.tables.count("query", "facts"), call.process.tables.count("get", "facts")
+    assert (after[0] - before[0], after[1] - before[1]) == (3, 0)
+    levels = {one["id"]: one.get("serviceLevel") for one in (await live.picture()).queues}
+    assert levels.pop("q") is None  # nobody was served, nobody gave up
+    assert levels.pop("q0") == {"percent": 0.0, "thresholdSeconds": 0.0, "windowMinutes": 15}
+    assert sorted(levels) == sorted(queues[1:])
+    for level in levels.values():
+        assert level == {"percent": 50.0, "thresholdSeconds": 20.0, "windowMinutes": 15}
+    # It is of the last minutes alone.
+    await asyncio.sleep(17 * 60)
+    assert not any("serviceLevel" in one for one in (await live.picture()).queues)
+
+
+@in_virtual_time
+async def test_without_a_history_there_are_no_service_levels_and_nothing_is_read_for_them() -> None:
+    call = Caller()
+    await call.settings()
+    await served(call, "q")
+    call.parts.chronicle._days = 0
+    before = call.process.tables.count("query", "facts")
+    (queue,) = (await Live(call.parts).picture()).queues
+    assert "serviceLevel" not in queue
+    assert call.process.tables.count("query", "facts") == before
+
+
+@in_virtual_time
+async def test_service_levels_at_midnight_are_of_both_days() -> None:
+    call = Caller()
+    await call.settings()
+    now = call.parts.clock.now()
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    await asyncio.sleep((midnight - now).total_seconds() - 10)
+    await served(call, "q")
+    await asyncio.sleep(5 * 60)
+    (queue,) = (await Live(call.parts).picture()).queues
+    assert queue["serviceLevel"]["percent"] == 50.0
 
 
 @in_virtual_time
@@ -449,5 +518,5 @@ async def test_a_reservation_is_no_offer_yet() -> None:
     text = record.model_dump_json(by_alias=True, exclude_none=True)
     for age, known, shown in ((0.2, False, 0), (0.2, True, 1), (1.5, False, 1)):
         at = offer.offered_at + timedelta(seconds=age)
-        made = picture(Seen(at, at, [], [], [text], {}), None, {offer.offer_id} if known else set())
+        made = picture(Seen(at, at, [], [], [text], {}, None, Thresholds()), None, {offer.offer_id} if known else set())
         assert len(made.workers["v"].document["offers"]) == shown

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.engine import capacity
+from router.engine.facts import Thresholds
 from router.engine.live import Asked, InLine, Picture, Seen, in_words, picture, takes_more, view
 from router.models.types import format_time
 from router.models.workers import (
@@ -103,7 +104,7 @@ def seen(
 ) -> Seen:
     """`queues`: id by key."""
     rows = [(id, key, json.dumps({"name": id.upper()})) for key, id in queues.items()]
-    return Seen(at, at, rows, waiting, [stored(one) for one in workers], rates or {})
+    return Seen(at, at, rows, waiting, [stored(one) for one in workers], rates or {}, None, Thresholds())
 
 
 def body(made: Picture, asked: Asked | None = None) -> Any:

@@ -70,12 +70,13 @@ def test_the_workbook_shows_every_metric() -> None:
     assert shown == names.METRICS
 
 
-def test_the_alerts_watch_errors_outbox_deadlines_and_the_timer() -> None:
+def test_the_alerts_watch_errors_outbox_deadlines_the_timer_and_service_levels() -> None:
     assert {alert["name"]: metrics_of(alert["query"]) for alert in ALERTS} == {
         "server-errors": {names.API_REQUESTS},
         "outbox-age": {names.OUTBOX_AGE},
         "deadline-lag": {names.DEADLINE_LAG},
         "timer-stopped": {names.OUTBOX_AGE, names.DEADLINE_LAG},
+        "service-level": {names.QUEUE_SERVICE_LEVEL},
     }
     for alert in ALERTS:
         assert alert["metricMeasureColumn"] in alert["query"]

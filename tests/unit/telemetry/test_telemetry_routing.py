@@ -86,6 +86,18 @@ def test_queues_past_the_bound_share_one_series(recorded: Recorded) -> None:
     assert gauge(points, names.QUEUE_LONGEST_WAIT)["other"] == routing.MAX_QUEUE_SERIES + 4
 
 
+def test_service_levels_are_of_queues_that_have_one_and_the_rest_is_told_by_its_lowest(recorded: Recorded) -> None:
+    routing.set_queue_figures([QueueFigures("support", 3, 42.5, 75.0), QueueFigures("sales", 0, 0.0)])
+    assert gauge(recorded.points(), names.QUEUE_SERVICE_LEVEL) == {"support": 75.0}
+    levels = [90.0 - number for number in range(routing.MAX_QUEUE_SERIES)]
+    figures = [QueueFigures(f"queue-{number}", 1, 0.0, level) for number, level in enumerate(levels)]
+    routing.set_queue_figures([*figures, QueueFigures("idle", 0, 0.0)])
+    shown = gauge(recorded.points(), names.QUEUE_SERVICE_LEVEL)
+    assert shown["queue-0"] == 90.0
+    assert shown["other"] == levels[-1]
+    assert "idle" not in shown
+
+
 def test_old_figures_are_not_reported(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(routing, "monotonic", lambda: now)
@@ -109,7 +121,7 @@ def test_every_metric_has_an_instrument(recorded: Recorded) -> None:
     routing.record_outbox_age(1)
     routing.record_deadline_lag(1)
     routing.record_told_wait("q", held=True)
-    routing.set_queue_figures([QueueFigures("q", 1, 1)])
+    routing.set_queue_figures([QueueFigures("q", 1, 1, 50.0)])
     assert {name.lower() for name in recorded.points()} == {name.lower() for name in names.METRICS}
 
 

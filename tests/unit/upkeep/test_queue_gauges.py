@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from datetime import timedelta
 
 import pytest
 
+from router.engine.facts import Level
+from router.storage.facts import minute_columns, of_minute
 from router.storage.port import StorageUnavailable
 from router.telemetry import routing as metrics
 from router.upkeep.gauges import QueueFigures
@@ -39,6 +42,33 @@ async def test_length_and_longest_wait_of_each_queue(told: Told) -> None:
     await asyncio.sleep(5)
     await QueueFigures(process.parts).refresh()
     assert told == [{"q": (2, 15.0), "empty": (0, 0.0)}]
+
+
+@pytest.mark.parametrize(("days", "level"), [(30, 75.0), (0, None)])
+def test_the_service_level_of_the_last_minutes(monkeypatch: pytest.MonkeyPatch, days: int, level: float | None) -> None:
+    found: list[dict[str, float | None]] = []
+    monkeypatch.setattr(metrics, "active", lambda: True)
+    monkeypatch.setattr(
+        metrics,
+        "set_queue_figures",
+        lambda figures: found.append({one.queue_id: one.service_level for one in figures}),
+    )
+
+    @in_virtual_time
+    async def look() -> None:
+        process = Process(Tables())
+        process.parts.chronicle._days = days
+        await process.queue()
+        await process.queue("idle")
+        facts, now = process.parts.facts, process.parts.clock.now()
+        for minutes, counts in ((20, Level(9, 0, 0)), (14, Level(2, 1, 2)), (0, Level(1, 0, 1))):
+            place = of_minute(now - timedelta(minutes=minutes))
+            await facts.known([place])
+            await facts.write({place: minute_columns({"q": counts})})
+        await QueueFigures(process.parts).refresh()
+
+    look()
+    assert found == [{"q": level, "idle": None}]
 
 
 @in_virtual_time

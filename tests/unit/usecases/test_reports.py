@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from jobrouter.history import lines, table
+from router.engine.facts import Level
 from router.models.history import entry_key
 from router.models.jobs import CancelJobOptions
-from router.storage.facts import of_hour, of_quarter
+from router.storage.facts import minute_columns, of_hour, of_minute, of_quarter
 from router.storage.history import of_job
 from router.upkeep.facts import FactCounter
 from router.usecases import jobs as job_usecases
@@ -187,3 +188,25 @@ async def test_an_export_has_a_line_for_each_job_worker_and_setting() -> None:
     assert by_kind["worker"]["entries"][0]["what"] == "registered"
     assert by_kind["worker"]["resource"]["capacity"] == 1
     assert table(entries).splitlines()[0].startswith("at,owner,eventType")
+
+
+@in_virtual_time
+async def test_minutes_of_very_many_queues_fit_their_row() -> None:
+    process = Process(Tables())
+    facts, now = process.parts.facts, process.parts.clock.now()
+    levels = {f"a queue with a name that is long {number}": Level(number, 1, number) for number in range(9_000)}
+    place = of_minute(now)
+    await facts.known([place])
+    await facts.write({place: minute_columns(levels)})
+    told, _ = await facts.levels(now, now)
+    assert 7_000 < len(told) < 9_000
+    assert all(levels[id] == level for id, level in told.items())
+    assert min(level.served for level in told.values()) == 9_000 - len(told)  # the smallest are left out
+    # Fewer than before: nothing of before is left.
+    await facts.write({place: minute_columns({"q": Level(1, 0, 1)})})
+    assert (await facts.levels(now, now))[0] == {"q": Level(1, 0, 1)}
+    # Told for a day.
+    await FactCounter(process.parts).tidy(now + timedelta(hours=23))
+    assert process.tables.of("facts").all() != []
+    await FactCounter(process.parts).tidy(now + timedelta(days=2))
+    assert process.tables.of("facts").all() == []

@@ -6,21 +6,37 @@ import { path, Refusal, request } from "../api.js";
 import { full, inMinutes, number, plain, shortMoment } from "../format.js";
 import { useSession } from "../session.js";
 import { useLive, useNow, useResource } from "../store.js";
+import { fromHistory, timelineOf } from "../timeline.js";
 import { Age, Empty, Failed, html, Icon, JobStatus, jobWord, Left, Loading, Pairs, QueueLink, When, WorkerLink } from "../ui.js";
+import { useRef } from "../vendor/hooks.js";
 
 export function Job({ id }) {
   const { settings } = useSession();
   const { snapshot } = useLive();
+  const known = useRef({ etag: null, history: null });
   const { value, error, reload } = useResource(id, async (signal) => {
-    const [job, told, history] = await Promise.all([
-      request("GET", jobPath(id), { signal }),
-      ifAllowed(request("GET", path`/routing/jobs/${id}/explain`, { query: { maxpagesize: 100 }, signal })),
-      settings?.history ? ifAllowed(request("GET", path`/routing/jobs/${id}/timeline`, { signal })) : null,
-    ]);
-    return { job: job.body, told: told?.body ?? null, history: history?.body.value ?? null };
+    const timeline = () => (settings?.history ? ifAllowed(timelineOf(id, signal)) : null);
+    try {
+      const [job, told] = await Promise.all([
+        request("GET", jobPath(id), { signal }),
+        ifAllowed(request("GET", path`/routing/jobs/${id}/explain`, { query: { maxpagesize: 100 }, signal })),
+      ]);
+      // Whatever is committed of a job changes its ETag.
+      if (known.current.etag !== job.body.etag) known.current = { history: await timeline(), etag: job.body.etag };
+      return { job: job.body, told: told?.body ?? null, history: known.current.history };
+    } catch (error) {
+      // Its timeline is there longer than a job.
+      const history = error instanceof Refusal && error.status === 404 ? await timeline() : null;
+      if (!history?.length) throw error;
+      return { job: null, told: null, history };
+    }
   });
   if (error && !value) return html`<${Failed} error=${error} what="Job ${id}" />`;
   if (!value) return html`<${Loading} what="job ${id}" />`;
+  if (!value.job) {
+    return html`<header class="head"><div><p class="kind">Job</p><h1>${id}</h1><p class="facts"><span class="badge" data-tone="off">Deleted</span></p></div></header>
+      <${Life} job=${null} history=${value.history} />`;
+  }
 
   const { job, told, history } = value;
   const queue = snapshot?.queues.find((one) => one.id === job.queueId);
@@ -126,13 +142,13 @@ const NEXT = {
 };
 
 function Life({ job, told, history }) {
-  const entries = history ? history.map(fromHistory) : fromJob(job);
-  const ended = ["closed", "cancelled"].includes(job.status);
+  const entries = history ? history.flatMap(fromHistory) : fromJob(job);
+  const ended = !job || ["closed", "cancelled"].includes(job.status);
   return html`<section class="card life" aria-labelledby="life-title">
     <h2 id="life-title">Its life</h2>
     <ol class="line">
       ${entries.map((one, index) => html`<li key=${`${one.at} ${index}`}><${Moment} ...${one} /></li>`)}
-      <li class="now" aria-current="time"><b>${ended ? jobWord(job.status) : `Now: ${jobWord(job.status).toLowerCase()}`}</b></li>
+      <li class="now" aria-current="time"><b>${!job ? "Deleted" : ended ? jobWord(job.status) : `Now: ${jobWord(job.status).toLowerCase()}`}</b></li>
       ${(told?.next ?? []).map((one) => html`<li class="ahead" key=${`${one.at} ${one.message}`}><${Moment} at=${one.at} what=${NEXT[one.what] ?? one.what} who=${one.message} /></li>`)}
     </ol>
     ${!ended && !(told?.next ?? []).length && html`<p class="quiet">Nothing happens by itself.</p>`}
@@ -156,12 +172,6 @@ function fromJob(job) {
   }
   for (const note of job.notes ?? []) entries.push({ at: note.addedAt, what: "Note", who: note.message });
   return entries.sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
-}
-
-function fromHistory(entry) {
-  const what = (entry.eventType ?? "").replace(/^.*Router(Job|Worker)?/, "").replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  const who = [entry.workerId, entry.queueId, entry.actor?.name && `by ${entry.actor.name}`, entry.decidedBy].filter(Boolean).join(" · ");
-  return { at: entry.at, what: what ? what[0].toUpperCase() + what.slice(1) : "Changed", who };
 }
 
 async function ifAllowed(asked) {

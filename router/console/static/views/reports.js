@@ -1,0 +1,182 @@
+// How queues and workers did over a day, a week or a month, beside the same days a week before.
+
+import { download } from "../api.js";
+import { dayAndMonth, duration, hourAndMinute, number, percent } from "../format.js";
+import { before, dayOf, dayText, inTime, mean, occupied, queryOf, read, spanOf } from "../report.js";
+import { link, refine } from "../route.js";
+import { useSession } from "../session.js";
+import { useLive, useResource } from "../store.js";
+import { Empty, Failed, html, Icon, Loading, more, WorkerLink } from "../ui.js";
+import { useState } from "../vendor/hooks.js";
+
+const EVERY_MS = 60_000;
+const seconds = (value) => duration(Math.round(value));
+const COLUMNS = {
+  queues: [
+    { name: "Offered", of: (sum) => sum.offered ?? 0, show: number, wide: true },
+    { name: "Assigned", of: (sum) => sum.assigned ?? 0, show: number, compared: true },
+    { name: "Gave up", of: (sum) => sum.cancelledWhileWaiting ?? 0, show: number },
+    { name: "In time", of: inTime, show: percent, compared: true, most: 1 },
+    { name: "Wait", of: (sum) => mean(sum, "wait"), show: seconds, compared: true },
+    { name: "Longest wait", of: (sum) => (sum.waitCount ? sum.waitMax : null), show: seconds, wide: true },
+    { name: "Handling", of: (sum) => mean(sum, "handle"), show: seconds, wide: true },
+    { name: "Longest line", of: (sum) => sum.longestLine ?? 0, show: number, wide: true },
+  ],
+  workers: [
+    { name: "Offered", of: (sum) => sum.offered ?? 0, show: number, wide: true },
+    { name: "Accepted", of: (sum) => sum.accepted ?? 0, show: number, compared: true },
+    { name: "Declined", of: (sum) => sum.declined ?? 0, show: number },
+    { name: "Expired", of: (sum) => sum.expired ?? 0, show: number, wide: true },
+    { name: "Completed", of: (sum) => sum.completed ?? 0, show: number, compared: true },
+    { name: "Available", of: (sum) => sum.availableSeconds ?? 0, show: seconds },
+    { name: "At work", of: (sum) => sum.busySeconds ?? 0, show: seconds, compared: true },
+    { name: "Wrap-up", of: (sum) => sum.wrapUpSeconds ?? 0, show: seconds, wide: true },
+    { name: "Occupied", of: occupied, show: percent, wide: true, most: 1 },
+  ],
+};
+const PLOTS = { queues: ["Assigned", "In time", "Wait"], workers: ["Completed", "At work"] };
+const ONE = { queues: "queue", workers: "worker" };
+
+export function Reports({ route }) {
+  const { settings } = useSession();
+  if (!settings?.history) return html`<h1>Reports</h1><${Empty} title="This router keeps no history, so there are no reports.">ROUTER_HISTORY_DAYS is 0.<//>`;
+  return html`<${Asked} route=${route} />`;
+}
+
+function Asked({ route }) {
+  const { snapshot } = useLive();
+  const { id = "", on = "", compare = "" } = route.filters;
+  const of = route.filters.of === "workers" ? "workers" : "queues";
+  const span = ["week", "month"].includes(route.filters.span) ? route.filters.span : "day";
+  const last = dayOf(on);
+  const asked = spanOf(span, last);
+  const { value, error } = useResource([of, span, dayText(last), id, compare].join(" "), async (signal) => {
+    const [now, then] = await Promise.all([read(of, asked, id, signal), compare ? null : read(of, before(asked), id, signal)]);
+    return { now, then };
+  }, EVERY_MS);
+  const ago = asked.back === 7 ? "a week before" : "four weeks before";
+  const named = (one) => (of === "queues" && snapshot?.queues.find((queue) => queue.id === one)?.name) || one;
+  return html`
+    <header class="head"><div><h1>Reports</h1><p class="quiet">${asked.grain === "1h" ? dayAndMonth(asked.from) : `${dayAndMonth(asked.from)} to ${dayAndMonth(last)}`}, by ${asked.grain === "1h" ? "hour" : "day"}. Up to date within a minute.</p></div>
+      <div class="acts"><${Csv} of=${of} asked=${asked} id=${id} /></div></header>
+    <div class="filters" role="search" aria-label="What is reported">
+      <${Choice} id="of" name="Of" value=${of} choices=${[["queues", "Queues"], ["workers", "Workers"]]} choose=${(chosen) => refine(route, { of: chosen === "queues" ? "" : chosen, id: "" })} />
+      <${Choice} id="span" name="Over" value=${span} choices=${[["day", "A day"], ["week", "A week"], ["month", "A month"]]} choose=${(chosen) => refine(route, { span: chosen === "day" ? "" : chosen })} />
+      <label class="choice">${span === "day" ? "On" : "Up to"}
+        <input id="on" type="date" value=${dayText(last)} max=${dayText(new Date())} onChange=${(event) => refine(route, { on: event.target.value === dayText(new Date()) ? "" : event.target.value })} />
+      </label>
+      <label class="choice"><input id="compare" type="checkbox" checked=${!compare} onChange=${(event) => refine(route, { compare: event.target.checked ? "" : "no" })} />Compare with ${ago}</label>
+      ${id && html`<a class="chip" href=${link("reports", "", { ...route.filters, id: "" })} aria-label="Show all ${of}, not only ${named(id)}">${named(id)}<${Icon} name="cross" /></a>`}
+    </div>
+    ${error && !value ? html`<${Failed} error=${error} what="The report" />` : !value ? html`<${Loading} what="the report" />` : html`<${Shown} ...${{ value, of, asked, id, ago, route, named }} />`}
+  `;
+}
+
+function Choice({ id, name, value, choices, choose }) {
+  return html`<label class="choice">${name}
+    <select id=${id} value=${value} onChange=${(event) => choose(event.target.value)}>${choices.map(([one, words]) => html`<option key=${one} value=${one} selected=${one === value}>${words}</option>`)}</select>
+  </label>`;
+}
+
+function Shown({ value: { now, then }, of, asked, id, ago, route, named }) {
+  if (!now.byId.size && !then?.byId.size) return html`<${Empty} title="Nothing happened on these days." />`;
+  const columns = COLUMNS[of];
+  const plots = columns.filter((column) => PLOTS[of].includes(column.name));
+  const words = (slot) => (asked.grain === "1h" ? hourAndMinute(slot) : dayAndMonth(slot));
+  return html`
+    ${now.cut && html`<p class="quiet"><${Icon} name="warn" /> Only a part is added up here. Choose one ${ONE[of]}, or fewer days.</p>`}
+    <div class="plots">${plots.map((column) => html`<${Plot} key=${column.name} ...${{ column, now, then, words, ago }} />`)}</div>
+    <${ById} ...${{ now, then, of, columns, id, route, named, ago }} />
+    <${BySlot} ...${{ now, then, columns, words, ago, grain: asked.grain }} />
+  `;
+}
+
+function Heads({ columns }) {
+  return columns.map((column) => html`<th key=${column.name} scope="col" class="number ${column.wide ? "wide" : ""}">${column.name}</th>`);
+}
+
+/** `past`: the sum that it is compared with, if it is. */
+function Cells({ columns, sum, past }) {
+  const shown = (column, one) => {
+    const value = column.of(one);
+    return value === null ? html`<span class="none">–</span>` : column.show(value);
+  };
+  return columns.map((column) => html`<td key=${column.name} class="number ${column.wide ? "wide" : ""}">${shown(column, sum)}
+    ${past && column.compared && html`<span class="sub"><span class="visually-hidden">before: </span>${shown(column, past)}</span>`}</td>`);
+}
+
+const Below = ({ then, ago }) => then && html`<p class="quiet">Below in small: ${ago}.</p>`;
+
+function ById({ now, then, of, columns, id, route, named, ago }) {
+  const [shown, show] = useState(100);
+  const ids = [...new Set([...now.byId.keys(), ...(then?.byId.keys() ?? [])])].sort((one, other) => named(one).localeCompare(named(other)));
+  const title = of === "queues" ? "Queues" : "Workers";
+  return html`<section class="card" aria-labelledby="by-id-title">
+    <h2 id="by-id-title">${title} <small>${number(ids.length)}</small></h2>
+    <${Below} then=${then} ago=${ago} />
+    <div class="scroll" role="region" aria-labelledby="by-id-title" tabindex="0"><table>
+      <thead><tr><th scope="col">${title.slice(0, -1)}</th><${Heads} columns=${columns} /></tr></thead>
+      <tbody>
+        ${ids.slice(0, shown).map((one) => html`<tr key=${one} data-id=${one} data-chosen=${one === id}>
+          <th scope="row"><a href=${link("reports", "", { ...route.filters, id: one === id ? "" : one })} aria-current=${one === id ? "true" : undefined}>${named(one)}</a>${of === "workers" && html` <span class="sub">Now: <${WorkerLink} id=${one} /></span>`}</th>
+          <${Cells} columns=${columns} sum=${now.byId.get(one) ?? {}} past=${then && (then.byId.get(one) ?? {})} />
+        </tr>`)}
+        ${ids.length > 1 && html`<tr class="all"><th scope="row">All</th><${Cells} columns=${columns} sum=${now.all} past=${then?.all} /></tr>`}
+      </tbody>
+    </table></div>${more(ids, shown, show)}
+  </section>`;
+}
+
+function BySlot({ now, then, columns, words, ago, grain }) {
+  const had = (sum) => sum && Object.keys(sum).length > 0;
+  const lines = now.slots.map((slot, index) => ({ slot, sum: now.bySlot[index], past: then && (then.bySlot[index] ?? {}) })).filter((line) => had(line.sum) || had(line.past));
+  return html`<section class="card" aria-labelledby="by-slot-title">
+    <h2 id="by-slot-title">By ${grain === "1h" ? "hour" : "day"}</h2>
+    <${Below} then=${then} ago=${ago} />
+    <div class="scroll" role="region" aria-labelledby="by-slot-title" tabindex="0"><table>
+      <thead><tr><th scope="col">${grain === "1h" ? "Hour" : "Day"}</th><${Heads} columns=${columns} /></tr></thead>
+      <tbody>${lines.map(({ slot, sum, past }) => html`<tr key=${slot.getTime()}><th scope="row">${words(slot)}</th><${Cells} columns=${columns} sum=${sum} past=${past} /></tr>`)}</tbody>
+    </table></div>
+  </section>`;
+}
+
+const WIDTH = 600;
+const HEIGHT = 140;
+
+/** A bar for each slot, and a line for the days before. The tables below tell the same in figures. */
+function Plot({ column, now, then, words, ago }) {
+  const values = now.bySlot.map(column.of);
+  const past = then ? now.slots.map((_, index) => (then.bySlot[index] ? column.of(then.bySlot[index]) : null)) : [];
+  const most = column.most ?? Math.max(1, ...[...values, ...past].map((value) => value ?? 0));
+  const step = WIDTH / now.slots.length;
+  const y = (value) => HEIGHT - (value / most) * (HEIGHT - 6);
+  const whole = (sum) => (column.of(sum) === null ? "nothing" : column.show(column.of(sum)));
+  const told = `${column.name}: ${whole(now.all)}${then ? `; ${ago}: ${whole(then.all)}` : ""}`;
+  let line = "";
+  past.forEach((value, index) => {
+    if (value !== null) line += `${line && past[index - 1] !== null ? "L" : "M"}${((index + 0.5) * step).toFixed(1)} ${y(value).toFixed(1)}`;
+  });
+  return html`<figure class="card plot">
+    <figcaption><b>${column.name}</b> <span class="figure">${whole(now.all)}</span>${then && html` <span class="quiet">${ago}: ${whole(then.all)}</span>`}</figcaption>
+    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${told}>
+      <path class="axis" d="M0 ${HEIGHT}H${WIDTH}" />
+      ${values.map((value, index) => value !== null && value > 0 && html`<rect key=${index} class="bar-of" x=${index * step + step * 0.15} y=${y(value)} width=${step * 0.7} height=${HEIGHT - y(value)}><title>${words(now.slots[index])}: ${column.show(value)}</title></rect>`)}
+      ${line && html`<path class="past" d=${line} />`}
+    </svg>
+    <p class="ends quiet" aria-hidden="true"><span>${words(now.slots[0])}</span><span>at most ${column.show(most)}</span><span>${words(now.slots.at(-1))}</span></p>
+  </figure>`;
+}
+
+function Csv({ of, asked, id }) {
+  const [state, tell] = useState("");
+  const save = async () => {
+    tell("Reading…");
+    try {
+      await download(`/routing/reports/${of}`, { ...queryOf(of, asked, id), format: "csv" }, `${of}-${dayText(asked.from)}.csv`);
+      tell("");
+    } catch (error) {
+      tell(error.message);
+    }
+  };
+  return html`<button type="button" id="csv" onClick=${save}><${Icon} name="down" />Download CSV</button><span class="quiet" role="status">${state}</span>`;
+}
