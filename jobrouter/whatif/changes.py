@@ -77,8 +77,12 @@ def _change_setting(day: Day, kind: str, id: str, patch: Mapping[str, Any]) -> N
     if known is None:
         day.settings[kind, id] = Setting(kind, id, RESOURCES[kind].model_validate(patch))
         return
-    later = tuple((moment, _patched(resource, patch)) for moment, resource in known.changes)
-    day.settings[kind, id] = Setting(kind, id, _patched(known.resource, patch), later)
+
+    def patched(resource: Any) -> Any:
+        return None if resource is None else _patched(resource, patch)
+
+    later = tuple((moment, patched(resource)) for moment, resource in known.changes)
+    day.settings[kind, id] = Setting(kind, id, patched(known.resource), later)
 
 
 def _change_team(day: Day, change: Mapping[str, Any]) -> None:

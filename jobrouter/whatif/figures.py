@@ -138,7 +138,9 @@ def reality(day: Day) -> Played:
         queued, end = job.first("queued"), job.first("accepted", "cancelled")
         if queued is None:
             continue
-        queue_id = str((job.classified or {}).get("queueId") or job.resource.queue_id or "")
+        stays = [one for one in job.entries if one.what in ("queued", "moved") and (end is None or one.at <= end.at)]
+        queues = [str(one.fields["queueId"]) for one in stays if one.fields.get("queueId")]
+        queue_id = (queues or [str((job.classified or {}).get("queueId") or job.resource.queue_id or "")])[-1]
         came = (queued.at - day.begins).total_seconds()
         one = Outcome(job.id, queue_id, job.resource.channel_id, "-", came)
         if end is not None:

@@ -128,8 +128,10 @@ def test_what_cannot_be_decided_again_is_refused() -> None:
         "trigger": {"kind": "waitTime", "thresholdSeconds": 30},
         "actions": [{"kind": "reclassify", "classificationPolicyId": "c"}],
     }
+    unused = {"exceptionPolicies": {"e": {"exceptionRules": [rule]}}}
     with pytest.raises(NotReplayable, match="rule 'r'"):
-        play(Replayed(day()), 0, {"exceptionPolicies": {"e": {"exceptionRules": [rule]}}})
+        play(Replayed(day()), 0, {"queues": {"q": {"exceptionPolicyId": "e"}}, **unused})
+    assert play(Replayed(day()), 0, unused).assignments, "no job meets it"
 
 
 @pytest.mark.parametrize(
