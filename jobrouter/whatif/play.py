@@ -44,6 +44,8 @@ from router.models.workers import RouterWorkerInput, WorkerRecord
 
 #: An expired offer has made its worker unavailable: such an entry of the day follows from the decision.
 _FOLLOWS_SECONDS: Final = 5.0
+#: A deadline that is over when it is armed is found when the router looks next.
+_LOOKS_EVERY: Final = 1.0
 
 
 class NotReplayable(CommandError):
@@ -352,6 +354,8 @@ class Play:
         if policy is not None:
             for rule_id, moment in exceptions.wait_deadlines(policy, record.job.enqueued_at or self._now):
                 if not exceptions.has_fired(record, rule_id):
+                    if moment <= self._now:
+                        moment = self._now + timedelta(seconds=_LOOKS_EVERY)
                     self._at_time(moment, self._rules_due, record.id, record.routing.stay)
 
     def _stays(self, job_id: str, stay: int) -> bool:

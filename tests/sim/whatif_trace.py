@@ -52,7 +52,7 @@ _WORKERS_OF_EACH: Final = 5
 _BETWEEN: Final = 9.0
 #: So long after the last one the log has every entry.
 _LOGGED_AFTER: Final = 90.0
-_ENDS_WITHIN: Final = 3 * 3600.0
+_IDLE: Final = 500
 
 
 def _rule(id: str, trigger: dict[str, Any], *actions: dict[str, Any]) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class Centre:
             await self._turn(self._chance.expovariate(1 / _BETWEEN))
             await self._job(f"j{number}")
         self._all_came = True
-        await asyncio.wait_for(looking, _ENDS_WITHIN)
+        await looking
         await asyncio.sleep(_LOGGED_AFTER)
         await self._export(since)
 
@@ -206,8 +206,10 @@ class Centre:
 
     async def _look(self) -> None:
         """Each offer is answered after a while, by whoever is first."""
-        while self._open or self._tasks or not self._all_came:
+        idle = 0  # a job that everybody has declined waits for ever
+        while not self._all_came or idle < _IDLE:
             await asyncio.sleep(1)
+            idle = 0 if self._tasks else idle + 1
             for id in list(self._open):
                 job = self.world.history.jobs[id]
                 if job.status in ENDED:
