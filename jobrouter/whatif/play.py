@@ -75,9 +75,13 @@ class Played:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     #: Job, worker and second of each assignment, in order.
     assignments: list[tuple[str, str, float]] = field(default_factory=list)
-    #: By queue of the worker and hour: capacity in use, and there, times seconds.
-    used: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
-    there: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
+    #: Each worker as it was for a time: its queues, channels and labels.
+    teams: dict[tuple[str, int], RouterWorkerInput] = field(default_factory=dict)
+    #: By one of these and hour: capacity in use, and there, times seconds.
+    used: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
+    there: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
+    #: What jobs of a skill ask for.
+    asked: dict[str, list[RouterWorkerSelector]] = field(default_factory=dict)
 
 
 class Play:
@@ -103,6 +107,7 @@ class Play:
         self._offered_to: dict[tuple[str, str], int] = defaultdict(int)
         self._assigned: dict[str, int] = defaultdict(int)
         self._since: dict[str, tuple[float, int]] = {}
+        self._team: dict[str, int] = {}
         self.played = Played()
 
     # Time.
@@ -279,6 +284,15 @@ class Play:
         worker_id = record.worker.id
         self._count_use(worker_id)
         self._workers[worker_id] = record
+        number = self._team.get(worker_id, 0)
+        known, worker = self.played.teams.get((worker_id, number)), record.worker
+        if known is None or (
+            known is not worker
+            and (known.queues, known.channels, known.labels) != (worker.queues, worker.channels, worker.labels)
+        ):
+            number += known is not None
+            self.played.teams[worker_id, number] = worker
+        self._team[worker_id] = number
         candidate = self._candidates[worker_id] = available(record)
         for queue_id, free in self._free.items():
             if worker_id in free and (candidate is None or queue_id not in candidate.queues):
@@ -293,14 +307,14 @@ class Play:
         if worker_id not in self._since:
             return
         begin, used = self._since[worker_id]
+        team = (worker_id, self._team[worker_id])
         worker = self._workers[worker_id].worker
         there = worker.capacity if worker.available_for_offers else used
         while there and begin < self._second:
             hour = int(begin // 3600)
             end = min((hour + 1) * 3600.0, self._second)
-            for queue_id in worker.queues:
-                self.played.used[queue_id, hour] += used * (end - begin)
-                self.played.there[queue_id, hour] += there * (end - begin)
+            self.played.used[team, hour] += used * (end - begin)
+            self.played.there[team, hour] += there * (end - begin)
             begin = end
 
     # Jobs.
@@ -319,6 +333,8 @@ class Play:
         if record.job.queue_id is None:
             raise NotReplayable(f"job '{job.id}' comes to no queue that the file has")
         skill = ", ".join(sorted(f"{one.key}={one.value}" for one in all_selectors(record.job))) or "-"
+        if skill not in self.played.asked:
+            self.played.asked[skill] = list(all_selectors(record.job))
         outcome = Outcome(job.id, record.job.queue_id, record.job.channel_id, skill, self._second)
         self.played.outcomes[job.id] = outcome
         self._enters_queue(jobs.enqueue(record, self._now).record)
