@@ -145,6 +145,9 @@ def _add_whatif(commands: _Commands[argparse.ArgumentParser]) -> None:
     source.add_argument("--generate", type=Path, metavar="FILE", help="days made of a profile")
     one.add_argument("--change", type=Path, action="append", default=[], metavar="FILE", help="may be repeated")
     one.add_argument("--search", choices=("team", "policy"), help="try a bounded set of changes")
+    one.add_argument(
+        "--shadow", action="store_true", help="the policies that queues name as candidates: label shadowPolicyId"
+    )
     one.add_argument("--threshold", type=float, default=20.0, metavar="SECONDS", help="of the service level (20)")
     one.add_argument("--replications", type=int, default=10, metavar="N", help="so many (10); one gives no intervals")
     one.add_argument("--target", type=float, default=80.0, metavar="PERCENT", help="service level that is wanted (80)")

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from jobrouter.whatif.history import Day, Entry, JobTrace
 
-#: Who changes a job's place by itself: what these did is decided anew.
-_ROUTER = ("rule", "deadline", "router")
+#: What changes a job's place by itself: what these did is decided anew.
+_ROUTER = ("exceptionpolicy/", "exceptionrule/")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Observed:
     work: dict[str, list[float]] = field(default_factory=dict)
     #: Customers who go, in each second that one waits.
     leaving: float = 0.0
-    #: How long those who were served had waited.
+    #: How long those had waited who did not leave: served, ended by a rule, or still waiting at the end.
     waited: dict[str, float] = field(default_factory=dict)
 
 
@@ -65,11 +65,12 @@ def observe(day: Day) -> Observed:
         found.behaviours[job.id] = one
         end = job.first("accepted", "cancelled")
         queued = job.first("queued")
-        if queued is not None and end is not None:
-            waited += (end.at - queued.at).total_seconds()
+        if queued is not None:
+            seconds = ((end.at if end is not None else day.ends) - queued.at).total_seconds()
+            waited += seconds
             left += one.patience is not None
-            if end.what == "accepted":
-                found.waited[job.id] = (end.at - queued.at).total_seconds()
+            if one.patience is None:
+                found.waited[job.id] = seconds
     found.leaving = left / waited if waited else 0.0
     return found
 

@@ -21,6 +21,8 @@ _SETTINGS: Final = {
     "distributionPolicies": "distributionPolicy",
     "exceptionPolicies": "exceptionPolicy",
 }
+#: The label of a queue that names a candidate for its distribution policy. The router itself does not read it.
+SHADOW: Final = "shadowPolicyId"
 _KNOWN: Final = frozenset({*_SETTINGS, "workers", "jobs", "name"})
 
 
@@ -31,6 +33,34 @@ def load(path: Path) -> dict[str, Any]:
         raise CommandError(f"{path}: {error}") from error
     if not isinstance(found, dict):
         raise CommandError(f"{path}: it is no object")
+    return found
+
+
+def shadows(day: Day) -> list[dict[str, Any]]:
+    """A change for each queue that names a candidate policy at the day's end. Raises CommandError for one that is no
+    policy's id or that the file does not have."""
+    found: list[dict[str, Any]] = []
+    for (kind, id), setting in day.settings.items():
+        queue = setting.changes[-1][1] if setting.changes else setting.resource
+        candidate = queue.labels.get(SHADOW) if kind == "queue" and queue is not None else None
+        if candidate is None:
+            continue
+        policy = day.settings.get(("distributionPolicy", str(candidate)))
+        if policy is None:
+            raise CommandError(f"queue '{id}': its {SHADOW} '{candidate}' is no distribution policy of the file")
+        now = policy.changes[-1][1] if policy.changes else policy.resource
+        if now is None:
+            raise CommandError(f"queue '{id}': its {SHADOW} '{candidate}' has been deleted")
+        # It may have come later than the jobs: the candidate is the policy as it is at the end.
+        whole = now.model_dump(mode="json", by_alias=True, exclude_none=True)
+        name = f"shadow:{candidate}"
+        found.append(
+            {
+                "name": f"queue '{id}' with policy '{candidate}' instead of '{queue.distribution_policy_id}'",
+                "queues": {id: {"distributionPolicyId": name}},
+                "distributionPolicies": {name: whole},
+            }
+        )
     return found
 
 
@@ -77,8 +107,12 @@ def _change_setting(day: Day, kind: str, id: str, patch: Mapping[str, Any]) -> N
     if known is None:
         day.settings[kind, id] = Setting(kind, id, RESOURCES[kind].model_validate(patch))
         return
-    later = tuple((moment, _patched(resource, patch)) for moment, resource in known.changes)
-    day.settings[kind, id] = Setting(kind, id, _patched(known.resource, patch), later)
+
+    def patched(resource: Any) -> Any:
+        return None if resource is None else _patched(resource, patch)
+
+    later = tuple((moment, patched(resource)) for moment, resource in known.changes)
+    day.settings[kind, id] = Setting(kind, id, patched(known.resource), later)
 
 
 def _change_team(day: Day, change: Mapping[str, Any]) -> None:

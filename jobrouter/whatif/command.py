@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,13 +17,15 @@ _SEARCH_REPLICATIONS = 3
 
 
 async def run(options: argparse.Namespace) -> int:
-    if not options.change and not options.search:
-        raise CommandError("give --change or --search")
+    if not options.change and not options.search and not options.shadow:
+        raise CommandError("give --change, --shadow or --search")
     if options.replications < 1:
         raise CommandError("--replications is at least 1")
     source: Source
     if options.history is not None:
         day = history.read(options.history)
+        for line in history.told(day):
+            print(f"note: {line}", file=sys.stderr)
         source = Replayed(day)
         refused = doubts(day, play(source, 0), options.threshold)
         if refused:
@@ -33,12 +36,17 @@ async def run(options: argparse.Namespace) -> int:
         day, _ = source.day(0)
     if options.search:
         return _search(source, day, options)
+    tried = [{"name": path.stem} | changes.load(path) for path in options.change]
+    if options.shadow:
+        shadows = changes.shadows(day)
+        if not shadows and not tried:
+            raise CommandError(f"no queue names a candidate policy (label {changes.SHADOW})")
+        tried += shadows
     before = _runs(source, options.replications, options.threshold)
     compared: list[report.Comparison] = []
-    for path in options.change:
-        change = changes.load(path)
+    for change in tried:
         after = _runs(source, options.replications, options.threshold, change)
-        compared.append(report.Comparison(change.get("name", path.stem), options.threshold, before, after))
+        compared.append(report.Comparison(change["name"], options.threshold, before, after))
     _print(compared, options)
     return DONE
 

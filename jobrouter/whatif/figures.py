@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from jobrouter.whatif.history import Day
 from jobrouter.whatif.play import Outcome, Played
+from router.engine.selectors import first_failing
+from router.models.types import with_id_label
 
 NAMES: Final = ("serviceLevel", "meanWait", "p50", "p80", "p95", "abandonment", "occupancy")
 #: Two-sided 95 % of Student's t by degrees of freedom.
@@ -34,13 +36,8 @@ def figures(played: Played, threshold: float) -> Figures:
     for one in played.outcomes.values():
         if one.waited is None:
             continue
-        for cell in (
-            ("all", ""),
-            ("queue", one.queue_id),
-            ("channel", one.channel_id),
-            ("skill", one.skill),
-            ("hour", f"{int(one.came // 3600):02}"),
-        ):
+        places = (("queue", one.queue_id), ("channel", one.channel_id), ("skill", one.skill))
+        for cell in _cells(places, int(one.came // 3600)):
             cells[cell].append(one)
     found = {cell: _of(outcomes, threshold) for cell, outcomes in cells.items()}
     _occupancy(found, played)
@@ -67,11 +64,30 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(math.ceil(share * len(ordered)), len(ordered)) - 1] if ordered else 0.0
 
 
+def _cells(places: Iterable[Cell], hour: int) -> Iterator[Cell]:
+    """All, the hour, and each of the places as a whole and in the hour."""
+    yield ("all", "")
+    yield ("hour", f"{hour:02}")
+    for name, value in places:
+        yield (name, value)
+        yield (f"{name} and hour", f"{value}, {hour:02}")
+
+
 def _occupancy(found: Figures, played: Played) -> None:
+    """Of a queue that of the workers who serve it, of a channel of those who have it, of a skill of those who have what
+    its jobs ask for."""
     sums: dict[Cell, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for (queue_id, hour), there in played.there.items():
-        used = played.used[queue_id, hour]
-        for cell in (("all", ""), ("queue", queue_id), ("hour", f"{hour:02}")):
+    places: dict[tuple[str, int], list[Cell]] = {}
+    for team, worker in played.teams.items():
+        labels = with_id_label(worker.labels, team[0])
+        places[team] = [
+            *(("queue", queue_id) for queue_id in worker.queues),
+            *(("channel", one.channel_id) for one in worker.channels),
+            *(("skill", skill) for skill, asked in played.asked.items() if first_failing(asked, labels) is None),
+        ]
+    for (team, hour), there in played.there.items():
+        used = played.used[team, hour]
+        for cell in _cells(places[team], hour):
             sums[cell][0] += used
             sums[cell][1] += there
     for cell, (used, there) in sums.items():
@@ -138,7 +154,9 @@ def reality(day: Day) -> Played:
         queued, end = job.first("queued"), job.first("accepted", "cancelled")
         if queued is None:
             continue
-        queue_id = str((job.classified or {}).get("queueId") or job.resource.queue_id or "")
+        stays = [one for one in job.entries if one.what in ("queued", "moved") and (end is None or one.at <= end.at)]
+        queues = [str(one.fields["queueId"]) for one in stays if one.fields.get("queueId")]
+        queue_id = (queues or [str((job.classified or {}).get("queueId") or job.resource.queue_id or "")])[-1]
         came = (queued.at - day.begins).total_seconds()
         one = Outcome(job.id, queue_id, job.resource.channel_id, "-", came)
         if end is not None:

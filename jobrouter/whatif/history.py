@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -32,6 +32,17 @@ _JOB_WHATS: Final = frozenset(
 _WORKER_WHATS: Final = frozenset({"registered", "deregistered", "available", "unavailable", "updated"})
 
 
+#: A worker without these, or a job without these, cannot be played.
+_WORKER_NEEDS: Final[tuple[str, ...]] = ("capacity", "queues", "channels")
+_JOB_NEEDS: Final[tuple[str, ...]] = (
+    "createdAt",
+    "priority",
+    "queueId",
+    "requestedWorkerSelectors",
+    "attachedWorkerSelectors",
+)
+
+
 class BadLine(CommandError):
     """A line of a file that cannot be read, and why."""
 
@@ -50,7 +61,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Setting:
-    """A queue or policy as of the day's begin, and as it became."""
+    """A queue or policy as of the day's begin, and as it became; None where it was not there."""
 
     kind: str
     id: str
@@ -77,6 +88,17 @@ class JobTrace:
         return next((one for one in self.entries if one.what in whats), None)
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a worker had in hand of a job that cannot be played."""
+
+    job_id: str
+    worker_id: str
+    channel_id: str
+    begins: datetime
+    ends: datetime | None
+
+
 @dataclass
 class Day:
     """What a file holds."""
@@ -86,6 +108,11 @@ class Day:
     settings: dict[tuple[str, str], Setting] = field(default_factory=dict)
     workers: dict[str, WorkerTrace] = field(default_factory=dict)
     jobs: list[JobTrace] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    #: Workers and jobs of which too little is known, with what is not.
+    left_out: list[tuple[str, str, tuple[str, ...]]] = field(default_factory=list)
+    #: Workers of which something was not known at the begin: it is taken as it became.
+    taken_as_became: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
 def read(path: Path) -> Day:
@@ -150,16 +177,36 @@ def _header(found: Mapping[str, Any]) -> Day:
 def _add(day: Day, found: Mapping[str, Any]) -> None:
     kind, id = str(found["kind"]), _text(found, "id")
     resource = found.get("resource")
-    if not isinstance(resource, dict):
+    if "resource" in found and resource is None and kind in (*RESOURCES, "classificationPolicy"):
+        pass  # it was not there yet
+    elif not isinstance(resource, dict):
         raise ValueError("'resource' is no object")
+    not_known = _names(found)
     if kind in RESOURCES:
         model = RESOURCES[kind]
-        changes = [(_time(one, "at"), model.model_validate(one.get("resource"))) for one in _objects(found, "changes")]
-        day.settings[kind, id] = Setting(kind, id, model.model_validate(resource), tuple(changes))
+
+        def setting(document: Any) -> Any:
+            return None if document is None else model.model_validate(document)
+
+        changes = [(_time(one, "at"), setting(one.get("resource"))) for one in _objects(found, "changes")]
+        day.settings[kind, id] = Setting(kind, id, setting(resource), tuple(changes))
     elif kind == "worker":
+        assert resource is not None
+        lacks = tuple(one for one in _WORKER_NEEDS if one in not_known and one not in resource)
+        if lacks:
+            day.left_out.append((kind, id, lacks))
+            return
+        if not_known:
+            day.taken_as_became.append((id, not_known))
         entries = _entries(found, _WORKER_WHATS)
         day.workers[id] = WorkerTrace(id, RouterWorkerInput.model_validate(resource), tuple(entries))
     elif kind == "job":
+        assert resource is not None
+        lacks = tuple(one for one in _JOB_NEEDS if one in not_known)
+        if lacks:
+            day.left_out.append((kind, id, lacks))
+            day.held += _held(day, id, str(resource.get("channelId", "")), _entries(found, _JOB_WHATS))
+            return
         classified = found.get("classified")
         if classified is not None:
             _text(classified, "queueId")
@@ -190,6 +237,61 @@ def _entries(found: Mapping[str, Any], whats: frozenset[str]) -> list[Entry]:
     return entries
 
 
+def _held(day: Day, id: str, channel_id: str, entries: Iterable[Entry]) -> Iterator[Held]:
+    """From its acceptance, or from the day's begin on, to its end."""
+    begins: tuple[str, datetime] | None = None
+    first = True
+    for entry in entries:
+        worker_id = entry.fields.get("workerId")
+        if entry.what == "accepted" and isinstance(worker_id, str):
+            begins = (worker_id, entry.at)
+        elif entry.what in ("unassigned", "closed", "cancelled"):
+            if begins is not None:
+                yield Held(id, begins[0], channel_id, begins[1], entry.at)
+            elif first and isinstance(worker_id, str):
+                yield Held(id, worker_id, channel_id, day.begins, entry.at)
+            begins = None
+        elif entry.what == "completed" and first and begins is None and isinstance(worker_id, str):
+            begins = (worker_id, day.begins)
+        if entry.what != "updated":
+            first = False
+    if begins is not None:
+        yield Held(id, begins[0], channel_id, begins[1], None)
+
+
+def _names(found: Mapping[str, Any]) -> tuple[str, ...]:
+    value = found.get("notKnown", [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ValueError("'notKnown' is no list of names")
+    return tuple(value)
+
+
+def told(day: Day) -> list[str]:
+    """What is not known of the day, in plain sentences."""
+    found: list[str] = []
+    for kind in ("worker", "job"):
+        some = [(id, lacks) for one, id, lacks in day.left_out if one == kind]
+        if some:
+            names = ", ".join(sorted({name for _, lacks in some for name in lacks}))
+            found.append(f"{_number(some, kind)} left out, {names} not known: {_some([id for id, _ in some])}")
+    if day.taken_as_became:
+        names = ", ".join(sorted({name for _, lacks in day.taken_as_became for name in lacks}))
+        ids = _some([id for id, _ in day.taken_as_became])
+        found.append(f"{_number(day.taken_as_became, 'worker')} with {names} as they became in the day: {ids}")
+    gone = {one.fields.get("workerId") for job in day.jobs for one in job.entries} - {None, *day.workers}
+    if gone:
+        found.append(f"offers went to workers that are not in the file: {_some(sorted(str(one) for one in gone))}")
+    return found
+
+
+def _number(some: Sequence[Any], kind: str) -> str:
+    return f"{len(some)} {kind}{'s' if len(some) > 1 else ''}"
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ", ".join(ids[:5]) + (", ..." if len(ids) > 5 else "")
+
+
 def _objects(found: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
     value = found.get(name, [])
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
@@ -217,7 +319,7 @@ def _check_names(day: Day, file: str) -> None:
     for (kind, id), setting in day.settings.items():
         if kind == "queue":
             for queue in (setting.resource, *(later for _, later in setting.changes)):
-                if ("distributionPolicy", queue.distribution_policy_id) not in day.settings:
+                if queue is not None and ("distributionPolicy", queue.distribution_policy_id) not in day.settings:
                     raise CommandError(
                         f"{file}: distribution policy '{queue.distribution_policy_id}' of queue '{id}' is not in it"
                     )

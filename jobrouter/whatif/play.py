@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from jobrouter.failure import CommandError
 from jobrouter.whatif.behaviour import People
-from jobrouter.whatif.history import Day, Entry, JobTrace
+from jobrouter.whatif.history import Day, Entry, Held, JobTrace
 from router.engine import endings, exceptions, jobs, offers, workers
 from router.engine.candidates import Candidate, available
 from router.engine.capacity import in_use
@@ -27,6 +27,7 @@ from router.models.jobs import (
     JobRecord,
     JobStatus,
     QueueAndMatchMode,
+    RouterJobAssignment,
     UnassignJobOptions,
 )
 from router.models.policies import (
@@ -43,6 +44,8 @@ from router.models.workers import RouterWorkerInput, WorkerRecord
 
 #: An expired offer has made its worker unavailable: such an entry of the day follows from the decision.
 _FOLLOWS_SECONDS: Final = 5.0
+#: A deadline that is over when it is armed is found when the router looks next.
+_LOOKS_EVERY: Final = 1.0
 
 
 class NotReplayable(CommandError):
@@ -72,9 +75,13 @@ class Played:
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     #: Job, worker and second of each assignment, in order.
     assignments: list[tuple[str, str, float]] = field(default_factory=list)
-    #: By queue of the worker and hour: capacity in use, and there, times seconds.
-    used: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
-    there: dict[tuple[str, int], float] = field(default_factory=lambda: defaultdict(float))
+    #: Each worker as it was for a time: its queues, channels and labels.
+    teams: dict[tuple[str, int], RouterWorkerInput] = field(default_factory=dict)
+    #: By one of these and hour: capacity in use, and there, times seconds.
+    used: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
+    there: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
+    #: What jobs of a skill ask for.
+    asked: dict[str, list[RouterWorkerSelector]] = field(default_factory=dict)
 
 
 class Play:
@@ -86,6 +93,8 @@ class Play:
         self._queues: dict[str, RouterQueue] = {}
         self._policies: dict[str, DistributionPolicy] = {}
         self._exceptions: dict[str, ExceptionPolicy] = {}
+        #: Why a policy cannot be decided again; raised once a job meets it.
+        self._refused: dict[tuple[str, str], str] = {}
         self._workers: dict[str, WorkerRecord] = {}
         #: As matching sees them; none for those who can take nothing.
         self._candidates: dict[str, Candidate | None] = {}
@@ -98,6 +107,7 @@ class Play:
         self._offered_to: dict[tuple[str, str], int] = defaultdict(int)
         self._assigned: dict[str, int] = defaultdict(int)
         self._since: dict[str, tuple[float, int]] = {}
+        self._team: dict[str, int] = {}
         self.played = Played()
 
     # Time.
@@ -111,7 +121,8 @@ class Play:
         heapq.heappush(self._heap, (second, self._number, act, about))
 
     def _at_time(self, moment: datetime, act: Callable[..., None], *about: Any) -> None:
-        self._at((moment - self._day.begins).total_seconds(), act, *about)
+        """What is due already is done next."""
+        self._at(max((moment - self._day.begins).total_seconds(), self._second), act, *about)
 
     def run(self) -> Played:
         """The whole day, and what is left of it after its end."""
@@ -163,6 +174,8 @@ class Play:
                 )
                 if not follows:
                     self._at_time(entry.at, self._worker_does, worker.id, entry)
+        for held in self._day.held:
+            self._at_time(held.begins, self._holds, held)
         for job in self._day.jobs:
             enters = self._people.enters(job.id)
             if enters is not None:
@@ -171,21 +184,38 @@ class Play:
                     self._at(second, self._job_is_changed, job.id, entry)
 
     def _set(self, kind: str, id: str, resource: Any) -> None:
-        if kind == "queue":
-            self._queues[id] = resource
-        elif kind == "distributionPolicy":
+        kinds: dict[str, dict[str, Any]] = {"queue": self._queues, "distributionPolicy": self._policies}
+        known = kinds.get(kind, self._exceptions)
+        self._refused.pop((kind, id), None)
+        if resource is None:
+            known.pop(id, None)
+            return
+        known[id] = resource
+        if kind == "distributionPolicy":
             mode = resource.mode
             if isinstance(mode, BestWorkerMode) and mode.scoring_rule is not None:
-                raise NotReplayable(f"distribution policy '{id}' has a scoring rule: its scores cannot be had here")
-            self._policies[id] = resource
-        else:
+                reason = f"distribution policy '{id}' has a scoring rule: its scores cannot be had here"
+                self._refused[kind, id] = reason
+        elif kind == "exceptionPolicy":
             for rule in resource.exception_rules:
                 if any(isinstance(one, ReclassifyExceptionAction) for one in rule.actions):
-                    raise NotReplayable(f"rule '{rule.id}' of exception policy '{id}' classifies: that is not replayed")
-            self._exceptions[id] = resource
+                    reason = f"rule '{rule.id}' of exception policy '{id}' classifies: that is not replayed"
+                    self._refused[kind, id] = reason
 
     def _policy(self, queue_id: str) -> DistributionPolicy:
         return self._policies[self._queues[queue_id].distribution_policy_id]
+
+    def _check_queue(self, queue_id: str, job_id: str) -> None:
+        """Raises NotReplayable where what a job meets there cannot be decided."""
+        queue = self._queues.get(queue_id)
+        if queue is None or queue.distribution_policy_id not in self._policies:
+            raise NotReplayable(f"job '{job_id}' comes to a queue '{queue_id}' that the file does not have then")
+        for named in (
+            ("distributionPolicy", queue.distribution_policy_id),
+            ("exceptionPolicy", queue.exception_policy_id or ""),
+        ):
+            if named in self._refused:
+                raise NotReplayable(self._refused[named])
 
     # Workers.
 
@@ -214,6 +244,26 @@ class Play:
             wanted = wanted.model_copy(update={"available_for_offers": False})
         self._worker_is(worker_id, wanted)
 
+    def _holds(self, held: Held) -> None:
+        """A job that is not played takes its worker's capacity all the same."""
+        worker = self._workers.get(held.worker_id)
+        channel = worker.worker.channel(held.channel_id) if worker is not None else None
+        if worker is None or channel is None:
+            return
+        assignment_id = f"{held.job_id}/held"
+        assignment = RouterJobAssignment(assignment_id=assignment_id, worker_id=held.worker_id, assigned_at=self._now)
+        assigned = workers.assign(worker, "", held.job_id, held.channel_id, assignment, self._now).record
+        assert assigned is not None
+        self._put(assigned)
+        if held.ends is not None:
+            self._at_time(held.ends, self._lets_go, held.worker_id, assignment_id)
+
+    def _lets_go(self, worker_id: str, assignment_id: str) -> None:
+        released = workers.release(self._workers[worker_id], assignment_id, self._now).record
+        assert released is not None
+        self._put(released)
+        self._worker_is_free(worker_id)
+
     def _revoke_of_drained(self, worker_id: str) -> None:
         record = self._workers[worker_id]
         if record.worker.available_for_offers or not record.worker.offers:
@@ -222,8 +272,8 @@ class Play:
         self._drop(worker_id, [offer_id for _, offer_id in gone])
         for job_id, offer_id in gone:
             self._job_becomes(offers.revoke(self._jobs[job_id], [offer_id]).record)
-        for job_id, _ in gone:
-            self._match_job(job_id)
+        for place in sorted(self._stands[job_id][1] for job_id, _ in gone if job_id in self._stands):
+            self._match_job(place.job_id)
 
     def _drop(self, worker_id: str, offer_ids: Sequence[str], *, deregister: bool = False) -> None:
         change = workers.drop_offers(self._workers[worker_id], frozenset(offer_ids), deregister=deregister)
@@ -234,6 +284,15 @@ class Play:
         worker_id = record.worker.id
         self._count_use(worker_id)
         self._workers[worker_id] = record
+        number = self._team.get(worker_id, 0)
+        known, worker = self.played.teams.get((worker_id, number)), record.worker
+        if known is None or (
+            known is not worker
+            and (known.queues, known.channels, known.labels) != (worker.queues, worker.channels, worker.labels)
+        ):
+            number += known is not None
+            self.played.teams[worker_id, number] = worker
+        self._team[worker_id] = number
         candidate = self._candidates[worker_id] = available(record)
         for queue_id, free in self._free.items():
             if worker_id in free and (candidate is None or queue_id not in candidate.queues):
@@ -248,14 +307,14 @@ class Play:
         if worker_id not in self._since:
             return
         begin, used = self._since[worker_id]
+        team = (worker_id, self._team[worker_id])
         worker = self._workers[worker_id].worker
         there = worker.capacity if worker.available_for_offers else used
         while there and begin < self._second:
             hour = int(begin // 3600)
             end = min((hour + 1) * 3600.0, self._second)
-            for queue_id in worker.queues:
-                self.played.used[queue_id, hour] += used * (end - begin)
-                self.played.there[queue_id, hour] += there * (end - begin)
+            self.played.used[team, hour] += used * (end - begin)
+            self.played.there[team, hour] += there * (end - begin)
             begin = end
 
     # Jobs.
@@ -271,9 +330,11 @@ class Play:
         if job.classified is not None and job.classified.get("attachedWorkerSelectors"):
             attached = [RouterWorkerSelector.model_validate(one) for one in job.classified["attachedWorkerSelectors"]]
             record = evolve(record, job={"attached_worker_selectors": attached})
-        if record.job.queue_id is None or record.job.queue_id not in self._queues:
+        if record.job.queue_id is None:
             raise NotReplayable(f"job '{job.id}' comes to no queue that the file has")
         skill = ", ".join(sorted(f"{one.key}={one.value}" for one in all_selectors(record.job))) or "-"
+        if skill not in self.played.asked:
+            self.played.asked[skill] = list(all_selectors(record.job))
         outcome = Outcome(job.id, record.job.queue_id, record.job.channel_id, skill, self._second)
         self.played.outcomes[job.id] = outcome
         self._enters_queue(jobs.enqueue(record, self._now).record)
@@ -285,6 +346,7 @@ class Play:
         """A new stay: the rules of its queue, and then whoever is free."""
         assert record is not None
         assert record.job.queue_id is not None
+        self._check_queue(record.job.queue_id, record.id)
         self._job_becomes(record)
         self.played.outcomes[record.id].queue_id = record.job.queue_id
         self._watch_selectors(record)
@@ -294,8 +356,7 @@ class Play:
             self._match_job(record.id)
             return
         stay = record.routing.stay
-        for _, moment in exceptions.wait_deadlines(policy, record.job.enqueued_at or self._now):
-            self._at_time(moment, self._rules_due, record.id, stay)
+        self._watch_wait(record)
         threshold = exceptions.length_threshold(policy)
         if threshold is not None:
             queue_id, place = self._stands[record.id]
@@ -303,6 +364,15 @@ class Play:
             self._fire(record, policy_id, policy, exceptions.length_rules(policy, ahead))
         if self._stays(record.id, stay):
             self._match_job(record.id)
+
+    def _watch_wait(self, record: JobRecord) -> None:
+        policy = self._exceptions.get(self._queues[record.job.queue_id or ""].exception_policy_id or "")
+        if policy is not None:
+            for rule_id, moment in exceptions.wait_deadlines(policy, record.job.enqueued_at or self._now):
+                if not exceptions.has_fired(record, rule_id):
+                    if moment <= self._now:
+                        moment = self._now + timedelta(seconds=_LOOKS_EVERY)
+                    self._at_time(moment, self._rules_due, record.id, record.routing.stay)
 
     def _stays(self, job_id: str, stay: int) -> bool:
         record = self._jobs.get(job_id)
@@ -339,18 +409,17 @@ class Play:
         else:
             self._job_becomes(after)
             self._watch_selectors(after)
-            self._match_job(after.id)
-        self._match_freed(before, after)
+        waits = after.status is JobStatus.QUEUED and after.routing.stay == before.routing.stay
+        self._match_freed(before, after, also=after.id if waits else "")
 
     def _free_offers(self, before: JobRecord, after: JobRecord) -> None:
         for offer_id, offer in before.routing.offers.items():
             if offer_id not in after.routing.offers:
                 self._drop(offer.worker_id, [offer_id])
 
-    def _match_freed(self, before: JobRecord, after: JobRecord) -> None:
-        for offer_id, offer in before.routing.offers.items():
-            if offer_id not in after.routing.offers:
-                self._worker_is_free(offer.worker_id)
+    def _match_freed(self, before: JobRecord, after: JobRecord, also: str = "") -> None:
+        gone = [one.worker_id for id, one in before.routing.offers.items() if id not in after.routing.offers]
+        self._are_free(gone, also)
 
     def _watch_selectors(self, record: JobRecord) -> None:
         moment = next_expiry(record.job)
@@ -434,34 +503,51 @@ class Play:
             self._offer(match.job.id, match.worker_id, queue_id, policy)
 
     def _worker_is_free(self, worker_id: str) -> None:
-        """The jobs of all its queues, in the order of service."""
-        candidate = self._candidates.get(worker_id)
-        if candidate is None:
-            return
+        self._are_free((worker_id,))
+
+    def _are_free(self, worker_ids: Sequence[str], also: str = "") -> None:
+        """The jobs of all their queues, in the order of service; the job `also` may have any worker."""
+        free = [one for worker_id in worker_ids if (one := self._candidates.get(worker_id)) is not None]
+        queue_ids = list(dict.fromkeys(queue_id for one in free for queue_id in one.queues))
         fits: dict[tuple[Any, ...], bool] = {}
-        for place in self._in_order(candidate.queues):
+        for place in self._in_order(queue_ids):
             job = self._jobs[place.job_id]
-            policy = self._policy(job.job.queue_id or "")
+            queue_id = job.job.queue_id or ""
+            if place.job_id == also:
+                self._match_job(also)
+                free = self._still_free(free)
+                continue
+            policy = self._policy(queue_id)
             if len(job.routing.offers) >= min(policy.mode.max_concurrent_offers, MOST_OFFERS):
                 continue
             asked = [one for one in all_selectors(job.job) if one.active]
-            key = (
+            bypass = policy.mode.bypass_selectors
+            sort = (
                 job.job.channel_id,
-                policy.mode.bypass_selectors,
+                bypass,
                 *((one.key, one.label_operator, type(one.value), one.value) for one in asked),
             )
-            if key not in fits:
-                fits[key] = job.job.channel_id in candidate.channels and (
-                    policy.mode.bypass_selectors or first_failing(asked, candidate.labels) is None
-                )
-            if not fits[key]:
+            suit: list[Candidate] = []
+            for one in free:
+                key = (one.worker_id, *sort)
+                if key not in fits:
+                    fits[key] = job.job.channel_id in one.channels and (
+                        bypass or first_failing(asked, one.labels) is None
+                    )
+                if fits[key] and queue_id in one.queues:
+                    suit.append(one)
+            if not suit:
                 continue
-            before = self._workers[worker_id]
-            self._plan(job, [candidate])
-            if self._workers[worker_id] is not before:
-                candidate = self._candidates[worker_id]
-                if candidate is None:
-                    return
+            self._plan(job, suit)
+            if self._jobs[place.job_id] is not job:
+                free = self._still_free(free)
+                if not free:
+                    break
+        if also:
+            self._match_job(also)
+
+    def _still_free(self, some: Sequence[Candidate]) -> list[Candidate]:
+        return [now for one in some if (now := self._candidates.get(one.worker_id)) is not None]
 
     def _in_order(self, queue_ids: Sequence[str]) -> Iterator[Place]:
         lines = [list(self._lines[one]) for one in queue_ids if self._lines.get(one)]
@@ -539,8 +625,7 @@ class Play:
         self._job_becomes(after)
         outcome = self.played.outcomes[job_id]
         if outcome.waited is None:
-            enqueued = record.job.enqueued_at or self._now
-            outcome.waited = (self._now - enqueued).total_seconds()
+            outcome.waited = self._second - outcome.came
             outcome.worker_id = worker_id
         self.played.assignments.append((job_id, worker_id, self._second))
         seconds, comes_back = self._people.work(job_id, record.job.channel_id, number)
@@ -548,10 +633,10 @@ class Play:
         others = {id: one for id, one in record.routing.offers.items() if id != offer_id}
         for other_id, offer in others.items():
             self._drop(offer.worker_id, [other_id])
-        for offer in others.values():
-            self._worker_is_free(offer.worker_id)
+        freed = [offer.worker_id for offer in others.values()]
         if worker.worker.max_concurrent_offers is not None:
-            self._worker_is_free(worker_id)
+            freed.append(worker_id)
+        self._are_free(freed)
 
     def _ends(self, job_id: str, worker_id: str, assignment_id: str, comes_back: bool) -> None:
         released = workers.release(self._workers[worker_id], assignment_id, self._now).record
@@ -559,8 +644,10 @@ class Play:
         self._put(released)
         if comes_back:
             after = endings.unassign(self._jobs[job_id], assignment_id, UnassignJobOptions(), self._now).record
+            assert after is not None
             self._job_becomes(after)
-            self._match_job(job_id)
+            self._watch_selectors(after)
+            self._watch_wait(after)
         else:
             del self._jobs[job_id]
-        self._worker_is_free(worker_id)
+        self._are_free((worker_id,), also=job_id if comes_back else "")

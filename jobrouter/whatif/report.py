@@ -28,7 +28,9 @@ _WORDS: Final = {
     "abandonment": "abandoned",
     "occupancy": "occupancy",
 }
-_ORDER: Final = ("all", "queue", "channel", "skill", "hour")
+_ORDER: Final = ("all", "queue", "channel", "skill", "hour", "queue and hour", "channel and hour", "skill and hour")
+#: A terminal has these of what is both.
+_SHORT: Final = ("serviceLevel", "p80", "occupancy")
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,10 @@ def table(one: Comparison) -> list[str]:
     """Lines for a terminal."""
     lines = [f"{'':28}{'figure':14}{'before':>18}{'after':>18}{'difference':>18}"]
     for cell, found in one.rows():
-        where = cell[0] if cell[0] == "all" else f"{cell[0]} {cell[1]}"
+        where = cell[0] if cell[0] == "all" else f"{cell[0].removesuffix(' and hour')} {cell[1]}"
         for name, (before, after, change) in found.items():
+            if cell[0].endswith(" and hour") and name not in _SHORT:
+                continue
             lines.append(
                 f"{where[:27]:28}{_WORDS[name]:14}"
                 f"{f'{before.mean:.1f}{_half(before)} {_UNITS[name]}':>18}"

@@ -20,6 +20,7 @@ from router.usecases import settings as setting_usecases
 from router.usecases import workers as worker_usecases
 from tests.sim.topology import BOTH
 from tests.sim.weather import CALM
+from tests.sim.whatif_trace import Centre, replayed
 from tests.sim.workload import anything
 from tests.sim.world import World
 
@@ -156,3 +157,13 @@ def test_the_replay_assigns_as_the_services_did(seed: int) -> None:
     assert len(trace.assigned) == JOBS
     replayed = play(Replayed(parse(lines, "trace")), 0)
     assert {job: worker for job, worker, _ in replayed.assignments} == dict(trace.assigned)
+
+
+def test_the_export_of_the_services_history_is_replayed_alike_with_all_features() -> None:
+    """Three modes, two offers at a time, priorities, selectors that expire, rules of both triggers with all actions
+    but classifying, declines, expiries, unassignments, and changes by clients."""
+    centre = Centre(seed=1, jobs=120)
+    assigned, found, _ = replayed(centre.run())
+    assert {"declined", "unassigned", "came back", "changed by clients"} <= centre.counts.keys()
+    assert assigned == centre.assigned
+    assert found == [], "nothing is doubted, and all is known"

@@ -174,8 +174,8 @@ async def test_an_export_has_a_line_for_each_job_worker_and_setting() -> None:
     since = entry_key(START, "")[:10]
     entries, _ = await timelines.of_all(parts, Span(), 1000, None)
     changes, _ = await timelines.of_settings(parts, Span(), None, None, 1000, None)
-    found = list(lines(f"{since}T00:00:00Z", None, entries, changes, {}, []))
-    assert found[0] == {"kind": "header", "version": 1, "from": f"{since}T00:00:00Z", "to": None}
+    found = list(lines(f"{since}T00:00:00Z", f"{since}T23:00:00Z", entries, changes, {}, []))
+    assert found[0] == {"kind": "header", "version": 1, "from": f"{since}T00:00:00Z", "to": f"{since}T23:00:00Z"}
     by_kind = {one["kind"]: one for one in found[1:]}
     assert set(by_kind) == {"queue", "distributionPolicy", "worker", "job"}
     assert by_kind["queue"]["resource"] is None

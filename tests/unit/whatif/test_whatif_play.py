@@ -128,8 +128,10 @@ def test_what_cannot_be_decided_again_is_refused() -> None:
         "trigger": {"kind": "waitTime", "thresholdSeconds": 30},
         "actions": [{"kind": "reclassify", "classificationPolicyId": "c"}],
     }
+    unused = {"exceptionPolicies": {"e": {"exceptionRules": [rule]}}}
     with pytest.raises(NotReplayable, match="rule 'r'"):
-        play(Replayed(day()), 0, {"exceptionPolicies": {"e": {"exceptionRules": [rule]}}})
+        play(Replayed(day()), 0, {"queues": {"q": {"exceptionPolicyId": "e"}}, **unused})
+    assert play(Replayed(day()), 0, unused).assignments, "no job meets it"
 
 
 @pytest.mark.parametrize(
@@ -177,3 +179,29 @@ def test_searches_are_bounded() -> None:
 
 def test_lines_are_read_alike_twice() -> None:
     assert lines() == lines()
+
+
+def test_occupancy_is_that_of_the_workers_who_could() -> None:
+    """One of two workers speaks French and is busy for half an hour of the hour; the other one has nothing to do."""
+    offer = {"workerId": "w", "offerId": "o1"}
+    french = {"key": "french", "labelOperator": "equal", "value": True}
+    given = one_job(
+        at(10, "queued"),
+        at(10, "offered", **offer),
+        at(10, "accepted", **offer),
+        at(40, "closed"),
+        requestedWorkerSelectors=[french],
+    )
+    other = {**worker(), "queues": ["q", "more"], "availableForOffers": True}
+    for id, labels in (("w", {"french": True}), ("x", {})):
+        document = {"kind": "worker", "id": id, "resource": {**other, "labels": labels}}
+        entries = [at(0, "available"), at(50, "unavailable")]
+        given = [line for line in given if f'"id": "{id}"' not in line]
+        given.append(json.dumps({**document, "entries": entries}))
+    found = figures(play(Replayed(parse(given, "f")), 0), 20)
+    assert found["all", ""]["occupancy"] == pytest.approx(30)
+    assert found["channel", "voice"]["occupancy"] == pytest.approx(30)
+    assert found["skill", "french=True"]["occupancy"] == pytest.approx(60)
+    assert found["skill and hour", "french=True, 00"]["occupancy"] == pytest.approx(60)
+    assert found["queue and hour", "q, 00"]["serviceLevel"] == 100
+    assert found["channel and hour", "voice, 00"]["meanWait"] == 0

@@ -106,3 +106,30 @@ def test_one_replication_has_no_interval() -> None:
     found = Comparison("more", 20, [one], [other])
     assert found.sentence() == ("more: service level 71 to 83 %; four of five wait less than 6.7 min instead of 30 s.")
     assert "±" not in page([found]).split("<p>±")[0]
+
+
+def test_shadow_policies(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A queue's label names the candidate; the policy as it is at the day's end counts, whenever it was made."""
+    day = files / "shadow.ndjson"
+    made = profile(hours=2)
+    made["queues"]["q"]["labels"] = {"shadowPolicyId": "c"}
+    given = lines(made)
+    candidate = {"offerExpiresAfterSeconds": 60, "mode": {"kind": "longestIdle", "bypassSelectors": True}}
+    at = "2026-01-05T09:59:00Z"
+    made_late = {
+        "kind": "distributionPolicy",
+        "id": "c",
+        "resource": None,
+        "changes": [{"at": at, "resource": candidate}],
+    }
+    day.write_text("\n".join([*given, json.dumps(made_late)]), "utf-8")
+    assert whatif("--history", day, "--shadow", "--replications", 2, "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["comparisons"]
+    assert found["name"] == "queue 'q' with policy 'c' instead of 'd'"
+    waits = next(one for one in found["figures"] if one["figure"] == "meanWait" and one["dimension"] == "all")
+    assert waits["difference"]["mean"] < 0, "who may be served by anybody waits less"
+    day.write_text("\n".join(given), "utf-8")
+    assert whatif("--history", day, "--shadow") == 2
+    assert "'c' is no distribution policy of the file" in capsys.readouterr().err
+    assert whatif("--history", files / "day.ndjson", "--shadow") == 2
+    assert "no queue names a candidate policy" in capsys.readouterr().err
