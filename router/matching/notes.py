@@ -37,6 +37,10 @@ class Notes:
             fits = int(jobs * _GOOD_SECONDS / max(seconds, 0.001))
             self.most = max(_FEWEST_JOBS, min(fits, 2 * self.most, MOST_JOBS))
 
+    def failed_to_match(self) -> None:
+        """Those whom a round took on could not be matched, and others were left: the next one looks further."""
+        self.most = min(2 * self.most, MOST_JOBS)
+
     def failed(self) -> None:
         """A round did not come to its end, perhaps since it was too long."""
         self.most = max(_FEWEST_JOBS, self.most // 2)

@@ -42,7 +42,7 @@ async def play(
     played = Played(scene.fingerprint)
     looked_at = 0
     while True:
-        found, more_enter = await rows.jobs(parts, scene, notes.most, claim)
+        found, some_left = await rows.jobs(parts, scene, notes.most, claim)
         played.jobs += len(found)
         decided, failing = await _decide(parts, notes, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
@@ -56,7 +56,9 @@ async def play(
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
         looked_at += len(scene.line)
-        if done.again or more_enter or (scene.more and done.offered):
+        if some_left and not done.offered and not done.entered:
+            notes.failed_to_match()
+        if done.again or some_left or (scene.more and done.offered):
             played.again = True  # with fresh data
             return played
         if not scene.more or not scene.line:

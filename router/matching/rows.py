@@ -34,19 +34,23 @@ async def jobs(
     parts: Parts, seen: Scene, most: int, claim: Claim
 ) -> tuple[dict[str, tuple[Waiting, Row[JobRecord]]], bool]:
     """The rows of jobs that somebody may take, at most as many as can be taken, and of those that enter: at most so
-    many of each. Whether more enter: then nobody is looked at who may stand behind one of these. Much is read only
-    where the queue is this process's."""
+    many of each. Whether some were left for the next round: where more enter, nobody is looked at who may stand behind
+    one of these. Much is read only where the queue is this process's."""
     entering = [waiting for waiting in seen.line if waiting.entering]
     more_enter = seen.more_enter or len(entering) > most
     entering = entering[:most]
     last = entering[-1].place if entering else None
     wanted: list[Waiting] = []
+    some_left = more_enter
     for waiting in seen.line:
-        if len(wanted) >= min(seen.room + 5, most):
+        if len(wanted) >= seen.room + 5:
             break
         if waiting.entering or (more_enter and (last is None or waiting.place > last)):
             continue
         if seen.policy is not None and seen.fits(waiting):
+            if len(wanted) >= most:
+                some_left = True
+                break
             wanted.append(waiting)
     some = [*entering, *wanted]
     if sum(_known(parts, waiting) is None for waiting in some) > _UNCLAIMED:
@@ -63,7 +67,7 @@ async def jobs(
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return found, more_enter
+    return found, some_left
 
 
 async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:

@@ -129,6 +129,19 @@ async def test_nobody_is_looked_at_who_may_stand_behind_one_that_enters_and_was_
 
 
 @in_virtual_time
+async def test_what_a_round_does_not_take_on_is_left_to_the_next() -> None:
+    """Else nobody would ever ask again for those who wait and can be taken."""
+    process = await _process()
+    await _fill(process, 6)
+    await process.worker("w", capacity=9)
+    scene = await _scene(process)
+    found, some_left = await rows.jobs(process.parts, scene, 4, _unclaimed)
+    assert (list(found), some_left) == ([f"j{number:03}" for number in range(4)], True)
+    found, some_left = await rows.jobs(process.parts, scene, 6, _unclaimed)
+    assert (len(found), some_left) == (6, False)
+
+
+@in_virtual_time
 async def test_much_is_read_only_by_who_has_the_queue() -> None:
     process = await _process()
     for number in range(6):
@@ -162,6 +175,8 @@ def test_a_round_takes_on_what_can_be_done_in_good_time() -> None:
     assert notes.most == 10
     notes.failed()
     assert notes.most == 5
+    notes.failed_to_match()
+    assert notes.most == 10
     notes.took(60.0, 5)
     notes.failed()
     assert notes.most >= 1
