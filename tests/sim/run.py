@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.sim import topology, weather
 from tests.sim.rest import check_rest, check_unmatched
-from tests.sim.timelines import check_facts, check_timelines
+from tests.sim.timelines import check_facts, check_timelines, is_young
 from tests.sim.virtual_loop import Stuck
 from tests.sim.workload import Workload
 from tests.sim.world import World
@@ -74,6 +74,10 @@ async def _story(world: World, workload: Workload) -> None:
     world.fair_weather()
     await asyncio.sleep(_SETTLED_SECONDS)
     check_rest(world, workload.acknowledged)
+    for _ in range(10):
+        if not is_young(world):
+            break
+        await asyncio.sleep(_SETTLED_SECONDS)  # an offer has just expired, say
     check_timelines(world)
     await check_facts(world)
     # Now that everything works: who comes gets work at once.

@@ -64,6 +64,7 @@ class Weather:
             or self.dropped
             or self.topic_busy
             or self.slow
+            or self.processor
             or self.topic_lost_answer
             or self.storage_silent
             or self.topic_silent
@@ -77,7 +78,7 @@ CALM = Weather()
 
 def draw(chance: random.Random) -> Weather:
     """The weather of one run. In some runs events alone bring the work on, or deadlines alone; in some, processes stand
-    still and wake up again."""
+    still and wake up again, or have little of a processor."""
     weather = _draw(chance)
     match chance.randrange(10):
         case 0:
@@ -88,6 +89,8 @@ def draw(chance: random.Random) -> Weather:
             return replace(weather, dropped=1.0)
         case 3 | 4:
             return replace(weather, freezes=chance.randint(1, 3), frozen=chance.choice((1.0, 5.0, 20.0)))
+        case 5:
+            return replace(weather, processor=chance.choice((0.002, 0.01)))
         case _:
             return weather
 
