@@ -215,6 +215,9 @@ def test_the_app_accepts_the_values_that_the_templates_set(bicep: Compiler) -> N
         "parameters('tablesPrefix')": "one",
         "parameters('entraTenantId')": "11111111-2222-3333-4444-555555555555",
         "parameters('entraAudience')": "api://job-router",
+        "parameters('entraClientId')": "11111111-2222-3333-4444-555555555555",
+        "parameters('entraRoles')": "required",
+        "parameters('readKeysReference')": base64.b64encode(bytes(range(1, 33))).decode(),
         "parameters('hostStorageName')": "sthost",
         "format('ClientId={0};Authorization=AAD', parameters('identityClientId'))": "ClientId=1;Authorization=AAD",
     }
