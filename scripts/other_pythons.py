@@ -25,7 +25,7 @@ PYTHONS: Final = ("3.11", "3.12", "3.13")
 MICROSOFT: Final = "3.13"
 #: Of the development requirements, what the tests import.
 _TESTS_NEED: Final = re.compile(
-    r"(?:pytest|pytest-asyncio|pytest-timeout|hypothesis|psutil|PyYAML|ruff|import-linter|schemathesis)==\S+"
+    r"(?:pytest|pytest-asyncio|pytest-xdist|pytest-timeout|hypothesis|psutil|PyYAML|ruff|import-linter|schemathesis)==\S+"
 )
 #: Indexing, requests, answers, events and timers, over the wire and as a client sees them.
 WORKER_TESTS: Final = (

@@ -41,7 +41,7 @@ AT_ONCE: Final = {Urgency.ROUND: 32, Urgency.ANSWER: 32, Urgency.FOLLOW: 16}
 #: A job comes in while so few calls are under way, and so few jobs.
 ENTER_AT_ONCE: Final = 8
 #: How long a job that comes waits for that. Then its client is told so, and nothing of it is left.
-PATIENCE_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 10.0
 
 
 class Turns:

@@ -96,7 +96,7 @@ class Console:
         if await self.page.run(f"document.querySelector({json.dumps(selector)}).tagName") == "INPUT":
             await self.page.type(str(value))
 
-    async def tab_to(self, reached: str, most: int = 80) -> None:
+    async def tab_to(self, reached: str, most: int = 300) -> None:
         """Press the Tab key until the element that has the focus matches a selector."""
         for _ in range(most):
             if await self.page.run(f"document.activeElement.matches({json.dumps(reached)})"):

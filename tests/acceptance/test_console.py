@@ -599,7 +599,7 @@ async def test_the_keyboard_alone_is_enough(tab: Console, desk: Desk) -> None:
     # Escape goes back without a change, and the focus to where it was.
     await tab.page.press("Escape")
     await tab.misses("dialog")
-    assert await tab.page.run("document.activeElement.dataset.act") == "move"
+    await tab.page.until("document.activeElement.dataset.act === 'move'")
     await tab.page.press("Enter")
     await tab.sees("dialog[open]")
     assert await tab.page.run("document.activeElement.id") == "field-queueId"

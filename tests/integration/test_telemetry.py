@@ -120,7 +120,7 @@ def test_routing_metrics_arrive(received: Sink) -> None:
         "routing.record_outbox_age(0.1); routing.record_deadline_lag(0.3)\n"
         "requests.count_request('GetJob', '2023-11-01', 200, seconds=0.05)\n"
         "routing.record_told_wait('support', held=True)\n"
-        "routing.set_queue_figures([routing.QueueFigures('support', 4, 61.5)])\n",
+        "routing.set_queue_figures([routing.QueueFigures('support', 4, 61.5, 80.0)])\n",
         received.connection_string,
     )
     sent = {
