@@ -20,6 +20,7 @@ from local.options import ROOT
 from router.models.event_catalogue import CATALOGUE, EventData, EventLabels, EventName
 from scripts.event_run import running_router
 from scripts.event_scenarios import SCENARIOS
+from scripts.made_part import with_part
 
 PAGE: Final = ROOT / "docs" / "events.md"
 BEGIN: Final = "<!-- catalogue: written by scripts/event_catalogue.py -->"
@@ -91,11 +92,8 @@ def settled(example: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(examples: Mapping[EventName, Mapping[str, Any]]) -> None:
-    page = PAGE.read_text()
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
     sections = "\n".join(section(name, settled(examples[name])) for name in EventName)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{sections}\n{END}{after}")
+    PAGE.write_text(with_part(PAGE.read_text(), BEGIN, END, f"\n\n{sections}\n"))
 
 
 def main(arguments: list[str] | None = None) -> None:

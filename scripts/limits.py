@@ -25,6 +25,7 @@ from router.storage.deadlines import LONGEST_BACKOFF_SECONDS, MOST_ATTEMPTS
 from router.wire.bodies import MAX_VALUES
 from router.wire.parse import MAX_BODY_BYTES, MAX_DEPTH
 from router.wire.query import MAX_PAGE_SIZE
+from scripts.made_part import with_part
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "security.md"
 BEGIN: Final = "<!-- limits: made by .venv/bin/python -m scripts.limits -->\n"
@@ -82,9 +83,7 @@ def table() -> str:
 
 def written(text: str) -> str:
     """The page with the table as it is now."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table() + END + after
+    return with_part(text, BEGIN, END, table())
 
 
 def main() -> int:

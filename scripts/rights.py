@@ -8,6 +8,7 @@ from typing import Final
 
 from router.models.operations import OPERATIONS
 from router.models.rights import Reach, Right, reaches
+from scripts.made_part import with_part
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "security.md"
 BEGIN: Final = "<!-- rights: made by .venv/bin/python -m scripts.rights -->\n"
@@ -28,9 +29,7 @@ def table() -> str:
 
 def written(text: str) -> str:
     """The page with the table as it is now."""
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    return before + BEGIN + table() + END + after
+    return with_part(text, BEGIN, END, table())
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from router.models.jobs import JOB_MOVES, JobStatus
+from scripts.made_part import with_part
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "architecture.md"
 BEGIN, END = "<!-- states: begin -->", "<!-- states: end -->"
@@ -65,9 +66,8 @@ def main(arguments: list[str] | None = None) -> None:
     if not parser.parse_args(arguments).write:
         print(diagram())
         return
-    page = PAGE.read_text(encoding="utf-8")
-    before, after = page.partition(BEGIN)[0], page.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{diagram()}\n\n{END}{after}", encoding="utf-8")
+    page = with_part(PAGE.read_text(encoding="utf-8"), BEGIN, END, f"\n\n{diagram()}\n\n")
+    PAGE.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

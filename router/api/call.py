@@ -13,7 +13,6 @@ from router.api.auth.route import is_unsure
 from router.commit.parts import Parts
 from router.engine.ownership import Own
 from router.errors import BadRequest, ErrorDetail, NotFound
-from router.models.history import Actor
 from router.models.operations import Operation
 from router.models.types import check_id
 from router.rules.secrets import SecretBox
@@ -46,8 +45,6 @@ class Call:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes
-    #: Who calls, as the history tells it.
-    actor: Actor
     #: Access keys (or what stands for them): continuation tokens are sealed with these.
     token_keys: tuple[str, ...]
     #: Keeps secrets of policies; without it a policy that has some is refused.

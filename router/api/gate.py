@@ -152,7 +152,6 @@ class Gate:
             query=query,
             headers=headers,
             body=request.get_body(),
-            actor=caller.actor,
             token_keys=self.token_keys,
             secrets=self.secrets,
             http_on_loopback=self.http_on_loopback,
@@ -168,7 +167,7 @@ class Gate:
         async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
             if operation.method in ("PATCH", "POST"):
                 check_values(call.body)
-            with acting(call.actor):
+            with acting(caller.actor):
                 return await HANDLERS[operation.name](call)
 
     def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from router.storage.turns import URGENCY, Urgency
+from router.storage.turns import Urgency, at_least
 
 
 class KeyedLocks:
@@ -24,12 +24,8 @@ class KeyedLocks:
         self._locks[key] = (lock, users + 1)
         try:
             async with lock:
-                urgency = URGENCY.get()
-                URGENCY.set(min(urgency, Urgency.ANSWER))
-                try:
+                with at_least(Urgency.ANSWER):
                     yield users > 0
-                finally:
-                    URGENCY.set(urgency)
         finally:
             lock, users = self._locks[key]
             if users == 1:

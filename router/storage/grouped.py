@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from router.storage.port import Entity, StorageUnavailable, Table, Write
 from router.storage.transactions import MOST_WRITES, split
-from router.storage.turns import URGENCY, Urgency
+from router.storage.turns import Urgency, at_least
 
 
 @dataclass
@@ -55,13 +55,9 @@ class GroupedUpserts:
             del self._open[partition]
 
     async def _write(self, rows: list[Entity]) -> None:
-        urgency = URGENCY.get()
-        URGENCY.set(Urgency.ROUND)  # the most urgent of all that wait for it
-        try:
+        with at_least(Urgency.ROUND):  # the most urgent of all that wait for it
             if len(rows) == 1:
                 await self._table.upsert(rows[0])
             else:
                 for writes in split([Write("upsert", row)] for row in rows):
                     await self._table.transact(writes)
-        finally:
-            URGENCY.set(urgency)

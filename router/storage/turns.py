@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import Final, TypeVar
@@ -34,6 +34,18 @@ class Urgency(IntEnum):
 
 #: Of the task that calls, and of those that it starts.
 URGENCY: Final[ContextVar[Urgency]] = ContextVar("urgency", default=Urgency.ANSWER)
+
+
+@contextmanager
+def at_least(urgency: Urgency) -> Iterator[None]:
+    """Calls that are made meanwhile are as urgent as that, or more."""
+    before = URGENCY.get()
+    URGENCY.set(min(before, urgency))
+    try:
+        yield
+    finally:
+        URGENCY.set(before)
+
 
 #: Calls of one process that are under way when one of this urgency begins, at most: eight keep its processor busy, and
 #: what is begun has no turn to wait for any more.

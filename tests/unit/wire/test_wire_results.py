@@ -9,7 +9,6 @@ import pytest
 
 from router.api import jobs, resources, workers
 from router.api.call import Call
-from router.models.history import Actor
 from router.models.operations import BY_NAME, GA
 from router.models.results import EstimatedWait, EstimatedWaitBasis
 from router.usecases.figures import Position, Statistics, Wait
@@ -26,7 +25,6 @@ def call(operation: str, *ids: str) -> Call:
         query={},
         headers={},
         body=b"",
-        actor=Actor("key", "primary"),
         token_keys=(),
         secrets=None,
         http_on_loopback=False,
