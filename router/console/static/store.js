@@ -172,7 +172,8 @@ export function useResource(key, load, every = EVERY_MS) {
       } catch (error) {
         if (control.signal.aborted) return;
         if (error instanceof Refusal && error.status === 401) return signOut(`Signed out: ${error.message}`);
-        hold((before) => ({ key, value: before.key === key && error instanceof Unreachable ? before.value : null, error }));
+        const passes = error instanceof Unreachable || error.status === 429;
+        hold((before) => ({ key, value: before.key === key && passes ? before.value : null, error }));
       }
       if (every && !document.hidden) waiting = setTimeout(read, every);
     }
