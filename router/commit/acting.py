@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from router.commit.locks import HELD
 from router.models.history import ROUTER, Actor
 
 _ACTOR: Final = contextvars.ContextVar("actor", default=ROUTER)
@@ -48,8 +49,9 @@ def decided_by() -> str | None:
 
 
 def own_context() -> contextvars.Context:
-    """A copy of the context in which the router itself acts."""
+    """A copy of the context in which the router itself acts, and holds no lock."""
     context = contextvars.copy_context()
     context.run(_ACTOR.set, ROUTER)
     context.run(_DECIDED.set, None)
+    context.run(HELD.set, ())
     return context

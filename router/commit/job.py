@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from router.commit import deadlines, policies
@@ -82,7 +83,32 @@ async def change(
     """Commits what `step` decides (see Commits.change). `driven`: the caller takes the job on to its next state itself.
     `round`: part of a round of the job's queue, which keeps the line itself and is done with that future. `early`:
     what was put into storage before the job was read. `until`: the caller does more that hangs on the commit."""
+    go = partial(_change, parts, job_id, step, driven=driven, round=round, early=early, until=until)
+    try:
+        return await go(row, from_memory=from_memory)
+    except _NeedsHold as needs:
+        queue_id = needs.queue_id
+    while True:
+        try:
+            async with parts.rounds.held(queue_id):
+                return await go()
+        except _NeedsHold as needs:
+            queue_id = needs.queue_id  # another one by now; never two at a time
 
+
+async def _change(
+    parts: Parts,
+    job_id: str,
+    step: Step,
+    row: Row[JobRecord] | None = None,
+    *,
+    from_memory: bool = False,
+    driven: bool,
+    round: asyncio.Future[None] | None,
+    early: Early | None,
+    until: asyncio.Future[None] | None,
+) -> Committed[JobRecord]:
+    """Raises _NeedsHold, before anything is written."""
     places: list[tuple[JobRecord, Standing]] = []
     new: list[JobRecord] = []
 
@@ -112,11 +138,7 @@ async def change(
             *(parts.listing.add("job", record.id, record.created_at) for record in new),
         )
 
-    try:
-        committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
-    except _NeedsHold as needs:
-        async with parts.rounds.held(needs.queue_id):
-            return await change(parts, job_id, step, driven=driven, round=round, early=early, until=until)
+    committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
     if not committed.changed:
         return committed
     work: asyncio.Future[Any] | None = round

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from router.commit import job as job_commits
 from router.commit import policies
@@ -17,7 +17,7 @@ from router.engine import endings, jobs
 from router.engine.change import JobChange
 from router.engine.ownership import Own
 from router.engine.service_order import standing
-from router.errors import Conflict, ErrorDetail, NotFound, RouterError
+from router.errors import Busy, Conflict, ErrorDetail, NotFound, RouterError
 from router.models.filters import JobFilter
 from router.models.jobs import (
     ACTIVE,
@@ -40,6 +40,9 @@ from router.usecases.settings import Check, checked, missing_references
 
 #: What the client wants of the job, given what is there. Raises BadRequest; see wire/invalid.py.
 Wanted = Callable[[JobRecord | None], RouterJobInput]
+
+#: Looks at a job that is to go, while others change it.
+_DELETE_TRIES: Final = 10
 
 
 async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
@@ -107,19 +110,26 @@ async def page(
 
 async def delete(parts: Parts, job_id: str) -> None:
     """Conflict unless the job has ended; fine when it is not there. What its workers still hold of it is freed first:
-    nobody could do that any more when it is gone."""
-
-    async def step(row: Row[JobRecord]) -> JobChange | None:
+    nobody could do that any more when it is gone. Raises Busy when the job goes on changing meanwhile."""
+    for _ in range(_DELETE_TRIES):
+        row = await parts.jobs.store.load(job_id)
         if row.record is None:
-            return None
-        change = endings.delete(row.record)
-        await free_workers(parts, row.record)
+            return
+        freed = row.record
+        endings.delete(freed)
+        # Not in the step: a round that this waits for may be waiting for the job's lock.
+        await free_workers(parts, freed)
         if not row.is_followed:
             # Whoever ended the job has not seen to its workers yet, and may never do so.
-            await reconcile_workers(parts, row.record)
-        return change
+            await reconcile_workers(parts, freed)
 
-    await job_commits.change(parts, job_id, step)
+        def decide(record: JobRecord, etag: str = freed.etag) -> JobChange | None:
+            return endings.delete(record) if record.etag == etag else None
+
+        committed = await job_commits.change(parts, job_id, job_commits.existing(decide), row)
+        if committed.after.record is None:
+            return
+    raise Busy
 
 
 async def reclassify(parts: Parts, job_id: str) -> None:

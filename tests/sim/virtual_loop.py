@@ -145,7 +145,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             for task in self._tasks:
                 if not _is_over(task):
                     task._log_destroy_pending = False  # type: ignore[attr-defined]
-                    _close(task.get_coro())
+                    contextvars.copy_context().run(_close, task.get_coro())  # what it sets on its way out stays its own
             self._tasks.clear()
         finally:
             sys.unraisablehook = hook
