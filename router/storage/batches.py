@@ -2,45 +2,20 @@
 group transactions").
 
 The SDK makes and reads these with Python's e-mail package, which takes four times as long as all else that it does for
-a request. The requests inside are the SDK's own."""
+a request."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 
+from router.storage.refusals import refusal
+
 _STATUS: Final = re.compile(rb"^HTTP/1\.1 (\d{3}) ?(.*?)\r?$", re.MULTILINE)
-
-
-def lighten(client: Any) -> None:
-    """From here on the transactions of the SDK's table client take this way."""
-
-    async def send(table_name: str, *requests: HttpRequest, **options: Any) -> list[Mapping[str, Any]]:
-        del table_name
-        boundary, content = encode(requests)
-        request = HttpRequest(
-            "POST",
-            f"{client.scheme}://{client._primary_hostname}/$batch",
-            headers={
-                "x-ms-version": client.api_version,
-                "DataServiceVersion": "3.0",
-                "MaxDataServiceVersion": "3.0;NetFx",
-                "Content-Type": f"multipart/mixed; boundary={boundary}",
-                "Accept": "application/json",
-            },
-            content=content,
-        )
-        response = await client._client.send_request(request, stream=True, **options)
-        check(response.status_code, await response.read())
-        return []
-
-    client._batch_send = send
 
 
 def encode(requests: Sequence[HttpRequest]) -> tuple[str, bytes]:
@@ -71,25 +46,7 @@ def check(status: int, answer: bytes) -> None:
         failed = next((found for found in _STATUS.finditer(answer) if not found[1].startswith(b"2")), None)
         if failed is None:
             if _STATUS.search(answer) is None:
-                raise _error(502, "an answer to a transaction without any in it", answer)
+                raise refusal(502, "an answer to a transaction without any in it", answer)
             return
-        raise _error(int(failed[1]), failed[2].decode("utf-8", "replace"), answer[failed.end() :])
-    raise _error(status, "a transaction was refused", answer)
-
-
-def _error(status: int, reason: str, answer: bytes) -> HttpResponseError:
-    code, message = _told(answer)
-    error = HttpResponseError(message=f"{status} {reason}: {code} {message}")
-    error.status_code = status
-    error.error_code = code  # type: ignore[attr-defined]
-    return error
-
-
-def _told(answer: bytes) -> tuple[str, str]:
-    """The code and the message of an error in OData's JSON; nothing where there is none."""
-    start, end = answer.find(b"{"), answer.rfind(b"}")
-    try:
-        told = json.loads(answer[start : end + 1])["odata.error"]
-        return str(told["code"]), str(told["message"]["value"])
-    except (ValueError, KeyError, TypeError):
-        return "", ""
+        raise refusal(int(failed[1]), failed[2].decode("utf-8", "replace"), answer[failed.end() :])
+    raise refusal(status, "a transaction was refused", answer)

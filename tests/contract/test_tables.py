@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from router.errors import TooLarge
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
 from tests.sim.memory_tables import MemoryTable, Refused, Rows
 
 #: The double says Refused where storage answers 400 or 413: a fault of ours, whatever it is called.
-NO = (Refused, StorageUnavailable)
+NO = (Refused, StorageUnavailable, TooLarge)
 
 
 def row(name: str, partition: str = "p", **columns: Any) -> Entity:
