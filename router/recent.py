@@ -53,5 +53,8 @@ class RecentIds:
         for id in ids:
             self._ids[id] = None
 
+    def discard(self, id: str) -> None:
+        self._ids.forget(id)
+
     def __contains__(self, id: str) -> bool:
         return id in self._ids

@@ -150,7 +150,9 @@ async def _change(
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
             work = parts.background.begin(
-                parts.procedures.reconcile_job(parts, job_id), f"reconcile job/{job_id}", Urgency.FOLLOW
+                parts.procedures.reconcile_job(parts, job_id, committed.after),
+                f"reconcile job/{job_id}",
+                Urgency.FOLLOW,
             )
         elif round is None and parts.drives:
             work = _go_on(parts, committed, freed, driven)

@@ -26,7 +26,7 @@ from router.models.workers import WorkerRecord
 from router.outages import Surroundings
 from router.recent import RecentIds
 from router.settings import DEFAULT_HISTORY_DAYS
-from router.storage.aggregates import WorkerStore, job_store, worker_store
+from router.storage.aggregates import Row, WorkerStore, job_store, worker_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.deadlines import DeadlineStore
@@ -86,9 +86,9 @@ class Procedures:
     rounds: Callable[[Parts], Rounds]
     #: Takes the job on to its next state.
     drive_job: Callable[[Parts, str], Coroutine[Any, Any, None]]
-    #: Bring everything about a job or a worker to where it should be.
-    reconcile_job: Callable[[Parts, str], Coroutine[Any, Any, None]]
-    reconcile_worker: Callable[[Parts, str], Coroutine[Any, Any, None]]
+    #: Bring everything about a job or a worker to where it should be, from its row if that has just been written.
+    reconcile_job: Callable[[Parts, str, Row[JobRecord] | None], Coroutine[Any, Any, None]]
+    reconcile_worker: Callable[[Parts, str, Row[WorkerRecord] | None], Coroutine[Any, Any, None]]
     #: Arms what a job that rests needs further on; the record that knows it.
     job_rests: Callable[[Parts, JobRecord], Coroutine[Any, Any, JobRecord]]
     #: Revokes the worker's offers that its state no longer allows.

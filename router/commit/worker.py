@@ -73,7 +73,7 @@ async def change(
         await index(parts, committed)
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
-            reconciled = parts.procedures.reconcile_worker(parts, worker_id)
+            reconciled = parts.procedures.reconcile_worker(parts, worker_id, committed.after)
             work = parts.background.begin(reconciled, f"reconcile worker/{worker_id}", Urgency.FOLLOW)
         elif not of_job and parts.drives:
             asked = _ask(parts, committed)

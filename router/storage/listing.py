@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from router.clock import Clock
-from router.recent import Recent
+from router.recent import Recent, RecentIds
 from router.storage.keys import SEPARATOR, key
 from router.storage.marks import Marks
 from router.storage.port import Condition, Entity, Table
@@ -41,14 +41,25 @@ class ListingStore:
         self._table = table
         self._clock = clock
         self.marks = Marks()
+        #: Rows that stand there: this process has written them, and nobody removes them before what they tell of.
+        self._stands = RecentIds()
         #: What was seen of lists and their filters, and when (usecases/lists.py).
         self._seen: Recent[tuple[Hashable, ...], tuple[float, datetime]] = Recent(1000)
 
     async def add(self, kind: str, id: str, created_at: datetime) -> None:
-        await self._table.upsert(Entity(kind, place(id, created_at), {"Id": id}))
+        row = place(id, created_at)
+        await self._table.upsert(Entity(kind, row, {"Id": id}))
+        self._stands.add([f"{kind}/{row}"])
+
+    async def ensure(self, kind: str, id: str, created_at: datetime) -> None:
+        """Adds it unless this process knows that it stands there."""
+        if f"{kind}/{place(id, created_at)}" not in self._stands:
+            await self.add(kind, id, created_at)
 
     async def remove(self, kind: str, id: str, created_at: datetime) -> None:
-        await self._table.delete(kind, place(id, created_at))
+        row = place(id, created_at)
+        self._stands.discard(f"{kind}/{row}")
+        await self._table.delete(kind, row)
 
     def lately(self, *what: Hashable, within: timedelta = _SEEN_FOR) -> float | None:
         """What was noted, if it was within that time."""
@@ -67,6 +78,7 @@ class ListingStore:
         """Removes rows that have no item and will get none."""
         for one in stale:
             if one.place > place("", self._clock.now() - _YOUNG):
+                self._stands.discard(f"{kind}/{one.place}")
                 await self._table.delete(kind, one.place)
 
     async def after(self, kind: str, behind: str | None, size: int) -> tuple[list[Listed], bool]:

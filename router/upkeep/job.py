@@ -17,7 +17,7 @@ from router.engine.evolve import evolve
 from router.engine.service_order import standing
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.history import Actor
-from router.models.jobs import ENDED, JobRecord, JobStatus
+from router.models.jobs import ENDED, SETTLED, JobRecord, JobStatus
 from router.models.sizes import LONGEST_REASON
 from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
@@ -64,9 +64,11 @@ async def gave_up(parts: Parts, job_id: str, text: str) -> None:
     await job_commits.change(parts, job_id, step)
 
 
-async def reconcile_job(parts: Parts, job_id: str) -> None:
-    """Everything about the job: what is overdue, what its workers hold, its indexes and its next step."""
-    row = await parts.jobs.store.load(job_id)
+async def reconcile_job(parts: Parts, job_id: str, row: Row[JobRecord] | None = None) -> None:
+    """Everything about the job: what is overdue, what its workers hold, its indexes and its next step. `row`: as it
+    has just been written."""
+    if row is None:
+        row = await parts.jobs.store.load(job_id)
     before = row.version
     if row.record is not None:
         with acting(Actor("deadline", "overdue")):
@@ -85,10 +87,11 @@ async def reconcile_job(parts: Parts, job_id: str) -> None:
     ]
     if record.status in ENDED:
         work += [parts.members.remove(owner, job_id) for owner in all_owners(record)]
-    work += [_stand(parts, record), parts.listing.add("job", job_id, record.created_at)]
+    work += [_stand(parts, record), parts.listing.ensure("job", job_id, record.created_at)]
     await gathered(work)
     await reconcile_workers(parts, record)
-    await drive_job(parts, job_id)
+    if record.routing.triggered or record.status not in SETTLED:
+        await drive_job(parts, job_id)
 
 
 async def reconcile_workers(parts: Parts, record: JobRecord) -> None:

@@ -17,6 +17,7 @@ from router.matching import abandoned, revoke
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.jobs import JobRecord, OfferOutcome
 from router.models.workers import IDLE_DAYS, RouterJobOffer, WorkerRecord
+from router.storage.aggregates import Row
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
 from router.telemetry import routing as metrics
@@ -25,11 +26,13 @@ from router.upkeep import forget
 _log = logging.getLogger(__name__)
 
 
-async def reconcile_worker(parts: Parts, worker_id: str) -> None:
-    """Everything about the worker: reservations that no job knows, states, index rows; then work for it."""
-    row = await parts.workers.store.load(worker_id)
+async def reconcile_worker(parts: Parts, worker_id: str, row: Row[WorkerRecord] | None = None) -> None:
+    """Everything about the worker: reservations that no job knows, states, index rows; then work for it. `row`: as it
+    has just been written."""
+    if row is None:
+        row = await parts.workers.store.load(worker_id)
     before = row.version
-    if row.record is not None:
+    if row.record is not None and (row.record.worker.offers or row.record.worker.assigned_jobs):
         record = row.record
         await asyncio.gather(
             *(_check_reservation(parts, record, offer) for offer in record.worker.offers),
@@ -46,7 +49,7 @@ async def reconcile_worker(parts: Parts, worker_id: str) -> None:
         await revoke.revoke_unqualified(parts, row.record)
         row = await parts.workers.store.load(worker_id)
     if row.record is not None:
-        await parts.listing.add("worker", worker_id, row.record.created_at)
+        await parts.listing.ensure("worker", worker_id, row.record.created_at)
     now = available(row.record)
     if now is not None:
         await parts.availability.move([Move(None, now)])
