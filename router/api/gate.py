@@ -33,6 +33,7 @@ from router.models.rights import ROLE_PREFIX, Reach, Right, reach, reaches
 from router.outages import WrongClock, is_told
 from router.rules.secrets import SecretBox
 from router.storage.port import StorageUnavailable
+from router.storage.turns import Urgency, at_least
 from router.telemetry import names, tracing
 from router.telemetry.requests import count_request
 from router.usecases.live import Live
@@ -167,7 +168,8 @@ class Gate:
         async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
             if operation.method in ("PATCH", "POST"):
                 check_values(call.body)
-            with acting(caller.actor):
+            # What only reads costs little, and others' work is not to make it wait.
+            with acting(caller.actor), at_least(Urgency.ROUND if operation.method == "GET" else Urgency.ANSWER):
                 return await HANDLERS[operation.name](call)
 
     def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:

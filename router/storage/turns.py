@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Urgency(IntEnum):
     """What a call is for, the most urgent first."""
 
-    #: Jobs and workers are matched.
+    #: Jobs and workers are matched, and what only reads.
     ROUND = 0
     #: Somebody waits for the answer, or for a lock.
     ANSWER = 1
@@ -53,7 +53,7 @@ AT_ONCE: Final = {Urgency.ROUND: 32, Urgency.ANSWER: 32, Urgency.FOLLOW: 16}
 #: A job comes in while so few calls are under way, and so few jobs.
 ENTER_AT_ONCE: Final = 8
 #: How long a job that comes waits for that. Then its client is told so, and nothing of it is left.
-PATIENCE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 8.0
 
 
 class Turns:
