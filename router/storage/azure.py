@@ -328,7 +328,7 @@ class AzureTable:
                 raise HttpResponseError(response=answered)
         partition = answered.headers.get("x-ms-continuation-NextPartitionKey")
         following = (partition, answered.headers.get("x-ms-continuation-NextRowKey") or "") if partition else None
-        return Scan(from_json(body)["value"], following)
+        return Scan(from_json(body, cache_strings="keys")["value"], following)
 
 
 def odata(where: Sequence[Condition]) -> str:
