@@ -1,8 +1,8 @@
-"""`python -m bench.viewers [viewers] [seconds]`: what viewers of the live picture cost those whose jobs are routed.
+"""`python -m bench.viewers [viewers] [seconds] [waiting]`: what viewers of the live picture cost those who are routed.
 
-A call centre of 50 queues, 500 workers and 2,000 jobs that wait; ten jobs a second find a worker. Pairs of stretches of
-the same router, without viewers and with them, each of whom asks every two seconds; then a browser with the console
-open, and how soon it shows a job that has come."""
+A call centre of 50 queues, 500 workers and 2,000 jobs that wait, or as many of each as fit fewer jobs; ten jobs a
+second find a worker. Pairs of stretches of the same router, without viewers and with them, each of whom asks every two
+seconds; then a browser with the console open, and how soon it shows a job that has come."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from router.models.types import parse_time
 from tests.acceptance.chromium import browser
 from tests.acceptance.console.tab import console
 
-_QUEUES: Final = 50
-_WORKERS: Final = 500
-_WAITING: Final = 2_000
+#: Jobs that wait in each queue, and workers who serve it.
+_LINE: Final = 40
+_TEAM: Final = 10
 _RATE: Final = 10.0
 _EVERY_SECONDS: Final = 2.0
 _AT_ONCE: Final = 4
@@ -40,24 +40,25 @@ new MutationObserver(() => {{
 """
 
 
-async def main(processes: Topology, viewers: int, seconds: int) -> None:
+async def main(processes: Topology, viewers: int, seconds: int, waiting: int) -> None:
     title(processes)
     async with stage(processes, connections=64) as scene:
-        await _prepare(scene)
-        await measure(scene, viewers, seconds)
+        queues = max(1, waiting // _LINE)
+        await _prepare(scene, queues)
+        await _measure(scene, viewers, seconds, queues)
 
 
-async def measure(scene: Stage, viewers: int, seconds: int) -> None:
+async def _measure(scene: Stage, viewers: int, seconds: int, queues: int) -> None:
     without: list[float] = []
     beside: list[float] = []
     looks: list[float] = []
     ratios: list[float] = []
-    await _route(scene, "warm", 5)
+    await _route(scene, "warm", 5, queues)
     for pair in range(_PAIRS):
-        alone = await _route(scene, f"without{pair}", seconds)
+        alone = await _route(scene, f"without{pair}", seconds, queues)
         looking = [asyncio.create_task(_look(scene, number / viewers, looks)) for number in range(viewers)]
         try:
-            watched = await _route(scene, f"with{pair}", seconds)
+            watched = await _route(scene, f"with{pair}", seconds, queues)
         finally:
             for one in looking:
                 one.cancel()
@@ -65,8 +66,10 @@ async def measure(scene: Stage, viewers: int, seconds: int) -> None:
         without += alone
         beside += watched
         ratios.append(statistics.median(watched) / statistics.median(alone) - 1)
-    shown = await _seen(scene, seconds)
-    heading(f"Routing beside {viewers} viewers of the live picture")
+    shown = await _seen(scene, seconds, queues)
+    heading(
+        f"Routing beside {viewers} viewers of {queues} queues, {queues * _TEAM} workers, {queues * _LINE:,} waiting"
+    )
     table(
         [
             Figure("submit to offer, nobody looks", without),
@@ -80,11 +83,11 @@ async def measure(scene: Stage, viewers: int, seconds: int) -> None:
     line("seen in the console, p95", f"{Figure('', shown).p95:.0f} ms", "3,000 ms")
 
 
-async def _prepare(scene: Stage) -> None:
+async def _prepare(scene: Stage, queues: int) -> None:
     await scene.put(
         "/routing/distributionPolicies/v", {"mode": {"kind": "longestIdle"}, "offerExpiresAfterSeconds": _OFFER_SECONDS}
     )
-    for number in range(_QUEUES):
+    for number in range(queues):
         await scene.put(f"/routing/queues/q{number}", {"distributionPolicyId": "v"})
     limit = asyncio.Semaphore(_AT_ONCE)
 
@@ -97,9 +100,9 @@ async def _prepare(scene: Stage) -> None:
     waiting = [
         put(
             f"/routing/jobs/waits{number}",
-            {"channelId": "chat", "queueId": f"q{number % _QUEUES}", "requestedWorkerSelectors": selector},
+            {"channelId": "chat", "queueId": f"q{number % queues}", "requestedWorkerSelectors": selector},
         )
-        for number in range(_WAITING)
+        for number in range(queues * _LINE)
     ]
     channels = [{"channelId": "voice", "capacityCostPerJob": 1}]
     workers = [
@@ -107,24 +110,24 @@ async def _prepare(scene: Stage) -> None:
             f"/routing/workers/w{number}",
             {
                 "capacity": 100,
-                "queues": [f"q{number % _QUEUES}"],
+                "queues": [f"q{number % queues}"],
                 "channels": channels,
                 "availableForOffers": True,
             },
         )
-        for number in range(_WORKERS)
+        for number in range(queues * _TEAM)
     ]
     await asyncio.gather(*waiting, *workers)
 
 
-async def _route(scene: Stage, name: str, seconds: float) -> list[float]:
+async def _route(scene: Stage, name: str, seconds: float, queues: int) -> list[float]:
     """Milliseconds from the request that submits a job to its offer, whose own time tells when that was."""
     submitted: dict[str, float] = {}
     tasks: list[asyncio.Task[object]] = []
     async for number in paced(_RATE, int(_RATE * seconds)):
         job = f"{name}-{number}"
         submitted[job] = time.time()
-        body = {"channelId": "voice", "queueId": f"q{number % _QUEUES}"}
+        body = {"channelId": "voice", "queueId": f"q{number % queues}"}
         tasks.append(asyncio.create_task(scene.put(f"/routing/jobs/{job}", body)))
     await asyncio.gather(*tasks)
     await asyncio.sleep(3)
@@ -136,7 +139,7 @@ async def _route(scene: Stage, name: str, seconds: float) -> list[float]:
     return taken
 
 
-async def _seen(scene: Stage, seconds: float) -> list[float]:
+async def _seen(scene: Stage, seconds: float, queues: int) -> list[float]:
     """Milliseconds from the request that submits a job which waits, until a page that is open shows it; beside the
     jobs that are routed."""
     submitted: dict[str, float] = {}
@@ -144,11 +147,11 @@ async def _seen(scene: Stage, seconds: float) -> list[float]:
         await tab.enter(f"/now?find={_PROBE}")
         await tab.sees("#find")
         await tab.page.run(_WATCH)
-        routing = asyncio.create_task(_route(scene, "seen", seconds))
+        routing = asyncio.create_task(_route(scene, "seen", seconds, queues))
         async for number in paced(_PROBES_A_SECOND, int(_PROBES_A_SECOND * seconds)):
             job = f"{_PROBE}{number}"
             submitted[job] = time.time() * 1000
-            await scene.put(f"/routing/jobs/{job}", {"channelId": "chat", "queueId": f"q{number % _QUEUES}"})
+            await scene.put(f"/routing/jobs/{job}", {"channelId": "chat", "queueId": f"q{number % queues}"})
         await routing
         await tab.page.until(f"window.seenAt.size >= {len(submitted)}", 10)
         seen: dict[str, float] = json.loads(await tab.page.run("JSON.stringify(Object.fromEntries(window.seenAt))"))
@@ -172,5 +175,6 @@ if __name__ == "__main__":
     options = argument_parser("bench.viewers", __doc__)
     add_count(options, "viewers", 1, 20)
     add_count(options, "seconds", 1, 20)
+    add_count(options, "waiting", _LINE, 2_000)
     given = options.parse_args()
-    asyncio.run(main(topology(workers=1), given.viewers, given.seconds))
+    asyncio.run(main(topology(workers=1), given.viewers, given.seconds, given.waiting))

@@ -6,6 +6,7 @@ import { signOut } from "./session.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 export const EVERY_MS = 2000;
+const LEAST_PAUSE_MS = 500;
 const STALE_MS = 10_000;
 /** What failed is asked for again so soon, also where it is read rarely else. */
 const AGAIN_MS = 5000;
@@ -63,6 +64,7 @@ addEventListener("online", soon);
 async function ask() {
   const control = new AbortController();
   asking = control;
+  const began = Date.now();
   let pause = EVERY_MS;
   try {
     const known = live.snapshot;
@@ -82,7 +84,8 @@ async function ask() {
     if (asking === control) asking = null;
   }
   for (const follow of followers) follow();
-  if (running && !document.hidden) timer = setTimeout(ask, pause);
+  // The rhythm is that of the questions, however long an answer takes.
+  if (running && !document.hidden) timer = setTimeout(ask, Math.max(LEAST_PAUSE_MS, pause - (Date.now() - began)));
 }
 
 function told(error) {
