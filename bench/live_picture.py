@@ -93,7 +93,7 @@ def answers(now: datetime, salt: int = 0) -> tuple[bytes, bytes, bytes]:
 
 
 def picture(bodies: tuple[bytes, bytes, bytes], now: datetime, before: Picture | None) -> Picture:
-    queues, lines, workers = (from_json(body)["value"] for body in bodies)
+    queues, lines, workers = (from_json(body, cache_strings="keys")["value"] for body in bodies)
     columns = itemgetter("PartitionKey", "RowKey", "JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors")
     seen = Seen(
         now,

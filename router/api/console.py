@@ -26,6 +26,7 @@ ROUTE: Final = "console/{*file}"
 OPERATION: Final = "GetConsole"
 PREFIX: Final = "console"
 SETTINGS_FILE: Final = "settings.json"
+SIGNED_IN: Final = "signed-in.html"
 _LOOPBACK: Final = re.compile(
     r"(?:localhost|127(?:\.(?:25[0-5]|2[0-4]\d|1?\d?\d)){3}|\[::1\])(?::\d{1,5})?", re.ASCII | re.IGNORECASE
 )
@@ -87,8 +88,6 @@ class Console:
             "content-security-policy": "; ".join(policy),
             "referrer-policy": "no-referrer",
             "x-frame-options": "DENY",
-            # The sign-in may open a window of its own.
-            "cross-origin-opener-policy": "same-origin-allow-popups",
             "cross-origin-resource-policy": "same-origin",
             "permissions-policy": "camera=(), geolocation=(), microphone=()",
         }
@@ -103,6 +102,10 @@ class Console:
             path = f"/{PREFIX}/{file}".rstrip("/")
             reply = Reply(error.status, error.to_wire(path), {**error.headers, "x-ms-error-code": error.code})
         always = {**every_answer(headers, Ids().guid()), **self._headers}
+        if file != SIGNED_IN:
+            # The sign-in may open a window of its own. The page to which that one comes back must be without: else the
+            # browser parts it from the page that has opened it (MSAL Browser 5, "redirect bridge").
+            always["cross-origin-opener-policy"] = "same-origin-allow-popups"
         return rendered(reply, always)
 
     async def _reply(self, file: str, headers: Mapping[str, str]) -> Reply:

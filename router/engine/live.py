@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -24,7 +24,6 @@ from router.models.types import format_time, parse_time
 Document = dict[str, Any]
 #: An offer that is younger than this may be a reservation that is given back, unless it is known to be none.
 _YOUNG: Final = timedelta(seconds=1)
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _queue_key: Final = attrgetter("queue_key")
 #: How far apart the clocks of two processes may be: what has changed is sent for so much longer.
 _CLOCKS: Final = timedelta(seconds=2)
@@ -122,7 +121,8 @@ def picture(seen: Seen, before: Picture | None, attached: Container[str]) -> Pic
     for text in seen.workers:
         known = former.known_workers.get(text)
         if known is None:
-            record = from_json(text)
+            # Values are hardly ever the same: to remember them costs more than it spares.
+            record = from_json(text, cache_strings="keys")
             if record["routing"].get("deleting"):
                 continue
             hidden = [
@@ -130,14 +130,13 @@ def picture(seen: Seen, before: Picture | None, attached: Container[str]) -> Pic
                 for offer in record["worker"].get("offers", ())
                 if offer["offeredAt"] > young and offer["offerId"] not in attached
             ]
-            known = _known(record, hidden)
-            known = replace(known, piece=_piece(known.piece.document, former.workers.get(known.id), seen.until))
+            known = _known(record, hidden, former.workers, seen.until)
             if not hidden:
                 known_workers[text] = known
         else:
             known_workers[text] = known
         workers[known.id] = known.piece
-        known.count(queues)
+        known.add_to(queues)
     documents = [queue.document() for queue in by_key.values()]
     return Picture(seen.at, documents, workers, lines, known_workers, known_lines)
 
@@ -152,8 +151,7 @@ class _Line:
     oldest: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(NamedTuple):
     """A worker as it is shown, and what it counts for in which queues."""
 
     id: str
@@ -164,7 +162,7 @@ class _Known:
     takes_more: bool
     holds: bool
 
-    def count(self, queues: Mapping[str, _Queue]) -> None:
+    def add_to(self, queues: Mapping[str, _Queue]) -> None:
         for id in self.offered:
             if id in queues:
                 queues[id].offered += 1
@@ -233,8 +231,8 @@ def _service_level(level: Level | None, thresholds: Thresholds, labels: Mapping[
     return {"percent": level.percent, "thresholdSeconds": seconds, "windowMinutes": LEVEL_MINUTES}
 
 
-def _known(record: Document, hidden: Container[str]) -> _Known:
-    """A worker as it is shown, without the offers that are hidden; when that has changed is not known yet."""
+def _known(record: Document, hidden: Container[str], former: Mapping[str, Piece], until: datetime) -> _Known:
+    """A worker as it is shown, without the offers that are hidden."""
     worker, routing = record["worker"], record["routing"]
     offers = [offer for offer in worker.get("offers", ()) if offer["offerId"] not in hidden]
     assigned = worker.get("assignedJobs", ())
@@ -271,7 +269,7 @@ def _known(record: Document, hidden: Container[str]) -> _Known:
     of_offers, of_jobs = routing.get("offerQueues", {}), routing.get("assignmentQueues", {})
     return _Known(
         worker["id"],
-        Piece(b"", shown, _NEVER),
+        _piece(shown, former.get(worker["id"]), until),
         shown["queues"],
         [of_offers[one["offerId"]] for one in offers if one["offerId"] in of_offers],
         [of_jobs[one["jobId"]] for one in assigned if one["jobId"] in of_jobs],

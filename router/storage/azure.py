@@ -195,7 +195,7 @@ class AzureTable:
         columns: Sequence[str] | None = None,
     ) -> Scan:
         answer = await self._ask(self._requests.query(where, 1000, after, columns, plain=True))
-        return Scan(from_json(answer.content)["value"], _next(answer))
+        return Scan(from_json(answer.content, cache_strings="keys")["value"], _next(answer))
 
     async def _ask(self, request: HttpRequest, check: Callable[[int, bytes], None] = check) -> Answer:
         """The answer, where storage does what it is asked for; `check` raises where it says that it has not."""

@@ -14,8 +14,8 @@ from azure.communication.jobrouter import JobRouterAdministrationClient, JobRout
 from azure.communication.jobrouter import models as m
 
 from tests.acceptance.chromium import browser
-from tests.acceptance.console import console
-from tests.acceptance.service import local_service
+from tests.acceptance.console.tab import console
+from tests.acceptance.service import local_service, send
 from tests.eventually import eventually
 from tests.local_router import LocalRouter
 
@@ -88,13 +88,36 @@ def furnish(administration: JobRouterAdministrationClient, client: JobRouterClie
     for id in ("ada", "margaret"):
         offers = eventually(partial(_offers, client, id), f"an offer for {id}")
         client.accept_job_offer(id, offers[0].offer_id)
+    administration.upsert_queue("night", m.RouterQueue(name="Night and weekends", labels={"serviceLevelSeconds": 120}))
+
+
+def work(client: JobRouterClient) -> None:
+    """What reports tell: offers accepted and done, and one who gave up."""
+    for id in ("grace", "linus", "ada", "margaret"):
+        for _ in range(2):
+            held = client.get_worker(id).assigned_jobs
+            if not held:
+                offers = client.get_worker(id).offers
+                if not offers:
+                    break
+                client.accept_job_offer(id, offers[0].offer_id)
+                held = client.get_worker(id).assigned_jobs
+            assert held
+            client.complete_job(held[0].job_id, held[0].assignment_id)
+            client.close_job(held[0].job_id, held[0].assignment_id)
+    client.cancel_job("case-1048")
+
+
+def _reported(client: JobRouterClient) -> bool:
+    rows = send(client, "GET", "routing/reports/queues", version="2024-01-18-preview").json()["value"]
+    return sum(int(row["completed"]) for row in rows) > 3 and any(row["cancelledWhileWaiting"] for row in rows)
 
 
 def _offers(client: JobRouterClient, worker_id: str) -> list[m.RouterJobOffer] | None:
     return client.get_worker(worker_id).offers
 
 
-async def pictures(router: LocalRouter) -> dict[str, bytes]:
+async def pictures(router: LocalRouter, client: JobRouterClient) -> dict[str, bytes]:
     async with browser() as running, console(running, router, 1280, 800) as tab:
         await tab.page.send("Emulation.setScrollbarsHidden", hidden=True)
         await tab.page.scheme("light")
@@ -113,6 +136,17 @@ async def pictures(router: LocalRouter) -> dict[str, bytes]:
         await tab.enter(query="?wall")
         await tab.sees(".wall .tiles li")
         made["console-wall"] = await tab.page.png()
+        await asyncio.to_thread(work, client)
+        await asyncio.to_thread(eventually, partial(_reported, client), "it is counted", 90)
+        await tab.page.scheme("light")
+        await tab.page.size(1280, 760)
+        await tab.enter("/reports")
+        await tab.sees("main .plot .bar-of")
+        made["console-reports"] = await tab.page.png()
+        await tab.page.size(1120, 640)
+        await tab.enter("/changes")
+        await tab.sees(".changes tbody tr")
+        made["console-changes"] = await tab.page.png()
         return made
 
 
@@ -123,7 +157,8 @@ def main() -> None:
             service = local_service(router)
             with service.administration() as administration, service.client() as client:
                 furnish(administration, client)
-            for name, picture in asyncio.run(pictures(router)).items():
+                made = asyncio.run(pictures(router, client))
+            for name, picture in made.items():
                 if len(picture) > LARGEST_BYTES:
                     raise SystemExit(f"{name} has {len(picture)} bytes, more than {LARGEST_BYTES}.")
                 (FOLDER / f"{name}.png").write_bytes(picture)

@@ -23,6 +23,9 @@ export class Refusal extends Error {
 /** No answer, or one that says that the router cannot answer now. */
 export class Unreachable extends Error {}
 
+/** Whether what was asked for is not to be shown (any more). Whatever else fails may go well the next time. */
+export const isFinal = (error) => error instanceof Refusal && [403, 404].includes(error.status);
+
 /** When the router answered last, for whoever shows whether it is there. */
 export const contact = { answeredAt: 0, failedAt: 0, listener: null };
 
@@ -72,7 +75,7 @@ export async function request(method, target, { query = {}, body, ifMatch, ifNon
   const bytes = body === undefined ? EMPTY : encoder.encode(JSON.stringify(body));
   let answer = await send(method, url, bytes, { ifMatch, ifNoneMatch, signal });
   if (answer.status === 401 && learnTime(answer)) answer = await send(method, url, bytes, { ifMatch, ifNoneMatch, signal });
-  const read = text && answer.ok ? await answer.blob() : await bodyOf(answer);
+  const read = await arriving(text && answer.ok ? answer.blob() : bodyOf(answer), signal);
   if (answer.status >= 500) {
     contact.failedAt = Date.now();
     throw new Unreachable(messageOf(read) ?? `The router answers ${answer.status}.`);
@@ -118,17 +121,23 @@ async function send(method, url, bytes, { ifMatch, ifNoneMatch, signal }) {
   if (ifNoneMatch) headers["If-None-Match"] = ifNoneMatch;
   if (bytes.length) headers["Content-Type"] = method === "PATCH" ? "application/merge-patch+json" : "application/json";
   const patience = AbortSignal.timeout(PATIENCE_MS);
+  const asked = fetch(url, {
+    method,
+    headers,
+    body: bytes.length ? bytes : undefined,
+    signal: signal ? AbortSignal.any([signal, patience]) : patience,
+    cache: "no-store",
+    credentials: "omit",
+    redirect: "error",
+    referrerPolicy: "no-referrer",
+  });
+  return arriving(asked, signal);
+}
+
+/** What comes over the wire: an answer, or its body, which may break off after its head has come. */
+async function arriving(coming, signal) {
   try {
-    return await fetch(url, {
-      method,
-      headers,
-      body: bytes.length ? bytes : undefined,
-      signal: signal ? AbortSignal.any([signal, patience]) : patience,
-      cache: "no-store",
-      credentials: "omit",
-      redirect: "error",
-      referrerPolicy: "no-referrer",
-    });
+    return await coming;
   } catch (error) {
     if (signal?.aborted) throw error;
     contact.failedAt = Date.now();
@@ -152,12 +161,14 @@ function learnTime(answer) {
   return true;
 }
 
+/** Null for none. Throws what breaks off, and a SyntaxError for what an answer that is no refusal has instead of JSON. */
 async function bodyOf(answer) {
   const text = await answer.text();
   if (!text) return null;
   try {
     return JSON.parse(text);
-  } catch {
+  } catch (error) {
+    if (answer.ok) throw error;
     return null;
   }
 }

@@ -74,12 +74,12 @@ function Guarded({ route, session }) {
 
 function View({ route, session }) {
   const { snapshot, refused } = useLive();
-  if (route.name === "worker" && route.id) return html`<${Worker} key=${route.id} id=${route.id} />`;
+  if (route.name === "worker" && route.id) return html`<${Worker} key=${route.id} id=${route.id} route=${route} />`;
   if (route.name === "job" && route.id) return html`<${Job} key=${route.id} id=${route.id} />`;
   if (!seesAll()) {
     // To an agent the floor is its own worker.
     const own = session.workerId ?? snapshot?.workers[0]?.id;
-    if (own) return html`<${Worker} key=${own} id=${own} />`;
+    if (own) return html`<${Worker} key=${own} id=${own} route=${route} />`;
     if (!snapshot && !refused) return html`<${Loading} what="your work" />`;
     return html`<${WhoAreYou} />`;
   }

@@ -6,6 +6,8 @@ import { useEffect, useState } from "./vendor/hooks.js";
 /** state: out, checking or in; right: the foremost of Read, Supervise, Agent and Admin; rights: all of them. */
 let session = { state: "out", right: null, rights: [], workerId: null, signIn: null, error: null, settings: null };
 const followers = new Set();
+const SETTINGS_WITHIN_MS = 8000;
+const SETTINGS_AGAIN_MS = 2000;
 
 export function useSession() {
   const [, redraw] = useState(0);
@@ -38,9 +40,16 @@ export const seesAll = () => has("Admin", "Supervise", "Read");
 
 /** `key` is what stood in the address, null if none did. */
 export async function begin(key) {
-  change({ settings: await readSettings() });
+  const known = await readSettings();
+  if (!known) setTimeout(learnSettings, SETTINGS_AGAIN_MS);
   if (key) return signInWithKey(key);
   if (session.settings?.entra) (await import("./entra.js")).prepare(session.settings.entra).catch(() => {});
+}
+
+/** Until they are known: a router that does not answer once has not said that it has no sign-in and no history. */
+async function learnSettings() {
+  if (!(await readSettings())) setTimeout(learnSettings, SETTINGS_AGAIN_MS);
+  else if (session.state === "out" && session.settings.entra) (await import("./entra.js")).prepare(session.settings.entra).catch(() => {});
 }
 
 export const signInWithKey = (text) => enter(() => useKey(text));
@@ -80,12 +89,14 @@ async function enter(prepare) {
   }
 }
 
+/** Whether they could be read. What is known stays. */
 async function readSettings() {
   try {
-    const answer = await fetch("/console/settings.json", { cache: "no-store", credentials: "omit" });
-    return answer.ok ? await answer.json() : null;
+    const answer = await fetch("/console/settings.json", { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(SETTINGS_WITHIN_MS) });
+    if (answer.ok) change({ settings: await answer.json() });
+    return answer.ok;
   } catch {
-    return null;
+    return false;
   }
 }
 

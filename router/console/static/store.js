@@ -1,16 +1,19 @@
 // What is seen of the router: the live snapshot, read every two seconds while the page can be seen, and single
 // resources beside it.
 
-import { contact, Refusal, request, Unreachable } from "./api.js";
+import { contact, isFinal, Refusal, request } from "./api.js";
 import { signOut } from "./session.js";
 import { useEffect, useRef, useState } from "./vendor/hooks.js";
 
 export const EVERY_MS = 2000;
+const LEAST_PAUSE_MS = 500;
 const STALE_MS = 10_000;
+/** What failed is asked for again so soon, also where it is read rarely else. */
+const AGAIN_MS = 5000;
 const STEP_MS = 5000;
 const KEEP_MS = 15 * 60_000;
 
-/** `refused` is the router's refusal to show the floor; `error` a failure that may pass. */
+/** `refused` is the router's refusal to show the floor; `error` a failure that may pass, in spite of which `snapshot` stays. */
 const live = { snapshot: null, refused: null, error: null, since: Date.now() };
 /** How many waited in each queue, as seen from here: id to points of [time, waiting]. */
 const past = new Map();
@@ -61,6 +64,7 @@ addEventListener("online", soon);
 async function ask() {
   const control = new AbortController();
   asking = control;
+  const began = Date.now();
   let pause = EVERY_MS;
   try {
     const known = live.snapshot;
@@ -80,13 +84,14 @@ async function ask() {
     if (asking === control) asking = null;
   }
   for (const follow of followers) follow();
-  if (running && !document.hidden) timer = setTimeout(ask, pause);
+  // The rhythm is that of the questions, however long an answer takes.
+  if (running && !document.hidden) timer = setTimeout(ask, Math.max(LEAST_PAUSE_MS, pause - (Date.now() - began)));
 }
 
 function told(error) {
   if (error instanceof Refusal && error.status === 401) signOut(`Signed out: ${error.message}`);
   else if (error instanceof Refusal && error.status === 429) return Math.min(30, error.retryAfter ?? 5) * 1000;
-  else if (error instanceof Refusal) live.refused = error;
+  else if (isFinal(error)) live.refused = error;
   else live.error = error;
   return error instanceof Refusal ? 5 * EVERY_MS : EVERY_MS;
 }
@@ -152,9 +157,10 @@ export function connection() {
 
 /**
  * What `load(signal)` gives, asked for again every `every` ms while the page is seen. `key` says what it is of: another
- * key begins anew. Answers {value, error, reload}; reload resolves when it is read.
+ * key begins anew; with `keep`, what was there is shown until the new one is read. A failure takes away nothing that was
+ * shown, unless it is final. Answers {value, error, reload}; reload resolves when it is read.
  */
-export function useResource(key, load, every = EVERY_MS) {
+export function useResource(key, load, every = EVERY_MS, keep = false) {
   const [held, hold] = useState({ key, value: null, error: null });
   const latest = useRef(load);
   const again = useRef(() => {});
@@ -166,16 +172,19 @@ export function useResource(key, load, every = EVERY_MS) {
     const read = () => (reading ??= once().finally(() => (reading = null)));
     async function once() {
       clearTimeout(waiting);
+      let wait = every;
       try {
         const value = await latest.current(control.signal);
+        // What is read to its end in spite of the abort is of a key that is not asked for any more.
+        if (control.signal.aborted) return;
         hold({ key, value, error: null });
       } catch (error) {
         if (control.signal.aborted) return;
         if (error instanceof Refusal && error.status === 401) return signOut(`Signed out: ${error.message}`);
-        const passes = error instanceof Unreachable || error.status === 429;
-        hold((before) => ({ key, value: before.key === key && passes ? before.value : null, error }));
+        hold((before) => ({ key, value: (keep || before.key === key) && !isFinal(error) ? before.value : null, error }));
+        if (!(error instanceof Refusal)) wait = Math.min(every || AGAIN_MS, AGAIN_MS);
       }
-      if (every && !document.hidden) waiting = setTimeout(read, every);
+      if (wait && !document.hidden) waiting = setTimeout(read, wait);
     }
     const seen = () => (document.hidden ? clearTimeout(waiting) : read());
     // What is being read may be from before the change that is to be seen.
@@ -191,6 +200,6 @@ export function useResource(key, load, every = EVERY_MS) {
       document.removeEventListener("visibilitychange", seen);
     };
   }, [key, every]);
-  const current = held.key === key ? held : { value: null, error: null };
+  const current = keep || held.key === key ? held : { value: null, error: null };
   return { value: current.value, error: current.error, reload: () => again.current() };
 }

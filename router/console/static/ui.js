@@ -1,6 +1,6 @@
 // Small parts that views are made of. All text is put in as text.
 
-import { duration, fromNow, full, number, percent, plain, secondsSince } from "./format.js";
+import { duration, fromNow, full, number, percent, plain, secondsSince, shortMoment } from "./format.js";
 import { link } from "./route.js";
 import { useNow } from "./store.js";
 import htm from "./vendor/htm.js";
@@ -82,6 +82,12 @@ export function Left({ until }) {
   const now = useNow();
   const seconds = Math.max(0, (new Date(until) - now) / 1000);
   return html`<time class="figure" datetime=${until} title=${full(until)}>${duration(seconds)}</time>`;
+}
+
+/** One thing that happened or will: a point of a line of time. */
+export function Moment({ at, what, who, jobId }) {
+  const now = useNow();
+  return html`<b>${what}</b>${jobId && html` <${JobLink} id=${jobId} />`} <span class="quiet"><${When} at=${at} />, <time datetime=${at} title=${full(at)}>${shortMoment(at, now)}</time></span>${who && html`<span class="who">${who}</span>`}`;
 }
 
 export const JobLink = ({ id }) => html`<a class="id" href=${link("job", id)}>${id}</a>`;

@@ -74,6 +74,11 @@ async def test_every_answer_has_the_headers_that_keep_it_safe(folder: Path) -> N
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert "x-ms-request-id" in headers
+        assert headers["cross-origin-opener-policy"] == "same-origin-allow-popups"
+    # The window of the sign-in is not to be parted from the page that waits for its answer.
+    _, headers, _ = await ask(page, "signed-in.html")
+    assert headers["content-security-policy"] == policy
+    assert "cross-origin-opener-policy" not in headers
     _, headers, _ = await ask(console(folder, ROUTER_ENTRA_AUTHORITY="https://login.example/", **ENTRA))
     assert "connect-src 'self' https://login.example;" in headers["content-security-policy"]
 

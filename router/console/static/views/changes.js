@@ -17,7 +17,8 @@ const DONE = { created: "Created", updated: "Changed", deleted: "Deleted" };
 
 export function Changes({ route }) {
   const { settings } = useSession();
-  if (!settings?.history) return html`<h1>Changes</h1><${Empty} title="This router keeps no history, so it tells of no changes.">ROUTER_HISTORY_DAYS is 0.<//>`;
+  if (!settings) return html`<${Loading} what="changes" />`;
+  if (!settings.history) return html`<h1>Changes</h1><${Empty} title="This router keeps no history, so it tells of no changes.">ROUTER_HISTORY_DAYS is 0.<//>`;
   return html`<${Listed} route=${route} />`;
 }
 

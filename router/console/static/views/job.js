@@ -3,27 +3,28 @@
 import { assignmentsOf, jobPath, openAssignment } from "../acts.js";
 import { Acts } from "../dialog.js";
 import { path, Refusal, request } from "../api.js";
-import { full, inMinutes, number, plain, shortMoment } from "../format.js";
+import { inMinutes, number, plain } from "../format.js";
 import { useSession } from "../session.js";
-import { useLive, useNow, useResource } from "../store.js";
+import { useLive, useResource } from "../store.js";
 import { fromHistory, timelineOf } from "../timeline.js";
-import { Age, Empty, Failed, html, Icon, JobStatus, jobWord, Left, Loading, Pairs, QueueLink, When, WorkerLink } from "../ui.js";
+import { Age, Empty, Failed, html, Icon, JobStatus, jobWord, Left, Loading, Moment, Pairs, QueueLink, When, WorkerLink } from "../ui.js";
 import { useRef } from "../vendor/hooks.js";
 
 export function Job({ id }) {
   const { settings } = useSession();
   const { snapshot } = useLive();
-  const known = useRef({ etag: null, history: null });
+  const known = useRef({ etag: null, history: null, told: false });
   const { value, error, reload } = useResource(id, async (signal) => {
     const timeline = () => (settings?.history ? ifAllowed(timelineOf(id, signal)) : null);
     try {
-      const [job, told] = await Promise.all([
+      const [job, why] = await Promise.all([
         request("GET", jobPath(id), { signal }),
         ifAllowed(request("GET", path`/routing/jobs/${id}/explain`, { query: { maxpagesize: 100 }, signal })),
       ]);
       // Whatever is committed of a job changes its ETag.
-      if (known.current.etag !== job.body.etag) known.current = { history: await timeline(), etag: job.body.etag };
-      return { job: job.body, told: told?.body ?? null, history: known.current.history };
+      const told = Boolean(settings?.history);
+      if (known.current.etag !== job.body.etag || known.current.told !== told) known.current = { history: await timeline(), etag: job.body.etag, told };
+      return { job: job.body, told: why?.body ?? null, history: known.current.history };
     } catch (error) {
       // Its timeline is there longer than a job.
       const history = error instanceof Refusal && error.status === 404 ? await timeline() : null;
@@ -153,11 +154,6 @@ function Life({ job, told, history }) {
     </ol>
     ${!ended && !(told?.next ?? []).length && html`<p class="quiet">Nothing happens by itself.</p>`}
   </section>`;
-}
-
-function Moment({ at, what, who }) {
-  const now = useNow();
-  return html`<b>${what}</b> <span class="quiet"><${When} at=${at} />, <time datetime=${at} title=${full(at)}>${shortMoment(at, now)}</time></span>${who && html`<span class="who">${who}</span>`}`;
 }
 
 /** What the job itself remembers, in the order of time. */

@@ -39,7 +39,8 @@ const ONE = { queues: "queue", workers: "worker" };
 
 export function Reports({ route }) {
   const { settings } = useSession();
-  if (!settings?.history) return html`<h1>Reports</h1><${Empty} title="This router keeps no history, so there are no reports.">ROUTER_HISTORY_DAYS is 0.<//>`;
+  if (!settings) return html`<${Loading} what="the report" />`;
+  if (!settings.history) return html`<h1>Reports</h1><${Empty} title="This router keeps no history, so there are no reports.">ROUTER_HISTORY_DAYS is 0.<//>`;
   return html`<${Asked} route=${route} />`;
 }
 

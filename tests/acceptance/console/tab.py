@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from tests.acceptance.chromium import Browser, Page
 from tests.local_router import LocalRouter
 
-_AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+_AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 _WATCH = """
 window.broken = [];
 document.addEventListener("securitypolicyviolation", (event) => window.broken.push(`${event.violatedDirective} ${event.blockedURI}`));
