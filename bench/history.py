@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 from bench.call_centre import CallCentre, call_centre
 from bench.figures import Figure, heading, line, table, timed
@@ -18,6 +18,7 @@ from router.engine.facts import COUNTS, SPREADS
 from router.models.types import format_time
 from router.storage.azure import AzureTables
 from router.storage.facts import FactStore
+from router.storage.port import Entity, Table, Write
 from tests.raw_wire import PREVIEW
 
 _JOBS: Final = 120
@@ -26,7 +27,6 @@ _READS: Final = 100
 _QUEUES: Final = 50
 _DAYS: Final = 365
 _REPORTS: Final = 10
-_WRITERS: Final = 16
 
 
 async def run() -> None:
@@ -101,23 +101,34 @@ def _reporting(scene: Stage, format: str = "csv") -> Callable[[int], Awaitable[o
     return read
 
 
+class _Gathered:
+    """A table that keeps what is written to it, to be written many at a time."""
+
+    def __init__(self) -> None:
+        self.by_partition: dict[str, list[Write]] = {}
+
+    async def upsert(self, entity: Entity) -> str:
+        self.by_partition.setdefault(entity.partition, []).append(Write("upsert", entity))
+        return ""
+
+
 async def _write_a_year(scene: Stage) -> None:
     """Days as the timer adds them up, each with histograms of waits and of handle times in many buckets."""
     tables = AzureTables.from_connection_string(scene.parts.tables_connection_string)
-    store = FactStore(tables.table("facts"))
+    table, gathered = tables.table("facts"), _Gathered()
+    store = FactStore(cast(Table, gathered))
     spread = {"count": 180, "sum": 5400.0, "max": 290.0, "h": {str(bucket): 9 for bucket in range(20)}}
     counts = dict.fromkeys((*COUNTS, "longestLine"), 200)
     total = {**counts, **dict.fromkeys(SPREADS, spread)}
     days = [_midnight() - timedelta(days=number + 1) for number in range(_DAYS)]
-    left = iter([(day, f"queue-{number:02d}") for day in days for number in range(_QUEUES)])
-
-    async def write() -> None:
-        for day, queue in left:
-            await store.put_day(day.date().isoformat(), queue, "voice", total)
-
+    for day in days:
+        for number in range(_QUEUES):
+            await store.put_day(day.date().isoformat(), f"queue-{number:02d}", "voice", total)
     try:
-        await asyncio.gather(*(write() for _ in range(_WRITERS)))
-        await store.note("day", (_midnight() - timedelta(days=1)).date().isoformat())
+        for writes in gathered.by_partition.values():
+            for start in range(0, len(writes), 100):
+                await table.transact(writes[start : start + 100])
+        await FactStore(table).note("day", (_midnight() - timedelta(days=1)).date().isoformat())
     finally:
         await tables.close()
 
