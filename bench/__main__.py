@@ -15,7 +15,7 @@ SECTIONS = (
     "imports", "requests", "pages", "events", "matching", "deadlines", "expressions", "telemetry", "live_picture",
 )  # fmt: skip
 #: Minutes each; only when named.
-LONG = ("lists",)
+LONG = ("lists", "history")
 
 
 def main(names: list[str]) -> int:

@@ -198,11 +198,17 @@ class CallCentre:
 
 
 @asynccontextmanager
-async def call_centre(topology: Topology, *, answering: bool, connections: int = 32) -> AsyncIterator[CallCentre]:
+async def call_centre(
+    topology: Topology, *, answering: bool, connections: int = 32, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[CallCentre]:
     """A router of that topology, whose events come to the agents."""
     async with (
         subscriber() as events,
-        stage(topology, environment={"ROUTER_EVENT_SUBSCRIBERS": events.url}, connections=connections) as scene,
+        stage(
+            topology,
+            environment={"ROUTER_EVENT_SUBSCRIBERS": events.url, **(environment or {})},
+            connections=connections,
+        ) as scene,
     ):
         centre = CallCentre(scene, answering=answering)
         centre.take_events(events.arrivals)

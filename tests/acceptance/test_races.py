@@ -9,12 +9,14 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
 import pytest
 
+from scripts.event_run import Subscriber
+from tests.acceptance.histories import Histories
 from tests.eventually import eventually_async
 from tests.local_router import LocalRouter
 from tests.raw_wire import Answer, RawWire
@@ -235,8 +237,24 @@ class Shift:
         return not left
 
 
-async def test_killed_at_any_moment_under_load(wire: tuple[LocalRouter, RawWire]) -> None:
-    router, http = wire
+@pytest.fixture
+def subscriber() -> Iterator[Subscriber]:
+    subscriber = Subscriber()
+    try:
+        yield subscriber
+    finally:
+        subscriber.close()
+
+
+@pytest.fixture
+async def told_wire(start_router: StartRouter, subscriber: Subscriber) -> AsyncIterator[tuple[LocalRouter, RawWire]]:
+    router = start_router(workers=2, environment={"ROUTER_EVENT_SUBSCRIBERS": subscriber.url})
+    async with RawWire(router.port, router.key, connections=64) as wire:
+        yield router, wire
+
+
+async def test_killed_at_any_moment_under_load(told_wire: tuple[LocalRouter, RawWire], subscriber: Subscriber) -> None:
+    router, http = told_wire
     seed = int(os.environ.get("ROUTER_RACES_SEED", str(random.SystemRandom().randrange(10_000))))
     print(f"ROUTER_RACES_SEED={seed}")
     shift, chance = Shift(http, seed), random.Random(seed)
@@ -273,3 +291,13 @@ async def test_killed_at_any_moment_under_load(wire: tuple[LocalRouter, RawWire]
     loads = {one["id"]: one["loadRatio"] for queue in shift.queues for one in await workers_of(http, queue)}
     assert loads == dict.fromkeys(shift.workers, 0), "capacity is leaked"
     assert not shift.failures
+    histories, rested = Histories(http, subscriber.events), time.monotonic()
+    told = [
+        *((job, "JobReceived", "") for job in shift.jobs),
+        *((job, "WorkerOfferAccepted", assignment) for (job, _), assignment in shift.accepted.items()),
+        *((job, "JobClosed" if how == "closed" else "JobCancelled", "") for job, how in shift.over.items()),
+    ]
+    await eventually_async(lambda: histories.check(told), "each change is told once", 120, pause=2)
+    await eventually_async(lambda: histories.counted(*shift.queues), "reports count what happened", 120, pause=2)
+    number = {"events": len(subscriber.events), "jobs": len(shift.jobs), "kills": kills}
+    print(f"{number}, told and counted within {time.monotonic() - rested:.0f} s")

@@ -13,20 +13,21 @@ from tests.sim.run import Outcome, describe, run, run_many
 _CHUNK = 25
 
 
-def simulate(first: int, count: int, workers: int, stop_after: int) -> tuple[int, int, list[Outcome]]:
-    """Seeds run, calls made, and the outcomes that failed, in order of their seeds."""
+def simulate(first: int, count: int, workers: int, stop_after: int) -> tuple[int, int, int, list[Outcome]]:
+    """Seeds run, calls made, jobs made, and the outcomes that failed, in order of their seeds."""
     chunks = [list(range(start, min(start + _CHUNK, first + count))) for start in range(first, first + count, _CHUNK)]
     failed: list[Outcome] = []
-    done = calls = 0
+    done = calls = jobs = 0
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for outcomes in pool.imap(run_many, chunks):
             done += len(outcomes)
             calls += sum(outcome.calls for outcome in outcomes)
+            jobs += sum(outcome.jobs for outcome in outcomes)
             failed += [outcome for outcome in outcomes if outcome.faults]
             if len(failed) >= stop_after:
                 pool.terminate()
                 break
-    return done, calls, failed
+    return done, calls, jobs, failed
 
 
 def main() -> int:
@@ -45,11 +46,11 @@ def main() -> int:
         print(f"digest {outcome.digest:08x}")
         return 1 if outcome.faults else 0
     started = time.monotonic()
-    done, calls, failed = simulate(options.first, options.seeds, options.workers, options.stop_after)
+    done, calls, jobs, failed = simulate(options.first, options.seeds, options.workers, options.stop_after)
     seconds = time.monotonic() - started
     for outcome in failed:
         print(describe(outcome))
-    print(f"{done} seeds, {calls} calls, {len(failed)} failed, {seconds:.1f} s")
+    print(f"{done} seeds, {calls} calls, {jobs} jobs, {len(failed)} failed, {seconds:.1f} s")
     return 1 if failed else 0
 
 

@@ -22,7 +22,7 @@ SEEDS = int(os.environ.get("SEEDS", "500"))
 @pytest.mark.timeout(900)
 def test_seeds() -> None:
     """Whatever fails, whoever races: every invariant of the design holds in every seed."""
-    done, calls, failed = simulate(0, SEEDS, workers=1, stop_after=3)
+    done, calls, _, failed = simulate(0, SEEDS, workers=1, stop_after=3)
     assert not failed, "\n".join(describe(outcome) for outcome in failed)
     assert done == SEEDS
     assert calls > 100 * SEEDS  # they did something

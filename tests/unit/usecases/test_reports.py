@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -55,6 +58,15 @@ def test_hours_of_a_zone_with_half_an_hour_and_those_that_come_twice() -> None:
     assert slot_of(at, asked("15m", "Asia/Kolkata")) == at
     twice = [datetime(2026, 10, 25, hour, 15, tzinfo=UTC) for hour in (0, 1)]  # both are a quarter past two in Berlin
     assert len({slot_of(one, asked("1h", "Europe/Berlin")) for one in twice}) == 2
+
+
+def test_zones_are_known_where_the_system_knows_none() -> None:
+    """On Windows, and in images without a zone database."""
+    code = "import router.wire.query as query; print(query._zone('Europe/Berlin'), query._zone('America/New_York'))"
+    found = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONTZPATH": ""}, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["Europe/Berlin", "America/New_York"]
 
 
 async def counted(process: Process, queue: str, at: datetime, number: int) -> None:

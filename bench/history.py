@@ -1,0 +1,137 @@
+"""`python -m bench history`: what histories cost on the way to an offer, and how long reading them takes.
+
+Two routers, one that keeps histories and one that does not, take jobs in turn, one at a time: so both have the same
+machine. Then timelines are read, and a year's report of 50 queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, cast
+
+from bench.call_centre import CallCentre, call_centre
+from bench.figures import Figure, heading, line, table, timed
+from bench.stage import Stage
+from local.topology import Topology
+from router.engine.facts import COUNTS, SPREADS
+from router.models.types import format_time
+from router.storage.azure import AzureTables
+from router.storage.facts import FactStore
+from router.storage.port import Entity, Table, Write
+from tests.raw_wire import PREVIEW
+
+_JOBS: Final = 120
+_BETWEEN: Final = 0.25
+_READS: Final = 100
+_QUEUES: Final = 50
+_DAYS: Final = 365
+_REPORTS: Final = 10
+
+
+async def run() -> None:
+    alone = Topology()
+    async with (
+        call_centre(alone, answering=True) as kept,
+        call_centre(alone, answering=True, environment={"ROUTER_HISTORY_DAYS": "0"}) as none,
+    ):
+        heading("From submission to the event that tells of the offer, with histories and without, in turn")
+        for centre in (kept, none):
+            await centre.open("history", team=20)
+        await _in_turn(kept, none, 10)  # to warm up
+        with_history, without = await _in_turn(kept, none, _JOBS)
+        table([with_history, without])
+        line("ratio of the medians", f"{with_history.p50 / without.p50:.3f}", "at most 1.05")
+        heading("Reading (wanted: timelines under 100 ms at p95, a year by day under 1 s)")
+        rows = [
+            await timed("timeline of a job", _reading(kept.scene, sorted(kept.closed)), _READS),
+            await timed("timeline of a worker", _reading_worker(kept.scene), _READS),
+        ]
+        await _write_a_year(kept.scene)
+        rows.append(await timed(f"a year of {_QUEUES} queues by day, as CSV", _reporting(kept.scene), _REPORTS))
+        rows.append(await timed("its first page of 1,000 rows", _reporting(kept.scene, "json"), _REPORTS))
+        table(rows)
+
+
+async def _in_turn(kept: CallCentre, none: CallCentre, count: int) -> tuple[Figure, Figure]:
+    """One job after the other, each at a router that rests; who is first changes."""
+    jobs: dict[CallCentre, list[str]] = {kept: [], none: []}
+    for number in range(count):
+        for centre in (kept, none) if number % 2 else (none, kept):
+            submitted = await centre.submit("history", 1000, 1)
+            jobs[centre] += submitted
+            await centre.until(centre.closed, submitted)
+            await asyncio.sleep(_BETWEEN)
+    with_history = Figure("with", kept.waits(jobs[kept], kept.told))
+    return with_history, Figure("without", none.waits(jobs[none], none.told))
+
+
+def _reading(scene: Stage, jobs: Sequence[str]) -> Callable[[int], Awaitable[object]]:
+    async def read(number: int) -> None:
+        path = f"/routing/jobs/{jobs[number % len(jobs)]}/timeline"
+        found = (await scene.wire.get(path, version=PREVIEW)).expect(200)
+        assert len(found["value"]) >= 4, found
+
+    return read
+
+
+def _reading_worker(scene: Stage) -> Callable[[int], Awaitable[object]]:
+    async def read(number: int) -> None:
+        path = f"/routing/workers/history-agent{number % 20}/timeline"
+        found = (await scene.wire.get(path, version=PREVIEW)).expect(200)
+        assert found["value"]
+
+    return read
+
+
+def _reporting(scene: Stage, format: str = "csv") -> Callable[[int], Awaitable[object]]:
+    since = _midnight() - timedelta(days=_DAYS)
+    query = {"from": format_time(since), "to": format_time(_midnight()), "grain": "1d", "format": format}
+
+    async def read(_: int) -> None:
+        answer = await scene.wire.get(
+            "/routing/reports/queues", query={**query, "maxpagesize": "1000"}, version=PREVIEW
+        )
+        assert answer.status == 200, answer.content[:300]
+        if format == "csv":
+            assert answer.content.count(b"\n") == _QUEUES * _DAYS + 1, answer.content.count(b"\n")
+        else:
+            assert len(answer.body["value"]) == 1000
+
+    return read
+
+
+class _Gathered:
+    """A table that keeps what is written to it, to be written many at a time."""
+
+    def __init__(self) -> None:
+        self.by_partition: dict[str, list[Write]] = {}
+
+    async def upsert(self, entity: Entity) -> str:
+        self.by_partition.setdefault(entity.partition, []).append(Write("upsert", entity))
+        return ""
+
+
+async def _write_a_year(scene: Stage) -> None:
+    """Days as the timer adds them up, each with histograms of waits and of handle times in many buckets."""
+    tables = AzureTables.from_connection_string(scene.parts.tables_connection_string)
+    table, gathered = tables.table("facts"), _Gathered()
+    store = FactStore(cast(Table, gathered))
+    spread = {"count": 180, "sum": 5400.0, "max": 290.0, "h": {str(bucket): 9 for bucket in range(20)}}
+    counts = dict.fromkeys((*COUNTS, "longestLine"), 200)
+    total = {**counts, **dict.fromkeys(SPREADS, spread)}
+    days = [_midnight() - timedelta(days=number + 1) for number in range(_DAYS)]
+    for day in days:
+        for number in range(_QUEUES):
+            await store.put_day(day.date().isoformat(), f"queue-{number:02d}", "voice", total)
+    try:
+        for writes in gathered.by_partition.values():
+            for start in range(0, len(writes), 100):
+                await table.transact(writes[start : start + 100])
+        await FactStore(table).note("day", (_midnight() - timedelta(days=1)).date().isoformat())
+    finally:
+        await tables.close()
+
+
+def _midnight() -> datetime:
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
