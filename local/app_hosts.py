@@ -131,7 +131,7 @@ class AppHosts:
     async def _watch(self, process: AppProcess, part: Part, questions: Questions) -> None:
         how = await self._end_of(part, questions)
         self._running.pop(process, None)
-        gently = how == ENDED_GENTLY
+        gently = how in ENDED_GENTLY
         if process.serves and not self._any_serves() and (gently or not self._ready):
             await self._go_down(how)
             return

@@ -15,8 +15,8 @@ from typing import IO
 from local.options import LocalError
 
 _PR_SET_PDEATHSIG = 1
-#: What `Part.ended` says of a process that somebody has asked to end, and that has done so.
-ENDED_GENTLY = "ended with code 0"
+#: What `Part.ended` says of a process that somebody has asked to end: that it has done so, or could not listen yet.
+ENDED_GENTLY = frozenset({"ended with code 0", "was ended by SIGTERM"})
 
 
 class Part:
