@@ -168,8 +168,9 @@ class Gate:
         async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
             if operation.method in ("PATCH", "POST"):
                 check_values(call.body)
-            # What only reads costs little, and others' work is not to make it wait.
-            with acting(caller.actor), at_least(Urgency.ROUND if operation.method == "GET" else Urgency.ANSWER):
+            # To read one thing costs little, and others' work is not to make it wait.
+            reads_one = operation.method == "GET" and bool(call.ids)
+            with acting(caller.actor), at_least(Urgency.ROUND if reads_one else Urgency.ANSWER):
                 return await HANDLERS[operation.name](call)
 
     def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from router.errors import Busy
 from router.outages import Outage
+from router.storage.turns import CAME
 
 LONGEST_SECONDS: Final = 9.0
 #: Between two looks whether storage is silent, once a request has taken that long.
@@ -21,8 +22,11 @@ _LOOKS_SECONDS: Final = 0.5
 @asynccontextmanager
 async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIterator[None]:
     """What takes longer while storage does not answer is given up: as if the process had ended there, which settle
-    deadlines make good. What takes longer for another reason goes on. Raises Busy (503)."""
+    deadlines make good. What takes longer for another reason goes on, but a new job is not begun after some seconds
+    (storage/turns.py). Raises Busy (503)."""
     loop = asyncio.get_running_loop()
+    before = CAME.get()
+    CAME.set(loop.time())
     timer: asyncio.TimerHandle
 
     def look() -> None:
@@ -41,4 +45,5 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
             raise
         raise Busy("Storage did not answer. Try again.") from None
     finally:
+        CAME.set(before)
         timer.cancel()

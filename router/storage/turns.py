@@ -24,7 +24,7 @@ T = TypeVar("T")
 class Urgency(IntEnum):
     """What a call is for, the most urgent first."""
 
-    #: Jobs and workers are matched, and what only reads.
+    #: Jobs and workers are matched, and one thing is read for a client.
     ROUND = 0
     #: Somebody waits for the answer, or for a lock.
     ANSWER = 1
@@ -52,8 +52,11 @@ def at_least(urgency: Urgency) -> Iterator[None]:
 AT_ONCE: Final = {Urgency.ROUND: 32, Urgency.ANSWER: 32, Urgency.FOLLOW: 16}
 #: A job comes in while so few calls are under way, and so few jobs.
 ENTER_AT_ONCE: Final = 8
-#: How long a job that comes waits for that. Then its client is told so, and nothing of it is left.
+#: How long a job that comes waits for that, all that it has waited for since its request came. Then its client is told
+#: so, and nothing of it is left.
 PATIENCE_SECONDS: Final = 8.0
+#: When the request came, by the loop's clock.
+CAME: Final[ContextVar[float | None]] = ContextVar("came", default=None)
 
 
 class Turns:
@@ -87,7 +90,8 @@ class Turns:
             coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._at_the_door.append(coming)
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                came = CAME.get()
+                async with asyncio.timeout_at(PATIENCE_SECONDS + (_now() if came is None else came)):
                     await coming
             except BaseException as error:
                 if coming.done() and not coming.cancelled():
@@ -143,6 +147,10 @@ class Turns:
                     turn.set_result(None)
                     return
         self._open()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class _InTurn:

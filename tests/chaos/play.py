@@ -89,7 +89,7 @@ async def _one(scene: Scene, fault: str, shift: Shift, subscriber: Subscriber) -
     async with FAULTS[fault](scene):
         pass
     over = time.monotonic()
-    recovered = await _recovered(shift, over)
+    recovered = await _recovered(shift, over, 0.75 if fault.endswith("-dies") else 0.9)
     shift.submits = False
     events: list[dict[str, Any]] = subscriber.events
     parts = load_parts(scene.router.data_dir)
@@ -117,15 +117,15 @@ async def _one(scene: Scene, fault: str, shift: Shift, subscriber: Subscriber) -
     return Line(fault, len(round.jobs), count, recovered, round.slowest, lines, problems)
 
 
-async def _recovered(shift: Shift, over: float) -> float | None:
-    """Seconds from the end of the fault until a job that was submitted after it was closed, and three of four of those
-    before: the answers of some closes die with their process."""
+async def _recovered(shift: Shift, over: float, share: float) -> float | None:
+    """Seconds from the end of the fault until a job that was submitted after it was closed, and that share of
+    those before: the answers of some closes die with their process."""
     round = shift.round
     while time.monotonic() - over < _PATIENCE_SECONDS:
         fresh = [job for job, at in round.jobs.items() if at > over and job in round.closed]
         before = [job for job, at in round.jobs.items() if at <= over]
         closed = sum(job in round.closed for job in before)
-        if fresh and closed >= 0.75 * len(before):
+        if fresh and closed >= share * len(before):
             return time.monotonic() - over
         await asyncio.sleep(0.1)
     return None

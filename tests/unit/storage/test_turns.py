@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from router.api.patience import patience
 from router.errors import Busy
+from router.outages import Outage
 from router.storage.port import Entity
-from router.storage.turns import AT_ONCE, ENTER_AT_ONCE, PATIENCE_SECONDS, URGENCY, Turns, Urgency
+from router.storage.turns import AT_ONCE, CAME, ENTER_AT_ONCE, PATIENCE_SECONDS, URGENCY, Turns, Urgency
 from tests.memory_router import in_virtual_time
 from tests.sim.memory_tables import MemoryTable, Rows
 
@@ -134,6 +136,27 @@ async def test_a_job_that_comes_is_told_when_it_has_waited_too_long() -> None:
     leaves.set()
     await asyncio.gather(some[0], last)
     assert entered == [0, 3]
+
+
+@in_virtual_time
+async def test_what_a_request_has_waited_for_before_counts() -> None:
+    """So its answer is there in time, wherever it waited."""
+    turns, entered, leaves = Turns(_Tables(), enter_at_once=1), list[int](), asyncio.Event()
+    first = asyncio.create_task(_enters(turns, leaves, entered, 0))
+    loop = asyncio.get_running_loop()
+    async with patience(Outage("Storage", "")):
+        began = loop.time()
+        await asyncio.sleep(5)
+        with pytest.raises(Busy):
+            await _enters(turns, leaves, entered, 1)
+        assert loop.time() - began == pytest.approx(PATIENCE_SECONDS, abs=0.01)
+        with pytest.raises(Busy):
+            await _enters(turns, leaves, entered, 2)
+        assert loop.time() - began == pytest.approx(PATIENCE_SECONDS, abs=0.01)
+    assert CAME.get() is None
+    leaves.set()
+    await first
+    assert entered == [0]
 
 
 @in_virtual_time
