@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from router.errors import TooLarge
 from router.outages import Surroundings
-from router.storage import batches
+from router.storage import batches, refusals
 from router.storage.pipeline import TIMEOUTS, Answer, Transport, ask, shorten
 from router.storage.port import (
     Condition,
@@ -34,7 +34,6 @@ from router.storage.port import (
     Table,
     Write,
 )
-from router.storage.refusals import check
 from router.storage.requests import Requests, entity_of
 
 TABLES: Final = (
@@ -197,7 +196,7 @@ class AzureTable:
         answer = await self._ask(self._requests.query(where, 1000, after, columns, plain=True))
         return Scan(from_json(answer.content, cache_strings="keys")["value"], _next(answer))
 
-    async def _ask(self, request: HttpRequest, check: Callable[[int, bytes], None] = check) -> Answer:
+    async def _ask(self, request: HttpRequest, check: Callable[[int, bytes], None] = refusals.check) -> Answer:
         """The answer, where storage does what it is asked for; `check` raises where it says that it has not."""
         async with _translated(self._around):
             answer = await ask(self._client, request)

@@ -33,7 +33,7 @@ class Requests:
         self._plain = {**common, "Accept": "application/json;odata=nometadata"}
 
     def get(self, partition: str, row: str) -> HttpRequest:
-        return HttpRequest("GET", self._row(partition, row), headers=dict(self._headers))
+        return HttpRequest("GET", self._row(partition, row), headers=self._headers)
 
     def insert(self, entity: Entity) -> HttpRequest:
         return self._write("POST", self._table, entity, {"Prefer": "return-no-content"})
@@ -64,7 +64,7 @@ class Requests:
         if after is not None:
             asked |= {"NextPartitionKey": after[0], "NextRowKey": after[1]}
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in asked.items())
-        return HttpRequest("GET", f"{self._table}()?{query}", headers=dict(self._plain if plain else self._headers))
+        return HttpRequest("GET", f"{self._table}()?{query}", headers=self._plain if plain else self._headers)
 
     def transaction(self, writes: Sequence[Write]) -> HttpRequest:
         """Raises ValueError unless they are of one partition, which not every storage looks at."""

@@ -87,11 +87,12 @@ class Turns:
         """While a job that comes is written. One that has begun goes on without waiting here again: others may wait for
         its row. Raises Busy where it has waited too long."""
         if self._at_the_door or not self._may_enter():
-            coming: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            loop = asyncio.get_running_loop()
+            coming: asyncio.Future[None] = loop.create_future()
             self._at_the_door.append(coming)
+            came = CAME.get()
             try:
-                came = CAME.get()
-                async with asyncio.timeout_at(PATIENCE_SECONDS + (_now() if came is None else came)):
+                async with asyncio.timeout_at(PATIENCE_SECONDS + (loop.time() if came is None else came)):
                     await coming
             except BaseException as error:
                 if coming.done() and not coming.cancelled():
@@ -147,10 +148,6 @@ class Turns:
                     turn.set_result(None)
                     return
         self._open()
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 class _InTurn:

@@ -15,7 +15,7 @@ from azure.communication.jobrouter import models as m
 
 from tests.acceptance.chromium import browser
 from tests.acceptance.console.tab import console
-from tests.acceptance.service import local_service, send
+from tests.acceptance.service import PREVIEW, local_service, send
 from tests.eventually import eventually
 from tests.local_router import LocalRouter
 
@@ -109,7 +109,7 @@ def work(client: JobRouterClient) -> None:
 
 
 def _reported(client: JobRouterClient) -> bool:
-    rows = send(client, "GET", "routing/reports/queues", version="2024-01-18-preview").json()["value"]
+    rows = send(client, "GET", "routing/reports/queues", version=PREVIEW).json()["value"]
     return sum(int(row["completed"]) for row in rows) > 3 and any(row["cancelledWhileWaiting"] for row in rows)
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
 
 from local.options import DEVELOPMENT_KEY
-from tests.local_router import LocalRouter
+from tests.conftest import StartRouter
 from tests.raw_wire import RawWire
 
 pytestmark = [pytest.mark.ours, pytest.mark.timeout(240)]
@@ -20,17 +19,8 @@ SECONDS = 6.0
 CONNECTIONS = 300
 
 
-@pytest.fixture(scope="module")
-def router(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRouter]:
-    keys = f"{DEVELOPMENT_KEY},{OTHER_KEY}"
-    router = LocalRouter(tmp_path_factory.mktemp("flooded"), environment={"ROUTER_ACCESS_KEYS": keys})
-    try:
-        yield router
-    finally:
-        router.end()
-
-
-async def test_one_who_floods_does_not_starve_another(router: LocalRouter) -> None:
+async def test_one_who_floods_does_not_starve_another(start_router: StartRouter) -> None:
+    router = start_router(environment={"ROUTER_ACCESS_KEYS": f"{DEVELOPMENT_KEY},{OTHER_KEY}"})
     statuses: Counter[int] = Counter()
     flooded: list[float] = []
     calm: list[float] = []

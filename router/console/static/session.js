@@ -43,13 +43,17 @@ export async function begin(key) {
   const known = await readSettings();
   if (!known) setTimeout(learnSettings, SETTINGS_AGAIN_MS);
   if (key) return signInWithKey(key);
+  await prepareEntra();
+}
+
+async function prepareEntra() {
   if (session.settings?.entra) (await import("./entra.js")).prepare(session.settings.entra).catch(() => {});
 }
 
 /** Until they are known: a router that does not answer once has not said that it has no sign-in and no history. */
 async function learnSettings() {
   if (!(await readSettings())) setTimeout(learnSettings, SETTINGS_AGAIN_MS);
-  else if (session.state === "out" && session.settings.entra) (await import("./entra.js")).prepare(session.settings.entra).catch(() => {});
+  else if (session.state === "out") await prepareEntra();
 }
 
 export const signInWithKey = (text) => enter(() => useKey(text));

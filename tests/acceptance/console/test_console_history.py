@@ -11,7 +11,7 @@ from azure.communication.jobrouter import models as m
 from tests.acceptance.console.floor import Floor
 from tests.acceptance.console.tab import Console
 from tests.acceptance.desk import Desk
-from tests.acceptance.service import send
+from tests.acceptance.service import PREVIEW, send
 from tests.eventually import eventually
 
 pytestmark = [
@@ -106,9 +106,9 @@ async def test_reports_of_queues_and_workers(floor: Floor, tab: Console, desk: D
     queue, worker = floor.past.queue, floor.past.worker
 
     def counted() -> bool:
-        rows = send(
-            desk.client, "GET", "routing/reports/queues", version="2024-01-18-preview", params={"queueId": queue}
-        ).json()["value"]
+        rows = send(desk.client, "GET", "routing/reports/queues", version=PREVIEW, params={"queueId": queue}).json()[
+            "value"
+        ]
         wanted = ("offered", "assigned", "completed", "cancelledWhileWaiting")
         return all(sum(row[name] for row in rows) == 1 for name in wanted)
 
