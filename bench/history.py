@@ -6,18 +6,22 @@ machine. Then timelines are read, and a year's report of 50 queues."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from bench.call_centre import CallCentre, call_centre
 from bench.figures import Figure, heading, line, table, timed
 from bench.stage import Stage
 from local.topology import Topology
+from router.engine.columns import text_of
 from router.engine.facts import COUNTS, SPREADS
 from router.models.types import format_time
 from router.storage.azure import AzureTables
-from router.storage.facts import FactStore
+from router.storage.days import DayStore
+from router.storage.facts import QUARTER, FactStore, of_quarter
 from router.storage.port import Entity, Table, Write
 from tests.raw_wire import PREVIEW
 
@@ -27,6 +31,8 @@ _READS: Final = 100
 _QUEUES: Final = 50
 _DAYS: Final = 365
 _REPORTS: Final = 10
+#: Rows of a transaction: together no larger than it may be.
+_AT_ONCE: Final = 20
 
 
 async def run() -> None:
@@ -50,6 +56,7 @@ async def run() -> None:
         await _write_a_year(kept.scene)
         rows.append(await timed(f"a year of {_QUEUES} queues by day, as CSV", _reporting(kept.scene), _REPORTS))
         rows.append(await timed("its first page of 1,000 rows", _reporting(kept.scene, "json"), _REPORTS))
+        rows.append(await timed("the year and today, as CSV", _reporting(kept.scene, today=True), _REPORTS))
         table(rows)
 
 
@@ -84,9 +91,12 @@ def _reading_worker(scene: Stage) -> Callable[[int], Awaitable[object]]:
     return read
 
 
-def _reporting(scene: Stage, format: str = "csv") -> Callable[[int], Awaitable[object]]:
+def _reporting(scene: Stage, format: str = "csv", *, today: bool = False) -> Callable[[int], Awaitable[object]]:
     since = _midnight() - timedelta(days=_DAYS)
-    query = {"from": format_time(since), "to": format_time(_midnight()), "grain": "1d", "format": format}
+    until = _midnight() + timedelta(days=1) if today else _midnight()
+    query = {"from": format_time(since), "to": format_time(until), "grain": "1d", "format": format}
+    # Today the queue of the jobs above is there as well.
+    lines = _QUEUES * (_DAYS + today) + 1 + today
 
     async def read(_: int) -> None:
         answer = await scene.wire.get(
@@ -94,7 +104,7 @@ def _reporting(scene: Stage, format: str = "csv") -> Callable[[int], Awaitable[o
         )
         assert answer.status == 200, answer.content[:300]
         if format == "csv":
-            assert answer.content.count(b"\n") == _QUEUES * _DAYS + 1, answer.content.count(b"\n")
+            assert answer.content.count(b"\n") == lines, answer.content.count(b"\n")
         else:
             assert len(answer.body["value"]) == 1000
 
@@ -105,30 +115,53 @@ class _Gathered:
     """A table that keeps what is written to it, to be written many at a time."""
 
     def __init__(self) -> None:
-        self.by_partition: dict[str, list[Write]] = {}
+        self.rows: dict[tuple[str, str], Entity] = {}
 
-    async def upsert(self, entity: Entity) -> str:
-        self.by_partition.setdefault(entity.partition, []).append(Write("upsert", entity))
+    async def get(self, partition: str, row: str) -> Entity | None:
+        return None
+
+    async def insert(self, entity: Entity) -> str:
+        before = self.rows.get((entity.partition, entity.row))
+        columns = {**(before.columns if before is not None else {}), **entity.columns}
+        self.rows[entity.partition, entity.row] = replace(entity, columns=columns)
         return ""
+
+    async def write_to(self, table: Table) -> None:
+        by_partition: dict[str, list[Write]] = {}
+        for one in self.rows.values():
+            by_partition.setdefault(one.partition, []).append(Write("upsert", one))
+        for writes in by_partition.values():
+            for start in range(0, len(writes), _AT_ONCE):
+                await table.transact(writes[start : start + _AT_ONCE])
+
+
+def _busy(jobs: int) -> dict[str, Any]:
+    """Facts of a time, with histograms of waits and of handle times in many buckets."""
+    spread = {"count": jobs, "sum": 30.0 * jobs, "max": 290.0, "h": {str(bucket): jobs // 20 for bucket in range(20)}}
+    return {**dict.fromkeys((*COUNTS, "longestLine"), jobs), **dict.fromkeys(SPREADS, spread)}
 
 
 async def _write_a_year(scene: Stage) -> None:
-    """Days as the timer adds them up, each with histograms of waits and of handle times in many buckets."""
+    """Days as the timer adds them up, and today in quarters of an hour."""
     tables = AzureTables.from_connection_string(scene.parts.tables_connection_string)
     table, gathered = tables.table("facts"), _Gathered()
-    store = FactStore(cast(Table, gathered))
-    spread = {"count": 180, "sum": 5400.0, "max": 290.0, "h": {str(bucket): 9 for bucket in range(20)}}
-    counts = dict.fromkeys((*COUNTS, "longestLine"), 200)
-    total = {**counts, **dict.fromkeys(SPREADS, spread)}
-    days = [_midnight() - timedelta(days=number + 1) for number in range(_DAYS)]
-    for day in days:
-        for number in range(_QUEUES):
-            await store.put_day(day.date().isoformat(), f"queue-{number:02d}", "voice", total)
+    days, store = DayStore(cast(Table, gathered), "UTC"), FactStore(cast(Table, gathered))
+    queues = [f"queue-{number:02d}" for number in range(_QUEUES)]
+    text = text_of(_busy(200))
+    minute = json.dumps(_busy(20), separators=(",", ":"))
+    quarters = {f"M{number:02d}": minute for number in range(15)}
     try:
-        for writes in gathered.by_partition.values():
-            for start in range(0, len(writes), 100):
-                await table.transact(writes[start : start + 100])
-        await FactStore(table).note("day", (_midnight() - timedelta(days=1)).date().isoformat())
+        for number in range(_DAYS):
+            day = (_midnight() - timedelta(days=number + 1)).date()
+            await days.write(day, {(queue, "voice"): text for queue in queues}, {})
+        start = _midnight()
+        while start < datetime.now(UTC):
+            places = [of_quarter(queue, "voice", start) for queue in queues]
+            await store.known(places)
+            await store.write(dict.fromkeys(places, quarters))
+            start += QUARTER
+        await gathered.write_to(table)
+        await DayStore(table, "UTC").finish((_midnight() - timedelta(days=1)).date())
     finally:
         await tables.close()
 

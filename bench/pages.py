@@ -12,7 +12,7 @@ from bench.stage import Stage, stage
 from router.clock import SystemClock
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.models.workers import RouterChannel, RouterWorker, WorkerRecord, WorkerRouting, WorkerState
-from router.storage.aggregates import Row, job_store, worker_store
+from router.storage.aggregates import Row, WorkerStore, job_store
 from router.storage.azure import AzureTables
 from router.storage.listing import ListingStore
 
@@ -47,7 +47,7 @@ async def run() -> None:
 async def fill(scene: Stage, count: int) -> None:
     """Rows of jobs and workers as the services write them."""
     tables = AzureTables.from_connection_string(scene.parts.tables_connection_string)
-    jobs, workers = job_store(tables.table("jobs")), worker_store(tables.table("workers"))
+    jobs, workers = job_store(tables.table("jobs")), WorkerStore(tables.table("workers"))
     listing = ListingStore(tables.table("listing"), SystemClock())
     numbers = iter(range(count))
 

@@ -1,10 +1,13 @@
 """How good estimated waits are, beside other ways to estimate: simulated queues, figures kept by the router's own code.
 
-`python -m bench.waits [--quick] [--scenario NAME]` prints a line for each scenario, class of jobs and method:
+`python -m bench.waits [--quick] [--scenario NAME] [--load PERCENT]` prints a line for each scenario, class of jobs (and
+`all` together, where there are several) and method:
 `method` is `router` (the range: its p50 for the errors, its p80 for the coverage), `mean` (its mean), `places` (one
 line for all, the latest rate: what is said where there is no range), `les` (the wait of the last to enter service),
-`hol` (so far, of the head of the line) and `erlang` (Erlang A with the true load and no impatience). Asked is on
-arrival, by jobs that find nobody free who could take them; errors are shares of the mean wait of these."""
+`hol` (so far, of the head of the line), `erlang` (Erlang A with the true load and no impatience) and `best` (the middle
+of many futures, drawn at the true rates from all that can be known at that moment: no estimate has a smaller error, but
+by chance). Asked is on arrival, by jobs that find nobody free who could take them; errors are shares of the mean wait
+of these."""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import argparse
 import asyncio
 import heapq
 import random
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,7 +33,11 @@ ACCEPT_SECONDS: Final = 10.0
 WARM_UP: Final = 300
 CYCLE_SECONDS: Final = 6 * 3600.0
 SURGE_SECONDS: Final = 3600.0
-METHODS: Final = ("router", "mean", "places", "les", "hol", "erlang")
+METHODS: Final = ("router", "mean", "places", "les", "hol", "erlang", "best")
+#: The jobs of all classes together: their errors as a share of all their waits.
+TOGETHER: Final = "all"
+#: Drawn for each question.
+FUTURES: Final = 60
 BEGAN: Final = datetime(2024, 3, 4, 8, tzinfo=UTC)
 FRENCH: Final = RouterWorkerSelector.model_validate({"key": "french", "labelOperator": "equal", "value": True})
 
@@ -84,6 +92,10 @@ class _Job:
     said: tuple[dict[str, float], float] | None = None
 
 
+#: When, a number that keeps the order, what, and about what.
+_Event = tuple[float, int, str, Any]
+
+
 @dataclass
 class _Clock:
     moment: datetime = BEGAN
@@ -98,11 +110,16 @@ class Queue:
     def __init__(self, scenario: Scenario, workers: int, load: float, seed: int, jobs: int, asks: int) -> None:
         self._scenario, self._jobs, self._asks = scenario, jobs, asks
         self._chance = random.Random(seed)
+        #: Of its own, so that what is asked changes nothing of what happens.
+        self._futures = random.Random(seed + 1_000_000)
         self._clock = _Clock()
         rows = MemoryTable(Rows("throughput"))
         self._stores = [ThroughputStore(rows, self._clock, name) for name in ("one", "two")]
         skilled = round(workers * scenario.skilled)
         self._labels: list[dict[str, Any]] = [{"french": True}] * skilled + [{}] * (workers - skilled)
+        self._takes = [
+            {one.name for one in scenario.kinds if one.asked.is_served_by(_CHAT, labels)} for labels in self._labels
+        ]
         self._rate = workers * load / (SERVICE_SECONDS + ACCEPT_SECONDS)
         self._erlang = (SERVICE_SECONDS + ACCEPT_SECONDS) / (workers * (1 - load))
         self._line: list[_Job] = []
@@ -111,18 +128,22 @@ class Queue:
         self._last_wait = 0.0
         self.told = {one.name: Told() for one in scenario.kinds}
 
-    def _next_arrival(self, now: float) -> float:
+    def _next_arrival(self, now: float, chance: random.Random) -> float:
         if not self._scenario.surge:
-            return now + self._chance.expovariate(self._rate)
+            return now + chance.expovariate(self._rate)
         base = self._rate * CYCLE_SECONDS / (CYCLE_SECONDS + SURGE_SECONDS)
         while True:  # thinned from the higher rate
-            now += self._chance.expovariate(2 * base)
+            now += chance.expovariate(2 * base)
             high = now % CYCLE_SECONDS >= CYCLE_SECONDS - SURGE_SECONDS
-            if high or self._chance.random() < 0.5:
+            if high or chance.random() < 0.5:
                 return now
 
+    def _next_job(self, now: float, chance: random.Random) -> _Job:
+        kinds = self._scenario.kinds
+        return _Job(now, chance.choices(kinds, [one.share for one in kinds])[0])
+
     async def run(self) -> None:
-        events: list[tuple[float, int, str, Any]] = []
+        events: list[_Event] = []
         free = dict.fromkeys(range(len(self._labels)))
         number = arrived = 0
 
@@ -138,10 +159,9 @@ class Queue:
             if what == "arrives":
                 arrived += 1
                 if arrived < self._jobs:
-                    at(self._next_arrival(now), "arrives")
-                kinds = self._scenario.kinds
-                job = _Job(now, self._chance.choices(kinds, [one.share for one in kinds])[0])
-                able = [who for who in free if job.kind.asked.is_served_by(_CHAT, self._labels[who])]
+                    at(self._next_arrival(now, self._chance), "arrives")
+                job = self._next_job(now, self._chance)
+                able = [who for who in free if self._can_take(who, job)]
                 if able:
                     del free[able[0]]
                     self._offered.append(job)
@@ -149,6 +169,7 @@ class Queue:
                     continue
                 if arrived > WARM_UP and arrived % self._asks == 0:
                     job.said = await self._ask(job, now)
+                    job.said[0]["best"] = self._best(job, events, list(free), now)
                 self._line.append(job)
             elif what == "accepts":
                 job, offered, who = about
@@ -156,14 +177,64 @@ class Queue:
                 await self._assigned(job, offered, now, who)
                 at(now + self._chance.expovariate(1 / SERVICE_SECONDS), "is free", who)
             else:
-                able_jobs = [one for one in self._line if one.kind.asked.is_served_by(_CHAT, self._labels[about])]
-                if able_jobs:
-                    job = min(able_jobs, key=lambda one: (one.kind.rank, one.came))
+                first = self._first_for(about, self._line)
+                if first is not None:
+                    job = first
                     self._line.remove(job)
                     self._offered.append(job)
                     at(now + ACCEPT_SECONDS, "accepts", (job, now, about))
                 else:
                     free[about] = None
+
+    def _can_take(self, who: int, job: _Job) -> bool:
+        return job.kind.name in self._takes[who]
+
+    def _first_for(self, who: int, line: Sequence[_Job]) -> _Job | None:
+        able = (one for one in line if self._can_take(who, one))
+        return min(able, key=lambda one: (one.kind.rank, one.came), default=None)
+
+    def _best(self, job: _Job, events: Sequence[_Event], free: Sequence[int], now: float) -> float:
+        return statistics.median(self._future(job, events, free, now) for _ in range(FUTURES)) - now
+
+    def _future(self, job: _Job, events: Sequence[_Event], free: Sequence[int], now: float) -> float:
+        """When the job is accepted, if those at work and those still to come are drawn anew."""
+        chance, line, idle = self._futures, [*self._line, job], dict.fromkeys(free)
+        found: list[_Event] = [(self._next_arrival(now, chance), 0, "arrives", None)]
+        for number, (moment, _, what, about) in enumerate(events, 1):
+            if what == "accepts":
+                found.append((moment, number, what, about))
+            elif what == "is free":
+                found.append((now + chance.expovariate(1 / SERVICE_SECONDS), number, what, about))
+        number = len(found)
+        heapq.heapify(found)
+        while True:
+            moment, _, what, about = heapq.heappop(found)
+            number += 2
+            taken: tuple[_Job, int] | None = None
+            if what == "arrives":
+                heapq.heappush(found, (self._next_arrival(moment, chance), number, "arrives", None))
+                come = self._next_job(moment, chance)
+                able = next((who for who in idle if self._can_take(who, come)), None)
+                if able is None:
+                    line.append(come)
+                else:
+                    del idle[able]
+                    taken = (come, able)
+            elif what == "accepts":
+                if about[0] is job:
+                    return moment
+                free_again = moment + chance.expovariate(1 / SERVICE_SECONDS)
+                heapq.heappush(found, (free_again, number, "is free", about[2]))
+            else:
+                first = self._first_for(about, line)
+                if first is None:
+                    idle[about] = None
+                else:
+                    line.remove(first)
+                    taken = (first, about)
+            if taken is not None:
+                accepts = (taken[0], moment, taken[1])
+                heapq.heappush(found, (moment + ACCEPT_SECONDS, number + 1, "accepts", accepts))
 
     async def _ask(self, job: _Job, now: float) -> tuple[dict[str, float], float]:
         store = self._chance.choice(self._stores)
@@ -171,9 +242,9 @@ class Queue:
         there = [one for one in (*self._offered, *self._line) if one.kind.rank <= rank]
         ahead = sorted(there, key=lambda one: (one.kind.rank, one.came))
         recent = await store.recent("q", job.kind.asked)
-        line = [InLine(one.kind.asked.name, _time(one.came)) for one in ahead]
+        line = [InLine(one.kind.asked.name, _time(one.came), one in self._offered) for one in ahead]
         own = InLine(job.kind.asked.name, moment)
-        found = expected_wait(own, rank, line, recent.classes, recent.pools, recent.since, moment)
+        found = expected_wait(own, rank, line, recent.classes, recent.pools, recent.since, moment, recent.answer)
         first = min((_time(one.came) for one in self._line), default=moment)
         rate = waiting.rate(recent.assigned, recent.busy, first, moment)
         places = (len(ahead) + 1 - 1 / 3) / rate
@@ -232,7 +303,7 @@ class Figures:
         covered = "-" if self.covered80_pct is None else f"{self.covered80_pct:.0f}"
         return (
             f"scenario={self.scenario} workers={self.workers} load={self.load} cls={self.cls} method={self.method} "
-            f"jobs={self.jobs} mean_wait={self.mean_wait:.0f} mae_pct={self.mae_pct:.0f} bias_pct={self.bias_pct:+.0f} "
+            f"jobs={self.jobs} mean_wait={self.mean_wait:.0f} mae_pct={self.mae_pct:.1f} bias_pct={self.bias_pct:+.0f} "
             f"covered80_pct={covered}"
         )
 
@@ -243,11 +314,10 @@ async def measure(scenario: Scenario, workers: int, load: int, seeds: Sequence[i
         queue = Queue(scenario, workers, load / 100, seed, jobs, asks=2 if load < 90 else 5)
         await queue.run()
         runs.append(queue.told)
-    return [
-        _figures(scenario, workers, load, kind.name, method, [run[kind.name] for run in runs])
-        for kind in scenario.kinds
-        for method in METHODS
-    ]
+    classes = {kind.name: [run[kind.name] for run in runs] for kind in scenario.kinds}
+    if len(classes) > 1:
+        classes[TOGETHER] = [told for run in runs for told in run.values()]
+    return [_figures(scenario, workers, load, cls, method, told) for cls, told in classes.items() for method in METHODS]
 
 
 def _figures(scenario: Scenario, workers: int, load: int, cls: str, method: str, runs: Sequence[Told]) -> Figures:
@@ -278,7 +348,7 @@ def _wanted(arguments: argparse.Namespace) -> Iterator[tuple[Scenario, int, int]
     for scenario in SCENARIOS:
         if arguments.scenario in (None, scenario.name):
             for workers in (5, 20):
-                for load in (80, 95):
+                for load in (80, 95) if arguments.load is None else (arguments.load,):
                     yield scenario, workers, load
 
 
@@ -286,6 +356,7 @@ async def main(given: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.waits", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer jobs")
     parser.add_argument("--scenario", choices=[one.name for one in SCENARIOS])
+    parser.add_argument("--load", type=int, choices=(80, 95))
     arguments = parser.parse_args(given)
     seeds, jobs = ((1,), 3_000) if arguments.quick else ((1, 2), 6_000)
     for scenario, workers, load in _wanted(arguments):

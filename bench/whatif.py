@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from jobrouter.whatif.erlang import erlang_a, erlang_c
-from jobrouter.whatif.play import Play, Played
+from jobrouter.whatif.play import Play
+from jobrouter.whatif.played import Played
 from jobrouter.whatif.sources import Generated
 
 DAYS: Final = 10

@@ -12,17 +12,7 @@ import time
 import uuid
 
 from azure.communication.jobrouter import JobRouterAdministrationClient, JobRouterClient
-from azure.communication.jobrouter.models import (
-    CloseJobOptions,
-    DistributionPolicy,
-    LabelOperator,
-    LongestIdleMode,
-    RouterChannel,
-    RouterJob,
-    RouterQueue,
-    RouterWorker,
-    RouterWorkerSelector,
-)
+from azure.communication.jobrouter.models import CloseJobOptions, LongestIdleMode, RouterChannel, RouterWorkerSelector
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
@@ -35,13 +25,10 @@ def say(text: str) -> None:
 
 
 def clients() -> tuple[JobRouterAdministrationClient, JobRouterClient]:
-    connection_string = os.environ.get("ROUTER_CONNECTION_STRING")
-    if connection_string:
+    if text := os.environ.get("ROUTER_CONNECTION_STRING"):
         try:
-            return (
-                JobRouterAdministrationClient.from_connection_string(connection_string),
-                JobRouterClient.from_connection_string(connection_string),
-            )
+            administration = JobRouterAdministrationClient.from_connection_string(text)
+            return administration, JobRouterClient.from_connection_string(text)
         except ValueError:
             raise SystemExit("ROUTER_CONNECTION_STRING must read endpoint=https://...;accesskey=...") from None
     endpoint = os.environ.get("ROUTER_ENDPOINT", f"http://localhost:{os.environ.get('PORT', '7071')}")
@@ -53,37 +40,17 @@ def main() -> None:
     administration, router = clients()
     run = uuid.uuid4().hex[:8]
 
-    policy = administration.upsert_distribution_policy(
-        f"policy-{run}",
-        DistributionPolicy(offer_expires_after_seconds=60, mode=LongestIdleMode(), name="Quick start policy"),
-    )
+    mode = LongestIdleMode()
+    policy = administration.upsert_distribution_policy(f"policy-{run}", offer_expires_after_seconds=60, mode=mode)
     say(f"distribution policy {policy.id}")
-    queue = administration.upsert_queue(
-        f"queue-{run}", RouterQueue(distribution_policy_id=policy.id, name="Quick start queue")
-    )
+    queue = administration.upsert_queue(f"queue-{run}", distribution_policy_id=policy.id, name="Quick start queue")
     say(f"queue {queue.id}")
-    job = router.upsert_job(
-        f"job-{run}",
-        RouterJob(
-            channel_id="voice",
-            queue_id=queue.id,
-            priority=1,
-            requested_worker_selectors=[
-                RouterWorkerSelector(key="Some-Skill", label_operator=LabelOperator.GREATER_THAN, value=10)
-            ],
-        ),
-    )
+    skilled = RouterWorkerSelector(key="Some-Skill", label_operator="greaterThan", value=10)
+    job = router.upsert_job(f"job-{run}", channel_id="voice", queue_id=queue.id, requested_worker_selectors=[skilled])
     say(f"job {job.id} is {job.status}")
-    worker = router.upsert_worker(
-        f"worker-{run}",
-        RouterWorker(
-            capacity=1,
-            queues=[queue.id],
-            labels={"Some-Skill": 11},
-            channels=[RouterChannel(channel_id="voice", capacity_cost_per_job=1)],
-            available_for_offers=True,
-        ),
-    )
+    channel = RouterChannel(channel_id="voice", capacity_cost_per_job=1)
+    what = {"capacity": 1, "queues": [queue.id], "channels": [channel], "labels": {"Some-Skill": 11}}
+    worker = router.upsert_worker(f"worker-{run}", **what, available_for_offers=True)
     say(f"worker {worker.id} is {worker.state}")
 
     deadline = time.monotonic() + 30
@@ -92,16 +59,15 @@ def main() -> None:
             raise SystemExit("No offer within 30 s: see the router's output.")
         time.sleep(0.02)
         worker = router.get_worker(worker.id)
-    offer = worker.offers[0]
-    say(f"worker {worker.id} has an offer of job {offer.job_id}")
+    say(f"worker {worker.id} has an offer of job {worker.offers[0].job_id}")
 
-    accepted = router.accept_job_offer(worker_id=worker.id, offer_id=offer.offer_id)
+    accepted = router.accept_job_offer(worker.id, worker.offers[0].offer_id)
     say(f"job {accepted.job_id} is {router.get_job(accepted.job_id).status} to worker {accepted.worker_id}")
     router.complete_job(job.id, accepted.assignment_id)
     say(f"job {job.id} is {router.get_job(job.id).status}")
     router.close_job(job.id, accepted.assignment_id, CloseJobOptions(disposition_code="Resolved"))
-    closed = router.get_job(job.id)
-    say(f"job {job.id} is {closed.status}, disposition {closed.disposition_code}")
+    job = router.get_job(job.id)
+    say(f"job {job.id} is {job.status}, disposition {job.disposition_code}")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from jobrouter import change, completion, events, kinds, look
+from jobrouter.connect import is_local
 from jobrouter.failure import DONE, FAILED, NOT_SO, CommandError, NotSo
-from router.migrate.failure import MigrationError, Refused
+from router.migrate.failure import MigrationError, NoAnswer, Refused
 
 _INTERRUPTED: Final = 130  # as shells say it
 _DESCRIPTION: Final = "The job router on this machine, and those elsewhere."
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         parser.print_help(sys.stderr)
         return FAILED
-    options = parser.parse_args(arguments)
+    options = parse(parser, arguments)
     try:
         if options.command == "completion":
             sys.stdout.write(completion.script(parser, options.shell))
@@ -52,6 +53,10 @@ def main(arguments: Sequence[str]) -> int:
     except Refused as refusal:
         print(f"error: {refusal}", file=sys.stderr)
         return NOT_SO
+    except NoAnswer as silence:
+        remedy = "`jobrouter start` starts it" if is_local() else silence.reason
+        print(f"error: {silence.host} does not answer: {remedy}.", file=sys.stderr)
+        return FAILED
     except (CommandError, MigrationError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -60,6 +65,17 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+
+
+def parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """What was typed. argparse takes a positional that may be missing for missing when an option comes before it:
+    `export history --from 2026-11-01 FILE` would have no FILE."""
+    options, left = parser.parse_known_args(arguments)
+    if len(left) == 1 and not left[0].startswith("-") and getattr(options, "file", ...) is None:
+        options.file, left = Path(left[0]), []
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return options
 
 
 def _of_configuration(name: str) -> Callable[[argparse.Namespace], Awaitable[int]]:

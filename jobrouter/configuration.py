@@ -18,6 +18,7 @@ from jobrouter.connect import connect
 from jobrouter.failure import DONE, NOT_SO, CommandError, NotSo
 from jobrouter.files import CONFIGURATION, Configuration
 from jobrouter.plan import Action, Effect, Plan, Step
+from jobrouter.spelling import spelled
 from router.migrate.client import Client
 from router.migrate.failure import Refused
 from router.migrate.kinds import DISTRIBUTION, JOB, QUEUE, WORKER, Document, Kind
@@ -79,7 +80,7 @@ async def apply(options: argparse.Namespace) -> int:
 
 async def _plan(client: Client, options: argparse.Namespace) -> tuple[Plan, int, Effect]:
     """The plan, how many jobs wait in queues that it touches, and what it means for them."""
-    wanted = files.read(options.path)
+    wanted = spelled(files.read(options.path))
     secrets = Secrets.read(options.secrets) if options.secrets else Secrets()
     there = await _read(client, [kind for kind in CONFIGURATION if kind in wanted or kind is QUEUE])
     for kind in CONFIGURATION:

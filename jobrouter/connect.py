@@ -43,10 +43,15 @@ def local_parts(environment: Mapping[str, str] = os.environ) -> Parts:
     return parts
 
 
+def is_local(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether commands speak to the local start's router."""
+    return not environment.get(VARIABLE, "").strip()
+
+
 def endpoint(environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Raises CommandError, or MigrationError where the connection string is none."""
-    if text := environment.get(VARIABLE, "").strip():
-        return parse_connection_string(text)
+    if not is_local(environment):
+        return parse_connection_string(environment[VARIABLE].strip())
     parts = local_parts(environment)
     if not parts.access_key:
         raise CommandError(f"The running router is of an earlier version: start it again, or set {VARIABLE}.")

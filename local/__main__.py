@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import errno
 import sys
 from collections.abc import Sequence
@@ -26,20 +27,31 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m local
     parser.add_argument("--app-dir", type=Path, default=ROOT, help="folder of function_app.py and host.json")
     chosen = parser.parse_args(arguments)
     app_dir = chosen.app_dir.resolve()
+    made: Path | None = None
     try:
         options = read_options()
         if chosen.app_only:
             asyncio.run(start_app_alone(options, app_dir))
         else:
+            made = None if options.data_dir.exists() else options.data_dir
             make_data_dir(options.data_dir)
             asyncio.run(start_everything(options, app_dir, core_tools=chosen.func, debug=chosen.debug))
     except LocalError as error:
         print(error, file=sys.stderr)
+        _leave_nothing(made)
         return 1
     except OSError as error:
         print(_told(error), file=sys.stderr)
+        _leave_nothing(made)
         return 1
     return 0
+
+
+def _leave_nothing(made: Path | None) -> None:
+    """Of a start that was refused: the folder that was made for it, if nothing is in it."""
+    if made is not None:
+        with contextlib.suppress(OSError):
+            made.rmdir()
 
 
 def _told(error: OSError) -> str:

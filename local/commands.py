@@ -57,7 +57,7 @@ def _node(script: Path) -> list[str]:
     if node is None:
         raise LocalError("Node.js is not on PATH; version 20 or later is needed for Azurite.")
     if not script.is_file():
-        raise LocalError("Azurite is not installed in node_modules; run `make setup`.")
+        raise LocalError("Azurite, the storage emulator, is not installed: `make runtime` installs what a run needs.")
     return [node, str(script)]
 
 

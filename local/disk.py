@@ -4,17 +4,54 @@ every few seconds, beside the old one, and says nothing when that fails."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
+
+from local.options import LocalError
 
 _LOOK_SECONDS: Final = 2.0
 #: A draft that has not been written for so long is one that did not fit.
 _GIVEN_UP_SECONDS: Final = 3.0
 #: Logs, the topic's store and process numbers need some.
 _LEAST_FREE: Final = 1_000_000
+
+
+@contextlib.contextmanager
+def sole_starter(data_dir: Path) -> Iterator[bool]:
+    """Whether this process alone starts and ends parts in the folder; it is, for as long as this is open. The kernel
+    takes the lock back from one that dies."""
+    folder = os.open(data_dir, os.O_RDONLY)
+    try:
+        yield _lock(folder)
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass  # a file system without locks: the process numbers have to do
+    return True
+
+
+def refuse_full_disk(data_dir: Path) -> None:
+    """Before anything is written. Raises LocalError."""
+    if shutil.disk_usage(data_dir).free < _LEAST_FREE:
+        raise LocalError(full_disk(data_dir))
+
+
+def full_disk(data_dir: Path) -> str:
+    """Why a start does not come about."""
+    return f"The disk of {data_dir} is full. Make room, or set DATA_DIR to a folder on another disk."
 
 
 def forget_drafts(data_dir: Path) -> None:

@@ -36,6 +36,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         lines += [
             f"  Connection string  {connection_string(parts, options)}",
             f"  Metrics            http://localhost:{parts.port}/metrics-explorer",
+            f"  API                http://localhost:{parts.port}/openapi.json",
             f"  Processes          {options.topology}",
             "",
             "The SDKs use https with a connection string. To trust the local certificate, start the client with",
@@ -44,7 +45,7 @@ def greeting(parts: Parts, options: Options, certificate: Certificate | None, ct
         ]
     lines += [
         "",
-        "Try it in another terminal:",
+        f"Try it in another terminal, in {ROOT}:",
         f"  {_quickstart(parts, options)}",
         f"  {_jobrouter(options)} tail",
         "",

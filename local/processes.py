@@ -131,12 +131,12 @@ def _die_with_parent(gently: signal.Signals) -> Callable[[], None] | None:
 
 
 def last_words(log: Path) -> str:
-    """The last line that a part has written: why it ended, mostly."""
+    """A sentence with the last line that a part has written: why it ended, mostly."""
     try:
         lines = log.read_text("utf-8", errors="replace").strip().splitlines()
     except OSError:
         lines = []
-    return lines[-1].strip() if lines else "it said nothing."
+    return f"It said last: {lines[-1].strip()}" if lines else "It said nothing."
 
 
 def read_pid(pid_file: Path) -> int | None:

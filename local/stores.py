@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from local.disk import could_not_save, forget_drafts
+from local.disk import could_not_save, forget_drafts, full_disk, is_full
 from local.options import ROOT, LocalError
 from local.processes import Part, Pauses, last_words, start_part
 
@@ -86,7 +86,9 @@ class Stores:
             if not self._ready:
                 log = self._log(store)
                 if not self._failed.done():
-                    self._failed.set_result(f"{store.name} {how}; see {log}. It said last: {last_words(log)}")
+                    # On a full disk it could not even say why.
+                    why = full_disk(self._data_dir) if is_full(self._data_dir) else last_words(log)
+                    self._failed.set_result(f"{store.name} {how}; see {log}. {why}")
                 return
             await asyncio.sleep(pauses.next())
             self._tell(f"{store.name} {how} and is started again. {store.lost}".strip())

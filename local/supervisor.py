@@ -25,7 +25,7 @@ from local.commands import (
     write_subscriptions,
 )
 from local.debug import Files, serve_reloading
-from local.disk import watch_disk
+from local.disk import refuse_full_disk, sole_starter, watch_disk
 from local.greeting import greeting
 from local.network import answers, choose_port, port_is_free, wait_until_it_answers
 from local.options import ROOT, LocalError, Options
@@ -49,18 +49,20 @@ async def start_everything(options: Options, app_dir: Path, *, core_tools: bool,
         raise LocalError("`make debug` is for one process, which has the terminal: leave WORKERS and TIMER alone.")
     stop = _stop_on_signals()
     data_dir = options.data_dir
-    for folder in ("azurite", "topic", "logs"):
-        (data_dir / folder).mkdir(parents=True, exist_ok=True)
     if core_tools and options.movable_clock:
         raise LocalError("CLOCK=movable is for `make start`: Core Tools have no such routes.")
-    earlier = load_parts(data_dir)
-    await _refuse_second_router(data_dir, earlier)
-    refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
-    _refuse_busy_ports(options)
-    parts = make_parts(options, earlier)
-    _check_settings(app_settings(parts, options))
-    certificate = ensure_certificate(data_dir)
     async with contextlib.AsyncExitStack() as ending:
+        is_sole = ending.enter_context(sole_starter(data_dir))
+        earlier = load_parts(data_dir)
+        await _refuse_second_router(data_dir, earlier, is_sole=is_sole)
+        refuse_second_run(data_dir, ["azurite", "eventgrid", *_app_names(data_dir)])
+        _refuse_busy_ports(options)
+        parts = make_parts(options, earlier)
+        _check_settings(app_settings(parts, options))
+        refuse_full_disk(data_dir)
+        for folder in ("azurite", "topic", "logs"):
+            (data_dir / folder).mkdir(exist_ok=True)
+        certificate = ensure_certificate(data_dir)
         stores, blob_ports = await ending.enter_async_context(_stores(parts, options, app_dir, core_tools=core_tools))
         collector = await metrics.start(parts.metrics_port)
         ending.push_async_callback(collector.close)
@@ -268,6 +270,7 @@ def _app_environment(parts: Parts, settings: Mapping[str, str]) -> dict[str, str
 def _mounts(parts: Parts, options: Options) -> list[str]:
     return [
         f"local.metrics:mount=http://127.0.0.1:{parts.metrics_port}",
+        "local.document:mount",
         *(["local.clock:mount"] if options.movable_clock else []),
     ]
 
@@ -296,12 +299,17 @@ def _check_settings(settings: Mapping[str, str]) -> None:
         raise LocalError(str(error)) from None
 
 
-async def _refuse_second_router(data_dir: Path, earlier: Parts | None) -> None:
-    """One that runs and is well is to be used, not to be ended."""
+async def _refuse_second_router(data_dir: Path, earlier: Parts | None, *, is_sole: bool) -> None:
+    """One that runs and is well is to be used, not to be ended; nor is one that is about to be well."""
     if earlier is not None and runs(data_dir, _app_names(data_dir)) and await answers(f"{earlier.app_url}/health"):
         raise LocalError(
             f"A router with this data ({data_dir}) runs already: http://localhost:{earlier.port}. "
             "Use that one, or set DATA_DIR and PORT for a second one."
+        )
+    if not is_sole:
+        raise LocalError(
+            f"A router with this data ({data_dir}) runs already, and does not answer yet: it is starting or ending, or "
+            "stands at a breakpoint. Wait for it, or set DATA_DIR and PORT for a second one."
         )
 
 

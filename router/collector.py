@@ -9,7 +9,9 @@ from typing import Final
 
 #: Objects more than before the youngest are looked at, then how many such looks before the older and the oldest are.
 #: Python's own 700 means a look at every second request, and a look at everything several times a second in a storm.
-_SELDOM: Final = (20_000, 10, 10)
+#: A look takes 0.3 to 2 ms a thousand objects, and whoever waits for the interpreter waits for it: neither the young
+#: nor the older ones must become many before they are looked at.
+_SELDOM: Final = (1_000, 10, 120)
 
 
 @cache

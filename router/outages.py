@@ -57,7 +57,9 @@ class Outage:
         self._since = now if self._since is None else self._since
         if not self._told and (self._over_at is None or now - self._over_at >= _QUIET_SECONDS):
             self._told = True
-            _log.error("%s does not answer: %s. %s", self.part, reason or "no answer in time", self._harm)
+            # Azure's clients say all a second time in further lines.
+            why = str(reason).strip().partition("\n")[0].rstrip(".") or "no answer in time"
+            _log.error("%s does not answer: %s. %s", self.part, why, self._harm)
 
     def answered(self) -> None:
         if self._since is None:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from router.api.admission import MOST_PAGES
 from router.api.auth.hmac import CLOCK_SKEW
-from router.api.in_flight import MAX_IN_FLIGHT_BYTES
+from router.api.in_flight import MAX_HELD_BYTES, MAX_IN_FLIGHT_BYTES
 from router.models.event_sizes import MAX_EVENT_BYTES
 from router.models.jobs import MAX_DECLINES, MAX_NOTES
 from router.models.policies import MAX_ATTACHMENTS
-from router.models.selectors import MAX_SELECTORS
-from router.models.sizes import LARGEST_NOTED, LARGEST_ROUTED, LARGEST_WRITTEN, MOST_OFFERS
+from router.models.selectors import MAX_ATTACHED, MAX_SELECTORS
+from router.models.sizes import LARGEST_NOTED, LARGEST_PAGE, LARGEST_ROUTED, LARGEST_WRITTEN, MOST_OFFERS
 from router.models.types import MAX_KEY_LENGTH, MAX_LABELS, MAX_TEXT_LENGTH
 from router.models.workers import MAX_CHANNELS, MAX_QUEUES
 from router.rules.check import MOST_EXPRESSIONS
@@ -21,6 +22,7 @@ from router.rules.http.client import RuleHttpLimits
 from router.rules.powerfx.cache import MOST_CHARACTERS
 from router.rules.powerfx.limits import DEFAULT_LIMITS
 from router.rules.purse import MOST_SECONDS, MOST_STEPS
+from router.storage.azure import LARGEST_ANSWER
 from router.storage.deadlines import LONGEST_BACKOFF_SECONDS, MOST_ATTEMPTS
 from router.wire.bodies import MAX_VALUES
 from router.wire.parse import MAX_BODY_BYTES, MAX_DEPTH
@@ -36,11 +38,15 @@ def rows() -> Iterator[tuple[str, str]]:
     calls = RuleHttpLimits()
     yield "body of a request", f"{MAX_BODY_BYTES:,} bytes, {MAX_VALUES:,} names and values; more is 413"
     yield "bodies that one process works on at once", f"{MAX_IN_FLIGHT_BYTES:,} bytes; more is 503"
+    yield "bodies that wait in one process", f"{MAX_HELD_BYTES:,} bytes; more is 503"
     yield "JSON depth", f"{MAX_DEPTH}"
-    yield "page size", f"{MAX_PAGE_SIZE:,}"
+    yield "page size", f"{MAX_PAGE_SIZE:,}, or {LARGEST_PAGE:,} characters; what is beyond is on the next page"
+    yield "pages of lists that one process makes at once", f"{MOST_PAGES}; others wait"
+    yield "an answer of storage to a query", f"{LARGEST_ANSWER:,} bytes; of larger rows fewer are asked for"
     yield "id, key of a label", f"{MAX_KEY_LENGTH} characters"
     yield "labels, tags", f"{MAX_LABELS} each; a text of {MAX_TEXT_LENGTH:,} characters"
     yield "selectors of a list", f"{MAX_SELECTORS}"
+    yield "selectors that a policy gives a job, or chooses a queue by", f"{MAX_ATTACHED}; more fail its classification"
     yield "attachments, exception rules, actions", f"{MAX_ATTACHMENTS} each"
     yield "queues, channels of a worker", f"{MAX_QUEUES}, {MAX_CHANNELS}"
     yield "notes, declines that a job remembers", f"{MAX_NOTES:,}, {MAX_DECLINES:,}"

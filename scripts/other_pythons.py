@@ -37,7 +37,9 @@ WORKER_TESTS: Final = (
     "tests/integration/test_wire_routes.py",
     "tests/acceptance/test_events.py",
 )
-UNIT_TESTS: Final = ("tests/unit",)
+UNIT_TESTS: Final = ("tests/unit", "-m", "not timed")
+#: Have the machine to themselves.
+TIMED_TESTS: Final = ("tests/unit", "-m", "timed")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -48,7 +50,8 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         return run(MICROSOFT, WORKER_TESTS)
     if list(arguments) == ["unit"]:
-        return max(run(version, UNIT_TESTS) for version in PYTHONS if version != own)
+        others = [version for version in PYTHONS if version != own]
+        return max(run(version, tests) for version in others for tests in (UNIT_TESTS, TIMED_TESTS))
     print(__doc__, file=sys.stderr)
     return 2
 
@@ -66,7 +69,9 @@ def run(version: str, tests: Sequence[str]) -> int:
         )
         make_environment(python, environment)
     began = time.monotonic()
-    command = [str(environment / "bin" / "python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
+    at_a_time = "0" if tests == TIMED_TESTS else "2"
+    options = ["-q", "-p", "no:cacheprovider", "-n", at_a_time, "--dist", "loadgroup"]
+    command = [str(environment / "bin" / "python"), "-m", "pytest", *options, *tests]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     print(f"Python {version}: {'passed' if code == 0 else 'FAILED'} in {time.monotonic() - began:.0f} s.", flush=True)
     return code

@@ -24,12 +24,17 @@ class Part:
     package: str
     source: str
     name: str
+    #: What makes a module of a script.
+    ending: str = ""
 
 
 PARTS: Final = (
     Part("preact", "dist/preact.mjs", "preact.js"),
     Part("preact", "hooks/dist/hooks.mjs", "hooks.js"),
     Part("htm", "dist/htm.mjs", "htm.js"),
+    # For reports, when the first plot is shown.
+    Part("uplot", "dist/uPlot.iife.min.js", "uplot.js", "export default uPlot;\n"),
+    Part("uplot", "dist/uPlot.min.css", "uplot.css"),
     # These two only where people sign in with Microsoft Entra ID.
     Part("@azure/msal-browser", "lib/msal-browser.min.js", "msal-browser.js"),
     Part("@azure/msal-browser", "lib/redirect-bridge/msal-redirect-bridge.min.js", "msal-redirect-bridge.js"),
@@ -53,7 +58,7 @@ def vendored(root: Path = ROOT) -> dict[str, str]:
         text = _SOURCE_MAP.sub("", (folder / part.source).read_text("utf-8"))
         for name, address in _IMPORTS.items():
             text = text.replace(name, address)
-        files[part.name] = text.rstrip("\n") + "\n"
+        files[part.name] = text.rstrip("\n") + "\n" + part.ending
         licence = "\n".join(line.rstrip() for line in (folder / "LICENSE").read_text("utf-8").splitlines())
         names = ", ".join(one.name for one in PARTS if one.package == part.package)
         heads[part.package] = f"{part.package} {told['version']} ({told['license']}): {names}\n\n{licence.strip()}\n"

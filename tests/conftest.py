@@ -23,6 +23,40 @@ StartRouter = Callable[..., LocalRouter]
 
 #: Tests that need only a processor. They run beside all others, which wait for processes most of their time.
 _ALONE: Final = ("tests/unit/", "tests/sim/")
+#: What `make test` leaves to `make long`: most of the time goes to these, and what they are about changes seldom.
+_LONG: Final = (
+    "tests/acceptance/console/",
+    "tests/acceptance/test_chaos.py",
+    "tests/acceptance/test_crash.py",
+    "tests/acceptance/test_documented_commands.py",
+    "tests/acceptance/test_event_completeness.py",
+    "tests/acceptance/test_java.py",
+    "tests/acceptance/test_javascript.py",
+    "tests/acceptance/test_metrics_explorer.py",
+    "tests/acceptance/test_migrate.py",
+    "tests/acceptance/test_overload.py",
+    "tests/acceptance/test_races.py",
+    "tests/acceptance/test_request_metrics.py::test_telemetry_costs",
+    "tests/acceptance/test_testkit.py",
+    "tests/fuzz/test_hostile.py",
+    "tests/fuzz/test_openapi.py",
+    "tests/integration/test_bench.py",
+    "tests/integration/test_local_debug.py",
+    "tests/integration/test_local_host.py::test_messages",
+    "tests/integration/test_local_host.py::test_parts_do_not",
+    "tests/integration/test_local_host.py::test_the_app_alone",
+    "tests/integration/test_local_processes.py",
+    "tests/integration/test_package_starts.py",
+    "tests/integration/test_telemetry.py::test_memory",
+    "tests/integration/test_telemetry.py::test_switching_on",
+    "tests/integration/topic/test_topic_durability.py",
+    "tests/sim/test_scale.py::test_a_scenario_measures",
+    "tests/sim/test_scale.py::test_what_must_hold_on_many_instances_holds[eight",
+    "tests/sim/test_scale.py::test_what_must_hold_on_many_instances_holds[one-queue-8",
+    "tests/sim/test_scale.py::test_what_must_hold_on_many_instances_holds[two",
+    "tests/sim/test_simulation.py::test_more_seeds",
+    "tests/sim/test_storms.py",
+)
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
@@ -31,6 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         lane = "computing" if item.nodeid.startswith(_ALONE) else "processes"
         item.add_marker(pytest.mark.xdist_group(lane))
+        if item.nodeid.startswith(_LONG):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,10 @@ class LocalRouter:
             **(environment or {}),
         }
         self.topology = read_topology(self._environment)
-        self.key = (environment or {}).get("ROUTER_ACCESS_KEYS", DEVELOPMENT_KEY).split(",")[0]
+        keys = (environment or {}).get("ROUTER_ACCESS_KEYS", DEVELOPMENT_KEY).split(",")
+        self.key = keys[0]
+        #: Of another caller, where there are two.
+        self.other_key = keys[-1]
         self._logs = 0
         self._whole: subprocess.Popen[bytes] | None = None
         self._whole_log = self._folder

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from jobrouter.whatif.history import Day, Entry, JobTrace
 
+#: What begins at most so far from when it began that day goes on as it did that day, by the clock.
+_ALIKE_SECONDS: Final = 2.0
 #: What changes a job's place by itself: what these did is decided anew.
 _ROUTER = ("exceptionpolicy/", "exceptionrule/")
 
@@ -26,12 +28,12 @@ class Behaviour:
     """Of one job and those who are offered it."""
 
     enters: float
-    #: To its offers in their order, and who was offered it.
-    answers: list[tuple[str, Answer]] = field(default_factory=list)
-    #: Of each assignment: how long it takes, and whether it ends with the job's return to the queue.
-    work: list[tuple[float, bool]] = field(default_factory=list)
-    #: Seconds in the queue after which the customer goes.
-    patience: float | None = None
+    #: To its offers in their order, who was offered it, and at which second of the day.
+    answers: list[tuple[str, Answer, float]] = field(default_factory=list)
+    #: Of each assignment: how long it takes, whether it ends with the job's return to the queue, and when it began.
+    work: list[tuple[float, bool, float]] = field(default_factory=list)
+    #: Seconds in the queue after which the customer goes, by the assignments before: who has been served may come back.
+    patience: dict[int, float] = field(default_factory=dict)
     #: What clients do to it while it waits: seconds after the start, and the entry.
     acts: list[tuple[float, Entry]] = field(default_factory=list)
 
@@ -68,8 +70,8 @@ def observe(day: Day) -> Observed:
         if queued is not None:
             seconds = ((end.at if end is not None else day.ends) - queued.at).total_seconds()
             waited += seconds
-            left += one.patience is not None
-            if one.patience is None:
+            left += 0 in one.patience
+            if 0 not in one.patience:
                 found.waited[job.id] = seconds
     found.leaving = left / waited if waited else 0.0
     return found
@@ -83,6 +85,7 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
     offered: dict[str, Entry] = {}
     answers: dict[str, Answer] = {}
     accepted: Entry | None = None
+    since = queued
     for entry in job.entries:
         since_begin = (entry.at - day.begins).total_seconds()
         offer = offered.get(str(entry.fields.get("offerId")))
@@ -98,16 +101,17 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
                 accepted = entry
             case "unassigned" | "closed" | "cancelled" if accepted is not None:
                 seconds = (entry.at - accepted.at).total_seconds()
-                one.work.append((seconds, entry.what == "unassigned"))
+                began = (accepted.at - day.begins).total_seconds()
+                one.work.append((seconds, entry.what == "unassigned", began))
                 if entry.what != "unassigned":
                     found.work.setdefault(job.resource.channel_id, []).append(seconds)
-                accepted = None
+                accepted, since = None, entry
             case "cancelled" if not by_router(entry):
-                one.patience = (entry.at - queued.at).total_seconds()
+                one.patience[len(one.work)] = (entry.at - since.at).total_seconds()
             case "moved" | "reprioritised" if not by_router(entry) and accepted is None:
                 one.acts.append((since_begin, entry))
     one.answers = [
-        (str(entry.fields.get("workerId")), answers[offer_id])
+        (str(entry.fields.get("workerId")), answers[offer_id], (entry.at - day.begins).total_seconds())
         for offer_id, entry in offered.items()
         if offer_id in answers
     ]
@@ -120,14 +124,16 @@ class People(Protocol):
     def enters(self, job_id: str) -> float | None:
         """Seconds after the day's begin at which the job comes into its queue; None if it never did."""
 
-    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
-        """To the job's offer with this number, from 0, which is the worker's offer of it with that number."""
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int, second: float) -> Answer:
+        """To the job's offer with this number, from 0, which is the worker's offer of it with that number and is made
+        at this second of the day."""
 
-    def work(self, job_id: str, channel_id: str, number: int) -> tuple[float, bool]:
-        """Of the job's assignment with this number: how long it takes, and whether it comes back to the queue."""
+    def work(self, job_id: str, channel_id: str, number: int, second: float) -> tuple[float, bool]:
+        """Of the job's assignment with this number, which begins at this second of the day: how long it takes, and
+        whether it comes back to the queue."""
 
-    def patience(self, job_id: str) -> float | None:
-        """Seconds in the queue after which the customer goes."""
+    def patience(self, job_id: str, number: int) -> float | None:
+        """Seconds in the queue after which the customer goes, after so many assignments."""
 
     def acts(self, job_id: str) -> Sequence[tuple[float, Entry]]:
         """What clients do to the job while it waits."""
@@ -143,25 +149,33 @@ class Draws(People):
     def _chance(self, job_id: str, of: str) -> random.Random:
         return random.Random(f"{self._replication}/{job_id}/{of}")
 
-    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int, second: float) -> Answer:
         known = self._observed.behaviours[job_id].answers
-        own = [one for who, one in known if who == worker_id]
+        own = [one for one in known if one[0] == worker_id]
         chance = self._chance(job_id, f"answer {number}")
         if of_worker < len(own) or number < len(known):
-            one = own[of_worker] if of_worker < len(own) else known[number][1]
+            _, one, was = own[of_worker] if of_worker < len(own) else known[number]
             if one.what == "revoked":  # it would have been answered some time later
                 return Answer("accepted", one.after + self._typical_answer(chance))
             if one.what != "accepted" or not self._replication:
-                return one
+                return Answer(one.what, self._by_the_clock(one.after, was, second))
         return Answer("accepted", self._typical_answer(chance))
+
+    def _by_the_clock(self, seconds: float, was: float, second: float) -> float:
+        """How long something takes that took so long and began then. As long as the day is as it was, people do things
+        when they did them: otherwise the router's own tenths, which the replay leaves out, would add up."""
+        if self._replication or abs(second - was) > _ALIKE_SECONDS:
+            return seconds
+        return max(seconds + was - second, 0.0)
 
     def _typical_answer(self, chance: random.Random) -> float:
         return chance.choice(self._observed.answers) if self._observed.answers else 0.0
 
-    def work(self, job_id: str, channel_id: str, number: int) -> tuple[float, bool]:
+    def work(self, job_id: str, channel_id: str, number: int, second: float) -> tuple[float, bool]:
         known = self._observed.behaviours[job_id].work
         if number < len(known) and (not self._replication or known[number][1]):
-            return known[number]
+            seconds, comes_back, was = known[number]
+            return self._by_the_clock(seconds, was, second), comes_back
         typical = self._observed.work.get(channel_id)
         if typical is None:
             typical = [one for times in self._observed.work.values() for one in times]
@@ -174,11 +188,11 @@ class Draws(People):
     def acts(self, job_id: str) -> Sequence[tuple[float, Entry]]:
         return self._observed.behaviours[job_id].acts
 
-    def patience(self, job_id: str) -> float | None:
-        """Who was served has waited so long at least; how much longer is drawn."""
+    def patience(self, job_id: str, number: int) -> float | None:
+        """Who was served has waited so long at least; how much longer is drawn. Who came back goes as it did."""
         one = self._observed.behaviours[job_id]
-        if one.patience is not None and not self._replication:
-            return one.patience
+        if number or (number in one.patience and not self._replication):
+            return one.patience.get(number)
         if not self._observed.leaving:
             return None
         more = self._chance(job_id, "patience").expovariate(self._observed.leaving)

@@ -26,6 +26,10 @@ async def run(options: argparse.Namespace) -> int:
         day = history.read(options.history)
         for line in history.told(day):
             print(f"note: {line}", file=sys.stderr)
+        if not day.jobs:
+            raise NotSo(f"{options.history} tells of no job in its span, so there is nothing to play again.")
+        if not any(one.first("accepted", "cancelled") for one in day.jobs):
+            raise NotSo(f"{options.history} tells of no job that was assigned or left, so there is nothing to compare.")
         source = Replayed(day)
         refused = doubts(day, play(source, 0), options.threshold)
         if refused:
@@ -37,6 +41,10 @@ async def run(options: argparse.Namespace) -> int:
     if options.search:
         return _search(source, day, options)
     tried = [{"name": path.stem} | changes.load(path) for path in options.change]
+    for change in tried:
+        changes.changed(day, change)  # what cannot be read is told before anything is played
+        for key in changes.not_asked_for(day, change):
+            print(f"note: no job asks for '{key}'", file=sys.stderr)
     if options.shadow:
         shadows = changes.shadows(day)
         if not shadows and not tried:
@@ -47,7 +55,9 @@ async def run(options: argparse.Namespace) -> int:
     for change in tried:
         after = _runs(source, options.replications, options.threshold, change)
         compared.append(report.Comparison(change["name"], options.threshold, before, after))
-    _print(compared, options)
+    hours = [changes.hours_added(day, change) for change in tried]
+    costs = [None if one is None else one * options.cost_per_hour for one in hours]
+    _print(compared, report.together(compared, costs), options)
     return DONE
 
 
@@ -71,6 +81,7 @@ def _search(source: Source, day: history.Day, options: argparse.Namespace) -> in
     # Who reaches the target comes first, the cheapest of them before all; the others by what they reach.
     found.sort(key=lambda one: (0, one[1], -one[2]) if one[2] >= options.target else (1, -one[2], one[1]))
     best = [one[0] for one in found[:5]]
+    _write_page(best, options)
     if options.json:
         rows = [
             {"name": one.name, "cost": cost, "serviceLevel": round(level, 2), "sentence": one.sentence()}
@@ -82,17 +93,25 @@ def _search(source: Source, day: history.Day, options: argparse.Namespace) -> in
             mark = "*" if level >= options.target else " "
             print(f"{mark} {level:5.1f} %  cost {cost:8.2f}  {one.sentence()}")
         print(f"* reaches the service level of {options.target:g} %.")
-    if options.html is not None:
-        options.html.write_text(report.page(best), "utf-8")
     return DONE
 
 
-def _print(compared: Sequence[report.Comparison], options: argparse.Namespace) -> None:
+def _print(compared: Sequence[report.Comparison], summary: str, options: argparse.Namespace) -> None:
+    _write_page(compared, options, summary)
     if options.json:
-        print(json.dumps({"comparisons": [report.document(one) for one in compared]}, indent=2))
+        found = {"comparisons": [report.document(one) for one in compared]}
+        print(json.dumps(found | ({"sentence": summary} if summary else {}), indent=2))
     else:
         for one in compared:
             print("\n".join(report.table(one)))
             print(one.sentence())
+        if summary:
+            print(summary)
+
+
+def _write_page(compared: Sequence[report.Comparison], options: argparse.Namespace, summary: str = "") -> None:
     if options.html is not None:
-        options.html.write_text(report.page(compared), "utf-8")
+        try:
+            options.html.write_text(report.page(compared, summary), "utf-8")
+        except OSError as error:
+            raise CommandError(f"{options.html} cannot be written: {error.strerror or error}.") from error

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from jobrouter.whatif.history import Day
-from jobrouter.whatif.play import Outcome, Played
+from jobrouter.whatif.played import Outcome, Played
 from router.engine.selectors import first_failing
 from router.models.types import with_id_label
 
@@ -173,6 +173,7 @@ def doubts(day: Day, replayed: Played, threshold: float) -> list[Doubt]:
     real = reality(day)
     if not any(one.waited is not None for one in real.outcomes.values()):
         return [Doubt("jobs that were assigned or left", 0, 0, "the whole file")]
+    replayed = _until_its_end(day, replayed)
     lived, was = figures(real, threshold), figures(replayed, threshold)
     everything: Cell = ("all", "")
     if everything not in was:
@@ -190,6 +191,16 @@ def doubts(day: Day, replayed: Played, threshold: float) -> list[Doubt]:
 
         found.append(Doubt("service level", level, replayed_level, _where(real, replayed, within)))
     return found
+
+
+def _until_its_end(day: Day, replayed: Played) -> Played:
+    """As the entries of the day could have told it: who was served or left after its end, waited then."""
+    last = (day.ends - day.begins).total_seconds()
+    outcomes = {
+        id: replace(one, waited=None) if one.waited is not None and one.came + one.waited >= last else one
+        for id, one in replayed.outcomes.items()
+    }
+    return replace(replayed, outcomes=outcomes)
 
 
 def _where(real: Played, replayed: Played, value: Callable[[Outcome], float]) -> str:

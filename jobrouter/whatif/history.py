@@ -119,7 +119,9 @@ def read(path: Path) -> Day:
     """Raises BadLine."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
         raise CommandError(f"{path}: {error}") from error
     return parse(text.splitlines(), str(path))
 

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import gc
 import heapq
-from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from jobrouter.failure import CommandError
 from jobrouter.whatif.behaviour import People
 from jobrouter.whatif.history import Day, Entry, Held, JobTrace
+from jobrouter.whatif.lines import Lines
+from jobrouter.whatif.played import Outcome, Played
+from jobrouter.whatif.rules import NotReplayable, Rules
+from jobrouter.whatif.team import Team
 from router.engine import endings, exceptions, jobs, offers, workers
-from router.engine.candidates import Candidate, available
-from router.engine.capacity import in_use
+from router.engine.candidates import Candidate
 from router.engine.evolve import evolve
 from router.engine.plan import plan
 from router.engine.selectors import all_selectors, first_failing, next_expiry
-from router.engine.service_order import Place, standing
 from router.models.jobs import (
     CancelJobOptions,
     JobOffer,
@@ -30,58 +29,15 @@ from router.models.jobs import (
     RouterJobAssignment,
     UnassignJobOptions,
 )
-from router.models.policies import (
-    BestWorkerMode,
-    DistributionPolicy,
-    ExceptionPolicy,
-    ReclassifyExceptionAction,
-    RoundRobinMode,
-)
-from router.models.queues import RouterQueue
+from router.models.policies import DistributionPolicy, ExceptionPolicy, RoundRobinMode
 from router.models.selectors import RouterWorkerSelector
 from router.models.sizes import MOST_OFFERS
 from router.models.workers import RouterWorkerInput, WorkerRecord
 
 #: An expired offer has made its worker unavailable: such an entry of the day follows from the decision.
 _FOLLOWS_SECONDS: Final = 5.0
-#: A deadline that is over when it is armed is found when the router looks next.
-_LOOKS_EVERY: Final = 1.0
-
-
-class NotReplayable(CommandError):
-    """The day has something that cannot be decided again here."""
-
-
-@dataclass
-class Outcome:
-    """What became of a job."""
-
-    job_id: str
-    queue_id: str
-    channel_id: str
-    skill: str
-    #: Seconds since the day's begin at which it came into its queue.
-    came: float
-    worker_id: str | None = None
-    #: Seconds in the queue until it was assigned, or until it left.
-    waited: float | None = None
-    abandoned: bool = False
-
-
-@dataclass
-class Played:
-    """A day as it went."""
-
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    #: Job, worker and second of each assignment, in order.
-    assignments: list[tuple[str, str, float]] = field(default_factory=list)
-    #: Each worker as it was for a time: its queues, channels and labels.
-    teams: dict[tuple[str, int], RouterWorkerInput] = field(default_factory=dict)
-    #: By one of these and hour: capacity in use, and there, times seconds.
-    used: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
-    there: dict[tuple[tuple[str, int], int], float] = field(default_factory=lambda: defaultdict(float))
-    #: What jobs of a skill ask for.
-    asked: dict[str, list[RouterWorkerSelector]] = field(default_factory=dict)
+#: A deadline that is over when it is armed is found when the router looks next: at the next whole second.
+_LOOKS_EVERY: Final = timedelta(seconds=1)
 
 
 class Play:
@@ -90,25 +46,16 @@ class Play:
         self._heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._number = 0
         self._second = 0.0
-        self._queues: dict[str, RouterQueue] = {}
-        self._policies: dict[str, DistributionPolicy] = {}
-        self._exceptions: dict[str, ExceptionPolicy] = {}
-        #: Why a policy cannot be decided again; raised once a job meets it.
-        self._refused: dict[tuple[str, str], str] = {}
-        self._workers: dict[str, WorkerRecord] = {}
-        #: As matching sees them; none for those who can take nothing.
-        self._candidates: dict[str, Candidate | None] = {}
-        self._free: dict[str, dict[str, Candidate]] = defaultdict(dict)
+        self._rules = Rules()
         self._jobs: dict[str, JobRecord] = {}
-        self._lines: dict[str, list[Place]] = defaultdict(list)
-        self._stands: dict[str, tuple[str, Place]] = {}
+        self._lines = Lines()
         self._turns: dict[str, str] = {}
         self._offered: dict[str, int] = defaultdict(int)
         self._offered_to: dict[tuple[str, str], int] = defaultdict(int)
         self._assigned: dict[str, int] = defaultdict(int)
-        self._since: dict[str, tuple[float, int]] = {}
-        self._team: dict[str, int] = {}
         self.played = Played()
+        self._last = (day.ends - day.begins).total_seconds()
+        self._team = Team(self.played, self._last)
 
     # Time.
 
@@ -136,21 +83,19 @@ class Play:
 
     def _run(self) -> Played:
         self._set_up()
-        last = (self._day.ends - self._day.begins).total_seconds()
         while self._heap:
             self._second, _, act, about = heapq.heappop(self._heap)
-            if self._second > last and act not in (self._answered, self._ends, self._offer_expires, self._leaves):
+            if self._second > self._last and act not in (self._answered, self._ends, self._offer_expires, self._leaves):
                 continue  # the day is over: nobody comes any more
             act(*about)
-        for worker_id in list(self._since):
-            self._count_use(worker_id)
+        self._team.count_all(self._second)
         return self.played
 
     def _set_up(self) -> None:
         for setting in self._day.settings.values():
-            self._set(setting.kind, setting.id, setting.resource)
+            self._rules.set(setting.kind, setting.id, setting.resource)
             for moment, resource in setting.changes:
-                self._at_time(moment, self._set, setting.kind, setting.id, resource)
+                self._at_time(moment, self._rules.set, setting.kind, setting.id, resource)
         came = [one for one in (self._people.enters(job.id) for job in self._day.jobs) if one is not None]
         self._second = min([0.0, *came])
         first = self._second
@@ -183,44 +128,10 @@ class Play:
                 for second, entry in self._people.acts(job.id):
                     self._at(second, self._job_is_changed, job.id, entry)
 
-    def _set(self, kind: str, id: str, resource: Any) -> None:
-        kinds: dict[str, dict[str, Any]] = {"queue": self._queues, "distributionPolicy": self._policies}
-        known = kinds.get(kind, self._exceptions)
-        self._refused.pop((kind, id), None)
-        if resource is None:
-            known.pop(id, None)
-            return
-        known[id] = resource
-        if kind == "distributionPolicy":
-            mode = resource.mode
-            if isinstance(mode, BestWorkerMode) and mode.scoring_rule is not None:
-                reason = f"distribution policy '{id}' has a scoring rule: its scores cannot be had here"
-                self._refused[kind, id] = reason
-        elif kind == "exceptionPolicy":
-            for rule in resource.exception_rules:
-                if any(isinstance(one, ReclassifyExceptionAction) for one in rule.actions):
-                    reason = f"rule '{rule.id}' of exception policy '{id}' classifies: that is not replayed"
-                    self._refused[kind, id] = reason
-
-    def _policy(self, queue_id: str) -> DistributionPolicy:
-        return self._policies[self._queues[queue_id].distribution_policy_id]
-
-    def _check_queue(self, queue_id: str, job_id: str) -> None:
-        """Raises NotReplayable where what a job meets there cannot be decided."""
-        queue = self._queues.get(queue_id)
-        if queue is None or queue.distribution_policy_id not in self._policies:
-            raise NotReplayable(f"job '{job_id}' comes to a queue '{queue_id}' that the file does not have then")
-        for named in (
-            ("distributionPolicy", queue.distribution_policy_id),
-            ("exceptionPolicy", queue.exception_policy_id or ""),
-        ):
-            if named in self._refused:
-                raise NotReplayable(self._refused[named])
-
     # Workers.
 
     def _worker_is(self, worker_id: str, wanted: RouterWorkerInput) -> None:
-        known = self._workers.get(worker_id)
+        known = self._team.get(worker_id)
         if known is None:
             change = workers.create(worker_id, wanted, self._now, {})
         else:
@@ -231,7 +142,7 @@ class Play:
         self._worker_is_free(worker_id)
 
     def _worker_does(self, worker_id: str, entry: Entry) -> None:
-        known = self._workers.get(worker_id)
+        known = self._team.get(worker_id)
         if entry.resource is not None:
             wanted = entry.resource
         elif known is not None:
@@ -246,7 +157,7 @@ class Play:
 
     def _holds(self, held: Held) -> None:
         """A job that is not played takes its worker's capacity all the same."""
-        worker = self._workers.get(held.worker_id)
+        worker = self._team.get(held.worker_id)
         channel = worker.worker.channel(held.channel_id) if worker is not None else None
         if worker is None or channel is None:
             return
@@ -259,63 +170,29 @@ class Play:
             self._at_time(held.ends, self._lets_go, held.worker_id, assignment_id)
 
     def _lets_go(self, worker_id: str, assignment_id: str) -> None:
-        released = workers.release(self._workers[worker_id], assignment_id, self._now).record
+        released = workers.release(self._team[worker_id], assignment_id, self._now).record
         assert released is not None
         self._put(released)
         self._worker_is_free(worker_id)
 
     def _revoke_of_drained(self, worker_id: str) -> None:
-        record = self._workers[worker_id]
+        record = self._team[worker_id]
         if record.worker.available_for_offers or not record.worker.offers:
             return
         gone = [(one.job_id, one.offer_id) for one in record.worker.offers]
         self._drop(worker_id, [offer_id for _, offer_id in gone])
         for job_id, offer_id in gone:
             self._job_becomes(offers.revoke(self._jobs[job_id], [offer_id]).record)
-        for place in sorted(self._stands[job_id][1] for job_id, _ in gone if job_id in self._stands):
-            self._match_job(place.job_id)
+        for job_id in self._lines.waiting_of([job_id for job_id, _ in gone]):
+            self._match_job(job_id)
 
     def _drop(self, worker_id: str, offer_ids: Sequence[str], *, deregister: bool = False) -> None:
-        change = workers.drop_offers(self._workers[worker_id], frozenset(offer_ids), deregister=deregister)
+        change = workers.drop_offers(self._team[worker_id], frozenset(offer_ids), deregister=deregister)
         assert change.record is not None
         self._put(change.record)
 
     def _put(self, record: WorkerRecord) -> None:
-        worker_id = record.worker.id
-        self._count_use(worker_id)
-        self._workers[worker_id] = record
-        number = self._team.get(worker_id, 0)
-        known, worker = self.played.teams.get((worker_id, number)), record.worker
-        if known is None or (
-            known is not worker
-            and (known.queues, known.channels, known.labels) != (worker.queues, worker.channels, worker.labels)
-        ):
-            number += known is not None
-            self.played.teams[worker_id, number] = worker
-        self._team[worker_id] = number
-        candidate = self._candidates[worker_id] = available(record)
-        for queue_id, free in self._free.items():
-            if worker_id in free and (candidate is None or queue_id not in candidate.queues):
-                del free[worker_id]
-        if candidate is not None:
-            for queue_id in candidate.queues:
-                self._free[queue_id][worker_id] = candidate
-        self._since[worker_id] = (self._second, in_use(record.worker))
-
-    def _count_use(self, worker_id: str) -> None:
-        """Of the time since the last change, by hour."""
-        if worker_id not in self._since:
-            return
-        begin, used = self._since[worker_id]
-        team = (worker_id, self._team[worker_id])
-        worker = self._workers[worker_id].worker
-        there = worker.capacity if worker.available_for_offers else used
-        while there and begin < self._second:
-            hour = int(begin // 3600)
-            end = min((hour + 1) * 3600.0, self._second)
-            self.played.used[team, hour] += used * (end - begin)
-            self.played.there[team, hour] += there * (end - begin)
-            begin = end
+        self._team.put(record, self._second)
 
     # Jobs.
 
@@ -337,41 +214,41 @@ class Play:
             self.played.asked[skill] = list(all_selectors(record.job))
         outcome = Outcome(job.id, record.job.queue_id, record.job.channel_id, skill, self._second)
         self.played.outcomes[job.id] = outcome
-        self._enters_queue(jobs.enqueue(record, self._now).record)
-        patience = self._people.patience(job.id)
-        if patience is not None:
-            self._at(self._second + patience, self._leaves, job.id)
+        self._enters_queue(jobs.enqueue(record, self._now).record, is_new=True)
+        self._may_leave(job.id)
 
-    def _enters_queue(self, record: JobRecord | None) -> None:
-        """A new stay: the rules of its queue, and then whoever is free."""
+    def _enters_queue(self, record: JobRecord | None, *, is_new: bool = False) -> None:
+        """A new stay: the rules of its queue, and then whoever is free. A new job is queued with its first offers, and
+        what the rules do to it comes after that."""
         assert record is not None
         assert record.job.queue_id is not None
-        self._check_queue(record.job.queue_id, record.id)
+        self._rules.check(record.job.queue_id, record.id)
         self._job_becomes(record)
         self.played.outcomes[record.id].queue_id = record.job.queue_id
         self._watch_selectors(record)
-        policy_id = self._queues[record.job.queue_id].exception_policy_id
-        policy = self._exceptions.get(policy_id or "")
-        if policy_id is None or policy is None:
+        known = self._rules.exceptions(record.job.queue_id)
+        if known is None:
             self._match_job(record.id)
             return
+        policy_id, policy = known
         stay = record.routing.stay
         self._watch_wait(record)
-        threshold = exceptions.length_threshold(policy)
-        if threshold is not None:
-            queue_id, place = self._stands[record.id]
-            ahead = bisect_left(self._lines[queue_id], place)
-            self._fire(record, policy_id, policy, exceptions.length_rules(policy, ahead))
+        ahead = self._lines.ahead_of(record.id)
+        if is_new:
+            self._match_job(record.id)
+        if exceptions.length_threshold(policy) is not None:
+            self._fire(self._jobs[record.id], policy_id, policy, exceptions.length_rules(policy, ahead))
         if self._stays(record.id, stay):
             self._match_job(record.id)
 
     def _watch_wait(self, record: JobRecord) -> None:
-        policy = self._exceptions.get(self._queues[record.job.queue_id or ""].exception_policy_id or "")
-        if policy is not None:
+        known = self._rules.exceptions(record.job.queue_id or "")
+        if known is not None:
+            policy = known[1]
             for rule_id, moment in exceptions.wait_deadlines(policy, record.job.enqueued_at or self._now):
                 if not exceptions.has_fired(record, rule_id):
                     if moment <= self._now:
-                        moment = self._now + timedelta(seconds=_LOOKS_EVERY)
+                        moment = self._now.replace(microsecond=0) + _LOOKS_EVERY
                     self._at_time(moment, self._rules_due, record.id, record.routing.stay)
 
     def _stays(self, job_id: str, stay: int) -> bool:
@@ -382,9 +259,9 @@ class Play:
         if not self._stays(job_id, stay):
             return
         record = self._jobs[job_id]
-        policy_id = self._queues[record.job.queue_id or ""].exception_policy_id
-        policy = self._exceptions.get(policy_id or "")
-        if policy_id is not None and policy is not None:
+        known = self._rules.exceptions(record.job.queue_id or "")
+        if known is not None:
+            policy_id, policy = known
             self._fire(record, policy_id, policy, exceptions.wait_rules_due(policy, record, self._now))
 
     def _fire(self, record: JobRecord, policy_id: str, policy: ExceptionPolicy, rules: Sequence[Any]) -> None:
@@ -455,14 +332,20 @@ class Play:
         elif fields:
             self._job_becomes(evolve(record, job=fields))
 
-    def _leaves(self, job_id: str) -> None:
+    def _may_leave(self, job_id: str) -> None:
+        number = self._assigned[job_id]
+        patience = self._people.patience(job_id, number)
+        if patience is not None:
+            self._at(self._second + patience, self._leaves, job_id, number)
+
+    def _leaves(self, job_id: str, number: int) -> None:
         record = self._jobs.get(job_id)
-        if record is None or record.status is not JobStatus.QUEUED or self._assigned[job_id]:
+        if record is None or record.status is not JobStatus.QUEUED or self._assigned[job_id] != number:
             return
         after = endings.cancel(record, CancelJobOptions(), self._now).record
         assert after is not None
         self._free_offers(record, after)
-        self.played.outcomes[job_id].abandoned = True
+        self.played.outcomes[job_id].abandoned = not number
         self._ends_unserved(after)
         self._match_freed(record, after)
 
@@ -474,30 +357,19 @@ class Play:
     def _job_becomes(self, record: JobRecord | None) -> None:
         assert record is not None
         self._jobs[record.id] = record
-        stands = self._stands.pop(record.id, None)
-        where = standing(record)
-        now = (where.queue_id, where.place) if where is not None and record.status is JobStatus.QUEUED else None
-        if now == stands and now is not None:
-            self._stands[record.id] = now
-            return
-        if stands is not None:
-            line = self._lines[stands[0]]
-            del line[bisect_left(line, stands[1])]
-        if now is not None:
-            insort(self._lines[now[0]], now[1])
-            self._stands[record.id] = now
+        self._lines.put(record)
 
     # Matching.
 
     def _match_job(self, job_id: str) -> None:
         """Whoever is free, for a job that may take an offer."""
         record = self._jobs[job_id]
-        if record.status is JobStatus.QUEUED and (free := self._free.get(record.job.queue_id or "")):
-            self._plan(record, list(free.values()))
+        if record.status is JobStatus.QUEUED and (free := self._team.free_for(record.job.queue_id or "")):
+            self._plan(record, free)
 
     def _plan(self, record: JobRecord, candidates: Sequence[Candidate]) -> None:
         queue_id = record.job.queue_id or ""
-        policy = self._policy(queue_id)
+        policy = self._rules.distribution(queue_id)
         found = plan([record], candidates, policy, self._now, turn=self._turns.get(queue_id))
         for match in found.matches:
             self._offer(match.job.id, match.worker_id, queue_id, policy)
@@ -507,17 +379,17 @@ class Play:
 
     def _are_free(self, worker_ids: Sequence[str], also: str = "") -> None:
         """The jobs of all their queues, in the order of service; the job `also` may have any worker."""
-        free = [one for worker_id in worker_ids if (one := self._candidates.get(worker_id)) is not None]
+        free = self._team.still_free(worker_ids)
         queue_ids = list(dict.fromkeys(queue_id for one in free for queue_id in one.queues))
         fits: dict[tuple[Any, ...], bool] = {}
-        for place in self._in_order(queue_ids):
+        for place in self._lines.in_order(queue_ids):
             job = self._jobs[place.job_id]
             queue_id = job.job.queue_id or ""
             if place.job_id == also:
                 self._match_job(also)
-                free = self._still_free(free)
+                free = self._team.still_free([one.worker_id for one in free])
                 continue
-            policy = self._policy(queue_id)
+            policy = self._rules.distribution(queue_id)
             if len(job.routing.offers) >= min(policy.mode.max_concurrent_offers, MOST_OFFERS):
                 continue
             asked = [one for one in all_selectors(job.job) if one.active]
@@ -540,23 +412,14 @@ class Play:
                 continue
             self._plan(job, suit)
             if self._jobs[place.job_id] is not job:
-                free = self._still_free(free)
+                free = self._team.still_free([one.worker_id for one in free])
                 if not free:
                     break
         if also:
             self._match_job(also)
 
-    def _still_free(self, some: Sequence[Candidate]) -> list[Candidate]:
-        return [now for one in some if (now := self._candidates.get(one.worker_id)) is not None]
-
-    def _in_order(self, queue_ids: Sequence[str]) -> Iterator[Place]:
-        lines = [list(self._lines[one]) for one in queue_ids if self._lines.get(one)]
-        if len(lines) == 1:
-            return iter(lines[0])
-        return iter(list(heapq.merge(*lines)))
-
     def _offer(self, job_id: str, worker_id: str, queue_id: str, policy: DistributionPolicy) -> None:
-        record, worker = self._jobs[job_id], self._workers[worker_id]
+        record, worker = self._jobs[job_id], self._team[worker_id]
         channel = worker.worker.channel(record.job.channel_id)
         assert channel is not None
         number = self._offered[job_id]
@@ -580,7 +443,7 @@ class Play:
             self._turns[queue_id] = worker_id
         of_worker = self._offered_to[job_id, worker_id]
         self._offered_to[job_id, worker_id] += 1
-        answer = self._people.answer(job_id, worker_id, number, of_worker)
+        answer = self._people.answer(job_id, worker_id, number, of_worker, self._second)
         if answer.what == "expired" or answer.after >= policy.offer_expires_after_seconds:
             self._at_time(offer.expires_at, self._offer_expires, job_id, worker_id)
         else:
@@ -613,7 +476,7 @@ class Play:
             return
         number = self._assigned[job_id]
         self._assigned[job_id] += 1
-        worker = self._workers[worker_id]
+        worker = self._team[worker_id]
         change, assignment_id = offers.accept(record, offer_id, worker.worker, f"{job_id}/a{number}", self._now)
         after = change.record
         assert after is not None
@@ -628,7 +491,7 @@ class Play:
             outcome.waited = self._second - outcome.came
             outcome.worker_id = worker_id
         self.played.assignments.append((job_id, worker_id, self._second))
-        seconds, comes_back = self._people.work(job_id, record.job.channel_id, number)
+        seconds, comes_back = self._people.work(job_id, record.job.channel_id, number, self._second)
         self._at(self._second + seconds, self._ends, job_id, worker_id, assignment_id, comes_back)
         others = {id: one for id, one in record.routing.offers.items() if id != offer_id}
         for other_id, offer in others.items():
@@ -639,7 +502,7 @@ class Play:
         self._are_free(freed)
 
     def _ends(self, job_id: str, worker_id: str, assignment_id: str, comes_back: bool) -> None:
-        released = workers.release(self._workers[worker_id], assignment_id, self._now).record
+        released = workers.release(self._team[worker_id], assignment_id, self._now).record
         assert released is not None
         self._put(released)
         if comes_back:
@@ -648,6 +511,7 @@ class Play:
             self._job_becomes(after)
             self._watch_selectors(after)
             self._watch_wait(after)
+            self._may_leave(job_id)
         else:
             del self._jobs[job_id]
         self._are_free((worker_id,), also=job_id if comes_back else "")

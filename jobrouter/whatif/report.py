@@ -66,12 +66,28 @@ class Comparison:
             return f"{self.name}: nothing was assigned."
         before, after, change = whole["serviceLevel"]
         text = f"{self.name}: service level {before.mean:.0f} to {after.mean:.0f} %"
-        if math.isfinite(change.half):
+        if change.mean == change.half == 0.0:
+            text += " (no difference)"
+        elif math.isfinite(change.half):
             sure = abs(change.mean) > change.half
             text += f" ({change.mean:+.1f} points, give or take {change.half:.1f}"
             text += ")" if sure else ": it may be chance)"
         wait = whole["p80"]
         return f"{text}; four of five wait less than {_seconds(wait[1].mean)} instead of {_seconds(wait[0].mean)}."
+
+
+def together(compared: Sequence[Comparison], costs: Sequence[float | None]) -> str:
+    """Several changes of the same days in one plain sentence, each with what it costs where that is known."""
+    parts: list[str] = []
+    for one, cost in zip(compared, costs, strict=True):
+        whole = dict(one.rows()).get(("all", ""), {})
+        if "serviceLevel" not in whole:
+            continue
+        before, after, _ = whole["serviceLevel"]
+        level = f"{after.mean:.0f} %" if parts else f"service level {before.mean:.0f} to {after.mean:.0f} %"
+        price = "" if cost is None else f", cost {cost:.2f}" if cost else ", free"
+        parts.append(f"{one.name}: {level}{price}")
+    return f"{'; '.join(parts)}." if len(parts) > 1 else ""
 
 
 def _seconds(value: float) -> str:
@@ -134,11 +150,12 @@ _STYLE: Final = (
 )
 
 
-def page(comparisons: Sequence[Comparison], title: str = "What if") -> str:
+def page(comparisons: Sequence[Comparison], summary: str = "", title: str = "What if") -> str:
     """One HTML page, its plots inline."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>",
+        *([f"<p>{html.escape(summary)}</p>"] if summary else []),
     ]
     for one in comparisons:
         rows = one.rows()

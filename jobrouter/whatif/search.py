@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+from jobrouter.whatif.changes import asked_for
 from jobrouter.whatif.history import Day
 
 #: Of each set at most so many are tried.
@@ -25,23 +26,24 @@ def team(day: Day) -> list[tuple[dict[str, Any], float]]:
         document.pop("tags", None)
         sorts.setdefault(json.dumps(document, sort_keys=True), document)
     blocks = list(_blocks(day))
-    for begin, end, first, last in blocks:
+    for begin, end, first, last, hours in blocks:
         for document in sorts.values():
             labels = ", ".join(f"{name}={value}" for name, value in sorted(document.get("labels", {}).items()))
             of = labels or ", ".join(document.get("queues", []))
             one = {"id": "one more", "resource": document, "from": begin, "to": end}
             name = f"one worker more ({of}) from {first} to {last}"
-            found.append(({"name": name, "workers": {"add": [one]}}, float(_BLOCK_HOURS)))
+            found.append(({"name": name, "workers": {"add": [one]}}, hours))
     if len(found) > MOST:  # spread over the day
         found = [found[int(at * len(found) / MOST)] for at in range(MOST)]
     return found
 
 
-def _blocks(day: Day) -> Iterator[tuple[str, str, str, str]]:
+def _blocks(day: Day) -> Iterator[tuple[str, str, str, str, float]]:
     begin = day.begins
     while begin < day.ends:
         end = min(begin + timedelta(hours=_BLOCK_HOURS), day.ends)
-        yield begin.isoformat(), end.isoformat(), begin.strftime("%H:%M"), end.strftime("%H:%M")
+        hours = (end - begin).total_seconds() / 3600
+        yield begin.isoformat(), end.isoformat(), begin.strftime("%H:%M"), end.strftime("%H:%M"), hours
         begin = end
 
 
@@ -52,9 +54,7 @@ def policy(day: Day) -> list[tuple[dict[str, Any], float]]:
     for kind in ("longestIdle", "roundRobin", "bestWorker"):
         patch = {id: {"mode": {"kind": kind}} for id in policies}
         found.append(({"name": f"mode {kind}", "distributionPolicies": patch}, 0.0))
-    keys = {one.key for job in day.jobs for one in job.resource.requested_worker_selectors}
-    keys |= {one["key"] for job in day.jobs for one in (job.classified or {}).get("attachedWorkerSelectors") or []}
-    for key in sorted(keys):
+    for key in sorted(asked_for(day)):
         for seconds in _RELAX_AFTER:
             relaxed = {"selectors": [{"key": key, "expiresAfterSeconds": seconds}]}
             found.append(({"name": f"'{key}' no longer asked for after {seconds} s", "jobs": relaxed}, 0.0))

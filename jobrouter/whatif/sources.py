@@ -8,7 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from pydantic import ValidationError
 
@@ -16,9 +16,26 @@ from jobrouter.failure import CommandError
 from jobrouter.whatif import changes
 from jobrouter.whatif.behaviour import Answer, Draws, People, observe
 from jobrouter.whatif.history import Day, Entry, JobTrace
-from jobrouter.whatif.play import Play, Played
+from jobrouter.whatif.play import Play
+from jobrouter.whatif.played import Played
 from router.models.jobs import RouterJobInput
 from router.models.types import parse_time
+
+_OF_PROFILE: Final = frozenset(
+    {
+        "name",
+        "from",
+        "arrivals",
+        "answerSeconds",
+        "queues",
+        "distributionPolicies",
+        "exceptionPolicies",
+        "workers",
+        "jobs",
+    }
+)
+_OF_KIND: Final = frozenset({"share", "resource", "handleSeconds", "patienceSeconds"})
+_OF_DRAW: Final = frozenset({"mean", "sd"})
 
 
 class Source(Protocol):
@@ -47,6 +64,7 @@ class Generated:
 
     def __init__(self, profile: Mapping[str, Any], name: str = "profile") -> None:
         self._profile = profile
+        changes.only(profile, _OF_PROFILE, name)
         try:
             begins = parse_time(profile["from"])
             self._arrivals = [float(one) for one in profile["arrivals"]]
@@ -59,14 +77,24 @@ class Generated:
                 team += [{**one, "id": one["id"] if count == 1 else f"{one['id']}-{n + 1}"} for n in range(count)]
             settings = {name: profile.get(name, {}) for name in ("queues", "distributionPolicies", "exceptionPolicies")}
             self._empty = changes.changed(empty, {**settings, "workers": {"add": team}})
-            self._inputs = [RouterJobInput.model_validate(one["resource"]) for one in self._kinds]
             self._shares = [float(one["share"]) for one in self._kinds]
-            for one in self._kinds:
-                _draw(one["handleSeconds"], random.Random(0))
+            self._inputs = [_input(one, number) for number, one in enumerate(self._kinds, 1)]
+            if min([0.0, *self._arrivals, *self._shares, self._answers]) < 0:
+                raise ValueError("arrivals, shares and answerSeconds are not below 0")
+            if not sum(self._shares):
+                raise ValueError("no kind of jobs has a share")
         except ValidationError as error:
-            raise CommandError(f"{name}: {error.errors()[0]['msg']} ({error.errors()[0]['loc']})") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CommandError(f"{name}: it cannot be read ({error!r})") from error
+            place = ".".join(str(one) for one in error.errors()[0]["loc"])
+            raise CommandError(f"{name}: {place}: {error.errors()[0]['msg']}") from error
+        except CommandError as error:
+            raise CommandError(f"{name}: {error}") from error
+        except KeyError as error:
+            raise CommandError(f"{name}: {error} is missing") from error
+        except (TypeError, ValueError, AttributeError) as error:
+            raise CommandError(f"{name}: it cannot be read ({error})") from error
+        for one in self._inputs:
+            if ("queue", one.queue_id) not in self._empty.settings:
+                raise CommandError(f"{name}: queue '{one.queue_id}' of a job is not in it")
 
     @classmethod
     def load(cls, path: Path) -> Generated:
@@ -101,6 +129,23 @@ class Generated:
         return self._answers
 
 
+def _input(kind: Mapping[str, Any], number: int) -> RouterJobInput:
+    """What of a kind is not read later. Raises ValueError and CommandError."""
+    where = f"jobs, number {number}"
+    changes.only(kind, _OF_KIND, where)
+    spec = kind["handleSeconds"]
+    if isinstance(spec, dict):
+        changes.only(spec, _OF_DRAW, f"handleSeconds of {where}")
+        if float(spec["sd"]) < 0:
+            raise ValueError(f"{where}: 'sd' is below 0")
+    for seconds in (spec["mean"] if isinstance(spec, dict) else spec, kind.get("patienceSeconds")):
+        if seconds is not None and not 0 < float(seconds) < math.inf:
+            raise ValueError(f"{where}: handleSeconds and patienceSeconds are above 0")
+    found = changes.checked(kind["resource"], kind["resource"], RouterJobInput, where)
+    assert isinstance(found, RouterJobInput)
+    return found
+
+
 def _draw(spec: Any, chance: random.Random) -> float:
     """A mean, exponential; or {mean, sd} (log-normal; `sd` 0: always the mean)."""
     if not isinstance(spec, dict):
@@ -126,13 +171,13 @@ class _Made(People):
     def enters(self, job_id: str) -> float | None:
         return self._came[job_id][1]
 
-    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int) -> Answer:
+    def answer(self, job_id: str, worker_id: str, number: int, of_worker: int, second: float) -> Answer:
         return Answer("accepted", self._profile.answers)
 
-    def work(self, job_id: str, channel_id: str, number: int) -> tuple[float, bool]:
+    def work(self, job_id: str, channel_id: str, number: int, second: float) -> tuple[float, bool]:
         return self._profile.handle(self._came[job_id][0], self._chance(job_id, f"work {number}")), False
 
-    def patience(self, job_id: str) -> float | None:
+    def patience(self, job_id: str, number: int) -> float | None:
         return self._profile.leaves(self._came[job_id][0], self._chance(job_id, "patience"))
 
     def acts(self, job_id: str) -> Sequence[tuple[float, Entry]]:
@@ -165,10 +210,10 @@ def written(day: Day, played: Played, people: People) -> list[str]:
         if outcome.waited is not None and outcome.worker_id is not None:
             end, offer = outcome.came + outcome.waited, {"workerId": outcome.worker_id, "offerId": f"{job.id}/0"}
             entries.append(
-                {"at": at(end - people.answer(job.id, outcome.worker_id, 0, 0).after), "what": "offered", **offer}
+                {"at": at(end - people.answer(job.id, outcome.worker_id, 0, 0, end).after), "what": "offered", **offer}
             )
             entries.append({"at": at(end), "what": "accepted", **offer})
-            entries.append({"at": at(end + people.work(job.id, job.resource.channel_id, 0)[0]), "what": "closed"})
+            entries.append({"at": at(end + people.work(job.id, job.resource.channel_id, 0, end)[0]), "what": "closed"})
         elif outcome.waited is not None:
             entries.append({"at": at(outcome.came + outcome.waited), "what": "cancelled"})
         resource = {**document(job.resource), "createdAt": job.created_at.isoformat()}

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 from typing import Final
 
 from aiohttp import ClientError, web
 
+from local.host.pace import Pace
+
 LONGEST_SECONDS: Final = 20.0
 MOST_BYTES: Final = 24 * 1024 * 1024
 LARGEST: Final = 4 * 1024 * 1024
+#: Pieces that are read in one turn of the event loop, each as large as a connection reads at once (server.py).
+_A_TURN: Final = 4
 
 
 class Bodies:
     """Those of one kind of caller: what some hold back does not count against the others."""
 
-    def __init__(self, seconds: float = LONGEST_SECONDS, most: int = MOST_BYTES, largest: int = LARGEST) -> None:
+    def __init__(
+        self,
+        seconds: float = LONGEST_SECONDS,
+        most: int = MOST_BYTES,
+        largest: int = LARGEST,
+        ahead: Pace | None = None,
+    ) -> None:
+        """Of what waits in `ahead` more is done than is read of bodies."""
         self._seconds = seconds
         self._most = most
         self._largest = largest
         #: Bytes of bodies that are not complete yet.
         self.reading = 0
+        self._pace = Pace(_A_TURN, ahead)
+        self._order = count()
 
     async def read(self, request: web.BaseRequest) -> bytes | web.Response:
         """The body, or what to answer instead: it does not come to its end in time (408), is too large (413), or there
@@ -31,9 +45,12 @@ class Bodies:
             return _closing(413)
         chunks: list[bytes] = []
         size = 0
+        place = next(self._order)  # the one that came first comes to its end first, and gives back its memory
         try:
             async with asyncio.timeout(self._seconds):
-                async for chunk in request.content.iter_any():
+                while not request.content.at_eof():
+                    await self._pace.turn(place)
+                    chunk = await request.content.readany()
                     size += len(chunk)
                     self.reading += len(chunk)
                     if size > self._largest:

@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 
 from local.host.bodies import Bodies
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
+from local.host.pace import Pace
 from local.host.routes import Route, Router, decode_path, has_dot_segments, make_route, rebuild_path, unreachable
 from local.host.worker import FunctionFailed, HttpAnswer, HttpCall, Worker
 
@@ -39,7 +40,7 @@ class HttpOptions:
 class HttpTriggers:
     """Serves every HTTP function of the app."""
 
-    def __init__(self, worker: Worker, options: HttpOptions) -> None:
+    def __init__(self, worker: Worker, options: HttpOptions, ahead: Pace | None = None) -> None:
         self._worker = worker
         self._outstanding = 0
         self._most_outstanding = options.outstanding
@@ -61,7 +62,7 @@ class HttpTriggers:
         if hidden := unreachable(self.routes):
             raise IndexingError("\n".join(hidden))
         self._router = Router(self.routes)
-        self._bodies = Bodies()
+        self._bodies = Bodies(ahead=ahead)
 
     async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import logging
 import signal
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
@@ -21,6 +23,7 @@ from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpOptions, HttpTriggers
 from local.host.kestrel import PARSER_LIMITS, refused_by_the_web_server
 from local.host.mounts import FIRE_TIMERS
+from local.host.pace import Pace
 from local.host.timer_trigger import TimerTriggers
 from local.host.worker import Worker
 from local.host.workers import open_worker
@@ -30,6 +33,17 @@ log = logging.getLogger("local.host")
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024  # the app's own limit is lower; this one protects the host
 SHUTDOWN_SECONDS: Final = 3.0
+#: What is read of a connection at once, and kept of it before its request has begun.
+_READ_BYTES: Final = 64 * 1024
+#: In one turn of the event loop: how many connections are taken, requests begun, and of these the first of a connection
+#: and those with a large body.
+_ACCEPTED: Final = 16
+_BEGUN: Final = 8
+_FIRST_BEGUN: Final = 4
+_LARGE_BEGUN: Final = 1
+_LARGE_BYTES: Final = 16 * 1024
+#: Connections that wait to be taken.
+_BACKLOG: Final = 1024
 _LOOPBACK: Final = "127.0.0.1"
 #: Of what begins with /admin the host keeps these for itself; the rest reaches the app.
 _KEPT: Final = ("/admin/host/", "/admin/functions")
@@ -60,7 +74,12 @@ class Host:
     def __init__(self, worker: Worker, options: HostOptions) -> None:
         self._options = options
         self._worker = worker
-        self._http = HttpTriggers(worker, read_http_options(options.app_dir))
+        self._pace = Pace(_BEGUN)
+        self._pace_of_first = Pace(_FIRST_BEGUN, self._pace)
+        self._pace_of_large = Pace(_LARGE_BEGUN)
+        #: Connections that have sent a request before. They go first: a flood opens many at once.
+        self._known: WeakSet[asyncio.Transport] = WeakSet()
+        self._http = HttpTriggers(worker, read_http_options(options.app_dir), self._pace)
         self._events = EventGridTriggers(worker, options.system_key)
         self._timers = TimerTriggers(worker)
         self._runner: web.AppRunner | None = None
@@ -90,6 +109,7 @@ class Host:
             access_log=None,
             auto_decompress=False,
             shutdown_timeout=SHUTDOWN_SECONDS,
+            read_bufsize=_READ_BYTES // 4,
             **PARSER_LIMITS,
         )
         await self._runner.setup()
@@ -100,16 +120,21 @@ class Host:
             await self._listen(self._options.https_port, context)
 
     async def _listen(self, port: int, context: ssl.SSLContext | None) -> None:
-        assert self._runner is not None
-        share = self._options.share_ports or None
         address = self._options.listen
-        site = web.TCPSite(self._runner, address, port, ssl_context=context, backlog=1024, reuse_port=share)
-        await site.start()
+        await self._listen_at(address, port, context)
         if address == _LOOPBACK and has_ipv6_loopback():
-            site = web.TCPSite(self._runner, "::1", port, ssl_context=context, backlog=1024, reuse_port=share)
-            await site.start()
+            await self._listen_at("::1", port, context)
+
+    async def _listen_at(self, address: str, port: int, context: ssl.SSLContext | None) -> None:
+        assert self._runner is not None
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        bound = socket.create_server((address, port), family=family, reuse_port=self._options.share_ports)
+        # What the site calls its backlog is how many it takes at once as well.
+        await web.SockSite(self._runner, bound, ssl_context=context, backlog=_ACCEPTED).start()
+        bound.listen(_BACKLOG)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        await self._turn(request)
         target = request._message.path  # as sent; yarl would have normalised it
         if not target.startswith("/"):
             target = origin_form(target)
@@ -123,6 +148,17 @@ class Host:
         if lowered.startswith(_KEPT):
             return web.Response(status=401)  # it wants the host's master key, and here is none
         return await self._http.serve(request, target)
+
+    async def _turn(self, request: web.Request) -> None:
+        """Waits until the request may begin."""
+        transport = request.transport
+        is_first = transport is not None and transport not in self._known
+        if transport is not None:
+            self._known.add(transport)
+        if (request.content_length or 0) > _LARGE_BYTES:
+            await self._pace_of_large.turn()
+        else:
+            await (self._pace_of_first if is_first else self._pace).turn()
 
 
 def origin_form(target: str) -> str:
@@ -157,6 +193,12 @@ def has_ipv6_loopback() -> bool:
     return True
 
 
+def read_little() -> None:
+    """Of each connection of this process at once: else a turn of the loop lasts as long as all of them together."""
+    transports = importlib.import_module("asyncio.selector_events")
+    transports._SelectorSocketTransport.max_size = _READ_BYTES
+
+
 async def serve_until_signalled(module: str, options: HostOptions) -> None:
     """Serves until SIGTERM or SIGINT. Raises IndexingError."""
     worker = await open_worker(options.app_dir, module)
@@ -166,6 +208,7 @@ async def serve_until_signalled(module: str, options: HostOptions) -> None:
         loop.add_signal_handler(number, ended.set)
     if options.asked_on is not None:
         answer_on(options.asked_on)
+    read_little()
     host = Host(worker, options)
     if not await _unless(ended, asyncio.gather(*(_wait_for(url) for url in options.wait_for))):
         return

@@ -75,10 +75,28 @@ class Invocations:
         self._running: Final[set[asyncio.Task[Any]]] = set()
 
     async def run(self, call: Coroutine[Any, Any, Any]) -> Any:
-        task = asyncio.get_running_loop().create_task(call)
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[Any] = loop.create_future()
+        task = loop.create_task(self._to_its_end(call, outcome))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return await outcome
+
+    async def _to_its_end(self, call: Coroutine[Any, Any, Any], outcome: asyncio.Future[Any]) -> None:
+        """Who waits is told at once, not some turns of the loop later, as with a task that is shielded."""
+        try:
+            result = await call
+        except asyncio.CancelledError:
+            outcome.cancel()
+            raise
+        except BaseException as error:
+            if outcome.done():
+                log.error("A call failed that nobody waits for any more", exc_info=error)
+            else:
+                outcome.set_exception(error)
+        else:
+            if not outcome.done():
+                outcome.set_result(result)
 
     async def finish(self, seconds: float) -> None:
         """Waits for what is under way, then cancels the rest."""

@@ -23,6 +23,11 @@ class Schema(StrEnum):
     EVENT_GRID = "EventGridSchema"
     CLOUD_EVENTS = "CloudEventSchemaV1_0"
 
+    @property
+    def setting(self) -> str:
+        """As ROUTER_EVENTGRID_SCHEMA and the command line name it."""
+        return "EventGrid" if self is Schema.EVENT_GRID else "CloudEvents"
+
 
 _SERVICE_NAMES = {Schema.EVENT_GRID: "EventGridEvent", Schema.CLOUD_EVENTS: "CloudEventV10"}
 _CLOUD_TYPES = ("application/cloudevents-batch+json", "application/cloudevents+json")

@@ -15,7 +15,7 @@ from local.topic.deadletter import DeadLetters
 from local.topic.delivery import Delivery, Policy, lane_of
 from local.topic.handshake import Handshake
 from local.topic.options import Options
-from local.topic.schemas import Event
+from local.topic.schemas import Event, Schema
 from local.topic.store import Row, Store
 from local.topic.subscriptions import Subscription, SubscriptionsError, SubscriptionsFile
 from local.topic.transport import Transport, new_session
@@ -66,7 +66,7 @@ class Topic:
         if left not in (None, self._options.schema):
             raise SubscriptionsError(
                 f"{self._options.data_dir} holds undelivered events in {left}, and this topic takes "
-                f"{self._options.schema}. Start once more with the schema of before (ROUTER_EVENTGRID_SCHEMA), until "
+                f"{self._options.schema}. Start once more with ROUTER_EVENTGRID_SCHEMA={Schema(left).setting}, until "
                 "they are delivered, or delete that folder, and them with it"
             )
         self._store.set_input_schema(self._options.schema)

@@ -13,10 +13,15 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from router.errors import Busy, RouterError
+from router.models.operations import OPERATIONS
 
-#: Requests under way at a time, of which so many may bring new work.
+#: Requests under way at a time, of which so many may bring new work, and so many read pages: each page may take some
+#: times its size while it is made.
 MOST_AT_ONCE: Final = 64
 MOST_SUBMISSIONS: Final = 24
+MOST_PAGES: Final = 4
+#: So many that are more urgent go first; then comes one that is less, so that a flood of reads leaves some of the rest.
+MOST_AHEAD: Final = 32
 #: Requests that wait, all together, and how long one of them does at most: less than any client's patience.
 MOST_WAITING: Final = 512
 LONGEST_SECONDS: Final = 5.0
@@ -37,6 +42,10 @@ SUBMISSIONS: Final = frozenset(
 )
 
 
+#: Lists, and what reads as much.
+PAGES: Final = frozenset({*(operation.name for operation in OPERATIONS if operation.is_list), "ExplainJob"})
+
+
 class TooManyAtOnce(RouterError):
     """429: the caller has more requests waiting than his share."""
 
@@ -52,7 +61,12 @@ class TooManyAtOnce(RouterError):
 class _Line:
     """Those that wait for one kind of place: a line a caller, served in turn."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        #: Places of this kind, and how many are taken.
+        self.most = most
+        self.running = 0
+        #: How often others had a place since one of these had, while there was one for these.
+        self.passed = 0
         self._callers: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self.size = 0
 
@@ -96,36 +110,43 @@ class Admission:
         self,
         most: int = MOST_AT_ONCE,
         most_submissions: int = MOST_SUBMISSIONS,
+        most_pages: int = MOST_PAGES,
         most_waiting: int = MOST_WAITING,
         longest: float = LONGEST_SECONDS,
     ) -> None:
         self._most = most
-        self._most_submissions = most_submissions
         self._most_waiting = most_waiting
         self._longest = longest
-        self._urgent = _Line()
-        self._submissions = _Line()
-        self.running = 0
-        self.running_submissions = 0
+        self._urgent = _Line(most)
+        self._pages = _Line(most_pages)
+        self._submissions = _Line(most_submissions)
+        #: The most urgent first.
+        self._lines = (self._urgent, self._pages, self._submissions)
+
+    @property
+    def running(self) -> int:
+        return sum(line.running for line in self._lines)
+
+    @property
+    def running_submissions(self) -> int:
+        return self._submissions.running
 
     @asynccontextmanager
     async def take(self, caller: str, operation: str) -> AsyncIterator[None]:
         """While a request is served. Raises TooManyAtOnce (429), Busy (503)."""
-        submits = operation in SUBMISSIONS
-        line = self._submissions if submits else self._urgent
-        if self._is_free(submits) and not line.size:
-            self._begin(submits)
+        line = self._submissions if operation in SUBMISSIONS else self._pages if operation in PAGES else self._urgent
+        if self._is_free(line) and not line.size:
+            line.running += 1
         else:
-            await self._wait(line, caller, submits)
+            await self._wait(line, caller)
         try:
             yield
         finally:
-            self.running -= 1
-            self.running_submissions -= submits
+            line.running -= 1
             self._call_next()
 
-    async def _wait(self, line: _Line, caller: str, submits: bool) -> None:
-        waiting = self._urgent.size + self._submissions.size
+    async def _wait(self, line: _Line, caller: str) -> None:
+        waiting = sum(one.size for one in self._lines)
         if waiting >= self._most_waiting and self._has_more_than_his_share(caller):
             await asyncio.sleep(_REFUSED_AFTER_SECONDS)
             raise TooManyAtOnce
@@ -139,8 +160,7 @@ class Admission:
         except BaseException as error:
             line.remove(caller, turn)
             if turn.done() and not turn.cancelled():  # it was called at the same moment
-                self.running -= 1
-                self.running_submissions -= submits
+                line.running -= 1
                 self._call_next()
             if isinstance(error, TimeoutError):
                 if self._has_more_than_his_share(caller):
@@ -149,21 +169,21 @@ class Admission:
             raise
 
     def _has_more_than_his_share(self, caller: str) -> bool:
-        callers = self._urgent.callers() | self._submissions.callers() | {caller}
-        mine = self._urgent.of(caller) + self._submissions.of(caller)
-        return (mine + 1) * len(callers) >= self._urgent.size + self._submissions.size
+        callers = {caller}.union(*(line.callers() for line in self._lines))
+        mine = sum(line.of(caller) for line in self._lines)
+        return (mine + 1) * len(callers) >= sum(line.size for line in self._lines)
 
-    def _is_free(self, submits: bool) -> bool:
-        if submits and self.running_submissions >= self._most_submissions:
-            return False
-        return self.running < self._most
-
-    def _begin(self, submits: bool) -> None:
-        self.running += 1
-        self.running_submissions += submits
+    def _is_free(self, line: _Line) -> bool:
+        return line.running < line.most and self.running < self._most
 
     def _call_next(self) -> None:
-        for line, submits in ((self._urgent, False), (self._submissions, True)):
-            while self._is_free(submits) and (turn := line.next()) is not None:
-                self._begin(submits)
-                turn.set_result(None)
+        while open_lines := [line for line in self._lines if line.size and self._is_free(line)]:
+            overdue = (line for line in open_lines if line.passed >= MOST_AHEAD)
+            line = next(overdue, open_lines[0])
+            if (turn := line.next()) is None:
+                continue
+            for other in open_lines:
+                other.passed += 1
+            line.passed = 0
+            line.running += 1
+            turn.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from router.api.gate import JSON, Gate, every_answer, headers_of, refusal
 from router.errors import Busy, NotFound, RouterError
 from router.ids import Ids
 from router.models.operations import OPERATIONS, Operation
+from router.offload import off_loop
 from router.outages import Health, is_told
 from router.settings import SettingsError
 from router.storage.port import StorageUnavailable
@@ -119,21 +121,32 @@ def _path(req: func.HttpRequest) -> str:
 
 
 def _openapi(app: App) -> Endpoint:
-    async def openapi(req: func.HttpRequest) -> func.HttpResponse:
-        from router.api.openapi import openapi_document
-
+    async def serve(req: func.HttpRequest) -> func.HttpResponse:
         try:
             gate = await app.gate()
         except Exception as error:
             return unavailable(error, req)
         try:
             await gate.admit(req)
-            reply = Reply(body=openapi_document())
+            reply = Reply(content=await openapi())
         except Exception as error:
             reply = refusal(error, "OpenApi", _path(req))
         return gate.render(reply, headers_of(req))
 
-    return openapi
+    return serve
+
+
+async def openapi() -> bytes:
+    """The OpenAPI document."""
+    return await off_loop(_openapi_bytes)
+
+
+@lru_cache(maxsize=1)
+def _openapi_bytes() -> bytes:
+    """Made once: importing what makes it, and making it, take longer than others should wait."""
+    from router.api.openapi import openapi_document
+
+    return json_bytes(openapi_document())
 
 
 def _console(app: App) -> Endpoint:

@@ -12,6 +12,7 @@ from typing import Final
 
 import azure.functions as func
 
+from router import offload
 from router.api.admission import Admission
 from router.api.auth.authenticate import Authenticator, Caller
 from router.api.auth.encodings import LEFT_BY_CLIENTS
@@ -21,7 +22,7 @@ from router.api.auth.target import RequestTarget, TargetReader
 from router.api.call import Call, Reply, parse_ids, parse_query, route_ids
 from router.api.cors import Cors
 from router.api.handlers import HANDLERS
-from router.api.in_flight import InFlight
+from router.api.in_flight import SMALL_BYTES, InFlight
 from router.api.patience import patience
 from router.clock import Clock
 from router.commit.acting import acting
@@ -108,7 +109,8 @@ class Gate:
         """Only authentication and the rate limit: for what is not an operation. Raises RouterError."""
         headers = headers_of(request)
         target = self.targets.read(request.url, headers)
-        await self._authenticate(request, headers, target)
+        caller = await self._authenticate(request, headers, target)
+        await self.authenticator.check_body(caller, request.get_body())
         return target
 
     def render(self, reply: Reply, headers: Mapping[str, str], request_id: str | None = None) -> func.HttpResponse:
@@ -165,13 +167,22 @@ class Gate:
             check_encoding(call.body, headers.get("content-encoding"))
         if operation.method != "GET":
             await self.parts.on_time()
-        async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(len(call.body)):
+        size = len(call.body)
+        with self.in_flight.keep(size):
+            async with self.admission.take(self._who(caller, headers), operation.name), self.in_flight.hold(size):
+                # Not before: a flood of large bodies is refused before much is done for each.
+                await self.authenticator.check_body(caller, call.body)
+                return await self._handle(call)
+
+    async def _handle(self, call: Call) -> Reply:
+        operation = call.operation
+        # To read one thing costs little, and others' work is not to make it wait.
+        reads_one = operation.method == "GET" and bool(call.ids)
+        urgency = Urgency.ROUND if reads_one else Urgency.ANSWER
+        with acting(call.caller.actor), at_least(urgency), offload.request(heavy=_is_heavy(call)):
             if operation.method in ("PATCH", "POST"):
-                check_values(call.body)
-            # To read one thing costs little, and others' work is not to make it wait.
-            reads_one = operation.method == "GET" and bool(call.ids)
-            with acting(caller.actor), at_least(Urgency.ROUND if reads_one else Urgency.ANSWER):
-                return await HANDLERS[operation.name](call)
+                await offload.by_weight(check_values, call.body)
+            return await HANDLERS[operation.name](call)
 
     def _who(self, caller: Caller, headers: Mapping[str, str]) -> str:
         """Who takes turns with others: a caller at an address, since many applications share a key. Of the addresses in
@@ -195,13 +206,20 @@ class Gate:
         now = self.clock.now()
         paths = sent_paths(operation.route, target.path, request.route_params, LEFT_BY_CLIENTS) if operation else ()
         caller = await self.authenticator.authenticate(
-            request.method or "", target.value, target.known, headers, body, now, paths
+            request.method or "", target.value, target.known, headers, now, paths
         )
         self.limiter.check(caller.id, now)
         if not caller.rights:
             roles = ", ".join(f"{ROLE_PREFIX}{right}" for right in Right)
             raise Forbidden(f"The token has none of the roles {roles}.")
         return caller
+
+
+def _is_heavy(call: Call) -> bool:
+    """Whether it takes long to read. A policy may be large though the patch of it is small."""
+    if call.operation.method not in ("PATCH", "POST"):
+        return False
+    return len(call.body) > SMALL_BYTES or call.operation.resource.endswith("Policy")
 
 
 def _own(caller: Caller, operation: Operation) -> Own | None:

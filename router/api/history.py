@@ -6,19 +6,28 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 from urllib.parse import quote
 
 from router.api.call import Call, Reply
+from router.engine.columns import QUEUE_COLUMNS, csv_of
 from router.errors import BadRequest, ErrorDetail
+from router.models.types import format_time, parse_time
+from router.offload import off_loop_if
 from router.usecases import reports, timelines
-from router.usecases.reports import MOST_DAYS, Asked, Grain
+from router.usecases.reports import MOST_DAYS, Asked, Grain, QueueSlot, end_of
 from router.usecases.timelines import Span
 from router.wire import documents
 from router.wire.query import DEFAULT_PAGE_SIZE, HistoryFilter, ListRequest, read_history
 
 _REPORT_ROWS: Final = 1000
+#: Made in less time than a turn of a thread takes.
+_ROWS_AT_ONCE: Final = 100
+#: Times that have days before and after them in every time zone.
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 CSV: Final = "text/csv; charset=utf-8"
 
 
@@ -54,13 +63,34 @@ async def everything(call: Call) -> Reply:
 async def queue_report(call: Call) -> Reply:
     request = _request(call, _REPORT_ROWS)
     asked = _asked(call, request.filter)
-    return _rows(call, request, await reports.of_queues(call.parts, asked, request.filter.queue_id))
+    if request.filter.csv:
+        slots = await reports.of_queues(call.parts, asked, request.filter.queue_id)
+        return _csv_reply(await off_loop_if(len(slots) > _ROWS_AT_ONCE, _queue_csv, slots, asked))
+    # A page begins with a slot, behind so many of its rows: nothing before that is read again.
+    begin, _, passed = (_behind(request) or "").partition("~")
+    if begin:
+        asked = replace(asked, since=max(asked.since, parse_time(begin)))
+    start = int(passed or 0)
+    end = start + request.size
+    slots = await reports.of_queues(call.parts, asked, request.filter.queue_id, end + 1)
+    shown = slots[start:end]
+    after = None
+    if len(slots) > end:
+        following = slots[end].start
+        after = f"{format_time(following)}~{sum(one.start == following for one in slots[:end])}"
+    made = await off_loop_if(len(shown) > _ROWS_AT_ONCE, reports.documents, shown, asked)
+    return _page(call, request, made, after)
 
 
 async def worker_report(call: Call) -> Reply:
     request = _request(call, _REPORT_ROWS)
     asked = _asked(call, request.filter)
-    return _rows(call, request, await reports.of_workers(call.parts, asked, request.filter.worker_id))
+    rows = await reports.of_workers(call.parts, asked, request.filter.worker_id)
+    if request.filter.csv:
+        return _csv_reply(await off_loop_if(len(rows) > _ROWS_AT_ONCE, _csv, rows))
+    start = int(_behind(request) or 0)
+    end = start + request.size
+    return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
 
 
 def _request(call: Call, size: int = DEFAULT_PAGE_SIZE) -> ListRequest[HistoryFilter]:
@@ -87,6 +117,10 @@ def _page(call: Call, request: ListRequest[HistoryFilter], found: Sequence[dict[
 def _asked(call: Call, wanted: HistoryFilter) -> Asked:
     """From the beginning of the day on, until now, where nothing is said. Raises BadRequest."""
     now = call.parts.clock.now()
+    for name, at in (("from", wanted.since), ("to", wanted.until)):
+        if at is not None and not _FIRST <= at <= _LAST:
+            message = f"A report is of times from {_FIRST.year} to {_LAST.year}."
+            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidValue", message, name)])
     until = wanted.until or now
     local = until.astimezone(wanted.zone)
     since = wanted.since or local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
@@ -97,12 +131,29 @@ def _asked(call: Call, wanted: HistoryFilter) -> Asked:
     return Asked(since, until, grain, wanted.zone)
 
 
-def _rows(call: Call, request: ListRequest[HistoryFilter], rows: Sequence[dict[str, Any]]) -> Reply:
-    if request.filter.csv:
-        return Reply(content=_csv(rows).encode("utf-8", "replace"), headers={"Content-Type": CSV})
-    start = int(_behind(request) or 0)
-    end = start + request.size
-    return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
+def _csv_reply(text: str) -> Reply:
+    return Reply(content=text.encode("utf-8", "replace"), headers={"Content-Type": CSV})
+
+
+def _queue_csv(slots: Sequence[QueueSlot], asked: Asked) -> str:
+    """As `_csv`, of columns that are text already."""
+    if not slots:
+        return ""
+    times: dict[datetime, str] = {}
+    names: dict[tuple[str, str], str] = {}
+    lines = [",".join(("from", "to", "queueId", "channelId", *QUEUE_COLUMNS))]
+    for slot in slots:
+        when = times.get(slot.start)
+        if when is None:
+            times[slot.start] = when = f"{format_time(slot.start)},{format_time(end_of(slot.start, asked))}"
+        place = (slot.queue_id, slot.channel_id)
+        name = names.get(place)
+        if name is None:
+            written = io.StringIO()
+            csv.writer(written, lineterminator="").writerow(map(_cell, place))
+            names[place] = name = written.getvalue()
+        lines.append(f"{when},{name},{csv_of(slot.text)}")
+    return "\r\n".join([*lines, ""])
 
 
 def _csv(rows: Sequence[dict[str, Any]]) -> str:

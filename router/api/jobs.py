@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from router.api.call import Call, Reply, resource_headers
+from router.api.pages import one_of, page_of
 from router.models.jobs import (
     CancelJobOptions,
     CloseJobOptions,
@@ -12,6 +15,7 @@ from router.models.jobs import (
     UnassignJobOptions,
 )
 from router.models.results import RouterJobPositionDetails, UnassignJobResult
+from router.offload import by_weight
 from router.usecases import figures as figure_usecases
 from router.usecases import jobs as job_usecases
 from router.wire import apply, documents
@@ -20,16 +24,16 @@ from router.wire.query import read_job_list
 
 
 async def upsert(call: Call) -> Reply:
-    patch = parse_patch(call.body, call.content_type)
+    patch = await by_weight(parse_patch, call.body, call.content_type)
     now = call.parts.clock.now()
     record, created = await job_usecases.upsert(
         call.parts, call.id, lambda current: apply.job_input(current, patch, now), call.check
     )
-    return _reply(record, 201 if created else 200)
+    return await _reply(record, 201 if created else 200)
 
 
 async def get(call: Call) -> Reply:
-    return _reply(await job_usecases.get(call.parts, call.id, call.own))
+    return await _reply(await job_usecases.get(call.parts, call.id, call.own))
 
 
 async def delete(call: Call) -> Reply:
@@ -40,8 +44,9 @@ async def delete(call: Call) -> Reply:
 async def list_page(call: Call) -> Reply:
     request = read_job_list(call.query, call.operation, call.token_keys)
     found, after = await job_usecases.page(call.parts, request.filter, request.size, request.position)
-    items = [documents.render_job(record) for record in found]
-    return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
+    return await page_of(
+        found, documents.render_job, lambda record: record.weight, request.next_link(after, call.token_keys)
+    )
 
 
 async def position(call: Call) -> Reply:
@@ -59,33 +64,35 @@ async def position(call: Call) -> Reply:
 
 
 async def reclassify(call: Call) -> Reply:
-    parse_options(call.body, call.content_type, ReclassifyJobOptions)
+    await by_weight(parse_options, call.body, call.content_type, ReclassifyJobOptions)
     await job_usecases.reclassify(call.parts, call.id)
     return Reply(body={})
 
 
 async def cancel(call: Call) -> Reply:
-    await job_usecases.cancel(call.parts, call.id, parse_options(call.body, call.content_type, CancelJobOptions))
+    options = await by_weight(parse_options, call.body, call.content_type, CancelJobOptions)
+    await job_usecases.cancel(call.parts, call.id, options)
     return Reply(body={})
 
 
 async def complete(call: Call) -> Reply:
-    options = parse_options(call.body, call.content_type, CompleteJobOptions)
+    options = await by_weight(parse_options, call.body, call.content_type, CompleteJobOptions)
     await job_usecases.complete(call.parts, call.id, call.ids[1], options, call.own)
     return Reply(body={})
 
 
 async def close(call: Call) -> Reply:
-    options = parse_options(call.body, call.content_type, CloseJobOptions)
+    options = await by_weight(parse_options, call.body, call.content_type, CloseJobOptions)
     await job_usecases.close(call.parts, call.id, call.ids[1], options, call.own)
     return Reply(body={})
 
 
 async def unassign(call: Call) -> Reply:
-    options = parse_options(call.body, call.content_type, UnassignJobOptions)
+    options = await by_weight(parse_options, call.body, call.content_type, UnassignJobOptions)
     count = await job_usecases.unassign(call.parts, call.id, call.ids[1], options)
     return Reply(body=documents.canonical(UnassignJobResult(job_id=call.id, unassignment_count=count)))
 
 
-def _reply(record: JobRecord, status: int = 200) -> Reply:
-    return Reply(status, documents.render_job(record), resource_headers(record.etag, record.modified))
+async def _reply(record: JobRecord, status: int = 200) -> Reply:
+    headers = resource_headers(record.etag, record.modified)
+    return await one_of(record.weight, partial(documents.render_job, record), status, headers)

@@ -14,9 +14,13 @@ async def live(call: Call) -> Reply:
     request = read_live(call.query, call.operation, call.token_keys)
     queue_id, since = request.filter
     assert call.live is not None
+    asked = call.headers.get("if-none-match", "")
+    known = await call.live.etag(queue_id=queue_id, own=call.own, after=request.position) if asked else None
+    if known is not None and names_etag(asked, known):
+        return Reply(304, headers={"ETag": f'W/"{known}"'})
     answer = await call.live.answer(queue_id=queue_id, own=call.own, since=since, after=request.position)
     headers = {"ETag": f'W/"{answer.view.etag}"'}
-    if names_etag(call.headers.get("if-none-match", ""), answer.view.etag):
+    if names_etag(asked, answer.view.etag):
         return Reply(304, headers=headers)
     content = answer.view.content
     if (link := request.next_link(answer.view.next, call.token_keys)) is not None:

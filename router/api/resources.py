@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from router.api.call import Call, Reply, resource_headers
+from router.api.pages import one_of, page_of
 from router.models.results import RouterQueueStatistics
+from router.offload import by_weight
 from router.rules.check import MOST_EXPRESSIONS, expressions_of
 from router.rules.expressions import compile_all
 from router.rules.secrets import seal_secrets, shown_secrets
@@ -46,7 +48,7 @@ def _build(call: Call, current: Document | None, patch: Document, shown: Documen
 
 
 async def upsert(call: Call) -> Reply:
-    patch = parse_patch(call.body, call.content_type)
+    patch = await by_weight(parse_patch, call.body, call.content_type)
     await _compile(call, patch)
     shown: Document = {}
     resource, created = await setting_usecases.upsert(
@@ -56,7 +58,7 @@ async def upsert(call: Call) -> Reply:
         lambda current: _build(call, current, patch, shown),
         call.check,
     )
-    return _reply(resource, 201 if created else 200, shown or None)
+    return await _reply(resource, 201 if created else 200, shown or None)
 
 
 async def _compile(call: Call, patch: Document) -> None:
@@ -72,7 +74,7 @@ async def _compile(call: Call, patch: Document) -> None:
 
 
 async def get(call: Call) -> Reply:
-    return _reply(await setting_usecases.get(call.parts, call.operation.resource, call.id))
+    return await _reply(await setting_usecases.get(call.parts, call.operation.resource, call.id))
 
 
 async def delete(call: Call) -> Reply:
@@ -83,8 +85,7 @@ async def delete(call: Call) -> Reply:
 async def list_page(call: Call) -> Reply:
     request = read_list(call.query, call.operation, call.token_keys)
     found, after = await setting_usecases.page(call.parts, call.operation.resource, request.size, request.position)
-    items = [_RENDER[one.kind](one.id, one.etag, dict(one.document)) for one in found]
-    return Reply(body=documents.page_body(items, request.next_link(after, call.token_keys)))
+    return await page_of(found, _rendered, lambda resource: resource.size, request.next_link(after, call.token_keys))
 
 
 async def queue_statistics(call: Call) -> Reply:
@@ -101,8 +102,10 @@ async def queue_statistics(call: Call) -> Reply:
     return Reply(body=documents.canonical(statistics))
 
 
-def _reply(resource: Resource, status: int = 200, shown: Document | None = None) -> Reply:
-    body = _RENDER[resource.kind](resource.id, resource.etag, dict(resource.document))
-    if shown is not None:
-        body |= shown
-    return Reply(status, body, resource_headers(resource.etag, resource.modified))
+def _rendered(resource: Resource) -> Document:
+    return _RENDER[resource.kind](resource.id, resource.etag, dict(resource.document))
+
+
+async def _reply(resource: Resource, status: int = 200, shown: Document | None = None) -> Reply:
+    headers = resource_headers(resource.etag, resource.modified)
+    return await one_of(resource.size, lambda: _rendered(resource) | (shown or {}), status, headers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -15,9 +16,10 @@ from router.commit.owners import all_owners, forgotten, owners, remembering
 from router.commit.parts import Parts
 from router.engine import exceptions, matching
 from router.engine.change import Change, JobChange
-from router.engine.service_order import Standing, standing
+from router.engine.service_order import Standing, standing, stands_anew
+from router.errors import Busy, RouterError
 from router.models.event_catalogue import EventName
-from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus
+from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus, RouterJobAssignment
 from router.storage.aggregates import Row
 from router.storage.backlog import row_key
 from router.storage.members import Owner
@@ -31,6 +33,15 @@ Work = Coroutine[Any, Any, object]
 _HARMLESS: Final = frozenset({EventName.WORKER_OFFER_ISSUED, EventName.JOB_COMPLETED})
 #: Events of commits after which a job waits: nothing is left to do when it does not wait any more.
 _OF_WAITING: Final = frozenset({EventName.JOB_RECEIVED, EventName.JOB_QUEUED, EventName.JOB_CLASSIFIED})
+#: The event of an accept that revoked no other offer. All that hangs on it is that the worker holds the assignment.
+_OF_ACCEPT: Final = frozenset({EventName.WORKER_OFFER_ACCEPTED})
+
+
+#: How often a job's row in the line is written anew because the job has changed meanwhile.
+_TRIES: Final = 12
+#: How long a row that stands in the line before its job counts: rounds leave it 10 s (matching/rows.py), and the write
+#: of the job takes up to 7 s.
+_STANDS: Final = timedelta(seconds=3)
 
 
 @dataclass(frozen=True)
@@ -39,17 +50,19 @@ class Early:
 
     owners: Sequence[Owner]
     where: Standing
+    #: When that was written.
+    at: datetime
 
 
 async def prepare_new(parts: Parts, record: JobRecord, where: Standing) -> Early:
     """Puts what a new job needs into storage before it is known whether there is one. It does no harm if there is."""
-    named = owners(record)
+    named, now = owners(record), parts.clock.now()
     await asyncio.gather(
         parts.jobs.watch.early(Row(record.id)),
-        parts.backlog.put(record, where, parts.clock.now()),
+        parts.backlog.put(record, where, now),
         *(parts.members.add(owner, record.id) for owner in named),
     )
-    return Early(named, where)
+    return Early(named, where, now)
 
 
 class _NeedsHold(Exception):
@@ -110,10 +123,14 @@ async def _change(
 ) -> Committed[JobRecord]:
     """Raises _NeedsHold, before anything is written."""
     places: list[tuple[JobRecord, Standing]] = []
+    again: list[tuple[JobRecord, Standing]] = []
+    tried: set[Standing] = set()
     new: list[JobRecord] = []
+    listed: list[JobRecord] = []
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         places.clear()
+        again.clear()
         new.clear()
         decided = await step(found)
         if decided is None or decided.record is None:
@@ -124,28 +141,52 @@ async def _change(
         assert decided.record is not None
         record = remembering(found.record, decided.record)
         where = standing(record)
-        if where is not None and round is None and _stands_anew(found.record, record, where):
-            is_there = early is not None and found.record is None and early.where == where
-            places.extend([] if is_there else [(record, where)])
+        if where is not None and round is None and stands_anew(found.record, record, where):
+            is_there = (
+                early is not None
+                and found.record is None
+                and early.where == where
+                and parts.clock.now() - early.at < _STANDS  # a round removes a row that no job has come for
+            )
+            stands = standing(found.record) == where
+            (again if stands else places).extend([] if is_there else [(record, where)])
         if found.record is None:
             new.append(record)
         await _prepare(parts, found, record, early.owners if early is not None else ())
         return Change(record, decided.events, decided.result)
 
     async def take_places() -> None:
+        listed.extend(new)
+        tried.update(where for _, where in places)
         await asyncio.gather(
-            *(stand(parts, record, where) for record, where in places),
+            *(_put(parts, record, where) for record, where in places),
             *(parts.listing.add("job", record.id, record.created_at) for record in new),
         )
 
-    committed = await parts.jobs.change(job_id, decide, row, from_memory=from_memory, beside=take_places)
-    if not committed.changed:
-        return committed
-    work: asyncio.Future[Any] | None = round
-    left = parts.outbox.is_left(parts.jobs.store, committed.before) and _leaves_work(
-        committed, in_round=round is not None
-    )
+    async def stand_again() -> None:
+        # Not beside the write: who finds the job as it was, and writes its row in the line, does so before this.
+        await asyncio.gather(*(_put(parts, record, where) for record, where in again))
+
     try:
+        committed = await parts.jobs.change(
+            job_id, decide, row, from_memory=from_memory, beside=take_places, then=stand_again
+        )
+    except Exception as error:
+        if isinstance(error, RouterError):
+            _withdraw(parts, listed, early, None)
+        if tried:
+            parts.background.start(_put_right(parts, job_id, tried), f"put job/{job_id} right in the line")
+        raise
+    _withdraw(parts, listed, early, committed.after.record)
+    if not committed.changed:
+        await _stand_if_in(parts, committed.after.record, tried)
+        return committed
+    tried.difference_update(where for _, where in places)
+    work: asyncio.Future[Any] | None = round
+    is_left = parts.outbox.is_left(parts.jobs.store, committed.before)
+    left = is_left and _leaves_work(committed, in_round=round is not None)
+    try:
+        await _stand_if_in(parts, committed.after.record, tried)
         freed = await _follow(parts, committed, in_round=round is not None)
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
@@ -158,14 +199,36 @@ async def _change(
             work = _go_on(parts, committed, freed, driven)
         elif round is not None and committed.after.record is not None and committed.after.record.routing.triggered:
             work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}", Urgency.FOLLOW)
+        if is_left and not left and _is_accepted(committed):
+            held = parts.background.begin(_held(parts, committed.after.record), f"hold job/{job_id}", Urgency.FOLLOW)
+            work = asyncio.gather(held, work) if work is not None else held
         if until is not None:
             work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
         work = _failed(error)  # the settle deadline does it again
         raise
     finally:
-        parts.outbox.follow(parts.jobs.store, parts.jobs.watch, committed.after, work)
+        parts.outbox.follow(
+            parts.jobs.store,
+            parts.jobs.watch,
+            committed.after,
+            work,
+            before=committed.before,
+            overtaken=partial(_put_right, parts, job_id, {where for _, where in again}) if again else None,
+        )
     return committed
+
+
+def _withdraw(parts: Parts, listed: Sequence[JobRecord], early: Early | None, record: JobRecord | None) -> None:
+    """A job that was taken for a new one was there already: it stands in the lists where it stood, and its new place in
+    the line is nobody's."""
+    for one in listed:
+        if record is None or one.created_at != record.created_at:
+            gone = parts.listing.remove("job", one.id, one.created_at)
+            parts.background.start(gone, f"remove job/{one.id} from where it does not stand")
+    if early is not None and standing(record) != early.where:
+        gone = parts.backlog.remove(early.where)
+        parts.background.start(gone, f"remove {early.where.place.job_id} from where it does not stand")
 
 
 # Before the write.
@@ -203,7 +266,33 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, known: C
 
 
 async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
-    """The job's row in the line says what the job says."""
+    """The job's row in the line says what the job says. Somebody may have changed the job since it was read, and have
+    written that row before this: so the job is read once more."""
+    for _ in range(_TRIES):
+        await _put(parts, record, where)
+        found = (await parts.jobs.store.load(record.id)).record
+        if found is None or standing(found) != where or not stands_anew(record, found, where):
+            return
+        record = found
+    raise Busy
+
+
+async def _put_right(parts: Parts, job_id: str, places: Collection[Standing]) -> None:
+    """The rows of these places may say what the job does not: where it stands in one of them, that is written anew."""
+    record = (await parts.jobs.store.load(job_id)).record
+    if await _stand_if_in(parts, record, places) and record is not None and record.job.queue_id is not None:
+        await parts.rounds.ask([record.job.queue_id], sure=True)
+
+
+async def _stand_if_in(parts: Parts, record: JobRecord | None, places: Collection[Standing]) -> bool:
+    where = standing(record)
+    if record is None or where is None or where not in places:
+        return False
+    await stand(parts, record, where)
+    return True
+
+
+async def _put(parts: Parts, record: JobRecord, where: Standing) -> None:
     policy = None if where.entering else await policies.distribution_policy(parts, where.queue_id)
     now, retry_at = parts.clock.now(), record.routing.retry_at
     takes = policy is None or (matching.wants_offers(record, policy.mode) > 0 and not (retry_at and retry_at > now))
@@ -211,20 +300,6 @@ async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
         await parts.backlog.put(record, where, now)
     else:
         await parts.backlog.put_closed(record, where, now)
-
-
-def _stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) -> bool:
-    """Whether the job stands elsewhere, may take offers that it could not take before, or matches others."""
-    return (
-        before is None
-        or standing(before) != where
-        or len(after.routing.offers) < len(before.routing.offers)
-        or before.routing.declined != after.routing.declined
-        or before.routing.retry_at != after.routing.retry_at
-        or before.job.channel_id != after.job.channel_id
-        or before.job.requested_worker_selectors != after.job.requested_worker_selectors
-        or before.job.attached_worker_selectors != after.job.attached_worker_selectors
-    )
 
 
 # After the write.
@@ -259,8 +334,30 @@ def _leaves_work(committed: Committed[JobRecord], *, in_round: bool) -> bool:
     waiting jobs need."""
     after = committed.after.record
     waits = not in_round and after is not None and after.status not in SETTLED
-    told = {event.type for event in committed.before.outbox}
-    return bool(committed.before.overflow) or not told <= (_HARMLESS if waits else _HARMLESS | _OF_WAITING)
+    harmless = _HARMLESS if waits else _HARMLESS | _OF_WAITING | _OF_ACCEPT
+    return bool(committed.before.overflow) or not _told(committed) <= harmless
+
+
+def _told(committed: Committed[JobRecord]) -> set[str]:
+    """What the commits before have told, or are about to tell, whose follow-up may not be done."""
+    return {*committed.before.owed, *(event.type for event in committed.before.outbox)}
+
+
+def _is_accepted(committed: Committed[JobRecord]) -> bool:
+    """Whether the job may have been accepted by the commits before, and is with that worker still. One that this commit
+    has taken from its worker is released by it, as an assignment or as the offer that it was."""
+    return not _OF_ACCEPT.isdisjoint(_told(committed)) and bool(_open_assignments(committed.after.record))
+
+
+def _open_assignments(record: JobRecord | None) -> list[RouterJobAssignment]:
+    return [one for one in record.job.assignments.values() if one.closed_at is None] if record is not None else []
+
+
+async def _held(parts: Parts, record: JobRecord | None) -> None:
+    """The worker's row holds the assignment: whoever accepted for it may have died before that."""
+    for one in _open_assignments(record):
+        assert record is not None
+        await worker_commits.hold(parts, record, one)
 
 
 def _row(where: Standing) -> tuple[str, str]:
@@ -297,7 +394,7 @@ def _go_on(parts: Parts, committed: Committed[JobRecord], freed: set[str], drive
     before, after = committed.before.record, committed.after.record
     work: list[asyncio.Future[Any]] = []
     where = standing(after)
-    if after is not None and where is not None and _stands_anew(before, after, where):
+    if after is not None and where is not None and stands_anew(before, after, where):
         work.append(parts.rounds.ask([where.queue_id], sure=True))
         freed = freed - {where.queue_id}
     if freed:

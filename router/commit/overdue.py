@@ -36,4 +36,5 @@ class Overdue:
         """Returns when few are left, or after `at_most` seconds."""
         if self.is_storm:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._calm.wait(), at_most)
+                async with asyncio.timeout(at_most):
+                    await self._calm.wait()

@@ -26,9 +26,10 @@ from router.models.workers import WorkerRecord
 from router.outages import Surroundings
 from router.recent import RecentIds
 from router.settings import DEFAULT_HISTORY_DAYS
-from router.storage.aggregates import Row, WorkerStore, job_store, worker_store
+from router.storage.aggregates import Row, WorkerStore, job_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
+from router.storage.days import DayStore
 from router.storage.deadlines import DeadlineStore
 from router.storage.facts import FactStore
 from router.storage.history import HistoryStore
@@ -144,7 +145,9 @@ class Parts:
         self.history = HistoryStore(table("history"))
         self.facts = FactStore(table("facts"))
         self.chronicle = Chronicle(self.history, self.deadlines, self.clock, self.history_days)
-        self.outbox = Outbox(self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle)
+        self.outbox = Outbox(
+            self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle, self.turns
+        )
         self.resources = ResourceStore(self.tables, self.clock)
         settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
 
@@ -154,7 +157,7 @@ class Parts:
         async def worker_rests(record: WorkerRecord) -> WorkerRecord:
             return record
 
-        jobs, workers = job_store(table("jobs")), worker_store(table("workers"))
+        jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock)
         self.worker_rows = workers
         common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle)
         committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
@@ -167,6 +170,11 @@ class Parts:
         self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())
         self.round_store = RoundStore(table("rounds"))
         self.rounds = self.procedures.rounds(self)
+
+    @property
+    def days(self) -> DayStore:
+        """Finished days of the reports' time zone."""
+        return DayStore(self.tables.table("facts"), str(self.report_zone))
 
     async def on_time(self) -> None:
         """Before anything is decided by time. A clock in doubt is held against storage's first. Raises WrongClock,

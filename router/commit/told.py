@@ -24,7 +24,13 @@ class ToldWaits:
             if len(self._told) > _MOST:
                 self._told.popitem(last=False)
 
-    def assigned(self, job_id: str, queue_id: str, now: datetime) -> bool | None:
-        """Whether what the job was told held; None if it was told nothing of this queue."""
-        queue, until = self._told.pop(job_id, ("", now))
+    def holds(self, job_id: str, queue_id: str | None, now: datetime) -> bool | None:
+        """Whether what the job was told holds if it is assigned now; None if it was told nothing of this queue."""
+        queue, until = self._told.get(job_id, ("", now))
         return None if queue != queue_id else now <= until
+
+    def assigned(self, job_id: str, queue_id: str, now: datetime) -> bool | None:
+        """The same of a job that has been assigned now; it is forgotten."""
+        held = self.holds(job_id, queue_id, now)
+        self._told.pop(job_id, None)
+        return held

@@ -26,16 +26,20 @@ from router.recent import Recent
 from router.storage.aggregates import AggregateStore, Row
 from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.turns import Urgency
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 _log = logging.getLogger(__name__)
 
+#: How long whoever commits promises to see to what follows. An event that arrives meanwhile has nothing to do.
+PROMISED: Final = timedelta(seconds=5)
 SETTLE_AFTER: Final = timedelta(seconds=15)
 #: A settle deadline that is nearer than this is not relied on: the commit might come after it.
 SETTLE_MARGIN: Final = timedelta(seconds=5)
-#: So long before a settle deadline whoever relies on it takes it back. Later than that nobody relies on it anew.
+#: So long before a settle deadline whoever relies on it takes it back. Later than that nobody relies on it anew. It is
+#: as urgent as an answer: what is left to the timer is more work.
 _TAKEN_BACK: Final = timedelta(seconds=4)
-_TIDIED_AT_ONCE: Final = 4
+_TIDIED_AT_ONCE: Final = 8
 _MOST_EARLY: Final = 10_000
 
 
@@ -133,6 +137,11 @@ class Watch(Generic[R]):
             return early[1]
         return await self._arm(row)
 
+    async def renewed(self, row: Row[R]) -> Row[R]:
+        """The row, whose work is still under way here: it is promised anew, and watched for longer. Raises
+        RowChanged."""
+        return await self.extended(replace(row, promised_until=self._clock.now() + PROMISED), SETTLE_AFTER)
+
     async def extended(self, row: Row[R], by: timedelta) -> Row[R]:
         """The row, watched for longer: what hangs on it takes its time. Raises RowChanged."""
         settle_at = self._clock.now() + by
@@ -170,6 +179,11 @@ class Watch(Generic[R]):
         else:
             self._unused[row.id] = settle_at
 
+    def saved(self, before: Row[R], after: Row[R]) -> None:
+        """A commit that relies on a later deadline: nobody can rely on the one before any more."""
+        if before.settle_at not in (None, after.settle_at) and before.settle_at > self._clock.now():
+            self._settled.add(Deadline(self._kind, before.id, before.settle_at), before)
+
     def rests(self, row: Row[R]) -> None:
         """All that hangs on the row has been done."""
         if row.settle_at is None:
@@ -178,7 +192,7 @@ class Watch(Generic[R]):
         self._resting[row.id] = row.settle_at
         if not self._tidying:
             self._tidying = True
-            self._background.start(self._tidy(), f"take back {self._kind} deadlines")
+            self._background.start(self._tidy(), f"take back {self._kind} deadlines", Urgency.ANSWER)
 
     def done(self, row: Row[R]) -> None:
         """The word of this row, as it was before, has been taken back."""

@@ -14,6 +14,7 @@ from router.engine import workers
 from router.engine.candidates import available
 from router.engine.change import WorkerChange
 from router.models.event_catalogue import QueueBrief
+from router.models.jobs import JobRecord, RouterJobAssignment
 from router.models.workers import IDLE_DAYS, WorkerRecord
 from router.storage.aggregates import Row
 from router.storage.availability import Move
@@ -76,8 +77,9 @@ async def change(
             reconciled = parts.procedures.reconcile_worker(parts, worker_id, committed.after)
             work = parts.background.begin(reconciled, f"reconcile worker/{worker_id}", Urgency.FOLLOW)
         elif not of_job and parts.drives:
-            asked = _ask(parts, committed)
-            work = asyncio.gather(until, asked) if until is not None and asked is not None else until or asked
+            work = _ask(parts, committed)
+        if until is not None and parts.drives:
+            work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
         work = asyncio.get_running_loop().create_future()
         work.set_exception(error)  # the settle deadline does it again
@@ -124,6 +126,37 @@ async def queue_briefs(parts: Parts, queue_ids: list[str]) -> dict[str, QueueBri
         if queue is not None:
             briefs[queue_id] = QueueBrief(queue_id, queue.model.name, queue.model.labels)
     return briefs
+
+
+async def hold(
+    parts: Parts, job: JobRecord, assignment: RouterJobAssignment, row: Row[WorkerRecord] | None = None
+) -> None:
+    """The worker's row turns the accepted offer into the assignment. `row`: as it was read; without it nobody knows
+    how far whoever accepted has come."""
+    offer_id = job.routing.accepted_offers.get(assignment.assignment_id, "")
+    now = parts.clock.now()
+
+    def decide(record: WorkerRecord) -> WorkerChange | None:
+        if _holds(record, assignment) or not any(held.offer_id == offer_id for held in record.worker.offers):
+            return None
+        return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
+
+    if row is None:
+        known = parts.workers.store.as_written(assignment.worker_id)
+        if known is not None and known.record is not None and _holds(known.record, assignment):
+            return
+    committed = await change(parts, assignment.worker_id, existing(decide), row, of_job=True)
+    record = committed.after.record
+    if record is None or record.worker.max_concurrent_offers is None or not (committed.changed or row is None):
+        return
+    # An offer less: there may be room for another.
+    if not committed.changed and (now_available := available(record)) is not None:
+        await parts.availability.move([Move(None, now_available)])
+    parts.rounds.ask(record.worker.queues)
+
+
+def _holds(record: WorkerRecord, assignment: RouterJobAssignment) -> bool:
+    return any(held.assignment_id == assignment.assignment_id for held in record.worker.assigned_jobs)
 
 
 async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> set[str]:

@@ -12,9 +12,9 @@ from router.engine import announce, jobs
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve, job_units, move
 from router.engine.selectors import holds
-from router.errors import ErrorDetail
+from router.errors import ErrorDetail, TooLarge
 from router.models.jobs import JobRecord, JobStatus, QueueAndMatchMode
-from router.models.selectors import RouterQueueSelector, RouterWorkerSelector
+from router.models.selectors import MAX_ATTACHED, RouterQueueSelector, RouterWorkerSelector
 from router.models.sizes import LARGEST_ROUTED, LONGEST_REASON, check_size
 
 
@@ -70,6 +70,8 @@ def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
     suspended is classified and goes on being suspended. Raises TooLarge."""
     if record.status is not JobStatus.PENDING_CLASSIFICATION:
         return Change(record)
+    if len(result.attached) > MAX_ATTACHED:
+        raise TooLarge(too_many(len(result.attached)), code="TooManySelectors")
     moved = result.queue.id != record.job.queue_id
     before = job_units(record) if result.attached else 0
     record = evolve(
@@ -96,6 +98,10 @@ def apply(record: JobRecord, result: Classified, now: datetime) -> JobChange:
     else:
         after = jobs.suspend(record, now)
     return Change(after.record, (classified, *after.events))
+
+
+def too_many(count: int) -> str:
+    return f"The policy gives the job {count} selectors; at most {MAX_ATTACHED} are held against workers or queues."
 
 
 def fail(record: JobRecord, policy_id: str, errors: Sequence[ErrorDetail]) -> JobChange:

@@ -16,6 +16,9 @@ Rank = tuple[int, int]
 
 #: With fewer assignments by workers who could take the job nothing is said.
 LEAST_ASSIGNMENTS: Final = 5
+#: So many jobs that were told a wait say how often it holds; below this share it is said to hold too seldom.
+ENOUGH_TOLD: Final = 20
+_HELD_AT_LEAST: Final = 70.0
 #: Of a longer line, neighbours of a class are drained together.
 _MOST_BLOCKS: Final = 400
 #: Where more urgent jobs take more than this share of the workers, nothing is said.
@@ -29,7 +32,7 @@ _Z80: Final = 0.8416
 @dataclass(frozen=True, slots=True)
 class ClassFigures:
     """Recent assignments of a class's jobs that had waited, by rank, and the times, in order and apart, in which they
-    waited."""
+    waited for a worker."""
 
     assigned: Mapping[Rank, int]
     busy: Sequence[Span] = ()
@@ -49,10 +52,12 @@ class PoolFigures:
 
 @dataclass(frozen=True, slots=True)
 class InLine:
-    """A waiting job: its class and since when it waits."""
+    """A waiting job: its class, since when it waits, and whether it has all its offers: then it waits for an answer,
+    no longer for a worker."""
 
     needs: str
     since: datetime
+    offered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ class NoRange:
 class _Pool:
     serves: frozenset[str]
     taken: int
+    #: With a share of those that have an offer now.
+    found: float
     seconds: float
     rate: float = 0.0
     at: int = field(default=0)
@@ -100,6 +107,11 @@ def less_than(seconds: float) -> str:
     """For announcements."""
     minutes = minutes_of(seconds)
     return f"less than {minutes} minute{'' if minutes == 1 else 's'}"
+
+
+def holds_too_seldom(told: int, held: int) -> bool:
+    """Whether what jobs were told of their waits is to be taken with caution."""
+    return told >= ENOUGH_TOLD and 100 * held < _HELD_AT_LEAST * told
 
 
 def minutes_of(seconds: float) -> int:
@@ -114,15 +126,24 @@ def expected_wait(
     pools: Sequence[PoolFigures],
     since: datetime,
     now: datetime,
+    answer: float = 0.0,
 ) -> WaitRange | NoRange:
-    """The wait from now of a job that stands behind `ahead`. `since` is when the figures begin."""
+    """The wait from now of a job that stands behind `ahead`. `since` is when the figures begin; `answer` the seconds
+    that an offer waits for its acceptance, on average."""
+    answering = [one.needs for one in ahead if one.offered]
+    ahead = [one for one in ahead if not one.offered]
     waiting: dict[str, datetime] = {}
     for one in (*ahead, own):
         waiting[one.needs] = min(one.since, waiting.get(one.needs, now))
-    team = [_Pool(one.serves, one.taken, 0.0) for one in pools if one.taken]
+    team = [_Pool(one.serves, one.taken, float(one.taken), 0.0) for one in pools if one.taken]
+    for needs in answering:  # their workers have been found, in the same time
+        able = [one for one in team if needs in one.serves]
+        together = sum(one.taken for one in able)
+        for pool in able:
+            pool.found += pool.taken / together
     for pool in team:
         pool.seconds = _length(_waited(pool.serves, classes, waiting, since, now))
-        pool.rate = pool.taken / max(pool.seconds, 1.0)
+        pool.rate = pool.found / max(pool.seconds, 1.0)
     serving = [one for one in team if own.needs in one.serves]
     taken = sum(one.taken for one in serving)
     if taken < LEAST_ASSIGNMENTS:
@@ -135,16 +156,16 @@ def expected_wait(
         return NoRange("More urgent jobs come as fast as workers who could take the job are free.")
     shared = {needs for one in serving for needs in one.serves}
     competing = [one.needs for one in ahead if one.needs in shared]
-    mean = _drained(_blocks([one.needs for one in ahead]), own.needs, team)
+    turn = _drained(_blocks([one.needs for one in ahead]), own.needs, team)
     # So many of the workers' next assignments pass until the job has its own; the more of their time goes to jobs that
     # come later and are more urgent, the wider it spreads.
     overtaken = 1 - left / full
-    shape = max(left * mean, 1.0) * (1 - overtaken) / (1 + overtaken)
+    shape = max(left * turn, 1.0) * (1 - overtaken) / (1 + overtaken)
     seconds = taken / full
     return WaitRange(
-        mean,
-        mean * _quantile(0.0, shape, taken),
-        mean * _quantile(_Z80, shape, taken),
+        turn + answer,
+        turn * _quantile(0.0, shape, taken) + answer,
+        turn * _quantile(_Z80, shape, taken) + answer,
         Basis(taken, seconds, len(competing)),
     )
 

@@ -26,6 +26,7 @@ BOUNDS: Final = (
     5400, 7200, 10800, 14400, 28800, 86400,
 )  # fmt: skip
 SPREADS: Final = ("wait", "abandon", "handle", "wrapUp")
+_SPREADS: Final = frozenset(SPREADS)
 #: Seconds of a worker's hour.
 TIMES: Final = ("available", "offered", "busy", "wrapUp")
 COUNTS: Final = (
@@ -76,7 +77,7 @@ class Level(NamedTuple):
     @property
     def percent(self) -> float | None:
         """Of all who were served or gave up; None if nobody was and nobody did."""
-        return _percent(self.within, self.served + self.gone)
+        return percent_of(self.within, self.served + self.gone)
 
 
 def level_of(facts: Mapping[str, Any]) -> Level:
@@ -102,6 +103,10 @@ def of_queues(
             _spread(facts, "wait", waited)
             if waited <= limits.service:
                 _add(facts, "servedWithinThreshold")
+            if "toldWaitHeld" in event:
+                _add(facts, "waitsTold")
+                if event["toldWaitHeld"]:
+                    _add(facts, "waitsHeld")
         if name == _E.JOB_CANCELLED and waited is not None:
             _add(facts, "cancelledWhileWaiting")
             _spread(facts, "abandon", waited)
@@ -181,13 +186,12 @@ def merged(all_facts: Iterable[Mapping[str, Any]]) -> Facts:
     found: Facts = {}
     for facts in all_facts:
         for name, value in facts.items():
-            if isinstance(value, Mapping):
-                if name in SPREADS:
-                    found[name] = _together(found.get(name), value)
-                else:
-                    one = found.setdefault(name, {})
-                    for key, number in value.items():
-                        one[key] = round(one.get(key, 0) + number, 3)
+            if name in _SPREADS:
+                _put_together(found, name, value)
+            elif isinstance(value, dict):
+                one = found.setdefault(name, {})
+                for key, number in value.items():
+                    one[key] = round(one.get(key, 0) + number, 3)
             elif name == "longestLine":
                 found[name] = max(found.get(name, 0), value)
             else:
@@ -199,15 +203,14 @@ def percentile(spread: Mapping[str, Any] | None, part: float) -> float | None:
     """The value that this part of all does not exceed, as far as the buckets tell."""
     if not spread or not spread["count"]:
         return None
-    wanted, seen = part * spread["count"], 0
-    for number in range(len(BOUNDS) + 1):
-        count = spread["h"].get(str(number), 0)
+    wanted, seen, most = part * spread["count"], 0, spread["max"]
+    for bucket, count in sorted((int(bucket), count) for bucket, count in spread["h"].items()):
         if count and seen + count >= wanted:
-            low = BOUNDS[number - 1] if number else 0.0
-            high = min(BOUNDS[number], spread["max"]) if number < len(BOUNDS) else spread["max"]
-            return round(float(min(low + (max(high, low) - low) * (wanted - seen) / count, spread["max"])), 3)
+            low = BOUNDS[bucket - 1] if bucket else 0.0
+            high = min(BOUNDS[bucket], most) if bucket < len(BOUNDS) else most
+            return round(float(min(low + (max(high, low) - low) * (wanted - seen) / count, most)), 3)
         seen += count
-    return float(spread["max"])
+    return float(most)
 
 
 def service_levels(facts: Mapping[str, Any]) -> dict[str, float | None]:
@@ -218,13 +221,13 @@ def service_levels(facts: Mapping[str, Any]) -> dict[str, float | None]:
     served, gone, within = level
     return {
         "serviceLevel": level.percent,
-        "serviceLevelWithoutShortAbandons": _percent(within, served + gone - facts.get("shortAbandoned", 0)),
-        "servicelevelPerf": _percent(within, served),
-        "servicelevelPerf2": _percent(within + facts.get("abandonedWithinThreshold", 0), served + gone),
+        "serviceLevelWithoutShortAbandons": percent_of(within, served + gone - facts.get("shortAbandoned", 0)),
+        "servicelevelPerf": percent_of(within, served),
+        "servicelevelPerf2": percent_of(within + facts.get("abandonedWithinThreshold", 0), served + gone),
     }
 
 
-def _percent(part: float, whole: float) -> float | None:
+def percent_of(part: float, whole: float) -> float | None:
     return round(100 * part / whole, 1) if whole > 0 else None
 
 
@@ -235,18 +238,19 @@ def _add(facts: Facts, name: str) -> None:
 def _spread(facts: Facts, name: str, seconds: float) -> None:
     seconds = max(round(seconds, 3), 0.0)
     bucket = str(bisect_left(BOUNDS, seconds))
-    facts[name] = _together(facts.get(name), {"count": 1, "sum": seconds, "max": seconds, "h": {bucket: 1}})
+    _put_together(facts, name, {"count": 1, "sum": seconds, "max": seconds, "h": {bucket: 1}})
 
 
-def _together(one: Mapping[str, Any] | None, other: Mapping[str, Any]) -> dict[str, Any]:
+def _put_together(facts: Facts, name: str, more: Mapping[str, Any]) -> None:
+    """Adds to a spread in place; a year's report does so very often."""
+    one = facts.get(name)
     if one is None:
-        return {**other, "h": dict(other["h"])}
-    buckets = dict(one["h"])
-    for name, number in other["h"].items():
-        buckets[name] = buckets.get(name, 0) + number
-    return {
-        "count": one["count"] + other["count"],
-        "sum": round(one["sum"] + other["sum"], 3),
-        "max": max(one["max"], other["max"]),
-        "h": buckets,
-    }
+        facts[name] = {**more, "h": dict(more["h"])}
+        return
+    one["count"] += more["count"]
+    one["sum"] = round(one["sum"] + more["sum"], 3)
+    if more["max"] > one["max"]:
+        one["max"] = more["max"]
+    buckets = one["h"]
+    for bucket, number in more["h"].items():
+        buckets[bucket] = buckets.get(bucket, 0) + number

@@ -42,9 +42,10 @@ def entry_of(
     decided_by: str | None,
     at: datetime,
     new_id: Callable[[], str],
+    told_wait_held: bool | None = None,
 ) -> Entry | None:
     """The entry of a change; None if clients see none and no event tells of one. `new_id` makes the entry's id where
-    there is no event."""
+    there is no event. `told_wait_held`: of a job that is assigned, whether what it was told of its wait held."""
     told: dict[str, Any] = {}
     record = after or before
     if record is None:
@@ -55,7 +56,7 @@ def entry_of(
         what = _changed(before.job if before else None, after.job if after else None, _JOB_FIELDS)
         told["jobId"] = record.id
         told |= _place(record)
-        found = [_event(event, before, after, at) for event in events]
+        found = [_event(event, before, after, at, told_wait_held) for event in events]
     else:
         assert not isinstance(before, JobRecord)
         assert not isinstance(after, JobRecord)
@@ -123,7 +124,13 @@ def _place(record: JobRecord) -> dict[str, Any]:
     return found
 
 
-def _event(event: PendingEvent, before: JobRecord | None, after: JobRecord | None, now: datetime) -> dict[str, Any]:
+def _event(
+    event: PendingEvent,
+    before: JobRecord | None,
+    after: JobRecord | None,
+    now: datetime,
+    told_wait_held: bool | None,
+) -> dict[str, Any]:
     found: dict[str, Any] = {"eventType": EVENT_TYPE_PREFIX + event.type, "eventId": event.id}
     for name in ("workerId", "offerId", "assignmentId", "exceptionRuleId", "dispositionCode"):
         if event.data.get(name):
@@ -139,6 +146,8 @@ def _event(event: PendingEvent, before: JobRecord | None, after: JobRecord | Non
         # One that comes back keeps its place: it has not waited all that time.
         assignment = record.job.assignments.get(str(event.data.get("assignmentId")))
         found["waitSeconds"] = _seconds(assignment.assigned_at if assignment else now, enqueued_at)
+        if told_wait_held is not None:
+            found["toldWaitHeld"] = told_wait_held
     if event.type in _ASSIGNMENT_GOES_ON and before is not None:
         held = next((one for one in before.job.assignments.values() if one.closed_at is None), None)
         if held is not None:

@@ -37,6 +37,8 @@ class Rival:
 
     job: JobRecord
     policy: DistributionPolicy
+    #: The worker that its queue's round robin served last.
+    turn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def plan(
     left: set[str] = set()
     own = {one.job.queue_id for one in jobs}
     waiting = [(where.place, job, policy) for job in jobs if (where := standing(job)) is not None]
+    turns = {one.job.job.queue_id: one.turn for one in rivals}
     waiting += [
         (where.place, one.job, one.policy)
         for one in rivals
@@ -124,7 +127,7 @@ def plan(
         if job.routing.retry_at and job.routing.retry_at > now:
             continue
         if job.job.queue_id not in own:
-            _set_aside(team, job, of, now)
+            turns[job.job.queue_id] = _set_aside(team, job, of, turns[job.job.queue_id], now)
             continue
         if scores is not None and job.id not in scores:
             continue
@@ -143,13 +146,19 @@ def plan(
     return Plan(tuple(matches), frozenset(left))
 
 
-def _set_aside(team: _Team, rival: JobRecord, policy: DistributionPolicy, now: datetime) -> None:
-    rank = _ranking(policy, None, None)
+def _set_aside(
+    team: _Team, rival: JobRecord, policy: DistributionPolicy, turn: str | None, now: datetime
+) -> str | None:
+    """Who would be the last that the rival's queue has served."""
     for _ in range(wants_offers(rival, policy.mode)):
+        rank = _ranking(policy, turn, None)
         found = [one for one in team.fitting(rival, policy.mode.bypass_selectors) if _can_take(one, rival, now)]
         if not found:
-            return
-        team.set_aside(min(found, key=lambda one: rank(rival, one)), rival)
+            break
+        first = min(found, key=lambda one: rank(rival, one))
+        team.set_aside(first, rival)
+        turn = first.worker_id
+    return turn
 
 
 def _can_take(worker: Candidate, job: JobRecord, now: datetime) -> bool:

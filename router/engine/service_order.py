@@ -49,6 +49,21 @@ def standing(record: JobRecord | None) -> Standing | None:
     return None
 
 
+def stands_anew(before: JobRecord | None, after: JobRecord, where: Standing) -> bool:
+    """Whether the job, which stands there now, stood elsewhere, may take offers that it could not take before, or
+    matches others."""
+    return (
+        before is None
+        or standing(before) != where
+        or len(after.routing.offers) < len(before.routing.offers)
+        or before.routing.declined != after.routing.declined
+        or before.routing.retry_at != after.routing.retry_at
+        or before.job.channel_id != after.job.channel_id
+        or before.job.requested_worker_selectors != after.job.requested_worker_selectors
+        or before.job.attached_worker_selectors != after.job.attached_worker_selectors
+    )
+
+
 def rank_of(record: JobRecord) -> tuple[int, int]:
     """Expedited or not, and the priority's negative: sorts as jobs are served, time in the queue aside."""
     place = _place(record, record.routing.created_at)

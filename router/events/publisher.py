@@ -24,6 +24,7 @@ from router.events.envelope import (
 )
 from router.events.topic import NotAcceptable, TopicBusy, TopicRefused
 from router.models.events import PendingEvent
+from router.offload import by_size
 from router.outages import Surroundings
 from router.recent import RecentIds
 
@@ -85,12 +86,14 @@ class _Call:
 class _Item:
     """One event on its way, and the calls that wait for it."""
 
-    __slots__ = ("calls", "id", "key", "text")
+    __slots__ = ("calls", "event", "id", "key", "text")
 
-    def __init__(self, id: str, key: str, text: str, call: _Call) -> None:
-        self.id = id
+    def __init__(self, event: PendingEvent, key: str, call: _Call) -> None:
+        self.id = event.id
         self.key = key
-        self.text = text
+        #: Until it has become `text`, as its turn comes.
+        self.event: PendingEvent | None = event
+        self.text = ""
         self.calls = [call]
 
 
@@ -153,7 +156,7 @@ class EventPublisher:
             if (item := lane.items.get(event.id)) is not None:
                 item.calls.append(call)
             else:
-                item = lane.items[event.id] = self._item(event, key, call)
+                item = lane.items[event.id] = _Item(event, key, call)
                 lane.waiting.append(item)
         if lane.task is None:
             lane.task = loop.create_task(self._drain(lane))
@@ -166,7 +169,18 @@ class EventPublisher:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._topic.close()
 
-    def _item(self, event: PendingEvent, key: str, call: _Call) -> _Item:
+    async def _written(self, waiting: Sequence[_Item]) -> None:
+        """Those that may go with the next request become JSON: what is large beside the loop."""
+        size = 0
+        for item in list(waiting[:MAX_REQUEST_EVENTS]):
+            if (event := item.event) is not None:
+                item.text = await by_size(event.weight, self._text, event)
+                item.event = None
+            size += len(item.text)
+            if size > MAX_REQUEST_BYTES:
+                return
+
+    def _text(self, event: PendingEvent) -> str:
         wire = envelope(event, self._schema, self._source)
         text = to_json(wire)
         if len(text) > MAX_REQUEST_BYTES:
@@ -182,12 +196,13 @@ class EventPublisher:
                 extra={"event_id": event.id, "event_type": event.type},
             )
             text = to_json(wire)
-        return _Item(event.id, key, text, call)
+        return text
 
     async def _drain(self, lane: _Lane) -> None:
         batch: list[_Item] = []
         try:
             while lane.waiting:
+                await self._written(lane.waiting)
                 batch = _take(lane.waiting)
                 await self._send(lane, batch)
         except BaseException as error:
@@ -256,9 +271,11 @@ class EventPublisher:
 
 
 def _take(waiting: list[_Item]) -> list[_Item]:
-    """As many of the first as fit into one request."""
+    """As many of the first as fit into one request, of those that are JSON already."""
     size = count = 0
     for item in waiting[:MAX_REQUEST_EVENTS]:
+        if item.event is not None:
+            break
         size += len(item.text) + 1
         if size > MAX_REQUEST_BYTES and count:
             break

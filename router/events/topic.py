@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from router.events.envelope import EventSchema
+from router.offload import for_a_request
 
 if TYPE_CHECKING:
     from azure.core.credentials_async import AsyncTokenCredential
@@ -80,6 +81,8 @@ class Topic:
 
         options: dict[str, Any] = {_BODY: f"[{','.join(events)}]".encode("ascii")}
         try:
+            if self._client is None:
+                await for_a_request(_load, with_identity=self._key is None and self._credential is None)
             client = self._client or self._open()
             await client.send(_PLACEHOLDER, content_type=_CONTENT_TYPES[schema], **options)
         except HttpResponseError as error:
@@ -136,6 +139,14 @@ class Topic:
 
         self._own_credential = DefaultAzureCredential(managed_identity_client_id=self._client_id)
         return self._own_credential
+
+
+def _load(*, with_identity: bool) -> None:
+    """Loading the client takes longer than others should wait: the first event comes while they are served."""
+    import azure.eventgrid.aio
+
+    if with_identity:
+        import azure.identity.aio  # noqa: F401
 
 
 def _refusal(error: Any) -> TopicRefused:

@@ -47,6 +47,8 @@ async def _drop(parts: Parts, worker_id: str) -> None:
         for offer in row.record.worker.offers:
             await refuse(parts, worker_id, offer)
         row = await parts.workers.store.load(worker_id)
+        if row.record is None:  # deleted meanwhile
+            return
         try:
             # Written even if nothing has changed: a reservation that is still on its way must fail.
             row = await parts.workers.store.save(replace(row), parts.ids.guid())

@@ -15,6 +15,7 @@ from router.engine.service_order import Place, Standing, standing
 from router.matching.fit import could_take
 from router.matching.rows import LEFT_BEHIND, job
 from router.matching.scene import FURTHER, MOST_LOOKED_AT
+from router.matching.team import turn_of
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.models.policies import BestWorkerMode, DistributionPolicy
 from router.storage.backlog import Waiting, row_key
@@ -50,14 +51,18 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
         if not line.more or not line.jobs:
             break
         looked_at, after, size = looked_at + len(line.jobs), line.jobs[-1].row, FURTHER
+    if not wanted:
+        return []
+    turn = await turn_of(parts, queue_id, policy)
+    last_served = turn.worker_id if turn is not None else None
     told = [one for one in wanted if _tells_all(one, policy, now)]
     asked = [one for one in wanted if not _tells_all(one, policy, now)]
-    found = [Rival(_as_told(one), policy) for one in told]
+    found = [Rival(_as_told(one), policy, last_served) for one in told]
     rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
     for waiting, row in zip(asked, rows, strict=True):
         where = standing(row.record)
         if row.record is not None and where is not None and row_key(where) == waiting.row:
-            found.append(Rival(row.record, policy))
+            found.append(Rival(row.record, policy, last_served))
         elif waiting.written is None or now - waiting.written > LEFT_BEHIND:
             await parts.backlog.remove_row(queue_id, waiting.row)
     return found
@@ -65,9 +70,11 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
 
 def _tells_all(waiting: Waiting, policy: DistributionPolicy, now: datetime) -> bool:
     """Whether the row of the line will do, and the job's own need not be read: it is young, the job takes one offer and
-    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody for a moment."""
+    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody for a moment. A
+    job that enters may never come: the change that wrote its row can be refused."""
     return (
-        waiting.written is not None
+        not waiting.entering
+        and waiting.written is not None
         and now - waiting.written <= _YOUNG
         and policy.mode.max_concurrent_offers == 1
         and not isinstance(policy.mode, BestWorkerMode)

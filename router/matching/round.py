@@ -41,23 +41,29 @@ async def play(
     """Matches the first of the line that can be matched. Reads on, page after page, while it finds nobody."""
     played = Played(scene.fingerprint)
     looked_at = 0
+    passed: set[str] = set()
     while True:
-        found, some_left = await rows.jobs(parts, scene, notes.most, claim)
+        taken = await rows.jobs(parts, scene, notes.most, claim, passed)
+        found = taken.found
         played.jobs += len(found)
         decided, failing = await _decide(parts, notes, scene, found)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
             await carry_out.back_off(parts, scene.queue_id, job_id, reason)
-        for worker_id in done.outdated:
+        for worker_id in sorted(done.outdated):
             rows.distrust(parts, scene, notes, worker_id)
         played.offered += done.offered
         played.entered += done.entered
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
-        looked_at += len(scene.line)
+        some_left = taken.some_left or (taken.hardly_room and done.offered < scene.room)
         if some_left and not done.offered and not done.entered:
             notes.failed_to_match()
+            if taken.looked_at and not done.again:
+                passed |= taken.looked_at  # nobody can take them after all: there is room for who stands behind them
+                continue
+        looked_at += len(scene.line)
         if done.again or some_left or (scene.more and done.offered):
             played.again = True  # with fresh data
             return played

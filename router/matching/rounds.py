@@ -21,7 +21,7 @@ from router.commit.parts import Parts
 from router.matching import abandoned
 from router.matching.notes import Notes
 from router.matching.round import Played, play
-from router.matching.scene import Scene
+from router.matching.scene import Scene, fingerprint
 from router.matching.scene import scene as scene_of
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.rounds import Hold
@@ -42,6 +42,9 @@ _MOST_TRIES: Final = 120
 _LINGERS_SECONDS: Final = 0.02
 _BUSY_SECONDS: Final = 0.2
 _LONGEST_PAUSE_SECONDS: Final = 2.0
+#: For so long whoever has made a job sees to it, and so many of these are looked over.
+_NEW: Final = timedelta(seconds=1)
+_LOOKED_OVER: Final = 4
 #: A worker was left to another queue's round: looked again after a while, ever more rarely.
 _LEFT_SECONDS: Final = (0.02, 0.5)
 _MOST_LEFT: Final = 60
@@ -212,7 +215,8 @@ class Rounds:
                 self.ask(sorted(played.left), sure=True)
                 queue.news.clear()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(queue.news.wait(), min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1]))
+                    async with asyncio.timeout(min(_LEFT_SECONDS[0] * 2**left, _LEFT_SECONDS[1])):
+                        await queue.news.wait()
                 left += 1
                 if left < _MOST_LEFT:
                     continue
@@ -227,8 +231,13 @@ class Rounds:
                 return
 
     async def _somebody_waits(self, queue: _Queue) -> bool:
-        line = await self._parts.backlog.line(queue.id, 1)
-        return bool(line.jobs) or line.more
+        """A job that has just come does not count: whoever has made it is about to ask for itself. What made us look
+        stands in the indexes, so that round sees it, or looks again."""
+        line = await self._parts.backlog.line(queue.id, _LOOKED_OVER)
+        now = self._parts.clock.now()
+        return line.more or any(
+            not (one.entering and one.written and abs(now - one.written) < _NEW) for one in line.jobs
+        )
 
     async def _rounds(self, queue: _Queue, fresh: bool) -> Played | None:
         """Round after round, as long as there is something to match; then the queue is given back. None if another
@@ -302,8 +311,12 @@ class Rounds:
     async def _is_new(self, queue: _Queue, seen: frozenset[str]) -> bool:
         """Whether there is something that no round has seen: it may have been written while the queue was held, by
         somebody who has gone then."""
-        if not queue.notes.hopeless and not await self._somebody_waits(queue):
-            return False
+        if not queue.notes.hopeless:
+            line = await self._parts.backlog.line(queue.id, 1)
+            if not line.jobs and not line.more:
+                return False
+            if not {fingerprint(one) for one in line.jobs} <= seen:
+                return True
         return not (await scene_of(self._parts, queue.id, queue.notes)).fingerprint <= seen
 
     async def _take(self, queue: _Queue) -> Hold | None:
@@ -339,7 +352,7 @@ class Rounds:
 
             def look() -> None:
                 queue.later = None
-                self.ask([queue.id])
+                self.ask([queue.id], sure=True)  # who came meanwhile may have left it to that one
 
             queue.later = asyncio.get_running_loop().call_later(seconds + 0.05, look)
 

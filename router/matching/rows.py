@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -21,6 +21,8 @@ from router.storage.backlog import Waiting, row_key
 
 #: Rows of jobs that a round reads before it is sure to have the queue: what another process reads too is in vain.
 _UNCLAIMED: Final = 4
+#: Jobs that a round takes on beyond those for which there is room.
+_SPARE: Final = 5
 #: A row that its job does not know is removed after this long: a younger one may have come before its job.
 LEFT_BEHIND: Final = timedelta(seconds=10)
 #: After this long a worker's change has moved its index rows, or never will.
@@ -30,24 +32,36 @@ _MOVED_BY_SECONDS: Final = 2.0
 Claim = Callable[[], Awaitable[None]]
 
 
-async def jobs(
-    parts: Parts, seen: Scene, most: int, claim: Claim
-) -> tuple[dict[str, tuple[Waiting, Row[JobRecord]]], bool]:
-    """The rows of jobs that somebody may take, at most as many as can be taken, and of those that enter: at most so
-    many of each. Whether some were left for the next round: where more enter, nobody is looked at who may stand behind
-    one of these. Much is read only where the queue is this process's."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a round takes on."""
+
+    found: dict[str, tuple[Waiting, Row[JobRecord]]]
+    #: Who waits and may be taken, as far as the index tells; those who enter are not among them.
+    looked_at: frozenset[str]
+    #: Some were left for the next round.
+    some_left: bool
+    #: Somebody was left since there is hardly room for these. There may be some: one of them may be too large for it.
+    hardly_room: bool
+
+
+async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Collection[str] = ()) -> Taken:
+    """The rows of jobs that somebody may take, about as many as can be taken, and of those that enter: at most so
+    many of each. Where more enter, nobody is looked at who may stand behind one of these. Much is read only where the
+    queue is this process's. `passed`: who waits and was looked at in vain."""
     entering = [waiting for waiting in seen.line if waiting.entering]
     more_enter = seen.more_enter or len(entering) > most
     entering = entering[:most]
     last = entering[-1].place if entering else None
     wanted: list[Waiting] = []
-    some_left = more_enter
+    some_left, hardly_room = more_enter, False
     for waiting in seen.line:
-        if len(wanted) >= seen.room + 5:
-            break
-        if waiting.entering or (more_enter and (last is None or waiting.place > last)):
+        if waiting.entering or waiting.job_id in passed or (more_enter and (last is None or waiting.place > last)):
             continue
         if seen.policy is not None and seen.fits(waiting):
+            if len(wanted) >= seen.room + _SPARE:
+                hardly_room = True
+                break
             if len(wanted) >= most:
                 some_left = True
                 break
@@ -67,7 +81,7 @@ async def jobs(
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return found, some_left
+    return Taken(found, frozenset(waiting.job_id for waiting in wanted), some_left, hardly_room)
 
 
 async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
@@ -118,7 +132,7 @@ async def workers(parts: Parts, seen: Scene, ids: Sequence[str]) -> dict[str, Ro
 async def without_outdated(parts: Parts, notes: Notes, seen: Scene, ids: Sequence[str]) -> Scene:
     """The scene without those of the workers of which the index tells what is no longer true."""
     rows = await workers(parts, seen, ids)
-    outdated = {id for id, row in rows.items() if not _is_told(seen, id, row.record)}
+    outdated = [id for id, row in rows.items() if not _is_told(seen, id, row.record)]
     for id in outdated:
         distrust(parts, seen, notes, id)
     return replace(seen, candidates=[one for one in seen.candidates if one.worker_id not in outdated])

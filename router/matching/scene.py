@@ -77,9 +77,11 @@ class Scene:
 
     @property
     def fingerprint(self) -> frozenset[str]:
-        return frozenset(
-            [*(f"{one.row} {one.version}" for one in self.line), *(one.row for one in self.workers.values())]
-        )
+        return frozenset([*(fingerprint(one) for one in self.line), *(one.row for one in self.workers.values())])
+
+
+def fingerprint(waiting: Waiting) -> str:
+    return f"{waiting.row} {waiting.version}"
 
 
 async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:

@@ -23,6 +23,7 @@ _LOOKED_AT_AGAIN: Final = 32
 _MOST_NEEDS: Final = 8
 _SPARE_WORKERS: Final = 10
 _LARGEST_PAGE: Final = 1_000
+_READ_AT_ONCE: Final = 16
 
 
 def order_of(policy: DistributionPolicy | None) -> Order:
@@ -93,12 +94,13 @@ async def _who_meets(
 async def candidates_of(parts: Parts, workers: Sequence[Available]) -> list[Candidate]:
     """What the index tells of them, or their rows where it does not."""
     missing = [one for one in workers if one.candidate is None]
-    rows = await asyncio.gather(*(parts.workers.store.load(one.worker_id) for one in missing))
-    read = {
-        one.row: candidate(row.record)
-        for one, row in zip(missing, rows, strict=True)
-        if row.record is not None and row.record.routing.version == one.version
-    }
+    read: dict[str, Candidate | None] = {}
+    for start in range(0, len(missing), _READ_AT_ONCE):  # they are large: of each no more is kept than is needed
+        some = missing[start : start + _READ_AT_ONCE]
+        rows = await asyncio.gather(*(parts.workers.store.load(one.worker_id) for one in some))
+        for one, row in zip(some, rows, strict=True):
+            if row.record is not None and row.record.routing.version == one.version:
+                read[one.row] = candidate(row.record)
     known = [one.candidate or read.get(one.row) for one in workers]
     return [one for one in known if one is not None]
 

@@ -20,7 +20,7 @@ from yarl import URL
 
 from router.clock import Clock, SystemClock
 from router.ids import Ids
-from router.migrate.failure import MigrationError, Refused
+from router.migrate.failure import MigrationError, NoAnswer, Refused
 from router.migrate.kinds import Document, Kind
 from router.models.operations import GA, PREVIEW
 
@@ -199,7 +199,7 @@ class Client:
             if attempt < self._tries - 1:
                 # Spread out: callers that were cut off together must not come back together.
                 await asyncio.sleep(pause * (1 + self._ids.fraction() / 4))
-        raise MigrationError(f"{self.endpoint.host} does not answer {method} {path}: {reason}. Run again to go on.")
+        raise NoAnswer(self.endpoint.host, f"{method} {path}", reason)
 
     async def _once(
         self, method: str, target: str, content: bytes, headers: Mapping[str, str]

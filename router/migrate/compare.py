@@ -12,9 +12,12 @@ from router.models.types import parse_time, same_on_wire
 _TIMES: Final = frozenset({"addedAt", "scheduleAt"})
 #: Objects that hold secrets. Nothing may be left of them when their secrets are not shown.
 _HOLDERS: Final = frozenset({"credential", "clientCredential"})
+#: Objects that are as good as empty ones when they are left out.
+_EMPTY: Final = frozenset({*_HOLDERS, "scoringRuleOptions"})
 _SECRETS: Final = frozenset({"functionKey", "appKey", "clientSecret"})
 #: What a service may leave out because it goes without saying.
 _DEFAULTS: Final[Mapping[str, Any]] = {
+    "offerExpiresAfterSeconds": 60,
     "bypassSelectors": False,
     "minConcurrentOffers": 1,
     "expedite": False,
@@ -67,7 +70,7 @@ def _value(document: Mapping[str, Any], name: str) -> Any:
         return 1
     if name == "priority" and "kind" not in document:  # a job's; an action that has none leaves it as it is
         return 1
-    return {} if name in _HOLDERS else _DEFAULTS.get(name, _MISSING)
+    return {} if name in _EMPTY else _DEFAULTS.get(name, _MISSING)
 
 
 def _without_secrets(holder: Any) -> Any:

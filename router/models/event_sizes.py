@@ -26,7 +26,7 @@ def to_json(value: Any) -> str:
 def bounded(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The data of an event as it is to be kept and sent: most often as it is."""
     limit = MAX_EVENT_BYTES - _AROUND
-    if _weight(data) * _OF_A_LETTER <= limit or len(to_json(data)) <= limit:
+    if data_weight(data) * _OF_A_LETTER <= limit or len(to_json(data)) <= limit:
         return data
     return cut_data(data, limit)
 
@@ -56,14 +56,14 @@ def _bytes(name: str, value: Any) -> int:
     return len(to_json({name: value})) - 1
 
 
-def _weight(value: Any) -> int:
+def data_weight(value: Any) -> int:
     """Letters, and something for all else."""
     if isinstance(value, str):
         return len(value) + 2
     if isinstance(value, dict):
-        return 2 + sum(len(name) + 4 + _weight(inner) for name, inner in value.items())
+        return 2 + sum(len(name) + 4 + data_weight(inner) for name, inner in value.items())
     if isinstance(value, list):
-        return 2 + sum(1 + _weight(inner) for inner in value)
+        return 2 + sum(1 + data_weight(inner) for inner in value)
     return 24
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from router.models.event_sizes import bounded
+from router.models.event_sizes import bounded, data_weight
 from router.models.types import Model, Time
 
 
@@ -19,6 +19,11 @@ class PendingEvent(Model):
     time: Time
     data: dict[str, Any]
     traceparent: str | None = None
+
+    @property
+    def weight(self) -> int:
+        """About how many characters it has as JSON."""
+        return data_weight(self.data)
 
 
 class EventDraft(Model):

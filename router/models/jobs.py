@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from router.models.selectors import MAX_SELECTORS, RouterWorkerSelector
+from router.models.sizes import parts_weight, weight
 from router.models.types import Flag, Id, Labels, Model, Name, Priority, Text, Time
 
 MAX_NOTES: Final = 1000
@@ -237,6 +238,19 @@ class JobRecord(Model):
     @property
     def status(self) -> JobStatus:
         return self.job.status
+
+    @property
+    def weight(self) -> int:
+        """About how many characters it has as JSON."""
+        job, routing = self.job, self.routing
+        return (
+            weight(job.labels, job.tags)
+            + parts_weight(job.notes, lambda note: note.message)
+            + parts_weight(job.requested_worker_selectors, lambda selector: selector.value)
+            + parts_weight(job.attached_worker_selectors, lambda selector: selector.value)
+            + parts_weight(routing.declined)
+            + parts_weight(routing.ended_offers)
+        )
 
 
 class CancelJobOptions(Model):

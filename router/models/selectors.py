@@ -11,6 +11,8 @@ from router.models.types import Flag, LabelValue, Model, Name, Seconds, Time
 
 #: Selectors of one list.
 MAX_SELECTORS: Final = 100
+#: That a policy attaches to one job, or chooses a queue by: each is held against many workers or queues.
+MAX_ATTACHED: Final = 2 * MAX_SELECTORS
 
 
 class LabelOperator(StrEnum):

@@ -7,7 +7,7 @@ So what was accepted can be offered, accepted, completed, closed, cancelled and 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic_core import to_json
@@ -31,6 +31,8 @@ MOST_OFFERS: Final = 50
 LARGEST_DECLINED: Final = 40_000
 LARGEST_ENDED: Final = 40_000
 LARGEST_TRIGGERED: Final = 30_000
+#: Characters of JSON that a page of a list has together: one that would have more ends early, with a nextLink.
+LARGEST_PAGE: Final = 4_000_000
 #: Reasons that the router writes into a job.
 LONGEST_REASON: Final = 2_000
 
@@ -57,6 +59,39 @@ def id_units(id: str) -> int:
     if not id.isascii():
         return 6 * len(id)
     return len(id) if '"' not in id and "\\" not in id else 2 * len(id)
+
+
+#: What a note, a selector, an offer, an assignment takes to read and to write, beside its text: as much as so many
+#: characters.
+_OF_A_PART: Final = 200
+
+
+def within_a_page(sizes: Sequence[int], most: int) -> int:
+    """How many of the first things of these sizes a page shows: `most`, or as many as are together no larger than a
+    page may be, and one in any case."""
+    together = 0
+    for number, size in enumerate(sizes[:most]):
+        together += size
+        if together > LARGEST_PAGE and number:
+            return number
+    return min(len(sizes), most)
+
+
+def weight(*parts: Mapping[str, Any] | Collection[Any]) -> int:
+    """About how many characters these have as JSON, worked out at once: of labels, tags and lists of parts."""
+    found = 0
+    for part in parts:
+        values = part.values() if isinstance(part, Mapping) else part
+        found += sum(len(value) for value in values if isinstance(value, str)) + 20 * len(part)
+    return found
+
+
+def parts_weight(parts: Collection[Any], text: Callable[[Any], Any] | None = None) -> int:
+    """The same of parts that are models; `text` is what may be long in one."""
+    found = _OF_A_PART * len(parts)
+    if text is not None and parts:
+        found += sum(len(value) for value in map(text, parts) if isinstance(value, str))
+    return found
 
 
 def check_size(size: int, limit: int, what: str = "The resource") -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
+from router.models.sizes import parts_weight, weight
 from router.models.types import Flag, Id, Labels, Model, PositiveInt32, Time, with_id_label
 
 MAX_QUEUES: Final = 200
@@ -125,6 +126,17 @@ class WorkerRecord(Model):
     @property
     def created_at(self) -> datetime:
         return self.routing.created_at
+
+    @property
+    def weight(self) -> int:
+        """About how many characters it has as JSON."""
+        worker = self.worker
+        return (
+            weight(worker.labels, worker.tags, worker.queues)
+            + parts_weight(worker.channels)
+            + parts_weight(worker.offers)
+            + parts_weight(worker.assigned_jobs)
+        )
 
 
 class DeclineJobOfferOptions(Model):

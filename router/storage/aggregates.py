@@ -1,12 +1,13 @@
 """Truth rows of jobs and workers: record, outbox and settle time in one row, written under its version.
 
-Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt`
-the pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Commit` the id of the
-commit that wrote the row, `Kind` what the row is, `Place` where it stands in the listing, `Hist0..n` the last entries
-of its history, a line each, `Logged` and `Copied` how many of them are where they are kept, and columns that lists
-filter by. Outbox overflow stands beside it: RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row
-cannot hold it. `Overflow` names these rows, a few of them: when there are more, the first row that it names has the
-names of those before it as `Earlier`, and so on, so that neither the row nor who reads it grows with an outage."""
+Layout: PartitionKey = RowKey = key(id); `Doc0..n` the record as JSON, `Out0..n` the outbox as JSON, `SettleAt` the
+pending settle deadline, `PromisedUntil` until when who committed sees to what follows, `Owed` the types of events that
+are out while what follows from them may not be done, `Commit` the id of the commit that wrote the row, `Kind` what the
+row is, `Written` when (of workers), `Place` where it stands in the listing, `Hist0..n` the last entries of its history,
+a line each, `Logged` and `Copied` how many of them are where they are kept, and columns that lists filter by. Outbox
+overflow stands beside it: RowKey = key(id)~out~<time>~<commit>, and `~<number>` where one row cannot hold it.
+`Overflow` names these rows, a few of them: when there are more, the first row that it names has the names of those
+before it as `Earlier`, and so on, so that neither the row nor who reads it grows with an outage."""
 
 from __future__ import annotations
 
@@ -16,18 +17,21 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
+from router.clock import Clock
 from router.models.events import PendingEvent
 from router.models.history import Entry
 from router.models.jobs import ACTIVE, JobRecord, ScheduleAndSuspendMode
-from router.models.sizes import LARGEST_ROW, units
+from router.models.sizes import LARGEST_PAGE, LARGEST_ROW, units
 from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
+from router.offload import by_size
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
+from router.storage.gone import Gone
 from router.storage.keys import key, time_key
 from router.storage.listing import Listed, place
 from router.storage.port import Condition, Entity, RowChanged, RowExists, StorageUnavailable, Table, Write
@@ -40,6 +44,8 @@ Position = tuple[str, str]
 _OUTBOX: Final = TypeAdapter(list[PendingEvent])
 #: Storage pages that one page of a list looks at, at most, when its filter leaves few.
 _PAGES_A_CALL: Final = 4
+#: Records that are read before others have their turn.
+_READ_AT_ONCE: Final = 16
 #: The version of a row that somebody has written again before its version was known: no row has it.
 _SUPERSEDED: Final = "W/\"datetime'2000-01-01T00%3A00%3A00.0000000Z'\""
 #: Rows that are remembered as this process wrote them.
@@ -73,6 +79,8 @@ class Row(Generic[R]):
     size: int = field(default=0, compare=False)
     #: Until when whoever made the last commit sees to what hangs on it; None when that is done.
     promised_until: datetime | None = None
+    #: What events tell of that are out, though what hangs on their commits may not be done: their types.
+    owed: tuple[str, ...] = ()
     #: The last entries of its history, oldest first.
     history: tuple[Entry, ...] = ()
     #: How many of them are known to be in the log, and with the workers whom they concern.
@@ -84,17 +92,59 @@ class Row(Generic[R]):
         """Whether all that hangs on the last commit has been done: its events are out and nobody has to see to more."""
         return not self.outbox and not self.overflow and self.promised_until is None
 
+    def followed(self, promised_until: datetime | None = None) -> Row[R]:
+        """The row, when its events are out and all that hangs on it is done."""
+        return replace(self, outbox=(), overflow=(), has_earlier=False, promised_until=promised_until, owed=())
+
+
+class Read(NamedTuple, Generic[R]):
+    """A record as it was read for a list, and how many characters it has as JSON."""
+
+    record: R
+    size: int
+
+
+class Overtaken(RowChanged):
+    """Somebody else has written the row; `row` is what it was right after that."""
+
+    def __init__(self, row: Row[Any]) -> None:
+        super().__init__()
+        self.row = row
+
 
 @dataclass(frozen=True)
 class RowPage(Generic[R]):
-    records: Sequence[R]
+    found: Sequence[Read[R]]
     next: Position | None
+
+    @property
+    def records(self) -> list[R]:
+        return [one.record for one in self.found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[R]):
+    """A row as it is written: itself, with its overflow beside it. `together`: a transaction takes them."""
+
+    row: Row[R]
+    entity: Entity
+    spill: list[Write]
+    together: bool
 
 
 class AggregateStore(Generic[R]):
     """The truth rows of one kind."""
 
-    def __init__(self, table: Table, kind: str, model: type[R], columns: Callable[[R], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        table: Table,
+        kind: str,
+        model: type[R],
+        columns: Callable[[R], Mapping[str, Any]],
+        clock: Clock | None = None,
+    ) -> None:
+        """`clock`: rows tell when they were written."""
+        self._clock = clock
         self._table = table
         self.kind = kind
         self._model: type[R] = model
@@ -102,9 +152,9 @@ class AggregateStore(Generic[R]):
         self._written: Recent[str, Row[R]] = Recent(
             _REMEMBERED, size=lambda row: row.size, most_size=_LARGEST_REMEMBERED
         )
-        #: Version, record and size of what lists have shown lately.
-        self._read: Recent[str, tuple[str, R, int]] = Recent(
-            _REMEMBERED, size=lambda kept: kept[2], most_size=_LARGEST_LISTED
+        #: What lists have shown lately, and its version.
+        self._read: Recent[str, tuple[str, Read[R]]] = Recent(
+            _REMEMBERED, size=lambda kept: kept[1].size, most_size=_LARGEST_LISTED
         )
         #: Size of events. A longer outbox moves to a row of its own, so that a truth row always has room.
         self.outbox_limit = 60_000
@@ -119,17 +169,21 @@ class AggregateStore(Generic[R]):
     async def load(self, id: str) -> Row[R]:
         """The row of that id; one without version if there is none."""
         entity = await self._table.get(key(id), key(id))
-        return self._row(id, entity) if entity else Row(id)
+        return await by_size(entity.characters, self._row, id, entity) if entity else Row(id)
 
     async def save(self, row: Row[R], commit: str) -> Row[R]:
-        """Writes the row under the version it was read with (none: it must be new). Raises RowChanged,
+        """Writes the row under the version it was read with (none: it must be new). Raises Overtaken,
         TooLarge. A write whose answer was lost counts as done when the row carries `commit`."""
         self._written.forget(row.id)
-        saved = await self._save(replace(row, commit=commit))
+        row = replace(row, commit=commit)
+        saved = await self._save(row, await by_size(_weight(row), self._made, row, self._now()))
         self._written[row.id] = saved
         return saved
 
-    async def _save(self, row: Row[R]) -> Row[R]:
+    def _now(self) -> datetime | None:
+        return self._clock.now() if self._clock is not None else None
+
+    def _made(self, row: Row[R], now: datetime | None) -> _Made[R]:
         outbox = _OUTBOX.dump_json(list(row.outbox), by_alias=True).decode() if row.outbox else ""
         document = _document(row)
         spill: list[Write] = []
@@ -144,10 +198,16 @@ class AggregateStore(Generic[R]):
                 row = replace(row, outbox=(), overflow=(*row.overflow, *names))
             outbox = ""
         row = replace(row, size=len(document) + len(outbox) + _history_size(row))
-        entity = self._entity(row, outbox, document)
+        entity = self._entity(row, outbox, document, now)
+        sizes = [wire_bytes(one) for one in (*(write.entity for write in spill), entity)] if spill else [0]
+        return _Made(row, entity, spill, sum(sizes) <= LARGEST_TRANSACTION and max(sizes) <= LARGEST_OF_A_TRANSACTION)
+
+    async def _save(self, row: Row[R], made: _Made[R]) -> Row[R]:
+        """`row` is what was asked for, `made` what becomes of it."""
+        entity, row = made.entity, made.row
         try:
-            if spill:
-                await self._save_with(spill, Write("replace" if row.version else "insert", entity))
+            if made.spill:
+                await self._save_with(made, Write("replace" if row.version else "insert", entity))
                 current = await self.load(row.id)  # a transaction tells no versions
                 return current if current.commit == row.commit else replace(row, version=_SUPERSEDED)
             if row.version:
@@ -157,7 +217,7 @@ class AggregateStore(Generic[R]):
             current = await self.load(row.id)
             if current.commit == row.commit:
                 return current
-            raise RowChanged from error
+            raise Overtaken(current) from error
         except StorageUnavailable:
             # Written or not: the row tells, if it can be asked. One without this commit may yet get it.
             with suppress(StorageUnavailable, TimeoutError):
@@ -171,17 +231,20 @@ class AggregateStore(Generic[R]):
         """Writes a row that has no outbox, as `save` does. Raises RowChanged; not looked at is whether that was an
         own write whose answer was lost, for nothing hangs on it."""
         self._written.forget(row.id)
-        document = _document(row)
-        rested = replace(row, commit=commit, size=len(document) + _history_size(row))
-        saved = replace(rested, version=await self._table.replace(self._entity(rested, "", document)))
+        return await self._replace(replace(row, commit=commit))
+
+    async def _replace(self, row: Row[R]) -> Row[R]:
+        """Writes a row that has no outbox. Raises RowChanged."""
+        made = await by_size(_weight(row), self._made, row, self._now())
+        saved = replace(made.row, version=await self._table.replace(made.entity))
         self._written[row.id] = saved
         return saved
 
-    async def _save_with(self, spill: list[Write], truth: Write) -> None:
+    async def _save_with(self, made: _Made[R], truth: Write) -> None:
         """Writes a row and its overflow: together, or the overflow first where that is too much for a transaction.
         Raises RowChanged, RowExists."""
-        sizes = [wire_bytes(write.entity) for write in (*spill, truth)]
-        if sum(sizes) <= LARGEST_TRANSACTION and max(sizes) <= LARGEST_OF_A_TRANSACTION:
+        spill: list[Write] = made.spill
+        if made.together:
             await self._table.transact([*spill, truth])
             return
         for write in spill:
@@ -197,12 +260,7 @@ class AggregateStore(Generic[R]):
         """Writes a row that is as it was but for its outbox and what stands behind it. Raises RowChanged; not looked at
         is whether that was an own write whose answer was lost: nobody needs to know."""
         self._written.forget(row.id)
-        cleared = replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=promised_until)
-        document = _document(cleared)
-        version = await self._table.replace(self._entity(cleared, "", document))
-        saved = replace(cleared, version=version, size=len(document) + _history_size(row))
-        self._written[row.id] = saved
-        return saved
+        return await self._replace(row.followed(promised_until))
 
     async def drop(self, row: Row[R]) -> None:
         """Removes a row whose record is deleted and whose outbox is empty. Raises RowChanged."""
@@ -220,7 +278,7 @@ class AggregateStore(Generic[R]):
                 continue
             text += read_document("Out", entity.columns)
             if not entity.columns.get("GoesOn"):
-                events.extend(_OUTBOX.validate_json(text))
+                events.extend(await by_size(len(text), _OUTBOX.validate_json, text))
                 text = ""
         return events
 
@@ -235,7 +293,7 @@ class AggregateStore(Generic[R]):
                 entity = await self._table.get(key(row.id), name)
                 text = text + read_document("Out", entity.columns) if entity is not None else ""
                 if text and not (entity is not None and entity.columns.get("GoesOn")):
-                    yield _OUTBOX.validate_json(text), names
+                    yield await by_size(len(text), _OUTBOX.validate_json, text), names
                     text, names = "", []
 
     async def drop_part(self, row: Row[R], names: Sequence[str]) -> None:
@@ -260,16 +318,16 @@ class AggregateStore(Generic[R]):
 
     async def page(self, where: Sequence[Condition], size: int, after: Position | None) -> RowPage[R]:
         """One page of records in key order. It may be short, even empty, and have a next one: storage ends a
-        page when it has looked long enough, and so do we after a few of its pages."""
+        page when it has looked long enough, and so do we after a few of its pages, or when it has become large."""
         conditions: list[Condition] = [("Kind", "eq", self.kind), *where]
-        records: list[R] = []
+        found: list[Read[R]] = []
         for _ in range(_PAGES_A_CALL):
-            page = await self._table.query(conditions, limit=size - len(records), after=after)
-            records.extend(self._listed(entity) for entity in page.entities)
+            page = await self._table.query(conditions, limit=size - len(found), after=after)
+            found += await self._read_all(page.entities)
             after = page.next
-            if after is None or len(records) >= size:
+            if after is None or len(found) >= size or sum(one.size for one in found) > LARGEST_PAGE:
                 break
-        return RowPage(records, after)
+        return RowPage(found, after)
 
     async def places(
         self, where: Sequence[Condition], behind: str | None, operations: int | None = None
@@ -291,7 +349,9 @@ class AggregateStore(Generic[R]):
                 return found, True
         return found, False
 
-    async def between(self, behind: str | None, last: str, where: Sequence[Condition], most: int) -> list[R] | None:
+    async def between(
+        self, behind: str | None, last: str, where: Sequence[Condition], most: int
+    ) -> list[Read[R]] | None:
         """The records behind one place in the listing and up to another, in no order: by one query, and a second one
         where there are more than 1,000. None if there are more than `most`, or storage has to look longer for them."""
         conditions: list[Condition] = [("Kind", "eq", self.kind), ("Place", "le", last), *where]
@@ -304,28 +364,38 @@ class AggregateStore(Generic[R]):
             found += page.entities
             after = page.next
             if after is None:
-                return [self._listed(entity) for entity in found]
+                return await self._read_all(found)
             if len(found) > most:
                 break
         return None
 
+    async def _read_all(self, entities: Sequence[Entity]) -> list[Read[R]]:
+        """Some at a time: others have their turn in between. Of a version that has been read for a list before, what
+        was read: lists are asked for again and again, and reading their records takes as long as storage does."""
+        found: list[Read[R]] = []
+        for start in range(0, len(entities), _READ_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            some = entities[start : start + _READ_AT_ONCE]
+            kept = [self._kept(entity) for entity in some]
+            new = [entity for entity, known in zip(some, kept, strict=True) if known is None]
+            read = iter(await by_size(sum(entity.characters for entity in new), self._parse_all, new))
+            for entity, known in zip(some, kept, strict=True):
+                one = known or next(read)
+                self._read[str(entity.columns["Id"])] = (entity.version, one)
+                found.append(one)
+        return found
+
+    def _kept(self, entity: Entity) -> Read[R] | None:
+        known = self._read.get(str(entity.columns["Id"]))
+        return known[1] if known is not None and known[0] == entity.version else None
+
+    def _parse_all(self, entities: Sequence[Entity]) -> list[Read[R]]:
+        documents = [read_document("Doc", entity.columns) for entity in entities]
+        return [Read(self._model.model_validate_json(document), len(document)) for document in documents]
+
     def _parse(self, entity: Entity) -> R:
         record: R = self._model.model_validate_json(read_document("Doc", entity.columns))
-        return record
-
-    def _listed(self, entity: Entity) -> R:
-        """As `_parse`; of a version that has been read for a list before, what was read. Lists are asked for again and
-        again, and reading their records takes as long as storage does."""
-        id = str(entity.columns["Id"])
-        known = self._read.get(id)
-        if known is not None and known[0] == entity.version:
-            return known[1]
-        record = self._parse(entity)
-        self._read[id] = (
-            entity.version,
-            record,
-            sum(len(one) for one in entity.columns.values() if isinstance(one, str)),
-        )
         return record
 
     def _row(self, id: str, entity: Entity) -> Row[R]:
@@ -343,14 +413,17 @@ class AggregateStore(Generic[R]):
             overflow=tuple(overflow.split("\n")) if overflow else (),
             has_earlier=bool(entity.columns.get("HasEarlier")),
             promised_until=parse_time(promised) if promised else None,
-            size=sum(len(value) for value in entity.columns.values() if isinstance(value, str)),
+            owed=tuple(str(entity.columns.get("Owed") or "").split()),
+            size=entity.characters,
             history=read_entries(read_document("Hist", entity.columns)),
             logged=int(entity.columns.get("Logged") or 0),
             copied=int(entity.columns.get("Copied") or 0),
         )
 
-    def _entity(self, row: Row[R], outbox: str, document: str) -> Entity:
+    def _entity(self, row: Row[R], outbox: str, document: str, now: datetime | None) -> Entity:
         columns: dict[str, Any] = {"Kind": "deleted", "Id": row.id, "Commit": row.commit}
+        if now is not None:
+            columns["Written"] = format_time(now)
         if row.record is not None:
             columns["Kind"] = self.kind
             columns.update(self._columns(row.record))
@@ -362,6 +435,8 @@ class AggregateStore(Generic[R]):
             columns["SettleAt"] = format_time(row.settle_at)
         if row.promised_until:
             columns["PromisedUntil"] = format_time(row.promised_until)
+        if row.owed:
+            columns["Owed"] = " ".join(row.owed)
         if row.overflow:
             columns["Overflow"] = "\n".join(row.overflow)
         if row.has_earlier:
@@ -405,6 +480,11 @@ def _history_size(row: Row[Any]) -> int:
     return sum(len(entry.key) + 2 + len(entry.text) for entry in row.history)
 
 
+def _weight(row: Row[Any]) -> int:
+    """About how many characters the row has, worked out at once."""
+    return (row.record.weight if row.record is not None else 0) + sum(event.weight for event in row.outbox)
+
+
 def _document(row: Row[Any]) -> str:
     """The record as it is stored; empty for a row whose record is deleted."""
     return row.record.model_dump_json(by_alias=True, exclude_none=True) if row.record is not None else ""
@@ -417,10 +497,29 @@ def job_store(table: Table) -> AggregateStore[JobRecord]:
 class WorkerStore(AggregateStore[WorkerRecord]):
     """The truth rows of workers."""
 
-    async def everyone(self, after: Position | None) -> tuple[list[str], Position | None]:
-        """A page of the records of all workers, by their ids' keys, as the JSON that they are stored as."""
-        found = await self._table.scan([("Kind", "eq", self.kind)], after=after)
-        return [read_document("Doc", row) for row in found.rows], found.next
+    def __init__(self, table: Table, clock: Clock | None = None) -> None:
+        super().__init__(table, "worker", WorkerRecord, _worker_columns, clock)
+        self.gone: Gone[str] = Gone()
+
+    async def drop(self, row: Row[WorkerRecord]) -> None:
+        await super().drop(row)
+        self.gone.add([key(row.id)])
+
+    async def everyone(
+        self, after: Position | None, *, since: datetime | None = None
+    ) -> tuple[list[tuple[str, str, str]], Position | None]:
+        """A page of all workers, in no order: the keys of their ids, their records as the JSON that they are stored as,
+        and when their rows were written. `since`: those alone that were written since, and without JSON those that are
+        deleted."""
+        where: Condition = ("Kind", "eq", self.kind) if since is None else ("Written", "ge", format_time(since))
+        found = await self._table.scan([where], after=after)
+        rows = [(row["PartitionKey"], read_document("Doc", row), row.get("Written") or "") for row in found.rows]
+        return rows, found.next
+
+    async def when_written(self, after: Position | None) -> tuple[list[tuple[str, str]], Position | None]:
+        """A page of all workers, in no order: the keys of their ids, and when their rows were written."""
+        found = await self._table.scan([("Kind", "eq", self.kind)], after=after, columns=["Written"])
+        return [(row["PartitionKey"], row.get("Written") or "") for row in found.rows], found.next
 
     async def naming_queue(self, queue_id: str) -> str | None:
         """The id of a worker that has the queue among its queues, if there is one. Of all workers one column is read,
@@ -438,10 +537,6 @@ class WorkerStore(AggregateStore[WorkerRecord]):
             after = page.next
             if after is None:
                 return None
-
-
-def worker_store(table: Table) -> WorkerStore:
-    return WorkerStore(table, "worker", WorkerRecord, _worker_columns)
 
 
 def _job_columns(record: JobRecord) -> dict[str, Any]:

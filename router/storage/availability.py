@@ -11,9 +11,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
@@ -21,6 +24,7 @@ from pydantic_core import from_json, to_json
 from router.engine.candidates import Candidate
 from router.engine.matching import no_room
 from router.models.selectors import LabelOperator, RouterWorkerSelector
+from router.offload import by_size
 from router.storage.keys import ascending_ratio, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
 from router.storage.transactions import split
@@ -33,6 +37,9 @@ _LARGEST_COLUMN: Final = 16_000
 _LONGEST_FILTER: Final = 3_000
 _STATE: Final = TypeAdapter(Candidate)
 _CURSOR: Final = "cursor"
+#: Workers whose state is remembered as it was read, and the longest of these: some megabytes at most.
+_MOST_REMEMBERED: Final = 2_000
+_LONGEST_REMEMBERED: Final = 2_000
 #: Partitions that one change writes side by side: a worker may serve 200 queues.
 _QUEUES_AT_ONCE: Final = 16
 Order = Literal["i", "n"]
@@ -87,9 +94,20 @@ class Move:
 class AvailabilityStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        #: Of each worker whose rows are being moved.
+        self._moving: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def move(self, moves: Sequence[Move]) -> None:
-        """Takes the rows of what was away and puts those of what is: as few transactions a queue as it takes."""
+        """Takes the rows of what was away and puts those of what is: as few transactions a queue as it takes. One
+        worker's moves go one after the other, in the order in which they are asked for: rows that come after they have
+        gone would stay."""
+        workers = {one.worker_id for move in moves for one in (move.old, move.new) if one is not None}
+        async with AsyncExitStack() as held:
+            for worker_id in sorted(workers):
+                await held.enter_async_context(self._moving.setdefault(worker_id, asyncio.Lock()))
+            await self._move(moves)
+
+    async def _move(self, moves: Sequence[Move]) -> None:
         queues = sorted(
             {queue_id for move in moves for one in (move.old, move.new) if one is not None for queue_id in one.queues}
         )
@@ -142,7 +160,8 @@ class AvailabilityStore:
         if channel_id is not None:
             where += [(_channel_column(channel_id), "eq", True), *_conditions(selectors)]
         found = await self._table.query(where, limit=limit, columns=["WorkerId", "Labels", "State"], after=token)
-        return [_parse(one) for one in found.entities], found.next
+        size = sum(one.characters for one in found.entities)
+        return await by_size(size, _parse_all, found.entities), found.next
 
     async def turn(self, queue_id: str) -> Turn | None:
         """The worker that round robin served last."""
@@ -180,15 +199,27 @@ def _entities(candidate: Candidate, queue_id: str) -> list[Entity]:
     return [Entity(key(queue_id), row, columns) for row in row_keys(candidate)]
 
 
+def _parse_all(entities: Sequence[Entity]) -> list[Available]:
+    return [_parse(one) for one in entities]
+
+
 def _parse(entity: Entity) -> Available:
     columns = entity.columns
-    labels, state = columns.get("Labels"), columns.get("State")
+    labels, state = str(columns.get("Labels") or ""), str(columns.get("State") or "")
     candidate = None
     if labels and state:
-        candidate = _STATE.validate_python(
-            {**from_json(str(state)), "labels": from_json(str(labels)), "jobs": frozenset()}
-        )
+        is_short = len(labels) + len(state) <= _LONGEST_REMEMBERED
+        candidate = _remembered(state, labels) if is_short else _candidate(state, labels)
     return Available(str(columns["WorkerId"]), entity.row, candidate)
+
+
+def _candidate(state: str, labels: str) -> Candidate:
+    found: Candidate = _STATE.validate_python({**from_json(state), "labels": from_json(labels), "jobs": frozenset()})
+    return found
+
+
+#: Each round reads the team again, of which most are as they were.
+_remembered = lru_cache(_MOST_REMEMBERED)(_candidate)
 
 
 def _conditions(selectors: Sequence[RouterWorkerSelector]) -> list[Condition]:

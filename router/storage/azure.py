@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import (
@@ -15,14 +15,15 @@ from azure.core.exceptions import (
     ResourceModifiedError,
     ResourceNotFoundError,
 )
-from azure.core.rest import HttpRequest
 from azure.data.tables.aio import TableClient, TableServiceClient
 from pydantic_core import from_json
 
 from router.errors import TooLarge
+from router.offload import by_size, for_a_request
 from router.outages import Surroundings
 from router.storage import batches, refusals
-from router.storage.pipeline import TIMEOUTS, Answer, Transport, ask, shorten
+from router.storage.batches import Request
+from router.storage.pipeline import TIMEOUTS, Answer, AnswerTooLong, Transport, Way, shorten
 from router.storage.port import (
     Condition,
     Entity,
@@ -34,8 +35,11 @@ from router.storage.port import (
     Table,
     Write,
 )
-from router.storage.requests import Requests, entity_of
+from router.storage.requests import ROW, Requests, entity_of
+from router.storage.signing import authorization_of
 
+P = ParamSpec("P")
+T = TypeVar("T")
 TABLES: Final = (
     "jobs",
     "workers",
@@ -54,6 +58,10 @@ TABLES: Final = (
 
 #: What a call of storage takes at most, all its tries together: who waits for an answer gets a 503 in time.
 LONGEST_SECONDS: Final = 7.0
+#: Bytes that an answer to a query has at most: of larger rows fewer are asked for.
+LARGEST_ANSWER: Final = 8_000_000
+#: A page of small rows of so many bytes takes some milliseconds to read.
+_LARGE_PAGE: Final = 200_000
 _TOO_LARGE: Final = ("EntityTooLarge", "PropertyValueTooLarge", "RequestBodyTooLarge", "TooManyProperties")
 
 
@@ -61,11 +69,18 @@ class AzureTables:
     """The tables of one storage account. `prefix` lets several routers share an account."""
 
     def __init__(
-        self, service: TableServiceClient, prefix: str = "", *, traced: bool = False, around: Surroundings | None = None
+        self,
+        service: TableServiceClient,
+        transport: Transport,
+        prefix: str = "",
+        *,
+        traced: bool = False,
+        around: Surroundings | None = None,
     ) -> None:
-        """`around` is told whether storage answers, and what its Date says."""
+        """`transport` is the service's own. `around` is told whether storage answers, and what its Date says."""
         self._service = service
         self._around = around or Surroundings()
+        self._way = Way(transport, None if traced else authorization_of(service.credential))
         self._prefix = prefix
         self._tables: dict[str, AzureTable] = {}
         self._there = False
@@ -78,7 +93,7 @@ class AzureTables:
         around = around or Surroundings()
         transport = Transport(around.clock.saw)
         service = TableServiceClient.from_connection_string(connection_string, transport=transport, **TIMEOUTS)
-        return cls(service, prefix, traced=traced, around=around)
+        return cls(service, transport, prefix, traced=traced, around=around)
 
     @classmethod
     def from_endpoint(
@@ -93,11 +108,13 @@ class AzureTables:
         around = around or Surroundings()
         transport = Transport(around.clock.saw)
         service = TableServiceClient(endpoint=endpoint, credential=credential, transport=transport, **TIMEOUTS)
-        return cls(service, prefix, traced=traced, around=around)
+        return cls(service, transport, prefix, traced=traced, around=around)
 
     def table(self, name: str) -> Table:
         if name not in self._tables:
-            self._tables[name] = AzureTable(self._service.get_table_client(self._prefix + name), self._around)
+            self._tables[name] = AzureTable(
+                self._service.get_table_client(self._prefix + name), self._way, self._around
+            )
         return self._tables[name]
 
     async def ready(self) -> None:
@@ -131,8 +148,9 @@ class AzureTables:
 class AzureTable:
     """One table of the account."""
 
-    def __init__(self, client: TableClient, around: Surroundings) -> None:
+    def __init__(self, client: TableClient, way: Way, around: Surroundings) -> None:
         self._client = client
+        self._way = way
         self._around = around
         address = f"{client.scheme}://{client._primary_hostname}"
         self._requests = Requests(address, client.table_name, client.api_version)
@@ -142,22 +160,22 @@ class AzureTable:
             answer = await self._ask(self._requests.get(partition, row))
         except ResourceNotFoundError:
             return None
-        return entity_of(from_json(answer.content), _version(answer))
+        return await by_size(len(answer.content), _entity, answer)
 
     async def insert(self, entity: Entity) -> str:
         try:
-            return _version(await self._ask(self._requests.insert(entity)))
+            return _version(await self._ask(await _made(entity, self._requests.insert, entity)))
         except ResourceExistsError as error:
             raise RowExists from error
 
     async def replace(self, entity: Entity) -> str:
         try:
-            return _version(await self._ask(self._requests.put(entity, entity.version)))
+            return _version(await self._ask(await _made(entity, self._requests.put, entity, entity.version)))
         except (ResourceModifiedError, ResourceNotFoundError) as error:
             raise RowChanged from error
 
     async def upsert(self, entity: Entity) -> str:
-        return _version(await self._ask(self._requests.put(entity)))
+        return _version(await self._ask(await _made(entity, self._requests.put, entity)))
 
     async def delete(self, partition: str, row: str, version: str | None = None) -> None:
         try:
@@ -169,7 +187,8 @@ class AzureTable:
 
     async def transact(self, writes: Sequence[Write]) -> None:
         try:
-            await self._ask(self._requests.transaction(writes), batches.check)
+            size = sum(write.entity.characters for write in writes)
+            await self._ask(await by_size(size, self._requests.transaction, writes), batches.check)
         except ResourceExistsError as error:
             raise RowExists from error
         except (ResourceModifiedError, ResourceNotFoundError) as error:
@@ -183,8 +202,8 @@ class AzureTable:
         after: tuple[str, str] | None = None,
         columns: Sequence[str] | None = None,
     ) -> Page:
-        answer = await self._ask(self._requests.query(where, min(max(limit, 1), 1000), after, columns))
-        return Page([entity_of(found) for found in from_json(answer.content)["value"]], _next(answer))
+        answer = await self._rows(where, min(max(limit, 1), 1000), after, columns)
+        return Page(await _read(answer, _entities), _next(answer))
 
     async def scan(
         self,
@@ -193,15 +212,62 @@ class AzureTable:
         after: tuple[str, str] | None = None,
         columns: Sequence[str] | None = None,
     ) -> Scan:
-        answer = await self._ask(self._requests.query(where, 1000, after, columns, plain=True))
-        return Scan(from_json(answer.content, cache_strings="keys")["value"], _next(answer))
+        answer = await self._rows(where, 1000, after, columns, plain=True)
+        return Scan(await _read(answer, _plain_rows), _next(answer))
 
-    async def _ask(self, request: HttpRequest, check: Callable[[int, bytes], None] = refusals.check) -> Answer:
-        """The answer, where storage does what it is asked for; `check` raises where it says that it has not."""
+    async def _rows(
+        self,
+        where: Sequence[Condition],
+        limit: int,
+        after: tuple[str, str] | None,
+        columns: Sequence[str] | None,
+        *,
+        plain: bool = False,
+    ) -> Answer:
+        """What storage answers to a query: a page that is too long is asked for again, with as many rows as have come.
+        A thousand rows may be a gigabyte."""
+        while True:
+            try:
+                request = self._requests.query(where, limit, after, columns, plain=plain)
+                return await self._ask(request, most_bytes=LARGEST_ANSWER if limit > 1 else None)
+            except AnswerTooLong as error:
+                limit = max(1, min(limit - 1, error.begun.count(ROW) - 1))
+
+    async def _ask(
+        self,
+        request: Request,
+        check: Callable[[int, bytes], None] = refusals.check,
+        most_bytes: int | None = None,
+    ) -> Answer:
+        """The answer, where storage does what it is asked for; `check` raises where it says that it has not. Raises
+        AnswerTooLong."""
         async with _translated(self._around):
-            answer = await ask(self._client, request)
+            answer = await self._way.ask(self._client, request, most_bytes)
             check(answer.status_code, answer.content)
             return answer
+
+
+async def _made(entity: Entity, make: Callable[P, Request], *args: P.args, **options: P.kwargs) -> Request:
+    """A request that carries the row."""
+    return await by_size(entity.characters, make, *args, **options)
+
+
+def _entity(answer: Answer) -> Entity:
+    return entity_of(from_json(answer.content), _version(answer))
+
+
+async def _read(answer: Answer, read: Callable[[bytes], T]) -> T:
+    content = answer.content
+    return await for_a_request(read, content) if len(content) > _LARGE_PAGE else read(content)
+
+
+def _entities(content: bytes) -> list[Entity]:
+    return [entity_of(found) for found in from_json(content)["value"]]
+
+
+def _plain_rows(content: bytes) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = from_json(content, cache_strings="keys")["value"]
+    return found
 
 
 def _version(answer: Answer) -> str:

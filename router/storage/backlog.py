@@ -18,12 +18,13 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from router.engine.live import InLine
+from router.engine.live_lines import InLine
 from router.engine.selectors import all_selectors
 from router.engine.service_order import Place, Standing
 from router.models.jobs import Decline, JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
+from router.storage.gone import Gone
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
 from router.storage.transactions import split
@@ -36,8 +37,8 @@ _ENTERING: Final = "!"
 _FIRST_QUEUED: Final = "0"
 #: Behind every row of a job that enters.
 LAST_ENTERING: Final = '"'
-_SHOWN: Final = ("JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors")
-#: As engine/live.py takes them.
+_SHOWN: Final = ("JobId", "ChannelId", "Priority", "EnqueuedAt", "Selectors", "Open")
+#: As engine/live_lines.py takes them.
 _OF_A_LINE: Final = itemgetter("PartitionKey", "RowKey", *_SHOWN)
 #: Sorts behind every row key.
 _AFTER_ALL: Final = "2"
@@ -89,6 +90,7 @@ def row_key(where: Standing) -> str:
 class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
+        self.gone: Gone[tuple[str, str]] = Gone()
 
     async def put(self, record: JobRecord, where: Standing, now: datetime) -> None:
         """Writes the row of a job that stands there and may take an offer, whatever was there."""
@@ -105,6 +107,7 @@ class BacklogStore:
 
     async def remove_row(self, queue_id: str, row: str) -> None:
         await self._table.delete(key(queue_id), row)
+        self.gone.add([(key(queue_id), row)])
 
     async def update(self, moves: Sequence[tuple[Waiting, JobRecord, Standing, bool]], now: datetime) -> None:
         """What a round has made of rows that it has read: each is moved to where its job stands now, open or not. A row
@@ -120,6 +123,10 @@ class BacklogStore:
                         await self._apply([write])
 
     async def _apply(self, writes: Sequence[Write]) -> None:
+        await self._write(writes)
+        self.gone.add((one.entity.partition, one.entity.row) for one in writes if one.kind == "delete")
+
+    async def _write(self, writes: Sequence[Write]) -> None:
         if len(writes) > 1:
             await self._table.transact(writes)
             return
@@ -172,10 +179,25 @@ class BacklogStore:
             if after is None or (most is not None and total >= most):
                 return total
 
-    async def everyone(self, after: tuple[str, str] | None) -> tuple[list[InLine], tuple[str, str] | None]:
-        """A page of all lines: those who wait, queue after queue in the order of service, and where it goes on."""
-        found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=_SHOWN)
-        return list(map(InLine._make, map(_OF_A_LINE, found.rows))), found.next
+    async def everyone(
+        self, after: tuple[str, str] | None, *, since: datetime | None = None
+    ) -> tuple[list[tuple[InLine, str]], tuple[str, str] | None]:
+        """A page of all lines, in no order: those who wait, each with when its row was written, and where it goes on.
+        `since`: those rows alone that were written since."""
+        where: list[Condition] = [("RowKey", "ge", _FIRST_QUEUED)]
+        if since is not None:
+            where.append(("Written", "ge", format_time(since)))
+        found = await self._table.scan(where, after=after, columns=(*_SHOWN, "Written"))
+        rows = [(InLine._make(_OF_A_LINE(row)), row.get("Written") or "") for row in found.rows]
+        return rows, found.next
+
+    async def when_written(
+        self, after: tuple[str, str] | None
+    ) -> tuple[list[tuple[tuple[str, str], str]], tuple[str, str] | None]:
+        """A page of the keys of those who wait in any line, in no order, each with when its row was written, and where
+        it goes on."""
+        found = await self._table.scan([("RowKey", "ge", _FIRST_QUEUED)], after=after, columns=["Written"])
+        return [((row["PartitionKey"], row["RowKey"]), row.get("Written") or "") for row in found.rows], found.next
 
     async def all(self, queue_id: str, *, before: Place | None = None) -> AsyncIterator[Waiting]:
         """All jobs that wait, or wait before a place, in order."""

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
-from typing import Any, Final
-
-from azure.core.rest import HttpRequest
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from router.storage.refusals import refusal
 
 _STATUS: Final = re.compile(rb"^HTTP/1\.1 (\d{3}) ?(.*?)\r?$", re.MULTILINE)
 
 
-def encode(requests: Sequence[HttpRequest]) -> tuple[str, bytes]:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, before it is signed."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+
+
+def encode(requests: Sequence[Request]) -> tuple[str, bytes]:
     """The boundary, and the requests as one changeset: all of them or none. What is between two boundaries cannot
     hold one: they are made of the digest of it all."""
-    contents = [_bytes(request.content) for request in requests]
+    contents = [request.content or b"" for request in requests]
     digest = hashlib.sha256(b"".join(contents)).hexdigest()
     boundary, changes = f"batch_{digest}", f"changeset_{digest}"
     parts = [f"--{boundary}\r\nContent-Type: multipart/mixed; boundary={changes}\r\n\r\n".encode()]
@@ -34,10 +43,6 @@ def encode(requests: Sequence[HttpRequest]) -> tuple[str, bytes]:
         parts += [content, b"\r\n"]
     parts.append(f"--{changes}--\r\n\r\n--{boundary}--\r\n".encode())
     return boundary, b"".join(parts)
-
-
-def _bytes(content: Any) -> bytes:
-    return content.encode() if isinstance(content, str) else content or b""
 
 
 def check(status: int, answer: bytes) -> None:

@@ -41,6 +41,8 @@ LOG: Final = "h~"
 LATE: Final = "i~"
 #: Entries that come later than this have a mark. Whoever counts them looks at as many minutes again and again.
 LATE_AFTER: Final = timedelta(seconds=90)
+#: As long as the minute of a key (models/history.py).
+_MINUTE: Final = len("2026-11-29T0100")
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,22 @@ class DeadlineStore:
             if after is None or (most is not None and len(found) >= most):
                 return found
 
+    async def log_minutes(self, shard: int, since: str, until: str) -> set[str]:
+        """Minutes of which the log of a shard has entries, between two keys."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", f"{shard:02d}"),
+            ("RowKey", "gt", LOG + since),
+            ("RowKey", "lt", LOG + until),
+        ]
+        found: set[str] = set()
+        after: tuple[str, str] | None = None
+        while True:
+            page = await self._table.scan(where, after=after, columns=[])
+            found |= {row["RowKey"].removeprefix(LOG)[:_MINUTE] for row in page.rows}
+            after = page.next
+            if after is None:
+                return found
+
     async def late(self, shard: int) -> list[Entity]:
         """Marks of minutes that entries have come late for."""
         page = await self._table.query(
@@ -234,7 +252,8 @@ def _log_writes(rows: Sequence[LogRow], now: datetime | None) -> list[Write]:
         minute_of(one.entry.at): one.partition for one in rows if now is not None and now - one.entry.at > LATE_AFTER
     }
     marks = [Write("upsert", Entity(partition, LATE + minute)) for minute, partition in late.items()]
-    return [*marks, *writes.values()]
+    # Marks last: whoever has seen one must find the entries.
+    return [*writes.values(), *marks]
 
 
 def _log_entity(row: LogRow) -> Entity:

@@ -1,9 +1,11 @@
 """Facts for reports.
 
 Layout of `facts`, times in UTC: PartitionKey = `q~<day>`, RowKey = key(queue) ~ quarter of an hour ~ key(channel),
-columns Queue, Channel, `M00` to `M14` the facts of its minutes as JSON, Line the longest line seen. PartitionKey =
-`w~<day>`, RowKey = key(worker) ~ hour ~ the hour in which it became known, columns Worker, `M00` to `M59`.
-PartitionKey = `d~<month>`, RowKey = key(queue) ~ day ~ key(channel), column Total: a day of the reports' time zone.
+columns Queue, Channel, `M00` to `M14` the facts of its minutes as JSON, Total all of them together, Line the longest
+line seen. PartitionKey = `w~<day>`, RowKey = key(worker) ~ hour ~ the hour in which it became known, columns Worker,
+`M00` to `M59`, Total.
+`d~...` are finished days (storage/days.py). PartitionKey = `n`, RowKey = `minute`, column Value: a minute before which
+all are final.
 PartitionKey = `m~<day>`, RowKey = minute, columns `L00`, ...: parts of a JSON object, by queue how many were served,
 gave up, and were served within the threshold. So one query tells of now, however many queues there are."""
 
@@ -16,7 +18,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from router.engine.facts import Level
+from pydantic_core import from_json
+
+from router.engine.facts import Level, merged
 from router.recent import Recent
 from router.storage.history import remove_rows
 from router.storage.keys import key
@@ -85,7 +89,7 @@ class Counted:
 
     of: Mapping[str, str]
     start: datetime
-    facts: Sequence[Mapping[str, Any]]
+    facts: Mapping[str, Any]
 
 
 class FactStore:
@@ -119,7 +123,7 @@ class FactStore:
                 return False
             if all(before.columns.get(name) == text for name, text in columns.items()):
                 return True
-            after = replace(before, columns={**before.columns, **columns})
+            after = replace(before, columns=_with_total({**before.columns, **columns}))
             self._rows.forget(place)
             try:
                 async with slots:
@@ -138,15 +142,14 @@ class FactStore:
 
     async def quarters(self, day: datetime, queue_id: str | None) -> list[Counted]:
         """What was counted of queues on a day, in UTC."""
-        rows = await self._query(f"q~{day:%Y%m%d}", queue_id)
         found: list[Counted] = []
-        for one in rows:
-            time = one.row.split("~")[1]
+        for one in await self._scan(f"q~{day:%Y%m%d}", queue_id, ["Queue", "Channel", "Total", "Line"]):
+            time = one["RowKey"].split("~")[1]
             start = day.replace(hour=int(time[:2]), minute=int(time[2:]), second=0, microsecond=0)
-            facts = _facts(one)
-            if one.columns.get("Line"):
-                facts.append({"longestLine": int(one.columns["Line"])})
-            of = {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])}
+            facts = _total(one)
+            if one.get("Line"):
+                facts = {**facts, "longestLine": int(one["Line"])}
+            of = {"queueId": str(one["Queue"]), "channelId": str(one["Channel"])}
             found.append(Counted(of, start, facts))
         return found
 
@@ -177,34 +180,22 @@ class FactStore:
 
     async def hours(self, day: datetime, worker_id: str | None) -> list[Counted]:
         """What was counted of workers on a day, in UTC."""
-        rows = await self._query(f"w~{day:%Y%m%d}", worker_id)
         return [
             Counted(
-                {"workerId": str(one.columns["Worker"])},
-                day.replace(hour=int(one.row.split("~")[1]), minute=0, second=0, microsecond=0),
-                _facts(one),
+                {"workerId": str(one["Worker"])},
+                day.replace(hour=int(one["RowKey"].split("~")[1]), minute=0, second=0, microsecond=0),
+                _total(one),
             )
-            for one in rows
+            for one in await self._scan(f"w~{day:%Y%m%d}", worker_id, ["Worker", "Total"])
         ]
 
-    async def days(self, month: str, queue_id: str | None) -> list[tuple[str, Counted]]:
-        """Days (`2026-11-29`) of a month (`202611`), counted already."""
-        return [
-            (
-                one.row.split("~")[1],
-                Counted(
-                    {"queueId": str(one.columns["Queue"]), "channelId": str(one.columns["Channel"])},
-                    datetime.min.replace(tzinfo=UTC),
-                    [json.loads(one.columns["Total"])],
-                ),
-            )
-            for one in await self._query(f"d~{month}", queue_id)
-        ]
-
-    async def put_day(self, day: str, queue_id: str, channel_id: str, total: Mapping[str, Any]) -> None:
-        columns = {"Queue": queue_id, "Channel": channel_id, "Total": json.dumps(total, separators=(",", ":"))}
-        month = day[:7].replace("-", "")
-        await self._table.upsert(Entity(f"d~{month}", f"{key(queue_id)}~{day}~{key(channel_id)}", columns))
+    async def oldest(self) -> datetime | None:
+        """The first day of which anything is known of queues."""
+        where: list[Condition] = [("PartitionKey", "gt", "q~"), ("PartitionKey", "lt", "q~~")]
+        page = await self._table.query(where, limit=1, columns=[])
+        if not page.entities:
+            return None
+        return datetime.strptime(page.entities[0].partition, "q~%Y%m%d").replace(tzinfo=UTC)
 
     async def mark(self, name: str) -> str:
         """What was noted under a name; empty if nothing was."""
@@ -217,10 +208,11 @@ class FactStore:
     async def forget_worker(self, worker_id: str, days: Sequence[datetime]) -> None:
         """Removes what was counted of a worker on these days."""
         for day in days:
-            rows = await self._query(f"w~{day:%Y%m%d}", worker_id, columns=[])
-            await remove_rows(self._table, f"w~{day:%Y%m%d}", [one.row for one in rows])
-            for one in rows:
-                self._rows.forget(Place(one.partition, one.row))
+            partition = f"w~{day:%Y%m%d}"
+            rows = [one["RowKey"] for one in await self._scan(partition, worker_id, columns=[])]
+            await remove_rows(self._table, partition, rows)
+            for row in rows:
+                self._rows.forget(Place(partition, row))
 
     async def forget_before(self, day: datetime, now: datetime, most: int) -> int:
         """Removes up to `most` rows of each kind of days before that one, and minutes that are told by themselves no
@@ -238,15 +230,15 @@ class FactStore:
             gone += len(page.entities)
         return gone
 
-    async def _query(self, partition: str, id: str | None, columns: Sequence[str] | None = None) -> list[Entity]:
+    async def _scan(self, partition: str, id: str | None, columns: Sequence[str]) -> list[Mapping[str, Any]]:
         where: list[Condition] = [("PartitionKey", "eq", partition)]
         if id is not None:
             where += [("RowKey", "gt", f"{key(id)}~"), ("RowKey", "lt", f"{key(id)}~~")]
-        found: list[Entity] = []
+        found: list[Mapping[str, Any]] = []
         after: tuple[str, str] | None = None
         while True:
-            page = await self._table.query(where, after=after, columns=columns)
-            found += page.entities
+            page = await self._table.scan(where, after=after, columns=columns)
+            found += page.rows
             after = page.next
             if after is None:
                 return found
@@ -260,9 +252,12 @@ def _text_of(entity: Entity) -> str:
     return "".join(pieces) or "{}"
 
 
-def _facts(entity: Entity) -> list[dict[str, Any]]:
-    return [
-        json.loads(text)
-        for name, text in entity.columns.items()
-        if len(name) == 3 and name[0] == "M" and isinstance(text, str)
-    ]
+def _with_total(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns of a row with what its minutes are together: written with them, so it is never of other ones."""
+    minutes = [from_json(text) for name, text in columns.items() if len(name) == 3 and name[0] == "M"]
+    return {**columns, "Total": json.dumps(merged(minutes), separators=(",", ":"))} if minutes else dict(columns)
+
+
+def _total(row: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = from_json(row.get("Total") or "{}", cache_strings="keys")
+    return found

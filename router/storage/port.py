@@ -22,6 +22,11 @@ class Entity:
     columns: Mapping[str, Any] = field(default_factory=dict)
     version: str = ""
 
+    @property
+    def characters(self) -> int:
+        """Of its texts together: about what it takes to read, to write and to remember."""
+        return sum(len(value) for value in self.columns.values() if isinstance(value, str))
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

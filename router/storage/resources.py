@@ -8,7 +8,7 @@ its last change (docs/history.md)."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,8 +19,9 @@ from router.clock import Clock
 from router.models.history import Entry
 from router.models.policies import ClassificationPolicy, DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
-from router.models.sizes import LARGEST_ROW
+from router.models.sizes import LARGEST_ROW, within_a_page
 from router.models.types import Model, format_time, parse_time
+from router.offload import by_size, by_weight
 from router.recent import Recent
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
@@ -58,10 +59,15 @@ class Resource:
     modified: datetime
     version: str = ""
     created: datetime = _UNKNOWN
-    #: UTF-16 units of its document as it is stored.
+    #: Characters of what is stored of it.
     size: int = field(default=0, compare=False)
     #: The entry of its last change.
     change: Entry | None = field(default=None, compare=False)
+
+    @property
+    def document_size(self) -> int:
+        """Characters of its document."""
+        return self.size - (len(self.change.text) if self.change is not None else 0)
 
     @property
     def model(self) -> Any:
@@ -90,7 +96,7 @@ class ResourceStore:
         if entity is None:
             self._cache.forget((kind, id))
             return None
-        return self._keep(_parse(kind, entity))
+        return self._keep(await by_size(entity.characters, _parse, kind, entity))
 
     def known(self, kind: str, id: str) -> bool:
         """Whether the resource is in the cache: it was there at most three seconds ago."""
@@ -126,7 +132,7 @@ class ResourceStore:
     async def save(self, resource: Resource) -> Resource:
         """Writes it under the version it was read with (none: it must be new). Raises RowChanged."""
         self._cache.forget((resource.kind, resource.id))
-        entity = _entity(resource)
+        entity = await by_weight(_entity, resource)
         try:
             if resource.version:
                 version = await self._table(resource.kind).replace(entity)
@@ -137,7 +143,7 @@ class ResourceStore:
             if current is not None and current.etag == resource.etag:
                 return current  # our own write, whose answer was lost
             raise RowChanged from error
-        size = sum(len(value) for value in entity.columns.values())
+        size = entity.characters
         return self._keep(replace(resource, version=version, size=size))
 
     async def delete(self, kind: str, id: str, version: str | None = None) -> None:
@@ -150,23 +156,41 @@ class ResourceStore:
     ) -> tuple[list[Resource], tuple[str, str] | None]:
         """One page, newest first, and where the next one starts. All of the kind are read for it: they are settings."""
         behind = after[1] if after is not None else ""
-        ahead = sorted(
-            (found for one in await self.every(kind) if (found := (place(one.id, one.created), one))[0] > behind),
-            key=lambda found: found[0],
-        )
-        shown = ahead[:size]
-        return [one for _, one in shown], ("", shown[-1][0]) if len(ahead) > size else None
+        ahead: list[tuple[str, Resource]] = []
+        is_last = True
+        async for some in self.some(kind):
+            ahead += [found for one in some if (found := (place(one.id, one.created), one))[0] > behind]
+            ahead.sort(key=lambda found: found[0])
+            shown = within_a_page([one.document_size for _, one in ahead], size)
+            is_last = is_last and shown == len(ahead)
+            del ahead[shown:]
+        return [one for _, one in ahead], None if is_last else ("", ahead[-1][0])
 
-    async def every(self, kind: str) -> list[Resource]:
-        """All of a kind, by their ids: settings, not traffic. A thousand are one operation."""
-        found: list[Resource] = []
+    async def some(self, kind: str) -> AsyncIterator[list[Resource]]:
+        """All of a kind, some at a time: together they may be more than a process has room for."""
         after: tuple[str, str] | None = None
         while True:
             page = await self._table(kind).query([("PartitionKey", "eq", kind)], limit=1000, after=after)
-            found.extend(_parse(kind, entity) for entity in page.entities)
+            yield await by_size(sum(entity.characters for entity in page.entities), _parse_all, kind, page.entities)
             after = page.next
             if after is None:
-                return found
+                return
+
+    async def newest(self, kind: str, most: int) -> list[str]:
+        """The ids of the newest ones."""
+        places: list[tuple[str, str]] = []
+        after: tuple[str, str] | None = None
+        while True:
+            page = await self._table(kind).query(
+                [("PartitionKey", "eq", kind)], limit=1000, after=after, columns=["Id", "Created"]
+            )
+            for entity in page.entities:
+                id = str(entity.columns["Id"])
+                places.append((place(id, _created(entity.columns)), id))
+            places = sorted(places)[:most]
+            after = page.next
+            if after is None:
+                return [id for _, id in places]
 
     async def everyone(
         self, kind: str, after: tuple[str, str] | None
@@ -194,6 +218,14 @@ class ResourceStore:
         return resource
 
 
+def _created(columns: Mapping[str, Any]) -> datetime:
+    return parse_time(columns["Created"]) if columns.get("Created") else _UNKNOWN
+
+
+def _parse_all(kind: str, entities: Sequence[Entity]) -> list[Resource]:
+    return [_parse(kind, entity) for entity in entities]
+
+
 def _parse(kind: str, entity: Entity) -> Resource:
     columns = entity.columns
     return Resource(
@@ -203,8 +235,8 @@ def _parse(kind: str, entity: Entity) -> Resource:
         str(columns["Etag"]),
         parse_time(columns["Modified"]),
         entity.version,
-        parse_time(columns["Created"]) if columns.get("Created") else _UNKNOWN,
-        sum(len(value) for value in columns.values() if isinstance(value, str)),
+        _created(columns),
+        entity.characters,
         Entry(*change.split(" ", 1)) if (change := read_document("Change", columns)) else None,
     )
 

@@ -1,9 +1,10 @@
 """How fast each queue's jobs have been assigned lately: what estimated waits are made of.
 
 Layout: PartitionKey = key(queue), RowKey = number of the period, newest first ~ instance; columns Assigned (jobs that
-had waited and were assigned in the period), Busy (when they waited: merged times, JSON), Classes (the same by what the
-jobs needed, and which classes the workers who took them could take: JSON), Told and Held (jobs that were told a wait
-"less than N minutes", and those for which it held). Each process counts in memory and writes its row of the period now
+had waited and were assigned in the period), Busy (when they waited: merged times, JSON), Answered (seconds from their
+offers to the acceptances), Classes (as Assigned and Busy, the latter up to the offer, by what the jobs needed, and
+which classes the workers who took them could take: JSON), Told and Held (jobs that were told a wait "less than N
+minutes", and those for which it held). Each process counts in memory and writes its row of the period now
 and then; what a crash loses only makes an estimate a little worse."""
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ PERIOD: Final = timedelta(minutes=5)
 WRITE_EVERY: Final = timedelta(seconds=10)
 #: A job that is offered this soon has not waited: a worker was free.
 AT_ONCE: Final = timedelta(seconds=1)
-#: So many assignments by workers who could take a class tell its rate, if the latest of the queue hold fewer.
-ENOUGH_OF_CLASS: Final = 40
+#: So many of the queue, and so many of them by those who can take what is asked, tell their rate. A line that is long
+#: has often become so while work took longer by chance: what fewer tell would go on with that.
+ENOUGH_FOR_CLASS: Final = 240
+ENOUGH_OF_CLASS: Final = 120
 #: For so long it is kept how often "less than N minutes" held.
 KEPT: Final = timedelta(hours=24)
 _PAGE: Final = 100
@@ -53,6 +56,8 @@ class Throughput:
     pools: Sequence[PoolFigures] = ()
     #: When the figures of classes and workers begin.
     since: datetime = _LONG_AGO
+    #: Seconds from the offer to its acceptance, on average.
+    answer: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,8 @@ class _Count:
     busy: list[Span] = field(default_factory=list)
     classes: dict[str, _ClassCount] = field(default_factory=dict)
     pools: dict[frozenset[str], int] = field(default_factory=dict)
+    #: Seconds from offer to acceptance, together.
+    answered: float = 0.0
     told: int = 0
     held: int = 0
     written: bool = True
@@ -129,9 +136,11 @@ class ThroughputStore:
         count = self._counts.setdefault((queue_id, _period(now)), _Count())
         count.assigned += 1
         count.busy = merged([*count.busy, (enqueued_at, now)])
+        count.answered += (now - offered_at).total_seconds()
         if taken is not None:
             serves = self._classes(queue_id).served_by(taken.channels, taken.labels) | {name}
-            count.take((enqueued_at, now), name, taken.rank, serves)
+            # What it waited for after that was an answer, and no worker.
+            count.take((enqueued_at, offered_at), name, taken.rank, serves)
         return self._changed(count, now)
 
     def judged(self, queue_id: str, held: bool, now: datetime) -> bool:
@@ -180,7 +189,9 @@ class ThroughputStore:
         period = -1
 
         def enough() -> bool:
-            return assigned >= ENOUGH and (asked is None or of_class >= ENOUGH_OF_CLASS)
+            if asked is None:
+                return assigned >= ENOUGH
+            return assigned >= ENOUGH_FOR_CLASS and of_class >= ENOUGH_OF_CLASS
 
         for _ in range(_MOST_PAGES):
             page = await self._table.query(where, limit=_PAGE, after=after)
@@ -250,7 +261,11 @@ class ThroughputStore:
         return f"{descending(period)}{SEPARATOR}{self._instance}"
 
     def _entity(self, queue_id: str, period: int, count: _Count) -> Entity:
-        columns: dict[str, Any] = {"Assigned": count.assigned, "Busy": _spans_out(count.busy)}
+        columns: dict[str, Any] = {
+            "Assigned": count.assigned,
+            "Busy": _spans_out(count.busy),
+            "Answered": round(count.answered, 3),
+        }
         if count.classes:
             names = sorted(count.classes.keys() | {name for serves in count.pools for name in serves})
             spec = self._classes(queue_id).spec
@@ -278,23 +293,26 @@ class ThroughputStore:
 
 def _latest(found: Mapping[int, Sequence[_Count]], oldest: datetime, name: str | None) -> Throughput:
     """What the latest periods tell that together have enough assignments, or else all; of classes and workers, those
-    that have enough of the class with this name too."""
-    assigned, since, of_class, class_since, enough = 0, oldest, 0, oldest, False
+    that have enough for the class with this name."""
+    counted = assigned = of_class = 0
+    since, class_since, enough = oldest, oldest, False
     spans: list[Span] = []
     counts: list[_Count] = []
     for period in sorted(found, reverse=True):
         counts += found[period]
+        counted += sum(count.assigned for count in found[period])
         if not enough:
-            assigned += sum(count.assigned for count in found[period])
+            assigned = counted
             spans += [span for count in found[period] for span in count.busy]
         of_class += sum(count.taken_of(name) for count in found[period]) if name is not None else 0
         if assigned >= ENOUGH and not enough:
             enough, since = True, _start(period)
-        if enough and (name is None or of_class >= ENOUGH_OF_CLASS):
+        if enough and (name is None or (counted >= ENOUGH_FOR_CLASS and of_class >= ENOUGH_OF_CLASS)):
             class_since = _start(period)
             break
     classes, pools = _joined(counts, class_since)
-    return Throughput(assigned, merged(_clipped(spans, since)), classes, pools, class_since)
+    answer = sum(count.answered for count in counts) / max(sum(count.assigned for count in counts), 1)
+    return Throughput(assigned, merged(_clipped(spans, since)), classes, pools, class_since, answer)
 
 
 def _joined(counts: Sequence[_Count], since: datetime) -> tuple[dict[str, ClassFigures], list[PoolFigures]]:
@@ -350,6 +368,7 @@ def _parse(entity: Entity) -> tuple[_Count, dict[str, Any]]:
     """What a row has counted, and what the classes that it names ask for."""
     columns = entity.columns
     count = _Count(int(columns["Assigned"]), _spans_in(json.loads(columns["Busy"])))
+    count.answered = float(columns.get("Answered") or 0.0)
     text = columns.get("Classes")
     if not text:
         return count, {}

@@ -25,7 +25,7 @@ def _wire_bytes(value: Any) -> int:
         return 60
     if value.isascii():
         return len(value) + value.count('"') + value.count("\\") + 60
-    return 12 * len(value) if max(value) > "\uffff" else 6 * len(value) + 60
+    return 3 * len(value.encode("utf-16-le", "surrogatepass")) + 60
 
 
 def split(groups: Iterable[Sequence[Write]]) -> Iterator[list[Write]]:

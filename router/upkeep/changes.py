@@ -6,7 +6,7 @@ deletion has no row to stand in: it is announced before, and told when it is sur
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from pydantic_core import from_json, to_json
@@ -28,7 +28,9 @@ _MOST_PENDING: Final = 1000
 Document = Mapping[str, Any]
 
 
-def entry_of(parts: Parts, kind: str, id: str, before: Document | None, after: Document | None) -> Entry | None:
+def entry_of(
+    parts: Parts, kind: str, id: str, before: Document | None, after: Document | None, at: datetime
+) -> Entry | None:
     """The entry of a change; None if no history is kept. Secrets are masked; that one has changed is seen."""
     if not parts.chronicle.keeps:
         return None
@@ -47,7 +49,7 @@ def entry_of(parts: Parts, kind: str, id: str, before: Document | None, after: D
     if units(text) > _LARGEST:
         told |= {"before": None, "tooLong": ["before"]}
         text = to_json(told).decode("utf-8", "surrogatepass")
-    return Entry(entry_key(parts.clock.now(), parts.ids.guid()), text)
+    return Entry(entry_key(at, parts.ids.guid()), text)
 
 
 async def arm(parts: Parts, kind: str, id: str) -> None:

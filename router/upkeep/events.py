@@ -9,8 +9,8 @@ import asyncio
 from datetime import datetime
 from typing import Any, Protocol
 
-from router.commit.loop import PROMISED
 from router.commit.parts import Parts
+from router.commit.watch import PROMISED
 from router.storage.aggregates import Row
 from router.storage.turns import URGENCY, Urgency
 from router.upkeep.job import drive_job

@@ -81,8 +81,11 @@ def _without(entry: Entry, worker_id: str) -> Entry:
 
 
 def _anonymous(value: Any, worker_id: str) -> Any:
-    """The entry without the worker's name, wherever it is named."""
+    """The entry without the worker's name, wherever it is named: as a worker, and as who did it, since agents sign in
+    as the worker that they are."""
     if isinstance(value, dict):
+        if value.get("kind") == "entra" and value.get("name") == worker_id:
+            return {**value, "name": history.DELETED}
         return {
             name: history.DELETED if name == "workerId" and item == worker_id else _anonymous(item, worker_id)
             for name, item in value.items()

@@ -34,9 +34,9 @@ class QueueFigures:
             return
         self._next = now + _EVERY
         try:
-            queues, _ = await self._parts.resources.page("Queue", _MOST_QUEUES, None)
+            queues = await self._parts.resources.newest("Queue", _MOST_QUEUES)
             levels = await self._levels(now)
-            metrics.set_queue_figures([await self._look(queue.id, now, levels) for queue in queues])
+            metrics.set_queue_figures([await self._look(queue_id, now, levels) for queue_id in queues])
         except Exception as error:
             if is_told(error):
                 return

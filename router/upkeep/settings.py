@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from router.commit import deadlines, policies
+from router.commit import job as job_commits
 from router.commit.parts import Parts
 from router.engine import matching
 from router.engine.service_order import standing
@@ -54,9 +55,14 @@ async def follow(parts: Parts, kind: str, id: str) -> None:
     if kind == "queue":
         await _look_again(parts, id)
         return
-    for queue in await parts.resources.every("Queue"):
-        if queue.document.get(_REFERENCES[kind]) == id:
-            await _look_again(parts, queue.id)
+    named = [
+        queue.id
+        async for some in parts.resources.some("Queue")
+        for queue in some
+        if queue.document.get(_REFERENCES[kind]) == id
+    ]
+    for queue_id in named:
+        await _look_again(parts, queue_id)
 
 
 async def _look_again(parts: Parts, queue_id: str) -> None:
@@ -84,7 +90,7 @@ async def _look_at(parts: Parts, queue_id: str, some: list[Waiting]) -> None:
     if policy is None:
         return
     open_again = [
-        parts.backlog.put(record, where, parts.clock.now())
+        job_commits.stand(parts, record, where)
         for waiting, record in waits
         if not waiting.open and matching.wants_offers(record, policy.mode) and (where := standing(record)) is not None
     ]

@@ -6,7 +6,6 @@ It is what makes a crash cost time and nothing else (docs/architecture.md, "What
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -89,7 +88,7 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
                 await store.drop(row)
                 return
             row = await parts.chronicle.settled(store.kind, row)
-            await commits.watch.taken_back(replace(row, outbox=(), overflow=(), has_earlier=False, promised_until=None))
+            await commits.watch.taken_back(row.followed())
             await store.drop_overflow(row)
             return
         except RowChanged:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from router.commit import job as job_commits
 from router.commit import worker as worker_commits
+from router.commit.background import follows
 from router.commit.parts import Parts
 from router.engine import offers, workers
 from router.engine.candidates import available
@@ -65,23 +66,25 @@ async def find_work(parts: Parts, worker_id: str) -> None:
 
 
 async def finish_deletion(parts: Parts, worker_id: str) -> None:
-    """Revokes what is left and removes the row; done again by reconciliation after a crash."""
-    for _ in range(10):
-        row = await parts.workers.store.load(worker_id)
-        if row.record is None:
-            return
-        if row.record.worker.offers:
-            await revoke.revoke_unqualified(parts, row.record)
-        queues = await worker_commits.queue_briefs(parts, row.record.worker.queues)
-        await forget.arm(parts, worker_id)
+    """Revokes what is left and removes the row; done again by reconciliation after a crash, or when it fails: until the
+    row is gone, no commit of it has been followed to its end."""
+    with follows() as finished:
+        for _ in range(10):
+            row = await parts.workers.store.load(worker_id)
+            if row.record is None:
+                return
+            if row.record.worker.offers:
+                await revoke.revoke_unqualified(parts, row.record)
+            queues = await worker_commits.queue_briefs(parts, row.record.worker.queues)
+            await forget.arm(parts, worker_id)
 
-        def decide(record: WorkerRecord, queues: workers.Queues = queues) -> WorkerChange:
-            return workers.delete(record, queues) or workers.start_deletion(record)
+            def decide(record: WorkerRecord, queues: workers.Queues = queues) -> WorkerChange:
+                return workers.delete(record, queues) or workers.start_deletion(record)
 
-        committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide))
-        if committed.after.record is None:
-            return
-    raise Busy
+            committed = await worker_commits.change(parts, worker_id, worker_commits.existing(decide), until=finished)
+            if committed.after.record is None:
+                return
+        raise Busy
 
 
 async def deregister_idle(parts: Parts, worker_id: str) -> None:

@@ -12,6 +12,7 @@ from router.engine import endings, exceptions, matching
 from router.engine.matching import Reason
 from router.engine.selectors import all_selectors, describe
 from router.models.jobs import ENDED, JobRecord, JobStatus, ScheduleAndSuspendMode
+from router.models.workers import WorkerRecord
 from router.storage.aggregates import Position
 from router.usecases import explain_workers
 from router.usecases import jobs as job_usecases
@@ -51,9 +52,12 @@ async def explain(parts: Parts, job_id: str, size: int, after: Position | None) 
         policy = await policies.distribution_policy(parts, record.job.queue_id)
     if policy is not None:
         assert record.job.queue_id is not None
-        workers, after = await explain_workers.page(parts, record.job.queue_id, policy, size, after)
-        now = parts.clock.now()
-        judged = [Judged(worker.id, matching.disqualified(record, worker, policy.mode, now)) for worker in workers]
+        mode, now = policy.mode, parts.clock.now()
+
+        def judge(worker: WorkerRecord) -> Judged:
+            return Judged(worker.id, matching.disqualified(record, worker, mode, now))
+
+        judged, after = await explain_workers.page(parts, record.job.queue_id, policy, size, after, judge)
     else:
         after = None
     return Explanation(

@@ -3,39 +3,21 @@
 from __future__ import annotations
 
 import logging
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import timedelta
 
 from router.commit.parts import Parts
-from router.engine import waiting
-from router.engine.expected_wait import InLine, Rank, WaitRange, expected_wait, minutes_of
+from router.engine.expected_wait import InLine, holds_too_seldom, minutes_of
 from router.engine.selectors import all_selectors
 from router.engine.service_order import rank_of, standing
 from router.errors import NotFound
 from router.models.jobs import DEFAULT_PRIORITY
-from router.models.results import EstimatedWait, EstimatedWaitBasis
 from router.storage.backlog import Waiting
-from router.storage.job_classes import REST, JobClass, job_class
-from router.storage.throughput import Held, Throughput
+from router.storage.job_classes import JobClass, job_class
 from router.usecases import jobs as job_usecases
+from router.usecases.outlook import Outlook, Wait
 
 _log = logging.getLogger(__name__)
-
-#: So many jobs that were told a wait say how often it holds; below this share it is said to hold too seldom.
-ENOUGH_TOLD: Final = 20
-HELD_AT_LEAST: Final = 70.0
-
-
-@dataclass(frozen=True)
-class Wait:
-    """Whole minutes, as ACS says it; beyond that a range, or why there is none."""
-
-    minutes: int
-    range: EstimatedWait | None = None
-    unknown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,61 +80,12 @@ def _class(one: Waiting) -> JobClass:
 
 
 def _in_line(one: Waiting) -> InLine:
-    return InLine(_class(one).name, one.enqueued_at)
+    return InLine(_class(one).name, one.enqueued_at, offered=not one.open)
 
 
-@dataclass(frozen=True)
-class _Outlook:
-    """What is known of how fast a queue's jobs are taken."""
-
-    recent: Throughput
-    held: Held
-    now: datetime
-
-    def wait(self, asked: JobClass, rank: Rank, since: datetime, ahead: Sequence[InLine], first: datetime) -> Wait:
-        """Of a job behind `ahead`; `first` is since when jobs have been waiting."""
-        recent = self.recent
-        own = InLine(self._known(asked.name, asked.name), since)
-        line = [InLine(self._known(one.needs, own.needs), one.since) for one in ahead]
-        found = expected_wait(own, rank, line, recent.classes, recent.pools, recent.since, self.now)
-        if isinstance(found, WaitRange):
-            return Wait(math.ceil(found.p50 / 60), self._shown(found))
-        rate = waiting.rate(recent.assigned, recent.busy, first, self.now)
-        return Wait(waiting.estimate(len(ahead) + 1, rate), unknown=found.reason)
-
-    def _known(self, name: str, otherwise: str) -> str:
-        """The class under which such jobs are counted. Of one that nobody has taken lately nothing is known: it is
-        taken to compete with the job itself."""
-        if name in self.recent.classes:
-            return name
-        return REST if REST in self.recent.classes else otherwise
-
-    def _shown(self, found: WaitRange) -> EstimatedWait:
-        told, percent, caution = None, None, None
-        if self.held.told >= ENOUGH_TOLD:
-            told, percent = self.held.told, round(100 * self.held.held / self.held.told, 1)
-            if percent < HELD_AT_LEAST:
-                caution = f"In the last 24 hours what was told held for only {percent:.0f} % of {told} jobs."
-        basis = EstimatedWaitBasis(
-            assignments=found.basis.assignments,
-            minutes=round(found.basis.seconds / 60, 1),
-            competing=found.basis.competing,
-            told=told,
-            held_percent=percent,
-        )
-        return EstimatedWait(
-            mean_seconds=round(found.mean, 1),
-            p50_seconds=round(found.p50, 1),
-            p80_seconds=round(found.p80, 1),
-            sentence=found.sentence,
-            basis=basis,
-            caution=caution,
-        )
-
-
-async def _outlook(parts: Parts, queue_id: str, asked: JobClass) -> _Outlook:
+async def _outlook(parts: Parts, queue_id: str, asked: JobClass) -> Outlook:
     recent = await parts.throughput.recent(queue_id, asked)
     held = await parts.throughput.held(queue_id)
-    if held.told >= ENOUGH_TOLD and 100 * held.held < HELD_AT_LEAST * held.told:
+    if holds_too_seldom(held.told, held.held):
         _log.warning("Told waits hold too seldom", extra={"queue": queue_id, "told": held.told, "held": held.held})
-    return _Outlook(recent, held, parts.clock.now())
+    return Outlook(recent, held, parts.clock.now())

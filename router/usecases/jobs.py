@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime
@@ -30,6 +29,7 @@ from router.models.jobs import (
     UnassignJobOptions,
 )
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
+from router.offload import by_weight, by_weight_of
 from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
@@ -45,40 +45,68 @@ Wanted = Callable[[JobRecord | None], RouterJobInput]
 _DELETE_TRIES: Final = 10
 
 
+class _Wish:
+    """What the client wants. For a job that is not there, which is asked for twice, it is worked out once."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self._wanted = wanted
+        self._new: RouterJobInput | RouterError | None = None
+
+    async def of(self, record: JobRecord | None) -> RouterJobInput:
+        """Raises BadRequest, TooLarge."""
+        if record is not None:
+            return await by_weight_of(record.weight, self._made, record)
+        new, self._new = self._new, None
+        if new is None:
+            try:
+                new = self._new = await by_weight(self._made, None)
+            except RouterError as error:
+                self._new = error
+                raise
+        if isinstance(new, RouterError):
+            try:
+                raise new
+            finally:
+                del new  # else the frame and the error hold each other, and all that came with the request
+        return new
+
+    def _made(self, record: JobRecord | None) -> RouterJobInput:
+        want = self._wanted(record)
+        _check_size(want, record)
+        return want
+
+
 async def upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
     """The job afterwards, and whether it is new. Raises Busy where more comes than can be carried."""
     async with parts.turns.enter():
-        return await _upsert(parts, job_id, wanted, check)
+        return await _upsert(parts, job_id, _Wish(wanted), check)
 
 
-async def _upsert(parts: Parts, job_id: str, wanted: Wanted, check: Check) -> tuple[JobRecord, bool]:
+async def _upsert(parts: Parts, job_id: str, wish: _Wish, check: Check) -> tuple[JobRecord, bool]:
     now = parts.clock.now()
 
     async def step(row: Row[JobRecord]) -> JobChange:
         record = row.record
         check(record.etag if record else None, record.modified if record else None)
-        want = await checked(partial(wanted, record), _references, partial(_missing, parts, record))
-        _check_size(want, record)
+        want = await checked(partial(wish.of, record), _references, partial(_missing, parts, record))
         return jobs.create(job_id, want, now) if record is None else jobs.update(record, want, now)
 
-    row, early = await _read(parts, job_id, wanted, check, now)
+    row, early = await _read(parts, job_id, wish, check, now)
     committed = await job_commits.change(parts, job_id, step, row, early=early)
     assert committed.after.record is not None
     return committed.after.record, committed.before.record is None
 
 
 async def _read(
-    parts: Parts, job_id: str, wanted: Wanted, check: Check, now: datetime
+    parts: Parts, job_id: str, wish: _Wish, check: Check, now: datetime
 ) -> tuple[Row[JobRecord], job_commits.Early | None]:
-    """The job's row. Most often it is to be a new one: if nothing speaks against that, what it needs is put into
-    storage meanwhile. A request that is refused leaves nothing behind."""
+    """The job's row. Most often it is to be a new one: if nothing speaks against that, it is not read, for its write
+    fails where there is one; and what it needs is put into storage. A request that is refused leaves nothing behind."""
     new = None
     if parts.jobs.store.as_written(job_id) is None:
         with suppress(RouterError):
             check(None, None)
-            want = wanted(None)
-            _check_size(want, None)
-            new = jobs.create(job_id, want, now).record
+            new = jobs.create(job_id, await wish.of(None), now).record
     where = standing(new)
     if new is None or where is None:
         return await parts.jobs.store.load(job_id), None
@@ -87,7 +115,7 @@ async def _read(
     parts.background.begin(policies.distribution_policy(parts, where.queue_id), f"policy of queue {where.queue_id}")
     if not is_known:
         return await parts.jobs.store.load(job_id), None
-    return await asyncio.gather(parts.jobs.store.load(job_id), job_commits.prepare_new(parts, new, where))
+    return Row(job_id), await job_commits.prepare_new(parts, new, where)
 
 
 async def get(parts: Parts, job_id: str, own: Own | None = None) -> JobRecord:

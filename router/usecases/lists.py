@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final, Generic, TypeVar
 
 from router.commit.parts import Parts
 from router.models.jobs import JobRecord
+from router.models.sizes import LARGEST_PAGE, within_a_page
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import AggregateStore, Position
+from router.storage.aggregates import AggregateStore, Position, Read
 from router.storage.listing import END, Listed, last_place, moment, place
 from router.storage.port import Condition
 
@@ -26,6 +27,11 @@ R = TypeVar("R", JobRecord, WorkerRecord)
 _FEW: Final = 200
 #: Reads of single items at one time.
 _AT_ONCE: Final = 32
+#: The first of them, before it is known how large they are; and characters of those that are read at one time.
+_FIRST: Final = 8
+_LARGEST_AT_ONCE: Final = 1_000_000
+#: What a record has as JSON beside what its `weight` counts.
+_OF_A_RECORD: Final = 600
 #: Items that a page looks at, for each one that it shows, before it asks storage which pass the filter.
 _LOOKS: Final = 5
 #: Rows of the listing that are taken together, at most.
@@ -77,13 +83,14 @@ class Lister(Generic[R]):
         created or deleted meanwhile moves nothing."""
         behind = after[1] if after is not None else None
         found = await self._by_marks(size + 1, behind)
-        if found is None or len(found) <= size:
+        if found is None or not _is_full(found, size):
             few = await self._few(size, behind)
             found = few if few is not None else await self._in_order(size, behind, found)
-        shown = found[:size]
-        return shown, ("", _place(shown[-1])) if len(found) > size else None
+        shown = within_a_page([one.size for one in found], size)
+        records = [one.record for one in found[:shown]]
+        return records, ("", _place(records[-1])) if len(found) > shown else None
 
-    async def _few(self, size: int, behind: str | None) -> list[R] | None:
+    async def _few(self, size: int, behind: str | None) -> list[Read[R]] | None:
         """All that pass the filter behind the place, if storage has few: one query."""
         if self._lately("many") is not None:
             return None
@@ -91,11 +98,15 @@ class Lister(Generic[R]):
         if page.next is not None:
             self._note(1, "many")
             return None
-        every = sorted((one for one in page.records if self._fits(one)), key=_place)
-        self._parts.listing.marks.saw(self._of, None, END, (moment(_place(one)) for one in every))
-        return [one for one in every if behind is None or _place(one) > behind][: size + 1]
+        every = self._fitting(page.found)
+        self._parts.listing.marks.saw(self._of, None, END, (moment(_place(one.record)) for one in every))
+        return [one for one in every if behind is None or _place(one.record) > behind][: size + 1]
 
-    async def _in_order(self, size: int, behind: str | None, found: list[R] | None) -> list[R]:
+    def _fitting(self, found: Sequence[Read[R]]) -> list[Read[R]]:
+        """Those that pass the filter, the newest first."""
+        return _in_place(one for one in found if self._fits(one.record))
+
+    async def _in_order(self, size: int, behind: str | None, found: list[Read[R]] | None) -> list[Read[R]]:
         """One more than a page, if there are so many. `found`: what stands up to the end of the marks, if they told."""
         if found is None:
             found = []
@@ -107,7 +118,7 @@ class Lister(Generic[R]):
                 return (found + rare)[: size + 1]
             self._note(1, "common")
         looks, more = _LOOKS * (size + 1), True
-        while more and len(found) <= size:
+        while more and not _is_full(found, size):
             wanted = size + 1 - len(found)
             if self._filtered and self._exact and looks <= 0:
                 found += await self._by_filter(wanted, behind) or []
@@ -115,15 +126,16 @@ class Lister(Generic[R]):
             listed, more = await self._listed(wanted, behind)
             if not listed:
                 break
-            passed = await self._read(listed, behind)
+            passed, looked = await self._read(listed, behind)
             found += passed
-            looks -= len(listed)
-            behind = listed[-1].place
+            looks -= looked
+            behind = listed[looked - 1].place
+            more = more or looked < len(listed)
             if self._filtered:
-                self._note(len(passed) / len(listed), "share")
-        return sorted(found, key=_place)[: size + 1]
+                self._note(len(passed) / looked, "share")
+        return _in_place(found)[: size + 1]
 
-    async def _by_marks(self, wanted: int, behind: str | None) -> list[R] | None:
+    async def _by_marks(self, wanted: int, behind: str | None) -> list[Read[R]] | None:
         """As many, or what there is up to a place where so many were lately: one query, and no need to know the order.
         None where nothing is known."""
         if not self._together(wanted):
@@ -156,7 +168,7 @@ class Lister(Generic[R]):
             self._parts.listing.marks.saw(kind, start, moment(listed[-1].place), (moment(one.place) for one in listed))
         return listed[:likely], more or len(listed) > likely
 
-    async def _by_filter(self, size: int, behind: str | None, operations: int | None = None) -> list[R] | None:
+    async def _by_filter(self, size: int, behind: str | None, operations: int | None = None) -> list[Read[R]] | None:
         """The next that pass the filter: storage tells the places of all of them, and the first of these are read. None
         if so many operations, or some time, do not tell all."""
         try:
@@ -171,33 +183,35 @@ class Lister(Generic[R]):
             start = moment(behind) if behind is not None else None
             marks = [moment(one.place) for one in ahead]
             self._parts.listing.marks.saw(self._of, start, marks[-1], marks)
-        found: list[R] = []
-        while ahead and len(found) < size:
-            some = min(size - len(found), _MOST)
-            found += await self._read(ahead[:some], behind)
-            behind = ahead[some - 1].place if len(ahead) >= some else behind
-            ahead = ahead[some:]
+        found: list[Read[R]] = []
+        while ahead and len(found) < size and not _is_full(found, size):
+            passed, looked = await self._read(ahead[: min(size - len(found), _MOST)], behind)
+            found += passed
+            behind = ahead[looked - 1].place
+            ahead = ahead[looked:]
         return found
 
-    async def _read(self, listed: Sequence[Listed], behind: str | None) -> list[R]:
-        """What there is of these, which are the next behind a place, and passes the filter: the newest first."""
-        found: list[R] | None = None
+    async def _read(self, listed: Sequence[Listed], behind: str | None) -> tuple[list[Read[R]], int]:
+        """What there is of these, which are the next behind a place, and passes the filter, the newest first; and at
+        how many of them that has looked: as many as a page has room for."""
+        found: list[Read[R]] | None = None
         last = listed[-1].place
         if self._together(len(listed)):
             found = await self._read_together(behind, last, 2 * len(listed) + _AT_ONCE)
         if found is None:
-            found = await self._read_singly(listed)
+            found, looked = await self._read_singly(listed)
+            listed = listed[:looked]
             if self._parts.listing.lately(self._store.kind, "together", within=_TRIED_AGAIN) is None:
                 # It may pay again: found out without letting anybody wait for it.
                 self._parts.background.begin(
                     self._read_together(behind, last, 2 * len(listed)), "how long a query for a page takes"
                 )
-        there = {_place(one) for one in found}
+        there = {_place(one.record) for one in found}
         if not self._filtered and (stale := [one for one in listed if one.place not in there]):
             self._parts.background.begin(
                 self._parts.listing.drop_stale(self._store.kind, stale), "stale rows of a list"
             )
-        return sorted((one for one in found if self._fits(one)), key=_place)
+        return self._fitting(found), len(listed)
 
     def _together(self, count: int) -> bool:
         """Whether so many items are read by one query, as far as is known: it may take longer than reading them one by
@@ -208,7 +222,7 @@ class Lister(Generic[R]):
         """Seconds that one query for so many items may take."""
         return (self._parts.listing.last(self._store.kind, "singly") or _SINGLE) * _WORTH * count
 
-    async def _read_together(self, behind: str | None, last: str, most: int) -> list[R] | None:
+    async def _read_together(self, behind: str | None, last: str, most: int) -> list[Read[R]] | None:
         """All behind a place up to another that pass the filter, by one query. None if they are more than `most`, or it
         takes too long."""
         started = self._parts.clock.now()
@@ -224,27 +238,29 @@ class Lister(Generic[R]):
         if found is None:
             self._parts.listing.marks.saw(self._of, start, moment(last), ())
             return None
-        found = sorted((one for one in found if self._fits(one)), key=_place)
-        self._parts.listing.marks.saw(self._of, start, moment(last), (moment(_place(one)) for one in found))
+        found = self._fitting(found)
+        self._parts.listing.marks.saw(self._of, start, moment(last), (moment(_place(one.record)) for one in found))
         return found
 
-    async def _read_singly(self, listed: Sequence[Listed]) -> list[R]:
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def read(id: str) -> R | None:
-            async with slots:
-                return (await self._store.load(id)).record
-
+    async def _read_singly(self, listed: Sequence[Listed]) -> tuple[list[Read[R]], int]:
+        """What there is of the first of these, and how many they are: as many as a page has room for. Of large ones few
+        are read at one time."""
+        found: list[Read[R]] = []
+        looked, size, at_once = 0, 0, _FIRST
         started = self._parts.clock.now()
-        records = await asyncio.gather(*(read(one.id) for one in listed))
-        if len(listed) >= _AT_ONCE // 2:
+        while looked < len(listed) and size <= LARGEST_PAGE:
+            some = listed[looked : looked + at_once]
+            rows = await asyncio.gather(*(self._store.load(one.id) for one in some))
+            for one, row in zip(some, rows, strict=True):
+                if row.record is not None and _place(row.record) == one.place:
+                    found.append(Read(row.record, row.record.weight + _OF_A_RECORD))
+                    size += found[-1].size
+            looked += len(some)
+            at_once = max(1, min(_AT_ONCE, _LARGEST_AT_ONCE * len(some) // max(1, sum(row.size for row in rows))))
+        if looked >= _AT_ONCE // 2:
             taken = (self._parts.clock.now() - started).total_seconds()
-            self._parts.listing.note(taken / len(listed), self._store.kind, "singly")
-        return [
-            record
-            for one, record in zip(listed, records, strict=True)
-            if record is not None and _place(record) == one.place
-        ]
+            self._parts.listing.note(taken / looked, self._store.kind, "singly")
+        return found, looked
 
     def _lately(self, what: str) -> float | None:
         """Of this filter."""
@@ -252,6 +268,15 @@ class Lister(Generic[R]):
 
     def _note(self, value: float, what: str) -> None:
         self._parts.listing.note(value, self._store.kind, what, self._wanted)
+
+
+def _is_full(found: Sequence[Read[R]], size: int) -> bool:
+    """Whether that is more than a page of so many shows."""
+    return within_a_page([one.size for one in found], size) < len(found)
+
+
+def _in_place(found: Iterable[Read[R]]) -> list[Read[R]]:
+    return sorted(found, key=lambda one: _place(one.record))
 
 
 def _place(record: JobRecord | WorkerRecord) -> str:

@@ -6,38 +6,45 @@ from __future__ import annotations
 import asyncio
 import gzip
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from router.commit.parts import Parts
-from router.engine import live, waiting
+from router.engine import live, live_view, waiting
 from router.engine.facts import Level
-from router.engine.live import Asked, InLine, Picture, Seen, View
+from router.engine.live import Picture, Seen
+from router.engine.live_lines import InLine, Pace
+from router.engine.live_view import Asked, View
 from router.engine.ownership import Own
 from router.models.types import parse_time
-from router.offload import off_loop
+from router.offload import off_loop_if
 from router.recent import Recent
 from router.storage.keys import key
+from router.storage.throughput import Held
 from router.usecases import reports
+from router.usecases.live_rows import LiveRows, all_pages
+from router.usecases.outlook import LiveOutlook, Outlook
 
-P = ParamSpec("P")
-T = TypeVar("T")
 #: A picture is at least so old when the next one is begun.
 _LEAST_SECONDS: Final = 1.0
 #: Reads of storage in a second: a picture that takes more of them is made less often.
 _READS_A_SECOND: Final = 12
 #: Of this process's time it takes at most a twentieth.
 _SHARE: Final = 20
-#: What a queue's rate may cost (storage/throughput.py), and how long it is good for. One is read with a picture.
+#: What a queue's rate may cost (storage/throughput.py), and how long it is good for. One is read with a picture, and
+#: where one is known already, with each third.
 _READS_OF_A_RATE: Final = 5
 _RATE_GOOD_FOR: Final = timedelta(seconds=30)
+_RATES_EVERY: Final = timedelta(seconds=3)
 _MOST_RATES: Final = 5_000
 #: Service levels are counted every 15 seconds: they are read no oftener.
 _LEVELS_GOOD_FOR: Final = 15.0
 #: Answers of one picture that are kept for others who ask the same.
 _MOST_VIEWS: Final = 64
+#: `since` is taken for the full two seconds before it: so those who have looked at about the same time share an answer.
+_SINCE_SECONDS: Final = 2
 #: So many take a millisecond or two.
 _FEW_ROWS: Final = 150
 #: Bytes of JSON.
@@ -63,10 +70,17 @@ class Live:
         self._good_until = 0.0
         self._making: asyncio.Task[Picture] | None = None
         self._failed: Exception | None = None
-        self._rates: Recent[str, tuple[float, datetime]] = Recent(_MOST_RATES)
+        #: By queue, and when it was read.
+        self._paces: Recent[str, tuple[Pace, datetime]] = Recent(_MOST_RATES)
+        self._rate_at = datetime.min.replace(tzinfo=UTC)
         self._levels: Mapping[str, Level] | None = None
         self._levels_until = 0.0
         self._views: Recent[tuple[Any, ...], asyncio.Future[Answer]] = Recent(_MOST_VIEWS)
+        self._rows = LiveRows(parts)
+        #: What the picture was made of, and a number that it has in common with those that show the same.
+        self._made_of: tuple[Any, ...] = ()
+        self._number = 0
+        self._etags: Recent[tuple[Any, ...], str] = Recent(_MOST_VIEWS)
         #: Pictures that were made, and what they read.
         self.made = 0
         self.reads = 0
@@ -77,6 +91,8 @@ class Live:
         """What is asked for, of a picture that is a second old at most, or as old as it takes. Raises
         StorageUnavailable."""
         picture = await self.picture()
+        if since is not None:
+            since = since.replace(second=since.second - since.second % _SINCE_SECONDS, microsecond=0)
         what = (picture.at, queue_id, own, since, after)
         kept = self._views.get(what)
         if kept is None:
@@ -84,14 +100,22 @@ class Live:
             kept = asyncio.ensure_future(self._view(picture, asked))
             self._views[what] = kept
             kept.add_done_callback(lambda done: done.exception())
-        return await asyncio.shield(kept)
+        answer = await asyncio.shield(kept)
+        if picture is self._picture:
+            self._etags[self._number, queue_id, own, after] = answer.view.etag
+        return answer
+
+    async def etag(self, *, queue_id: str | None, own: Own | None, after: tuple[str, str] | None) -> str | None:
+        """That of the answer, where it is known without making one: nothing has changed since the last was made."""
+        await self.picture()
+        return self._etags.get((self._number, queue_id, own, after))
 
     async def zipped(self, answer: Answer, content: bytes) -> bytes | None:
         """The content packed; None where that is not worth it."""
         if len(content) < _ZIPPED_FROM:
             return None
         if answer.zipped is None:
-            answer.zipped = await _done(len(content) // _OF_A_ROW, gzip.compress, content, 1, mtime=0)
+            answer.zipped = await off_loop_if(len(content) // _OF_A_ROW > _FEW_ROWS, gzip.compress, content, 1, mtime=0)
         return answer.zipped
 
     async def own_worker(self, own: Own) -> str | None:
@@ -123,46 +147,56 @@ class Live:
 
     async def _make(self) -> Picture:
         started = asyncio.get_running_loop().time()
-        resources, backlog, workers = self._parts.resources, self._parts.backlog, self._parts.worker_rows
+        resources, rows = self._parts.resources, self._rows
         at = self._parts.clock.now()
-        (queues, first), (waits, second), (records, third) = await asyncio.gather(
-            _all(lambda after: resources.everyone("Queue", after)), _all(backlog.everyone), _all(workers.everyone)
-        )
-        reads = first + second + third + await self._refresh_rate(queues, waits, at) + await self._refresh_levels(at)
-        rates = {id: kept[0] for id, _ in queues if (kept := self._rates.get(id)) is not None}
-        seen = Seen(
-            at,
-            self._parts.clock.now(),
-            [(id, key(id), text) for id, text in queues],
-            waits,
-            records,
-            rates,
-            self._levels,
-            self._parts.thresholds,
-        )
-        picture, seconds = await _done(len(waits) + len(records), _timed, seen, self._picture, self._parts.attached)
+        reads = await rows.refresh()
+        lines = rows.lines()
+        queues, pages = await all_pages(lambda after: resources.everyone("Queue", after))
+        keys = {id: key(id) for id, _ in queues}
+        reads += pages + await self._refresh_rate(keys, lines, at) + await self._refresh_levels(at)
+        paces = {id: kept[0] for id in keys if (kept := self._paces.get(id)) is not None}
+        made_of = (rows.revision, queues, paces, self._levels)
+        if self._picture is not None and self._picture.is_settled and made_of == self._made_of:
+            picture, seconds = replace(self._picture, at=at), 0.0
+        else:
+            seen = Seen(
+                at,
+                self._parts.clock.now(),
+                [(id, keys[id], text) for id, text in queues],
+                lines,
+                [text for _, text in sorted(rows.workers.items())],
+                paces,
+                self._levels,
+                self._parts.thresholds,
+            )
+            size = sum(map(len, lines.values())) + len(rows.workers)
+            picture, seconds = await off_loop_if(size > _FEW_ROWS, _timed, seen, self._picture, self._parts.attached)
+            self._made_of = made_of
+            self._number += 1
         self._picture = picture
         self.made += 1
         self.reads += reads
         self._good_until = started + max(_LEAST_SECONDS, reads / _READS_A_SECOND, seconds * _SHARE)
         return picture
 
-    async def _refresh_rate(self, queues: list[tuple[str, str]], waits: list[InLine], at: datetime) -> int:
-        """Reads the rate of the queue whose jobs have waited longest for it, if it is old. Returns the reads."""
-        first: dict[str, str] = {}
-        for one in waits:
-            if one.enqueued_at < first.get(one.queue_key, "~"):
-                first[one.queue_key] = one.enqueued_at
+    async def _refresh_rate(self, keys: Mapping[str, str], lines: Mapping[str, Sequence[InLine]], at: datetime) -> int:
+        """Reads the rate of the queue whose jobs have waited longest for it, if it is old. Returns the reads. `keys`:
+        of the queues."""
         old = [
-            (kept[1] if (kept := self._rates.get(id)) is not None else None, id) for id, _ in queues if key(id) in first
+            (kept[1].timestamp() if (kept := self._paces.get(id)) is not None else 0.0, id)
+            for id, queue_key in keys.items()
+            if queue_key in lines
         ]
-        due = min(((read.timestamp() if read is not None else 0.0, id) for read, id in old), default=None)
-        if due is None or at.timestamp() - due[0] < _RATE_GOOD_FOR.total_seconds():
+        read, queue_id = min(old, default=(at.timestamp(), ""))
+        now = at.timestamp()
+        if now - read < _RATE_GOOD_FOR.total_seconds() or (read and at - self._rate_at < _RATES_EVERY):
             return 0
-        queue_id = due[1]
+        self._rate_at = at
         recent = await self._parts.throughput.recent(queue_id)
-        rate = waiting.rate(recent.assigned, recent.busy, parse_time(first[key(queue_id)]), at)
-        self._rates[queue_id] = (rate, at)
+        first = min(one.enqueued_at for one in lines[keys[queue_id]])
+        rate = waiting.rate(recent.assigned, recent.busy, parse_time(first), at)
+        # How often what was told held is for those who ask for one job or queue.
+        self._paces[queue_id] = (Pace(rate, LiveOutlook(Outlook(recent, Held(0, 0), at))), at)
         return _READS_OF_A_RATE
 
     async def _refresh_levels(self, at: datetime) -> int:
@@ -176,28 +210,7 @@ class Live:
 
     async def _view(self, picture: Picture, asked: Asked) -> Answer:
         rows = len(picture.workers) + sum(one["waiting"] for one in picture.queues)
-        return Answer(await _done(rows, live.view, picture, asked, key))
-
-
-Position = tuple[str, str]
-
-
-async def _done(rows: int, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    """What `work` returns, beside the event loop if it would hold it for more than a moment."""
-    return work(*args, **options) if rows <= _FEW_ROWS else await off_loop(work, *args, **options)
-
-
-async def _all(page: Callable[[Position | None], Awaitable[tuple[list[T], Position | None]]]) -> tuple[list[T], int]:
-    """All pages, and how many they were."""
-    found: list[T] = []
-    after: Position | None = None
-    number = 0
-    while True:
-        rows, after = await page(after)
-        found += rows
-        number += 1
-        if after is None:
-            return found, number
+        return Answer(await off_loop_if(rows > _FEW_ROWS, live_view.view, picture, asked, key))
 
 
 def _timed(seen: Seen, before: Picture | None, attached: Any) -> tuple[Picture, float]:

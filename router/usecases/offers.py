@@ -9,10 +9,11 @@ from typing import Final
 
 from router.commit import job as job_commits
 from router.commit import worker as worker_commits
+from router.commit.acting import judging
 from router.commit.background import follows
 from router.commit.parts import Parts
-from router.engine import offers, workers
-from router.engine.change import JobChange, WorkerChange
+from router.engine import offers
+from router.engine.change import JobChange
 from router.engine.ownership import Own
 from router.engine.selectors import all_selectors
 from router.engine.service_order import rank_of
@@ -33,15 +34,16 @@ _ATTACH_WAIT_SECONDS: Final = 2.0
 async def accept(parts: Parts, worker_id: str, offer_id: str, own: Own | None = None) -> tuple[str, str]:
     """Job id and assignment id. Exactly one of any number of concurrent accepts succeeds; the same worker accepting
     again gets the same answer. NotFound: unknown worker or offer; Conflict: not open any more."""
-    row, held = await _holder(parts, worker_id, offer_id, own)
-    worker = row.record
+    holder, held = await _holder(parts, worker_id, offer_id, own)
+    worker = holder.record
     assert worker is not None
     job_id = held.job_id if held else worker.routing.accepted_offers.get(offer_id)
     if job_id is None:
         if was_offered(worker_id, offer_id):
             raise Conflict(f"Offer '{offer_id}' is no longer open: it was accepted, declined, revoked or has expired.")
         raise NotFound("Offer", offer_id)
-    job = await _attached(parts, job_id, offer_id)
+    known = _remembered(parts, job_id, offer_id)
+    job = known or await _attached(parts, job_id, offer_id)
     assignment_id = parts.ids.guid()
     now = parts.clock.now()
 
@@ -49,12 +51,20 @@ async def accept(parts: Parts, worker_id: str, offer_id: str, own: Own | None = 
         change, id = offers.accept(record, offer_id, worker.worker, assignment_id, now)
         return replace(change, result=id)
 
-    with follows() as held_by_worker:
-        committed = await job_commits.change(parts, job_id, job_commits.existing(decide), job, until=held_by_worker)
+    waiting = job.record
+    told = parts.told.holds(job_id, waiting.job.queue_id, now) if waiting is not None else None
+    with follows() as held_by_worker, judging(told):
+        # A refusal rests on the row as it is.
+        row, step = (None if known else job), job_commits.existing(decide)
+        committed = await job_commits.change(
+            parts, job_id, step, row, from_memory=known is not None, until=held_by_worker
+        )
         after = committed.after.record
         if after is None:
             raise Conflict(f"Offer '{offer_id}' is no longer open: its job '{job_id}' has been deleted.")
-        await _hold(parts, row, after, committed.result, offer_id)
+        assignment = after.job.assignments[committed.result]
+        if assignment.closed_at is None:
+            await worker_commits.hold(parts, after, assignment, holder)
     if committed.result == assignment_id:
         _measure(parts, after, worker.worker, held.offered_at if held else now, now)
     return job_id, committed.result
@@ -104,6 +114,12 @@ def _offer(worker: WorkerRecord | None, offer_id: str) -> RouterJobOffer | None:
     return next((offer for offer in worker.worker.offers if offer.offer_id == offer_id), None)
 
 
+def _remembered(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord] | None:
+    """The job's row as this process wrote it last, if the offer stands open in it."""
+    known = parts.jobs.store.as_written(job_id)
+    return known if known is not None and known.record and offer_id in known.record.routing.offers else None
+
+
 async def _attached(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord]:
     """The job's row, once it knows the offer: a worker's row shows an offer moments before its job does."""
     waited = 0.0
@@ -116,25 +132,6 @@ async def _attached(parts: Parts, job_id: str, offer_id: str) -> Row[JobRecord]:
             return row
         await asyncio.sleep(0.01 + waited / 4)
         waited += 0.01 + waited / 4
-
-
-async def _hold(parts: Parts, row: Row[WorkerRecord], job: JobRecord, assignment_id: str, offer_id: str) -> None:
-    """The worker's row turns the offer into the assignment."""
-    assignment = job.job.assignments[assignment_id]
-    now = parts.clock.now()
-
-    def decide(record: WorkerRecord) -> WorkerChange | None:
-        if any(held.assignment_id == assignment_id for held in record.worker.assigned_jobs):
-            return None
-        if not any(held.offer_id == offer_id for held in record.worker.offers):
-            return None
-        return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
-
-    if assignment.closed_at is None:
-        committed = await worker_commits.change(parts, row.id, worker_commits.existing(decide), row, of_job=True)
-        record = committed.after.record
-        if committed.changed and record is not None and record.worker.max_concurrent_offers is not None:
-            parts.rounds.ask(record.worker.queues)  # an offer less: there may be room for another
 
 
 def _measure(parts: Parts, job: JobRecord, worker: RouterWorker, offered_at: datetime, now: datetime) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic_core import from_json
 
 from router.commit.parts import Parts
-from router.engine import facts
-from router.engine.facts import COUNTS, SPREADS, TIMES, Facts, Level
+from router.engine import columns, facts
+from router.engine.columns import text_of, worker_row
+from router.engine.facts import Level
 from router.models.types import format_time
 from router.models.workers import WorkerRecord, WorkerState
+from router.storage.days import months
 from router.storage.facts import Counted
+from router.upkeep.days import midnight, utc_days
 
+T = TypeVar("T")
 Grain = Literal["15m", "1h", "1d"]
 #: A span of so many days at most is read quarter by quarter.
 MOST_DAYS: Final[Mapping[Grain, int]] = {"15m": 31, "1h": 93, "1d": 400}
@@ -32,32 +38,72 @@ class Asked:
     zone: tzinfo
 
 
-async def of_queues(parts: Parts, asked: Asked, queue_id: str | None) -> list[dict[str, Any]]:
-    """A row for each slot, queue and channel that has something to tell, in that order."""
-    slots: dict[tuple[datetime, str, str], list[Mapping[str, Any]]] = {}
+@dataclass(frozen=True)
+class QueueSlot:
+    """A queue and channel in a slot of time: its columns as text, if it is a finished day, or what they are made of."""
 
-    def add(start: datetime, one: Counted) -> None:
-        slots.setdefault((start, one.of["queueId"], one.of["channelId"]), []).extend(one.facts)
+    start: datetime
+    queue_id: str
+    channel_id: str
+    made: str | None
+    counted: Sequence[Mapping[str, Any]] = ()
 
+    @property
+    def text(self) -> str:
+        return self.made if self.made is not None else text_of(facts.merged(self.counted))
+
+
+async def of_queues(parts: Parts, asked: Asked, queue_id: str | None, most: int | None = None) -> list[QueueSlot]:
+    """Each slot, queue and channel that has something to tell, in that order. With `most`, no more is read than it
+    takes to have so many of the first; there may be some more."""
+    found: list[QueueSlot] = []
     since, done = asked.since, await _days_counted(parts, asked)
     if done is not None:
-        since = _midnight(done + timedelta(days=1), asked.zone)
-        for day, one in await _whole_days(parts, asked, done, queue_id):
-            add(_midnight(day, asked.zone), one)
-    days = list(_utc_days(since, asked.until))
-    for found in await _each(days, lambda day: parts.facts.quarters(day, queue_id)):
-        for one in found:
-            if since <= one.start < asked.until:
-                add(slot_of(one.start, asked), one)
+        since = midnight(done + timedelta(days=1), asked.zone)
+        async for days in _whole_days(parts, asked, done, queue_id, most):
+            found += days
+            if most is not None and len(found) >= most:
+                return sorted(found, key=_order)
+    slots: dict[tuple[datetime, str, str], list[Mapping[str, Any]]] = {}
+    wanted: Sequence[datetime] = list(utc_days(since, asked.until))
+    number = None if most is None else 2
+    while wanted:
+        some, wanted = _next(wanted, number)
+        number = None if number is None else 2 * number
+        for quarters in await _each(some, lambda day: parts.facts.quarters(day, queue_id)):
+            for one in quarters:
+                if since <= one.start < asked.until:
+                    place = (slot_of(one.start, asked), one.of["queueId"], one.of["channelId"])
+                    slots.setdefault(place, []).append(one.facts)
+        # A slot may go on in the day that is read next.
+        whole = [place for place in slots if not wanted or place[0] < slot_of(wanted[0], asked)]
+        if most is not None and len(found) + len(whole) >= most:
+            slots = {place: slots[place] for place in whole}
+            break
+    found += [QueueSlot(*place, None, some) for place, some in slots.items()]
+    return sorted(found, key=_order)
+
+
+def _order(slot: QueueSlot) -> tuple[datetime, str, str]:
+    return slot.start, slot.queue_id, slot.channel_id
+
+
+def _next(wanted: Sequence[T], number: int | None) -> tuple[Sequence[T], Sequence[T]]:
+    """The first so many, and the rest."""
+    return (wanted, ()) if number is None else (wanted[:number], wanted[number:])
+
+
+def documents(slots: Iterable[QueueSlot], asked: Asked) -> list[dict[str, Any]]:
+    """The rows as JSON has them."""
     return [
         {
-            "from": format_time(start),
-            "to": format_time(end_of(start, asked)),
-            "queueId": queue,
-            "channelId": channel,
-            **queue_row(facts.merged(some)),
+            "from": format_time(slot.start),
+            "to": format_time(end_of(slot.start, asked)),
+            "queueId": slot.queue_id,
+            "channelId": slot.channel_id,
+            **columns.row_of(from_json(slot.text)),
         }
-        for (start, queue, channel), some in sorted(slots.items(), key=lambda item: item[0])
+        for slot in slots
     ]
 
 
@@ -65,11 +111,11 @@ async def of_workers(parts: Parts, asked: Asked, worker_id: str | None) -> list[
     """A row for each slot and worker that has something to tell. Hours are the finest grain: quarters are not kept."""
     slots: dict[tuple[datetime, str], list[Mapping[str, Any]]] = {}
     asked = Asked(asked.since, asked.until, "1h" if asked.grain == "15m" else asked.grain, asked.zone)
-    days = list(_utc_days(asked.since, asked.until))
+    days = list(utc_days(asked.since, asked.until))
     for found in await _each(days, lambda day: parts.facts.hours(day, worker_id)):
         for one in found:
             if asked.since <= one.start < asked.until:
-                slots.setdefault((slot_of(one.start, asked), one.of["workerId"]), []).extend(one.facts)
+                slots.setdefault((slot_of(one.start, asked), one.of["workerId"]), []).append(one.facts)
     for worker, start, some in await _under_way(parts, asked, worker_id):
         slots.setdefault((slot_of(start, asked), worker), []).append(some)
     return [
@@ -90,39 +136,6 @@ async def service_levels(parts: Parts, now: datetime) -> tuple[dict[str, Level],
     return await parts.facts.levels(until - timedelta(minutes=facts.LEVEL_MINUTES), until)
 
 
-def queue_row(found: Facts) -> dict[str, Any]:
-    """The columns of a queue's row."""
-    row: dict[str, Any] = {name: found.get(name, 0) for name in COUNTS}
-    for name in SPREADS:
-        spread = found.get(name)
-        row[f"{name}Count"] = spread["count"] if spread else 0
-        row[f"{name}Sum"] = spread["sum"] if spread else 0
-        row[f"{name}Max"] = spread["max"] if spread else 0
-        for part in (50, 90, 95):
-            row[f"{name}P{part}"] = facts.percentile(spread, part / 100)
-    row["longestLine"] = found.get("longestLine", 0)
-    row |= facts.service_levels(found)
-    row["waitHistogram"] = [
-        {"upTo": facts.BOUNDS[int(bucket)] if int(bucket) < len(facts.BOUNDS) else None, "count": count}
-        for bucket, count in sorted((found.get("wait") or {"h": {}})["h"].items(), key=lambda item: int(item[0]))
-    ]
-    return row
-
-
-_OF_WORKER: Final = (
-    "offered", "accepted", "declined", "expired", "revoked", "completed", "closed", "unassigned", "cancelled",
-)  # fmt: skip
-
-
-def worker_row(found: Facts) -> dict[str, Any]:
-    """The columns of a worker's row."""
-    row: dict[str, Any] = {name: found.get(name, 0) for name in _OF_WORKER}
-    seconds = found.get("seconds", {})
-    row |= {f"{name}Seconds": round(seconds.get(name, 0.0), 3) for name in TIMES}
-    row["dispositions"] = dict(sorted(found.get("dispositions", {}).items()))
-    return row
-
-
 def slot_of(start: datetime, asked: Asked) -> datetime:
     """The beginning of the slot that a quarter of an hour belongs to, in UTC."""
     if asked.grain == "15m":
@@ -130,7 +143,7 @@ def slot_of(start: datetime, asked: Asked) -> datetime:
     local = start.astimezone(asked.zone)
     if asked.grain == "1h":
         return start - timedelta(minutes=local.minute, seconds=local.second)
-    return _midnight(local.date(), asked.zone)
+    return midnight(local.date(), asked.zone)
 
 
 def end_of(start: datetime, asked: Asked) -> datetime:
@@ -140,18 +153,7 @@ def end_of(start: datetime, asked: Asked) -> datetime:
     if asked.grain == "1h":
         return start + timedelta(hours=1)
     # A day may begin after midnight, where that is left out.
-    return _midnight((start + timedelta(hours=2)).astimezone(asked.zone).date() + timedelta(days=1), asked.zone)
-
-
-def _midnight(day: date, zone: tzinfo) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-
-
-def _utc_days(since: datetime, until: datetime) -> Iterable[datetime]:
-    day = since.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    while day < until:
-        yield day
-        day += timedelta(days=1)
+    return midnight((start + timedelta(hours=2)).astimezone(asked.zone).date() + timedelta(days=1), asked.zone)
 
 
 async def _each(days: Sequence[datetime], read: Any) -> list[list[Counted]]:
@@ -169,22 +171,41 @@ async def _days_counted(parts: Parts, asked: Asked) -> date | None:
     """The last day that has been added up, if such days serve the report: days of the reports' own zone, whole."""
     if asked.grain != "1d" or str(asked.zone) != str(parts.report_zone):
         return None
-    if asked.since != _midnight(asked.since.astimezone(asked.zone).date(), asked.zone):
+    if asked.since != midnight(asked.since.astimezone(asked.zone).date(), asked.zone):
         return None
-    known = await parts.facts.mark("day")
+    known = await parts.days.done()
     last = (asked.until - timedelta(microseconds=1)).astimezone(asked.zone).date()
-    if asked.until != _midnight(last + timedelta(days=1), asked.zone):
+    if asked.until != midnight(last + timedelta(days=1), asked.zone):
         last -= timedelta(days=1)
-    done = min(date.fromisoformat(known), last) if known else None
+    done = min(known, last) if known is not None else None
     return done if done is not None and done >= asked.since.astimezone(asked.zone).date() else None
 
 
-async def _whole_days(parts: Parts, asked: Asked, last: date, queue_id: str | None) -> list[tuple[date, Counted]]:
+async def _whole_days(
+    parts: Parts, asked: Asked, last: date, queue_id: str | None, most: int | None
+) -> AsyncIterator[list[QueueSlot]]:
+    """Finished days, some months at a time; with `most`, ever more of them."""
     first = asked.since.astimezone(asked.zone).date()
-    months = dict.fromkeys(f"{first + timedelta(days=number):%Y%m}" for number in range((last - first).days + 1))
-    found = await asyncio.gather(*(parts.facts.days(month, queue_id) for month in months))
-    days = [(date.fromisoformat(day), one) for some in found for day, one in some]
-    return [(day, one) for day, one in days if first <= day <= last]
+    wanted = months(first, last)
+    number = None if most is None else 1
+    while wanted:
+        some, wanted = _next(wanted, number)
+        number = None if number is None else 2 * number
+        read = await asyncio.gather(*(parts.days.month(one, queue_id) for one in some))
+        found: list[QueueSlot] = []
+        for month, rows in zip(some, read, strict=True):
+            starts = {
+                day.day: midnight(day, asked.zone)
+                for day in (month + timedelta(days=number) for number in range(31))
+                if day.month == month.month and first <= day <= last
+            }
+            for row in rows:
+                found += [
+                    QueueSlot(starts[number], row.queue_id, row.channel_id, text)
+                    for number, text in row.days.items()
+                    if number in starts
+                ]
+        yield found
 
 
 async def _under_way(

@@ -14,6 +14,7 @@ from router.errors import BadRequest, Busy, Conflict, ErrorDetail, NotFound
 from router.models.jobs import ENDED
 from router.models.policies import exception_actions
 from router.models.types import check_id, same_on_wire
+from router.offload import by_size, by_weight
 from router.storage.aggregates import Position
 from router.storage.members import Owner
 from router.storage.port import RowChanged
@@ -42,10 +43,10 @@ Check = Callable[[str | None, datetime | None], None]
 Missing = Callable[[Mapping[str, Any]], Awaitable[list[ErrorDetail]]]
 
 
-async def checked(build: Callable[[], T], fields: Callable[[T], Mapping[str, Any]], missing: Missing) -> T:
+async def checked(build: Callable[[], Awaitable[T]], fields: Callable[[T], Mapping[str, Any]], missing: Missing) -> T:
     """What a client wants, once everything that it names is there. Raises one BadRequest for all that is wrong."""
     try:
-        wanted = build()
+        wanted = await build()
     except InvalidDocument as refused:
         raise refused.with_missing(await missing(refused.document)) from None
     if details := await missing(fields(wanted)):
@@ -59,16 +60,16 @@ async def upsert(parts: Parts, kind: str, id: str, build: Build, check: Check) -
         current = await parts.resources.load(kind, id)
         check(current.etag if current else None, current.modified if current else None)
         document = await checked(
-            partial(build, dict(current.document) if current else None),
+            partial(by_weight, build, dict(current.document) if current else None),
             lambda document: document,
             partial(_missing, parts, kind, current),
         )
-        if current is not None and same_on_wire(document, dict(current.document)):
+        if current is not None and await by_weight(same_on_wire, document, dict(current.document)):
             return current, False
         now = parts.clock.now()
         version, created = (current.version, current.created) if current else ("", now)
         before = current.document if current else None
-        change = changes.entry_of(parts, kind, id, before, document)
+        change = await by_weight(changes.entry_of, parts, kind, id, before, document, now)
         resource = Resource(kind, id, document, parts.ids.etag(), now, version, created, change=change)
         await settings_upkeep.arm(parts, kind, id, before, document)
         if change is not None:
@@ -101,7 +102,8 @@ async def delete(parts: Parts, kind: str, id: str) -> None:
         if current is None:
             return
         await _refuse_in_use(parts, kind, id)
-        change = changes.entry_of(parts, kind, id, current.document, None)
+        now = parts.clock.now()
+        change = await by_size(current.size, changes.entry_of, parts, kind, id, current.document, None, now)
         if change is not None:
             await asyncio.gather(
                 changes.arm(parts, kind, id),

@@ -18,6 +18,7 @@ from router.matching.carry_out import ABANDONED_AFTER
 from router.models.filters import WorkerFilter
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
+from router.offload import by_weight_of
 from router.storage.aggregates import Position, Row
 from router.storage.port import Condition
 from router.upkeep import worker as worker_upkeep
@@ -44,7 +45,9 @@ async def upsert(
             raise Busy(f"Worker '{worker_id}' is being deleted. Try again.")
         check(record.etag if record else None, record.modified if record else None)
         want = await checked(
-            partial(wanted, record), lambda wanted: {"queues": wanted.queues}, partial(_missing_queues, parts, record)
+            partial(by_weight_of, record.weight if record is not None else 0, wanted, record),
+            lambda wanted: {"queues": wanted.queues},
+            partial(_missing_queues, parts, record),
         )
         if own is not None and record is not None:
             own.check_change(record, want)

@@ -14,7 +14,7 @@ from router.models.policies import ExceptionRule, QueueLengthExceptionTrigger, c
 from router.models.rules import SECRET_FIELDS
 from router.models.types import check_labels
 from router.models.workers import RouterChannel, check_channels
-from router.wire.invalid import InvalidDocument
+from router.wire.invalid import Document, InvalidDocument
 from router.wire.names import ListShape, ObjectShape, Shape, shape_of
 
 #: Of one answer: a body of 1 MiB could name a hundred thousand.
@@ -24,27 +24,39 @@ _MAX_SHOWN: Final = 80
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate(model: type[M], document: dict[str, Any], *, also: Sequence[ErrorDetail] = ()) -> M:
+def validate(model: type[M], document: Document, *, also: Sequence[ErrorDetail] = ()) -> M:
     """The document as a model. Raises one InvalidDocument that names every invalid field, those in `also` included."""
     try:
         valid = model.model_validate(document)
+        details, more = list(also), 0
     except ValidationError as error:
-        shape = shape_of(model)
-        found = [_detail(one, shape) for one in error.errors(include_url=False)]
-        named = {one.target for one in found}
-        found += [one for one in (*also, *_of_collections(document, "")) if one.target not in named]
-        raise InvalidDocument(refusal(found), document) from None
-    if also:
-        raise InvalidDocument(refusal(also), document)
+        details, more = _details(error, shape_of(model), document, also)
+    if details:
+        # Not raised within the handler: an error that holds pydantic's holds the frames of our checks, and these it.
+        raise InvalidDocument(refusal(details, more), document)
     return valid
 
 
-def refusal(details: Sequence[ErrorDetail]) -> BadRequest:
-    """The 400 for these invalid fields."""
+def _details(
+    error: ValidationError, shape: ObjectShape, document: Document, also: Sequence[ErrorDetail]
+) -> tuple[list[ErrorDetail], int]:
+    """What is wrong, and of how many fields more that is not told."""
+    errors = error.errors(include_url=False)
+    found = [_detail(one, shape) for one in errors[:MAX_DETAILS]]
+    named = {one.target for one in found}
+    others = [one for one in (*also, *_of_collections(document, "")) if one.target not in named]
+    if len(errors) > len(found):
+        return found, len(errors) - len(found) + len(others)
+    return [*found, *others], 0
+
+
+def refusal(details: Sequence[ErrorDetail], more: int = 0) -> BadRequest:
+    """The 400 for these invalid fields, and so many more that are not told one by one."""
     shown = list(details[:MAX_DETAILS])
-    if len(details) > MAX_DETAILS:
-        shown.append(ErrorDetail("InvalidValue", f"... and {len(details) - MAX_DETAILS} more."))
-    message = details[0].message if len(details) == 1 else f"{len(details)} fields are invalid; see details."
+    count = len(details) + more
+    if count > len(shown):
+        shown.append(ErrorDetail("InvalidValue", f"... and {count - len(shown)} more."))
+    message = details[0].message if count == 1 else f"{count} fields are invalid; see details."
     return BadRequest(message, target=details[0].target if len(details) == 1 else None, details=shown)
 
 

@@ -195,6 +195,20 @@ class Browser:
                 async with self._session.get(f"{self._url}/close/{target['id']}"):
                     pass
 
+    async def close(self, address: str) -> None:
+        """As its person does: the windows and tabs whose address begins so. Waits until there is one."""
+        deadline = time.monotonic() + 15
+        while True:
+            async with self._session.get(f"{self._url}/list") as answer:
+                found = [one["id"] for one in await answer.json(content_type=None) if one["url"].startswith(address)]
+            if found:
+                break
+            assert time.monotonic() < deadline, f"nothing at {address}"
+            await asyncio.sleep(0.05)
+        for id in found:
+            async with self._session.get(f"{self._url}/close/{id}"):
+                pass
+
 
 @asynccontextmanager
 async def page(width: int = 1200, height: int = 1000) -> AsyncIterator[Page]:

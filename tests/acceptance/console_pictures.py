@@ -141,7 +141,7 @@ async def pictures(router: LocalRouter, client: JobRouterClient) -> dict[str, by
         await tab.page.scheme("light")
         await tab.page.size(1280, 760)
         await tab.enter("/reports")
-        await tab.sees("main .plot .bar-of")
+        await tab.sees("main .plot canvas")
         made["console-reports"] = await tab.page.png()
         await tab.page.size(1120, 640)
         await tab.enter("/changes")

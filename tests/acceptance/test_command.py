@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -21,10 +23,14 @@ from azure.core.credentials import AzureKeyCredential
 
 from jobrouter import launcher
 from jobrouter.command import main
-from local.options import ROOT
-from local.parts import load_parts
+from jobrouter.whatif.history import parse
+from local.network import choose_port
+from local.options import ROOT, read_options
+from local.parts import load_parts, make_parts, save_parts
+from router.models.types import format_time, parse_time
 from tests.acceptance.desk import Desk
 from tests.acceptance.rule_endpoint import rule_endpoint
+from tests.acceptance.service import PREVIEW, send
 from tests.eventually import eventually
 from tests.local_router import LocalRouter
 
@@ -144,8 +150,13 @@ def test_what_is_not_there(jobrouter: Run, tmp_path: Path) -> None:
     assert "one of the two is missing" in jobrouter("ls", "jobs", code=2, ROUTER_CONNECTION_STRING="x").stderr
     string = "endpoint=http://localhost:1/;accesskey=YWFhYWFhYWFhYWFhYWFhYQ=="
     began = time.monotonic()
-    assert "does not answer" in jobrouter("ls", "jobs", code=2, ROUTER_CONNECTION_STRING=string).stderr
+    told = jobrouter("ls", "jobs", code=2, ROUTER_CONNECTION_STRING=string).stderr
+    assert told.startswith("error: localhost:1 does not answer: ClientConnectorError: ")
     assert time.monotonic() - began < 20
+    ended = make_parts(read_options({"DATA_DIR": str(tmp_path), "PORT": str(choose_port(None, ()))}), None)
+    save_parts(tmp_path, ended)
+    told = jobrouter("ls", "jobs", code=2, DATA_DIR=str(tmp_path)).stderr
+    assert told == f"error: localhost:{ended.port} does not answer: `jobrouter start` starts it.\n"
     assert "--from" in jobrouter("migrate", "--help").stdout
     assert "--app-only" in jobrouter("start", "--help").stdout
 
@@ -224,6 +235,34 @@ def test_listen_hands_on_the_handshake_and_the_events(
             process.terminate()
             process.communicate(timeout=20)
     eventually(lambda: subscriptions(router) == [], "it has left nothing behind")
+
+
+@pytest.mark.timed
+def test_the_first_event_is_at_the_webhook_within_two_seconds(own: Desk, environment: dict[str, str]) -> None:
+    """Of the command's start, handshake and all. The best of three."""
+    queue = own.queue()
+
+    def seconds() -> float:
+        with rule_endpoint() as webhook:
+            arrived: list[float] = []
+
+            def answer(body: Any) -> Any:
+                code = body[0]["data"].get("validationCode")
+                if code is None:
+                    arrived.append(time.monotonic())
+                return {"validationResponse": code}
+
+            webhook.answer = answer
+            began = time.monotonic()
+            process = start(environment, "listen", "--forward-to", webhook.url())
+            try:
+                eventually(lambda: (own.job(queue), arrived)[1], "an event comes", 30)
+            finally:
+                process.terminate()
+                process.communicate(timeout=20)
+            return arrived[0] - began
+
+    assert min(seconds() for _ in range(3)) < 2
 
 
 def test_listen_says_why_nothing_comes(environment: dict[str, str]) -> None:
@@ -382,3 +421,102 @@ def test_purging(jobrouter: Run, own: Desk) -> None:
     jobrouter("purge", "--all", "--yes")
     for kind in ("jobs", "workers", "queues", "distribution-policies", "classification-policies", "exception-policies"):
         assert json.loads(jobrouter("ls", kind, "--json", "--status", "all").stdout) == [], kind
+
+
+@pytest.mark.timeout(180)
+def test_five_hundred_resources(jobrouter: Run, own: Desk, tmp_path: Path) -> None:
+    """They are there within a minute; applied again nothing changes; an export is the same after an apply."""
+    ids = [f"{number:03}" for number in range(100)]
+    of_files: dict[str, dict[str, Any]] = {
+        "distribution-policies": {id: {"mode": {"kind": "longestIdle"}} for id in ids},
+        "exception-policies": {
+            id: {
+                "exceptionRules": [
+                    {
+                        "id": "full",
+                        "trigger": {"kind": "queueLength", "threshold": int(id) + 1},
+                        "actions": [{"kind": "cancel", "note": "full"}],
+                    }
+                ]
+            }
+            for id in ids
+        },
+        "queues": {id: {"distributionPolicyId": id, "exceptionPolicyId": id, "labels": {"n": int(id)}} for id in ids},
+        "classification-policies": {id: {"fallbackQueueId": id} for id in ids},
+        "workers": {
+            id: {"capacity": 1, "queues": [id], "channels": [{"channelId": "chat", "capacityCostPerJob": 1}]}
+            for id in ids
+        },
+    }
+    jobrouter("purge", "--all", "--yes")
+    folder, first, second = tmp_path / "files", tmp_path / "first", tmp_path / "second"
+    folder.mkdir()
+    for name, resources in of_files.items():
+        (folder / f"{name}.json").write_text(json.dumps(resources))
+    began = time.monotonic()
+    assert "500 created." in jobrouter("apply", folder, "--yes").stdout
+    assert time.monotonic() - began < 60
+
+    def etags() -> dict[str, list[Any]]:
+        return {kind: json.loads(jobrouter("ls", kind, "--json").stdout) for kind in of_files}
+
+    before = etags()
+    assert sum(len({one["etag"] for one in listed}) for listed in before.values()) == 500
+    assert json.loads(jobrouter("apply", folder, "--yes", "--json").stdout) == {
+        "changed": {"create": 0, "update": 0, "delete": 0},
+        "same": 500,
+    }
+    assert etags() == before
+    jobrouter("export", first, "--workers")
+    jobrouter("apply", first, "--prune", "--yes")
+    jobrouter("export", second, "--workers")
+    assert len(files_of(first)) == len(of_files)
+    assert files_of(first) == files_of(second)
+    assert etags() == before
+
+
+def test_the_history_as_a_file_and_a_table(jobrouter: Run, own: Desk, tmp_path: Path) -> None:
+    """From what customers and agents did to the files of `export history`, and from there to the simulation."""
+    before = format_time(datetime.now(UTC))
+    queue = own.queue(name="Exported")
+    worker = own.worker(queue)
+    job = own.queued(queue)
+    accepted = own.accept(worker, job)
+    own.close(accepted)
+    waiting = own.queued(own.queue())
+    file, sheet = tmp_path / "day.ndjson", tmp_path / "day.csv"
+
+    def exported() -> dict[str, dict[str, Any]]:
+        told = jobrouter("export", "history", "--from", before, file).stdout
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        assert told == f"{file}: {len(lines)} lines\n"
+        assert (lines[0]["kind"], parse_time(lines[0]["from"])) == ("header", parse_time(before))
+        return {one["id"]: one for one in lines[1:]}
+
+    def is_whole() -> bool:
+        found = exported()
+        ends = [one["what"] for one in found.get(job, {}).get("entries", [])][-1:]
+        return ends == ["closed"] and {waiting, worker, queue} <= found.keys()
+
+    eventually(is_whole, "all is in the log", 90)
+    by_id = exported()
+    assert [one["what"] for one in by_id[job]["entries"]] == ["queued", "offered", "accepted", "completed", "closed"]
+    assert {by_id[one]["kind"] for one in (job, waiting)} == {"job"}
+    assert (by_id[worker]["kind"], by_id[queue]["kind"]) == ("worker", "queue")
+
+    told = jobrouter("export", "history", "--from", before, "--format", "csv", sheet).stdout
+    rows = list(csv.DictReader(io.StringIO(sheet.read_text(encoding="utf-8"), newline="")))
+    assert told == f"{sheet}: {len(rows)} entries\n"
+    of_job = [row for row in rows if row["owner"] == f"job/{job}"]
+    assert of_job[-1]["eventType"].endswith("RouterJobClosed")
+    timeline = [
+        one["eventId"]
+        for one in send(own.client, "GET", f"routing/jobs/{job}/timeline", version=PREVIEW).json()["value"]
+    ]
+    assert [row["eventId"] for row in of_job] == timeline
+    day = parse(file.read_text(encoding="utf-8").splitlines(), file.name)
+    assert {job, waiting} <= {one.id for one in day.jobs}
+    early = jobrouter(
+        "export", "history", "--from", "2020-01-01", "--to", "2020-01-02", tmp_path / "none.csv", "--format", "csv"
+    )
+    assert early.stdout.endswith(": 0 entries\n")

@@ -1,16 +1,21 @@
 """What stands in code blocks of the README and the pages runs as it is printed, or says why it is not run.
 
-A block that cannot run here has `<!-- not run: why -->` in the line before it. In all others no more than the address
-of the router, and that of a reader's webhook, is put in the place of the printed one.
+A block that cannot run here has `<!-- not run: why -->` in the line before it: commands of `az`, `azd up` and `func` need
+Azure, and some install into the reader's own application or ask the internet. Of these the syntax is checked (not that
+of PowerShell), and that what they ask of a deployment is among its outputs. In all others no more than the address of
+the router, that of a reader's webhook, the day and the connection strings of a move are put in the place of the printed
+ones; what `azd` says of a deployment is said of the local router.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,6 +23,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,12 +32,15 @@ from aiohttp import web
 from azure.communication.jobrouter import JobRouterAdministrationClient, JobRouterClient
 from azure.communication.jobrouter.models import LongestIdleMode, RouterChannel
 from azure.core.credentials import AzureKeyCredential
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from jobrouter import launcher
 from local.options import ROOT
+from tests.acceptance.migrate_pair import connection_string
 from tests.eventually import eventually
 from tests.local_router import LocalRouter, clean_environment
+from tests.unit.whatif.whatif_days import lines as day_lines
+from tests.unit.whatif.whatif_days import profile
 
 pytestmark = pytest.mark.ours
 
@@ -58,6 +67,7 @@ def blocks_of(page: Path) -> list[Block]:
     return [Block(name, match[2], match[3], match[1]) for match in _BLOCK.finditer(page.read_text(encoding="utf-8"))]
 
 
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 RUN = [one for one in BLOCKS if one.reason is None]
 
@@ -87,6 +97,13 @@ def environment(router: LocalRouter, tmp_path_factory: pytest.TempPathFactory) -
     it would do: this installation is the developer's own."""
     commands = tmp_path_factory.mktemp("bin")
     launcher.write(commands, Path(sys.executable))
+    deployed = commands / "azd"
+    deployed.write_text(
+        '#!/bin/sh\n[ "$1 $2" = "env get-value" ] || exit 1\ncase "$3" in\n'
+        f"ROUTER_ENDPOINT) echo '{router.endpoint}' ;;\n"
+        f"ROUTER_CONNECTION_STRING_COMMAND) echo 'echo \"{connection_string(router)}\"' ;;\n*) exit 1 ;;\nesac\n"
+    )
+    deployed.chmod(0o755)
     return {
         **{name: value for name, value in clean_environment().items() if not name.startswith("PIP_")},
         "PATH": os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -100,9 +117,23 @@ def environment(router: LocalRouter, tmp_path_factory: pytest.TempPathFactory) -
     }
 
 
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A folder with what the commands name of the repository, into which they may write."""
+    for name in ("router", "scripts", "jobrouter"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    commands = tmp_path / ".venv" / "bin"
+    commands.mkdir(parents=True)
+    launcher.write(commands, Path(sys.executable))
+    (commands / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (commands / "python").chmod(0o755)
+    return tmp_path
+
+
 def test_every_block_is_run_or_says_why_not() -> None:
     runs = {("README.md", "sh"), ("README.md", "python"), ("CONTRIBUTING.md", "sh"), ("docs/command.md", "sh")}
     runs |= {("docs/events.md", "python"), ("docs/powerfx.md", "python"), *ELSEWHERE}
+    runs |= {(f"docs/{page}.md", "sh") for page in ("deployment", "migrating-from-acs", "operations", "whatif")}
     assert {(one.page, one.language) for one in RUN} == runs
     assert [one for one in BLOCKS if one.reason is not None and len(one.reason) < _REASON] == []
     for (name, _), test in ELSEWHERE.items():
@@ -111,6 +142,28 @@ def test_every_block_is_run_or_says_why_not() -> None:
     for page in PAGES:
         named = re.findall(r"^ *```([^\n]*)\n", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert set(named[::2]) <= {"sh", "powershell", "python", "json", "kusto", "mermaid", ""}, page
+        # Nor does a block without a fence.
+        assert (
+            re.findall(
+                r"^    (?:\S*/)?(?:jobrouter|make|python\d?|pip|az|azd|func|curl|npm) ", TEXTS[page], re.MULTILINE
+            )
+            == []
+        )
+
+
+@pytest.mark.parametrize("block", [one for one in BLOCKS if one.reason], ids=lambda one: f"{one.page}-{one.language}")
+def test_what_is_not_run_can_be_read(block: Block) -> None:
+    if block.language == "sh":
+        told = subprocess.run(["bash", "-n"], input=block.text, capture_output=True, text=True, timeout=20)
+        assert (told.returncode, told.stderr) == (0, "")
+    elif block.language == "python":
+        compile(block.text, block.page, "exec")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_asked_of_a_deployment_is_among_its_outputs(page: Path) -> None:
+    outputs = re.findall(r"^output (\w+) ", (ROOT / "infra" / "main.bicep").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"azd env get-value (\w+)", TEXTS[page])) <= set(outputs)
 
 
 def test_the_readmes_example_closes_a_job(router: LocalRouter, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,11 +176,91 @@ def test_the_readmes_example_closes_a_job(router: LocalRouter, capsys: pytest.Ca
 
 
 def test_the_readmes_commands(environment: dict[str, str]) -> None:
-    told = {line: run(line, environment, ROOT) for line in lines_of("README.md")}
+    *lines, move = lines_of("README.md")
+    assert "-m router.migrate" in move  # the next test
+    told = {line: run(line, environment, ROOT) for line in lines}
     assert "-m local" in told.pop("make start")
     assert "closed" in told.pop(".venv/bin/python examples/quickstart.py")
     assert "already satisfied" in told.pop("pip install azure-communication-jobrouter")
     assert [line for line in told if not line.startswith("curl ")] == []
+
+
+def test_the_commands_of_the_move(
+    router: LocalRouter, environment: dict[str, str], checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another local router stands where ACS is. Waiting jobs go over, and the two are the same."""
+    source = LocalRouter(tmp_path_factory.mktemp("source"))
+    try:
+        Case(source).stir()
+        ends = {"@acs.txt": connection_string(source), "@router.txt": connection_string(router)}
+        for file, text in ends.items():
+            (checkout / file.removeprefix("@")).write_text(text)
+        (reads,) = [line for line in lines_of("README.md") if "router.migrate" in line]
+        for name, text in zip(("ACS", "router"), ends.values(), strict=True):
+            assert f'"<{name} connection string>"' in reads
+            reads = reads.replace(f"<{name} connection string>", text)
+        shows, copies, compares = lines_of("docs/migrating-from-acs.md")
+        (command,) = [line for line in lines_of("docs/command.md") if line.startswith("jobrouter migrate")]
+        for line in (reads, shows, command):
+            assert "case-1" in (told := run(line, environment, checkout)) or re.search(r"\b1 job", told), told
+        client = JobRouterClient(router.endpoint, AzureKeyCredential(router.key))
+        with pytest.raises(ResourceNotFoundError):
+            client.get_job("case-1")
+        run(copies, environment, checkout)
+        assert client.get_job("case-1").status == "queued"
+        run(compares, environment, checkout)
+    finally:
+        source.end()
+        run("jobrouter purge --all --yes", environment, checkout)
+
+
+@pytest.mark.timeout(300)
+def test_the_commands_of_the_what_if_page(router: LocalRouter, environment: dict[str, str], checkout: Path) -> None:
+    """With made days; and the router tells of today."""
+    made = profile(1)
+    (checkout / "profile.json").write_text(json.dumps(made))
+    (checkout / "change.json").write_text(json.dumps({"workers": {"remove": ["plain-1"]}}))
+    (checkout / "day.ndjson").write_text("\n".join(day_lines(made)) + "\n")
+    shown = [line for line in lines_of("docs/command.md") if " whatif " in line]
+    *first, export, shadow = lines_of("docs/whatif.md")
+    assert (len(shown), len(first)) == (2, 3)
+    for line in (*shown, *first):
+        assert "service level" in run(line, environment, checkout), line
+    assert "<svg" in (checkout / "page.html").read_text(encoding="utf-8")
+
+    Case(router).stir()
+    today = datetime.now(UTC).date()
+    span = "--from 2026-11-28 --to 2026-11-29"
+    assert span in export
+    export = export.replace(span, f"--from {today} --to {today + timedelta(days=1)}")
+
+    def exported() -> bool:
+        run(export, environment, checkout)
+        return "case-1" in (checkout / "day.ndjson").read_text(encoding="utf-8")
+
+    eventually(exported, "what has just happened is in the history", 30)
+    # A day of a few busy minutes need not be one that can be played again: the made one is.
+    (mode,) = made["distributionPolicies"].values()
+    candidates = profile(
+        1,
+        queues={"q": {"distributionPolicyId": "d", "labels": {"shadowPolicyId": "other"}}},
+        distributionPolicies={"d": mode, "other": {**mode, "mode": {"kind": "roundRobin"}}},
+    )
+    (checkout / "day.ndjson").write_text("\n".join(day_lines(candidates)) + "\n")
+    assert "service level" in run(shadow, environment, checkout)
+    assert "<svg" in (checkout / "shadow.html").read_text(encoding="utf-8")
+
+
+def test_the_commands_to_a_deployed_router(router: LocalRouter, environment: dict[str, str], checkout: Path) -> None:
+    connection, health, first = lines_of("docs/deployment.md")
+    assert run(connection, environment, checkout).strip() == connection_string(router)
+    assert '"ready"' in run(health, environment, checkout)
+    told = run(first, environment, checkout)
+    assert "ok    removed" in told
+    assert "FAIL" not in told
+    Case(router).stir()
+    (explain,) = lines_of("docs/operations.md")
+    assert "case-1 is queued" in run(explain, environment, checkout)
 
 
 def test_the_contributors_commands(environment: dict[str, str]) -> None:
@@ -147,7 +280,8 @@ def test_the_contributors_commands(environment: dict[str, str]) -> None:
 def test_the_commands_of_the_command(router: LocalRouter, environment: dict[str, str], tmp_path: Path) -> None:
     """In the order of the page. Those that never end run side by side until each has told of something."""
     case = Case(router)
-    lines = lines_of("docs/command.md")
+    elsewhere = re.compile(r"^jobrouter (whatif|migrate) ")
+    lines = [line for line in lines_of("docs/command.md") if not elsewhere.match(line)]
     endless = [line for line in lines if re.search(r"--watch|jobrouter tail|jobrouter listen", line)]
     assert len(endless) == 4
     with webhook(next(one for one in python_of("docs/events.md") if "router_events(" in one)) as (address, seen):
@@ -245,8 +379,15 @@ def run(line: str, environment: dict[str, str], folder: Path, code: int = 0) -> 
 
 def start(line: str, environment: dict[str, str], folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        ["bash", "-c", f"exec env {line}"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=folder, env=environment, text=True
-    )  # fmt: skip
+        ["bash", "-c", f"exec env {line}"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        text=True,
+        # As in a terminal: who runs in the background has inherited that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 @contextmanager

@@ -11,6 +11,8 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -101,11 +103,16 @@ async def topic_away(scene: Scene) -> AsyncIterator[None]:
 @asynccontextmanager
 async def storage_silent(scene: Scene) -> AsyncIterator[None]:
     with _stopped(scene.pid("azurite")):
-        await asyncio.sleep(scene.seconds / 2)
-        status, body, seconds = await scene.health()
-        scene.expect(status == 503 and "Storage" in body.get("message", ""), f"/health says {status} {body}")
-        scene.expect(seconds < 5, f"/health took {seconds:.1f} s")
-        await asyncio.sleep(scene.seconds / 2)
+        ends = time.monotonic() + scene.seconds
+        while True:  # a process that has just begun says that it is starting, until a call to storage was given up
+            status, body, seconds = await scene.health()
+            scene.expect(status == 503, f"/health says {status} {body}")
+            scene.expect(seconds < 5, f"/health took {seconds:.1f} s")
+            if "Storage" in body.get("message", "") or time.monotonic() > ends + 5:
+                break
+            await asyncio.sleep(0.2)
+        scene.expect("Storage" in body.get("message", ""), f"/health says {status} {body}")
+        await asyncio.sleep(max(0.0, ends - time.monotonic()))
         yield
 
 
@@ -175,16 +182,20 @@ async def clock_ahead(scene: Scene) -> AsyncIterator[None]:
         if "=" in pair
     )
     command = [sys.executable, "-m", "tests.chaos.wrong_clock", "--app-dir", str(ROOT), "--timers-only"]
-    process = subprocess.Popen(  # noqa: ASYNC220
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    try:
-        await asyncio.sleep(max(scene.seconds, 5))
-    finally:
-        process.terminate()
-        said = await asyncio.to_thread(lambda: process.communicate(timeout=20)[0].decode())
-    lines = [line for line in said.splitlines() if "minutes ahead of storage's" in line]
-    scene.expect(len(lines) == 1, f"the wrong clock was told {len(lines)} times: {said[-500:]}")
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=output)  # noqa: ASYNC220
+
+        def told() -> int:
+            output.seek(0)
+            return output.read().count("minutes ahead of storage's")
+
+        try:
+            await scene.comes(lambda: told() > 0, "the wrong clock is told", 60)
+            await asyncio.sleep(scene.seconds)  # it stays, and must not act on it
+        finally:
+            process.terminate()
+            await asyncio.to_thread(process.wait, 20)
+        scene.expect(told() == 1, f"the wrong clock was told {told()} times")
     yield
 
 

@@ -58,9 +58,10 @@ async def play(
     *,
     seconds: float,
     rate: float,
+    calm: float = _CALM_SECONDS,
     tell: Callable[[str], None] = print,
 ) -> list[Line]:
-    """Each of the faults for about so many seconds, in an order that the seed decides."""
+    """Each of the faults for about so many seconds, in an order that the seed decides. `calm`: seconds before each."""
     chance = random.Random(seed)
     order = list(faults)
     chance.shuffle(order)
@@ -73,7 +74,7 @@ async def play(
         async with RawWire(router.port, router.key, connections=200) as wire, Shift(wire, rate) as shift:
             for fault in order:
                 scene = Scene(router, chance, seconds * (0.8 + 0.4 * chance.random()))
-                line = await _one(scene, fault, shift, subscriber)
+                line = await _one(scene, fault, shift, subscriber, calm)
                 lines.append(line)
                 tell(str(line))
     finally:
@@ -82,9 +83,9 @@ async def play(
     return lines
 
 
-async def _one(scene: Scene, fault: str, shift: Shift, subscriber: Subscriber) -> Line:
+async def _one(scene: Scene, fault: str, shift: Shift, subscriber: Subscriber, calm: float) -> Line:
     round = shift.begin_round()
-    await asyncio.sleep(_CALM_SECONDS)
+    await asyncio.sleep(calm)
     said = scene.router.output().count("\n")
     async with FAULTS[fault](scene):
         pass

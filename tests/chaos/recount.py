@@ -10,7 +10,7 @@ from typing import Any
 
 from local.parts import Parts
 from router.models.types import parse_time
-from router.storage.aggregates import AggregateStore, job_store, worker_store
+from router.storage.aggregates import AggregateStore, WorkerStore, job_store
 from router.storage.azure import AzureTables
 from router.storage.deadlines import SHARDS, DeadlineStore
 from router.storage.keys import key
@@ -72,7 +72,7 @@ async def _recount(tables: AzureTables, round: Round, workers: Iterable[str], ev
                 count.lost.append(f"{name} of job {job} was never told")
             elif len(ids) > 1:
                 count.twice.append(f"{name} of job {job} was told under {len(ids)} ids")
-    await _look_at_workers(worker_store(tables.table("workers")), workers, count)
+    await _look_at_workers(WorkerStore(tables.table("workers")), workers, count)
     await _look_at_deadlines(tables, count)
     return count
 

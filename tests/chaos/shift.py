@@ -43,6 +43,8 @@ class Shift:
         self._queue = ""
         self._one_by_one: set[asyncio.Task[None]] = set()
         self.workers: list[str] = []
+        #: Jobs by worker whose close had no answer: done or not, the worker's next answer tells.
+        self._unsure: dict[str, set[str]] = {}
         self.round = Round()
         self.submits = True
 
@@ -109,6 +111,9 @@ class Shift:
         answer = await self._ask("GET", f"/routing/workers/{worker}")
         if answer is None or answer.status != 200:
             return False
+        held_jobs = {held["jobId"] for held in answer.body["assignedJobs"]}
+        for job in self._unsure.pop(worker, set()) - held_jobs:
+            self.round.closed.setdefault(job, time.monotonic())
         for offer in answer.body["offers"]:
             done = await self._ask("POST", f"/routing/workers/{worker}/offers/{offer['offerId']}:accept")
             if done is not None and done.status == 200:
@@ -119,4 +124,6 @@ class Shift:
             done = await self._ask("POST", f"{path}:close")
             if done is not None and done.status == 200:
                 self.round.closed[held["jobId"]] = time.monotonic()
+            else:
+                self._unsure.setdefault(worker, set()).add(held["jobId"])
         return bool(answer.body["offers"] or answer.body["assignedJobs"])

@@ -28,6 +28,8 @@ HEADERS: tuple[Header, ...] = (
 TARGETS = (
     b"%00", b"%", b"%zz", b"%ff%fe", b"%C0%80", b"/../..", b"//", b"?\xff=\xfe", b"?a=%00", b"?%ff=%00&api-version=%ff",
     b"#x", b"%ed%a0%80", b"\xe4\xb8\xad", b":", b";:accept", b"?" + b"a=1&" * 2_000, b"%0d%0a", b"%252e%252e/",
+    b"?from=0001-01-01T00:00:00Z&to=0001-01-01T00:00:00%2B14:00&tz=Pacific/Kiritimati",
+    b"?to=9999-12-31T23:59:59-14:00&grain=1d&tz=America/Adak", b"?at=9999-12-31T23:59:59-14:00&tz=../../etc/passwd",
     b"?maxpagesize=1e9&continuationToken=%ff%fe", b"?api-version=2023-11-01&api-version=x",
 )  # fmt: skip
 OTHERS = (

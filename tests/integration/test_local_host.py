@@ -391,6 +391,20 @@ def test_messages_instead_of_a_start(run: Callable[..., Run], tmp_path: Path) ->
     assert whole.said("`make start` starts everything")
 
 
+def test_a_second_start_while_the_first_is_starting(tmp_path: Path) -> None:
+    """It may not tell to kill what is about to be a good router."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "function_app.py").write_text("import time\nwhile True:\n    time.sleep(0.05)\n")
+    first = Run(tmp_path / "data", "--app-dir", str(tmp_path / "app"))
+    wait_for(lambda: (first.data_dir / "app.pid").is_file())
+    second = first.launch()
+    assert second.wait(20) == 1
+    assert first.said("runs already, and does not answer yet: it is starting or ending")
+    assert first.process.poll() is None
+    first.end()
+    assert not list(first.data_dir.glob("*.pid"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's help is Linux's")
 def test_parts_do_not_outlive_a_starter_that_is_killed(run: Callable[..., Run]) -> None:
     whole = run()

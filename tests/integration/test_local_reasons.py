@@ -42,5 +42,5 @@ def test_a_webhook_that_does_not_answer_is_told(start_router: StartRouter) -> No
     with pytest.raises(RuntimeError) as refused:  # its events wait in the schema of before
         router.start()
     assert "holds undelivered events in EventGridSchema" in str(refused.value)
-    assert "Start once more with the schema of before" in str(refused.value)
+    assert "Start once more with ROUTER_EVENTGRID_SCHEMA=EventGrid, until they are delivered" in str(refused.value)
     assert list(router.data_dir.glob("*.pid")) == []

@@ -402,9 +402,9 @@ def tables() -> str:
     )
 
 
-def test_a_routed_job_costs_at_most_40_operations() -> None:
+def test_a_routed_job_costs_at_most_32_operations() -> None:
     costs = in_virtual_time(whole_jobs(SOON))
-    assert sum(costs["**one whole job**"]) <= 40, costs
+    assert sum(costs["**one whole job**"]) <= 32, costs
 
 
 def test_the_documented_operations_are_the_counted_ones() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 from aiohttp import web
 from azure.core.credentials import AccessToken
 
+from local.options import ROOT
 from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import Topic, TopicBusy
@@ -131,6 +134,37 @@ async def test_an_endpoint_without_a_path(server: Server, end: str) -> None:
     await publisher.publish([event(1)], key="job-1")
     await publisher.close()
     assert server.ids == ["event-1"]
+
+
+FIRST_REQUEST = """
+import asyncio
+import sys
+from router.events.topic import Topic, TopicRefused
+from router.events.envelope import EventSchema
+from router.storage import azure  # has loaded what both need
+from tests.loop_holds import measured
+
+async def first() -> None:
+    topic = Topic("http://127.0.0.1:9", key="a2V5")
+    try:
+        await topic.send(["{}"], EventSchema.EVENT_GRID)
+    except TopicRefused:
+        pass
+    await topic.close()
+
+with measured() as holds:
+    asyncio.run(first())
+print(holds.longest(), "azure.eventgrid.aio" in sys.modules)
+"""
+
+
+@pytest.mark.timed
+def test_the_first_request_does_not_hold_up_others_while_the_client_is_loaded() -> None:
+    """That takes a hundred milliseconds or more of the processor."""
+    found = subprocess.run([sys.executable, "-c", FIRST_REQUEST], capture_output=True, text=True, check=True, cwd=ROOT)
+    longest, loaded = found.stdout.split()
+    assert loaded == "True"
+    assert float(longest) < 30
 
 
 class Identity:

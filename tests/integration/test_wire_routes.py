@@ -153,10 +153,30 @@ async def test_an_action_is_seen_before_it_answers(wire: RawWire) -> None:
 async def test_health_is_open_to_everybody_and_nothing_else_is(wire: RawWire) -> None:
     health = await wire.get("/health", version=None, signed=False)
     assert health.expect(200) == {"status": "ready", "message": "ready", "version": VERSION}
-    for path in ("/openapi.json", "/routing/jobs", "/", "/health/x", "/nothing"):
+    for path in ("/openapi.json/", "/routing/jobs", "/", "/health/x", "/nothing"):
         (await wire.get(path, signed=False)).refused(401, "Unauthorized")
     document = (await wire.get("/openapi.json", version=None)).expect(200)
     assert document["openapi"] == "3.1.0"
+
+
+async def test_the_document_needs_no_signature_on_this_machine(wire: RawWire) -> None:
+    """By a loopback name, from a page of this machine at most. A wrong signature is none."""
+    signed = (await wire.get("/openapi.json", version=None)).expect(200)
+    opened = await wire.get("/openapi.json", version=None, signed=False, headers={"x-ms-client-request-id": "a"})
+    assert opened.expect(200) == signed
+    assert opened.headers["x-ms-client-request-id"] == "a"
+    assert opened.headers["x-content-type-options"] == "nosniff"
+    for headers in ({"Host": f"localhost:{wire.port}"}, {"Origin": "http://localhost:3000"}):
+        assert (await wire.get("/openapi.json", version=None, signed=False, headers=headers)).expect(200) == signed
+    for headers in (
+        {"Host": "router.example"},
+        {"Host": f"127.0.0.1.example:{wire.port}"},
+        {"Origin": "https://page.example"},
+        {"Authorization": "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=AA=="},
+    ):
+        (await wire.get("/openapi.json", version=None, signed=False, headers=headers)).refused(401, "Unauthorized")
+    for method in ("POST", "PATCH", "DELETE"):
+        (await wire.send(method, "/openapi.json", version=None, signed=False)).refused(401, "Unauthorized")
 
 
 @pytest.mark.parametrize("function", ["OnJobEvent", "OnWorkerEvent", "OnExceptionEvent"])

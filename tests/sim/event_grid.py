@@ -28,6 +28,10 @@ _SUBSCRIBERS: Final[dict[str, list[str]]] = {}
 for _one in json.loads(_FILE.read_text()):
     for _type in _one["includedEventTypes"]:
         _SUBSCRIBERS.setdefault(_type, []).append(_one["function"])
+#: Events that take the job they tell of on: they ask for a round of its queue.
+WAKES_JOB: Final = frozenset(
+    name for name, woken in _SUBSCRIBERS.items() if {"OnJobEvent", "OnExceptionEvent"} & {*woken}
+)
 _ATTEMPTS: Final = 4
 _RETRY_SECONDS: Final = 10.0
 

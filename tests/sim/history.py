@@ -20,6 +20,7 @@ from router.storage.aggregates import read_entries
 from router.storage.documents import read_document
 from router.storage.port import Entity
 from tests.sim import reference
+from tests.sim.event_grid import WAKES_JOB
 from tests.sim.observer import Observer
 
 if TYPE_CHECKING:
@@ -54,15 +55,23 @@ class History(Observer):
         self._world = world
         self.faults: list[str] = []
         self.jobs: dict[str, JobRecord] = {}
+        #: Of the jobs those that wait or have just come: the only ones that others must not overtake.
+        self.waiting: dict[str, JobRecord] = {}
         self.workers: dict[str, WorkerRecord] = {}
         self.past_jobs: dict[str, list[JobRecord]] = {}
         self.past_workers: dict[str, list[WorkerRecord]] = {}
         self.changed: dict[str, datetime] = {}
+        #: Jobs whose last change wakes none of the router's functions, and was not made by one that goes on with them.
+        self.untold: set[str] = set()
         #: When each row of the backlog was last written.
         self.shown: dict[tuple[str, str], datetime] = {}
         self.events: dict[str, list[PendingEvent]] = {}
         #: Keys of the entries that commits have made, in their order, by job and worker.
         self.entries: dict[str, list[str]] = {}
+        #: How many of them are of lives before.
+        self.born: dict[str, int] = {}
+        #: How often each event of a job was committed, by the queue and channel that the job had with it.
+        self.happened: Counter[tuple[str, str, str]] = Counter()
         self._known: set[str] = set()
         self._spilled: list[PendingEvent] = []
         self._fired: set[tuple[str, int, str]] = set()
@@ -132,7 +141,10 @@ class History(Observer):
             return
         self.changed[f"{kind}/{id}"] = self._world.now()
         if kind == "job":
+            if events:
+                self._wakes(id, events)
             job = JobRecord.model_validate_json(document) if document else None
+            self._happened(job or self.jobs.get(id), events)
             self._job(id, self.jobs.get(id), job, events)
         else:
             worker = WorkerRecord.model_validate_json(document) if document else None
@@ -148,8 +160,24 @@ class History(Observer):
         if len(new) != (1 if seen or events else 0):
             names = [event.type for event in events]
             self.fault(f"{kind} {id}: a commit has {len(new)} entries, its events are {names}, seen: {seen}")
-        if known != sorted(known):
+        # Of one life: who stood still before it made a row anew dates that by when it decided.
+        born = self.born.setdefault(f"{kind}/{id}", 0)
+        if before is None:
+            born = self.born[f"{kind}/{id}"] = len(known) - len(new)
+        if known[born:] != sorted(known[born:]):
             self.fault(f"{kind} {id}: its entries are not in the order of its commits")
+
+    def _wakes(self, job_id: str, events: Sequence[PendingEvent]) -> None:
+        """Who queues a job that has come or is classified is about to match it."""
+        before = self.jobs.get(job_id)
+        goes_on = before is not None and before.job.status in ("created", "pendingClassification")
+        wakes = any(f"Microsoft.Communication.{event.type}" in WAKES_JOB for event in events)
+        (self.untold.discard if goes_on or wakes else self.untold.add)(job_id)
+
+    def _happened(self, record: JobRecord | None, events: Sequence[PendingEvent]) -> None:
+        if record is not None and record.job.queue_id and record.job.channel_id:
+            place = record.job.queue_id, record.job.channel_id
+            self.happened.update((*place, event.type) for event in events)
 
     def _new_events(self, entity: Entity) -> list[PendingEvent]:
         text = read_document("Out", entity.columns)
@@ -164,11 +192,16 @@ class History(Observer):
         names = Counter(event.type.removeprefix("Router") for event in events)
         if after is None:
             self.jobs.pop(id, None)
+            self.waiting.pop(id, None)
             self.deleted.add(id)
             self._fired = {mark for mark in self._fired if mark[0] != id}
             self._expect(f"job {id} is gone", names, Counter({"JobDeleted": 1}))
             return
         self.jobs[id] = after
+        if after.job.status in ("queued", "created"):
+            self.waiting[id] = after
+        else:
+            self.waiting.pop(id, None)
         self.past_jobs.setdefault(id, []).append(after)
         self._check_assignments(after)
         if after.job.status == "queued" and after.job.matching_mode.kind != "queueAndMatch":
@@ -349,7 +382,7 @@ class History(Observer):
             return  # the job has just been deleted: the offer will not be attached
         ahead: dict[str, str] = {}
         place = reference.order(job, now)
-        for other in self.jobs.values():
+        for other in self.waiting.values():
             policy = self._world.policy_of(other.job.queue_id)
             if other.id == job.id or other.job.status != "queued" or policy is None:
                 continue
@@ -381,7 +414,7 @@ class History(Observer):
 
     def _has_a_rival(self, job: JobRecord, worker: WorkerRecord, now: datetime) -> bool:
         """Whether a job of another queue comes first and wants the worker."""
-        for other in self.jobs.values():
+        for other in self.waiting.values():
             policy = self._world.policy_of(other.job.queue_id)
             if (
                 other.job.queue_id != job.job.queue_id

@@ -114,18 +114,27 @@ class Rows:
         limit = min(max(limit, 1), 1000)
         partition = next((value for name, how, value in where if name == "PartitionKey" and how == "eq"), None)
         start: Key = after or ("", "")
+        bounds = [(how, str(value)) for name, how, value in where if name == "RowKey"]
+        lowest = max((value for how, value in bounds if how in ("ge", "gt", "eq")), default="")
+        highest = min((value for how, value in bounds if how in ("le", "lt", "eq")), default=None)
         if partition is not None:
-            lowest = next((value for name, how, value in where if name == "RowKey" and how in ("ge", "gt")), "")
-            start = max(start, (str(partition), str(lowest)))
+            start = max(start, (str(partition), lowest))
         found: list[Entity] = []
-        for place in range(bisect_left(self._keys, start), len(self._keys)):
+        place = bisect_left(self._keys, start)
+        while place < len(self._keys):
             entity = self._rows[self._keys[place]]
             if partition is not None and entity.partition != partition:
                 break
+            if highest is not None and entity.row > highest:
+                if partition is not None:
+                    break  # storage too looks at no row beyond: what stands there costs nothing
+                place = bisect_left(self._keys, (entity.partition + "\0", ""), place)
+                continue
             if all(_holds(entity, condition) for condition in where):
                 if len(found) == limit:
                     return Page(found, self._keys[place])
                 found.append(entity if columns is None else _narrowed(entity, columns))
+            place += 1
         return Page(found)
 
     def _expect(self, partition: str, row: str, version: str) -> None:

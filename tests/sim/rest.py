@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from router.commit.owners import owners
+from router.commit.watch import SETTLE_AFTER
 from router.engine import matching
 from router.engine.candidates import available as available_as
 from router.engine.service_order import standing
@@ -24,16 +25,19 @@ _ENDED: Final = frozenset({"closed", "cancelled"})
 
 
 def check_unmatched(world: World, still_for: float = 0.0) -> None:
-    """No waiting job and worker that qualifies for it, neither of which has changed for a while."""
+    """No waiting job and worker that qualifies for it, neither of which has changed for a while. Where events alone
+    drive, and none of the job's last change wakes the router, its settle deadline does: as where a process has died
+    after a commit (docs/architecture.md, "Events"). A worker that has changed since brings the job on sooner."""
     jobs, workers = world.truth()
-    now = world.now()
-    earlier = now - timedelta(seconds=still_for)
+    changed, now = world.history.changed, world.now()
     for job in jobs.values():
         policy = world.policy_of(job.job.queue_id)
-        if policy is None or world.history.changed[f"job/{job.id}"] > earlier:
-            continue
+        job_changed = changed[f"job/{job.id}"]
         for worker in workers.values():
-            if world.history.changed[f"worker/{worker.id}"] > earlier:
+            worker_changed = changed[f"worker/{worker.id}"]
+            settles = not world.drives and job.id in world.history.untold and worker_changed <= job_changed
+            earlier = now - timedelta(seconds=still_for + (SETTLE_AFTER.total_seconds() if settles else 0.0))
+            if policy is None or max(job_changed, worker_changed) > earlier:
                 continue
             if all(
                 reference.wants(job, policy, moment) and reference.qualifies(job, worker, policy, jobs, moment)

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 
 from router.models.jobs import CancelJobOptions
+from router.models.policies import DistributionPolicy
 from router.storage.port import Entity
 from router.usecases import jobs as job_usecases
 from tests.sim import scene, topology
 from tests.sim.memory_tables import Rows
 from tests.sim.process import Process
+from tests.sim.rest import check_unmatched
 from tests.sim.topology import SERVING, TIMER, TOPOLOGIES, Topology
 from tests.sim.weather import CALM
 from tests.sim.world import World
@@ -157,3 +161,58 @@ def test_whether_a_row_comes_before_is_asked_of_each_partition() -> None:
     assert [rows.any_before(row) for row in ("b", "c", "d")] == [False, False, True]
     rows.delete("01", "c")
     assert [rows.any_before(row) for row in ("d", "m", "n", "y")] == [False, False, True, True]
+
+
+def _events_alone(then: Callable[[World, Process], Awaitable[None]]) -> list[str]:
+    """The faults that a world finds in which events alone drive: a worker who talks, and a job for a chat that waits."""
+
+    async def told(world: World) -> None:
+        process = world.start_process()
+        await scene.queue(process)
+        await scene.worker(process, "ann", channels=[{"channelId": "voice", "capacityCostPerJob": 1}])
+        await scene.job(process, "job")
+        await asyncio.sleep(20)
+        await then(world, process)
+
+    world = World(1, replace(CALM, drives=False))
+    world.policies["queue"] = DistributionPolicy.model_validate({"id": "policy", "mode": {"kind": "longestIdle"}})
+    try:
+        world.loop.run(world.outside.run(world.loop.create_task, told(world)))
+    finally:
+        world.end()
+    return world.history.faults
+
+
+def test_where_events_alone_drive_a_change_that_wakes_nobody_is_left_to_the_settle_deadline() -> None:
+    async def story(world: World, process: Process) -> None:
+        await scene.job(process, "job", channelId="voice")
+        changed = world.loop.time()
+        while not scene.offers(world, "ann"):
+            check_unmatched(world, still_for=2.0)
+            await asyncio.sleep(0.5)
+        assert 10.0 < world.loop.time() - changed < 17.0
+
+    assert _events_alone(story) == []
+
+
+def test_where_events_alone_drive_a_worker_that_comes_is_offered_what_waits_at_once() -> None:
+    async def story(world: World, process: Process) -> None:
+        await scene.worker(process, "ann")
+        await asyncio.sleep(2)
+        assert scene.offers(world, "ann")
+
+    assert _events_alone(story) == []
+
+
+def test_where_events_alone_drive_what_no_settle_deadline_ends_is_a_fault() -> None:
+    async def story(world: World, process: Process) -> None:
+        await scene.job(process, "job", channelId="voice")
+        process.freeze()  # so its timer does nothing
+        await asyncio.sleep(16.5)
+        check_unmatched(world, still_for=2.0)
+        assert world.history.faults == []
+        await asyncio.sleep(1)
+        check_unmatched(world, still_for=2.0)
+
+    [fault] = _events_alone(story)
+    assert fault.endswith("job job waits and worker ann qualifies")

@@ -14,8 +14,9 @@ import warnings
 from asyncio import events
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
-from typing import Any, Protocol, TypeVarTuple
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
+T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 Context = contextvars.Context
 #: Tasks that are remembered before those that are done are let go.
@@ -102,6 +103,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             self._tasks = [one for one in self._tasks if not _is_over(one)]
             self._look_again = max(_MANY, 2 * len(self._tasks))
         return task
+
+    def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Done at once, in no other thread: the same each time."""
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.faults.append(context)

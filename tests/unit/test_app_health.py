@@ -125,4 +125,4 @@ async def test_garbage_is_looked_for_seldom_once_the_app_has_started(
     use(monkeypatch, Tables())
     await app.parts()
     assert gc.get_freeze_count() > 10_000
-    assert gc.get_threshold()[0] >= 10_000
+    assert gc.get_threshold()[0] >= 1_000

@@ -127,6 +127,25 @@ def test_every_page_is_linked_from_the_readme() -> None:
     assert not missing
 
 
+def test_the_first_screen_tells_why_what_and_how_to_try_it() -> None:
+    """Before any picture: what a reader sees without scrolling."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    first = text[: text.index("![")]
+    assert len(first.splitlines()) <= 25
+    places = [
+        first.index(words)
+        for words in (
+            "retiring",
+            "acs-retirement-and-breaking-changes-guide",
+            "self-hosted",
+            "make start",
+            "quickstart.py",
+        )
+    ]
+    assert places == sorted(places)
+    assert "retir" in first[: first.index(".")], "why it exists, first sentence"
+
+
 def test_the_pictures_are_pictures() -> None:
     from xml.etree import ElementTree
 

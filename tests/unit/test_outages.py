@@ -56,6 +56,20 @@ def test_a_thousand_failures_are_two_lines(time: Time, caplog: pytest.LogCapture
     assert not any(record.exc_info for record in caplog.records)
 
 
+@pytest.mark.parametrize(
+    ("reason", "line"),
+    [
+        (RuntimeError("(Busy) Try again.\nCode: Busy\nMessage: Try again."), "(Busy) Try again. Events wait."),
+        (TimeoutError(), "no answer in time. Events wait."),
+    ],
+)
+def test_a_reason_of_many_lines_is_told_in_one(
+    time: Time, caplog: pytest.LogCaptureFixture, reason: Exception, line: str
+) -> None:
+    Outage("The topic", "Events wait.", time.elapsed).failed(reason)
+    assert told(caplog) == [f"The topic does not answer: {line}"]
+
+
 def test_a_part_that_answers_now_and_then_does_not_fill_the_log(time: Time, caplog: pytest.LogCaptureFixture) -> None:
     outage = Outage("Storage", "", time.elapsed)
     for _ in range(300):  # five minutes

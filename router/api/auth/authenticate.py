@@ -9,10 +9,11 @@ from typing import Final, Literal
 
 from router.api.auth.entra import EntraTokens
 from router.api.auth.hmac import SCHEME as HMAC_SCHEME
-from router.api.auth.hmac import AccessKeys
+from router.api.auth.hmac import AccessKeys, check_body
 from router.api.auth.refusal import Unauthorized
 from router.models.history import Actor
 from router.models.rights import Right, rights_of_roles
+from router.offload import by_size
 
 EVERYTHING: Final = frozenset({Right.ADMIN})
 _READING: Final = frozenset({Right.READ})
@@ -31,6 +32,8 @@ class Caller:
     object_id: str | None = None
     #: The path and query that the caller has signed; None for a bearer token, which signs nothing.
     signed: str | None = None
+    #: The hash of the body that the caller has signed.
+    content_hash: str | None = None
 
     @property
     def id(self) -> str:
@@ -69,29 +72,41 @@ class Authenticator:
         target: str,
         raw_target_known: bool,
         headers: Mapping[str, str],
-        body: bytes,
         now: datetime,
         sent_paths: Sequence[str] = (),
     ) -> Caller:
-        """The caller; Unauthorized (401) otherwise. `headers` takes lower-case names; `body` is unchanged;
-        `sent_paths` are what route.py tells."""
+        """Who has signed this, or whose token it is; Unauthorized (401) otherwise. `headers` takes lower-case names;
+        `sent_paths` are what route.py tells. The body is not looked at: `check_body` must follow before it is read."""
         authorization = headers.get("authorization", "")
         scheme = authorization.partition(" ")[0].lower()
         try:
             if scheme == HMAC_SCHEME and self._access_keys is not None:
-                index, signed = self._access_keys.signed(
-                    method, target, raw_target_known, headers, body, now, sent_paths
+                found = self._access_keys.signed(method, target, raw_target_known, headers, now, sent_paths)
+                rights = _READING if self._access_keys.only_reads(found.key_index) else EVERYTHING
+                return Caller(
+                    "key", found.key_index, signed=found.target, content_hash=found.content_hash, rights=rights
                 )
-                rights = _READING if self._access_keys.only_reads(index) else EVERYTHING
-                return Caller("key", index, signed=signed, rights=rights)
             if scheme == "bearer" and self._entra is not None:
                 token = await self._entra.verify(authorization[7:].strip(), now)
                 rights = rights_of_roles(token.roles) or self._without_role
                 return Caller("entra", subject=token.subject, rights=rights, object_id=token.object_id)
         except Unauthorized as refusal:
-            raise Unauthorized(refusal.reason, refusal.message, challenge=self._challenge) from None
+            raise self._told(refusal) from None
         if not scheme:
             reason, said = "MissingCredentials", "The request has no Authorization header."
         else:
             reason, said = "UnsupportedScheme", "The scheme of the Authorization header is not accepted here."
         raise Unauthorized(reason, f"{said} Accepted: {self._challenge}.", challenge=self._challenge)
+
+    async def check_body(self, caller: Caller, body: bytes) -> None:
+        """Unauthorized where the body is not the one that the caller has signed. A token signs none."""
+        if caller.content_hash is None:
+            return
+        try:
+            # Of a megabyte this takes milliseconds.
+            await by_size(len(body), check_body, caller.content_hash, body)
+        except Unauthorized as refusal:
+            raise self._told(refusal) from None
+
+    def _told(self, refusal: Unauthorized) -> Unauthorized:
+        return Unauthorized(refusal.reason, refusal.message, challenge=self._challenge)

@@ -13,6 +13,7 @@ import re
 from base64 import b64decode, b64encode
 from binascii import Error as BadBase64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -29,6 +30,16 @@ _DATE = re.compile(r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} [A-Z][a-z]{2} \d{4
 _HASH_HEADER = "x-ms-content-sha256"
 _FORM = "HMAC-SHA256 SignedHeaders=x-ms-date;host;x-ms-content-sha256&Signature=<base64>"
 _EMPTY_HASH = b64encode(hashlib.sha256(b"").digest()).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What a client has signed: the path and query that it asked for, whatever the host made of them, and the hash of
+    its body."""
+
+    key_index: int
+    target: str
+    content_hash: str
 
 
 class AccessKeys:
@@ -54,9 +65,11 @@ class AccessKeys:
         body: bytes,
         now: datetime,
     ) -> int:
-        """The index of the key that signed this request; Unauthorized where none did. `headers` takes lower-case
-        names."""
-        return self.signed(method, target, raw_target_known, headers, body, now)[0]
+        """The index of the key that signed this request with this body; Unauthorized where none did. `headers` takes
+        lower-case names."""
+        found = self.signed(method, target, raw_target_known, headers, now)
+        check_body(found.content_hash, body)
+        return found.key_index
 
     def signed(
         self,
@@ -64,19 +77,18 @@ class AccessKeys:
         target: str,
         raw_target_known: bool,
         headers: Mapping[str, str],
-        body: bytes,
         now: datetime,
         sent_paths: Sequence[str] = (),
-    ) -> tuple[int, str]:
-        """As `verify`, and the target that was signed: what the client has asked for, whatever the host made of it.
+    ) -> Signed:
+        """What one of the keys has signed; Unauthorized where none did. Of the body it is the hash: whether the body
+        that came has it, `check_body` tells.
 
-        Nothing here depends on how much of a hash or signature is right.
+        Nothing here depends on how much of a signature is right.
         """
         names, signature = _parse(headers.get("authorization", ""))
         values = [_signed_value(headers, name) for name in names]
         date_name = next(name for name in names if name in _DATE_HEADERS)
         _check_date(date_name, headers[date_name], now)
-        _check_hash(headers[_HASH_HEADER], body)
         # The Python SDK, given its endpoint with a slash at the end, signs `host/`. No other form is taken.
         tails = [
             ";".join(values),
@@ -90,7 +102,7 @@ class AccessKeys:
                 # All keys are always computed: the time taken does not tell which of them matched.
                 matches = [hmac.compare_digest(_sign(key, text), given) for key in self._keys]
                 if True in matches:
-                    return matches.index(True), candidate
+                    return Signed(matches.index(True), candidate, headers[_HASH_HEADER])
         raise Unauthorized(
             "SignatureMismatch",
             "The signature does not match this request. It must be made with one of the access keys, over the "
@@ -162,7 +174,9 @@ def _check_date(name: str, text: str, now: datetime) -> None:
         )
 
 
-def _check_hash(given: str, body: bytes) -> None:
+def check_body(given: str, body: bytes) -> None:
+    """Unauthorized where the body has another hash than this. How long that takes does not depend on how much of it is
+    right."""
     actual = b64encode(hashlib.sha256(body).digest()).decode() if body else _EMPTY_HASH
     if not hmac.compare_digest(actual.encode(), given.encode("utf-8", "surrogateescape")):
         raise Unauthorized(

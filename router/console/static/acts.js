@@ -2,7 +2,7 @@
 
 import { path, Refusal, request } from "./api.js";
 import { plain } from "./format.js";
-import { soon } from "./store.js";
+import { routerNow, soon } from "./store.js";
 import { jobWord } from "./ui.js";
 
 /** What was seen is no longer so: `fresh` is what is there now, null where it is gone. */
@@ -99,7 +99,7 @@ export const ACTS = {
     ],
     run: ({ offer, workerId }, { again }) =>
       sent("POST", path`/routing/workers/${workerId}/offers/${offer.offerId}:decline`, {
-        body: again === "" ? {} : { retryOfferAt: new Date(Date.now() + Number(again) * 1000).toISOString() },
+        body: again === "" ? {} : { retryOfferAt: new Date(routerNow() + Number(again) * 1000).toISOString() },
       }),
     done: ({ offer, workerId }) => `${offer.jobId} is no longer offered to ${workerId}.`,
   },

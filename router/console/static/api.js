@@ -26,6 +26,9 @@ export class Unreachable extends Error {}
 /** Whether what was asked for is not to be shown (any more). Whatever else fails may go well the next time. */
 export const isFinal = (error) => error instanceof Refusal && [403, 404].includes(error.status);
 
+/** Whether it may go well a little later, with nothing changed. */
+export const passes = (error) => error instanceof Unreachable || (error instanceof Refusal && [408, 429].includes(error.status));
+
 /** When the router answered last, for whoever shows whether it is there. */
 export const contact = { answeredAt: 0, failedAt: 0, listener: null };
 
@@ -149,7 +152,9 @@ async function authorized(method, url, bytes) {
   try {
     return await authorize(method, url, bytes);
   } catch (error) {
-    throw new Refusal(401, "NoToken", `Sign in again: ${error.message}`);
+    if (!(error instanceof Unreachable)) throw new Refusal(401, "NoToken", error.message);
+    contact.failedAt = Date.now();
+    throw error;
   }
 }
 

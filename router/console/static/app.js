@@ -32,15 +32,11 @@ function App() {
 function Shell({ route, session }) {
   const main = useRef(null);
   const place = `${route.name}/${route.id}`;
-  const first = useRef(place);
   useEffect(() => {
     document.title = `${route.id || TITLES[route.name] || "Now"} – Router console`;
-    // A new view begins at its top, also for who listens.
-    if (first.current !== place) {
-      first.current = place;
-      scrollTo(0, 0);
-      main.current.focus({ preventScroll: true });
-    }
+    // A new view begins at its top, also for who listens; the first is what the sign-in has led to.
+    scrollTo(0, 0);
+    main.current.focus({ preventScroll: true });
   }, [place]);
   const nav = (name, words) => html`<a href=${link(name)} aria-current=${route.name === name ? "page" : undefined}>${words}</a>`;
   const { silent } = useContact();

@@ -5,7 +5,7 @@ import { Unreachable } from "./api.js";
 import { may } from "./session.js";
 import { useLive } from "./store.js";
 import { html, Icon } from "./ui.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 
 let show = () => {};
 let say = () => {};
@@ -42,7 +42,7 @@ export function Dialogs() {
     return () => clearTimeout(ending);
   }, [said]);
   return html`
-    ${open && html`<${Confirm} key=${open.opened} ...${open} close=${() => change(null)} />`}
+    ${open && html`<${Confirm} key=${open.opened} ...${open} close=${() => change((now) => (now === open ? null : now))} />`}
     <div class="said" role="status" aria-live="polite">${said && html`<p><${Icon} name="check" />${said.text}</p>`}</div>
   `;
 }
@@ -51,18 +51,34 @@ function Confirm({ name, subject: first, after, close }) {
   const act = ACTS[name];
   const { snapshot } = useLive();
   const [subject, look] = useState(first);
-  const [fields] = useState(() => act.fields(first, { queues: snapshot?.queues ?? [] }));
-  const [values, fill] = useState(() => Object.fromEntries(fields.map((field) => [field.name, field.value])));
+  // Queues may come while one looks; what a field began with stays.
+  const fields = act.fields(first, { queues: snapshot?.queues ?? [] });
+  const begun = useRef({});
+  for (const { name: field, kind, value } of fields) {
+    if (!(field in begun.current) || (kind === "select" && begun.current[field] === "")) begun.current[field] = value;
+  }
+  const [filled, fill] = useState({});
+  const values = { ...begun.current, ...filled };
   const [trouble, tell] = useState(null);
   const [busy, work] = useState(false);
   const box = useRef(null);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     const from = document.activeElement;
-    box.current.showModal();
-    (box.current.querySelector("input, select") ?? box.current.querySelector("button[type=submit]")).focus();
-    return () => from?.isConnected && from.focus();
+    const beside = from?.closest(".acts");
+    const dialog = box.current;
+    dialog.showModal();
+    (dialog.querySelector("input, select") ?? dialog.querySelector("button[type=submit]")).focus();
+    return () => {
+      // While it is open nothing behind it takes the focus.
+      dialog.close();
+      const next = [from, beside?.isConnected && beside.querySelector("button"), document.getElementById("main")].find((one) => one?.isConnected);
+      next?.focus();
+    };
   }, []);
+
+  // The button that was pressed has gone.
+  useLayoutEffect(() => (trouble || subject !== first) && box.current.querySelector(".buttons button:last-child").focus(), [trouble, subject]);
 
   async function confirm(event) {
     event.preventDefault();
@@ -87,13 +103,13 @@ function Confirm({ name, subject: first, after, close }) {
     <form onSubmit=${confirm}>
       <h2 id="act-title">${act.title(first)}</h2>
       <p id="act-words" class="quiet">${act.words}</p>
-      ${fields.map((field) => html`<${Field} key=${field.name} field=${field} value=${values[field.name]} set=${(value) => fill({ ...values, [field.name]: value })} />`)}
+      ${fields.map((field) => html`<${Field} key=${field.name} field=${field} value=${values[field.name]} set=${(value) => fill((before) => ({ ...before, [field.name]: value }))} />`)}
       ${trouble && html`<${Trouble} error=${trouble} seen=${subject.seen} />`}
       <div class="buttons">
         <button type="button" class="plain" onClick=${close}>${gone ? "Close" : "Back"}</button>
         ${trouble instanceof Changed
-          ? !gone && act.allowed({ ...subject, seen: trouble.fresh }) && html`<button type="button" data-tone="primary" onClick=${() => (look({ ...subject, seen: trouble.fresh }), tell(null))}>Go on from what is there now</button>`
-          : html`<button type="submit" data-tone=${act.tone === "danger" ? "danger" : "primary"} disabled=${busy}>${busy ? "Working…" : act.confirm}</button>`}
+          ? !gone && act.allowed({ ...subject, seen: trouble.fresh }) && html`<button key="go-on" type="button" data-tone="primary" onClick=${() => (look({ ...subject, seen: trouble.fresh }), tell(null))}>Go on from what is there now</button>`
+          : html`<button key="confirm" type="submit" data-tone=${act.tone === "danger" ? "danger" : "primary"} disabled=${busy}>${busy ? "Working…" : act.confirm}</button>`}
       </div>
     </form>
   </dialog>`;

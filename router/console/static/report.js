@@ -58,7 +58,7 @@ export async function read(of, asked, id, signal) {
 }
 
 const HIGHEST = /Max$|^longestLine$/;
-const NOT_SUMMED = /P\d\d$|^serviceLevel|^servicelevel/;
+const NOT_SUMMED = /P\d\d$|Percent$|^serviceLevel|^servicelevel/;
 
 function add(sum, row) {
   for (const [name, value] of Object.entries(row)) {
@@ -71,5 +71,9 @@ const share = (part, whole) => (whole > 0 ? (part ?? 0) / whole : null);
 
 /** Served within the threshold, of all who were served or gave up; null if there were none. */
 export const inTime = (sum) => share(sum.servedWithinThreshold, (sum.waitCount ?? 0) + (sum.abandonCount ?? 0));
+/** Of jobs that were told a wait, for how many it held; null if none was told one. */
+export const held = (sum) => share(sum.waitsHeld, sum.waitsTold);
+/** As the router says it of a slot (docs/waiting.md). */
+export const heldTooSeldom = (sum) => sum.waitsTold >= 20 && held(sum) < 0.7;
 export const mean = (sum, name) => share(sum[`${name}Sum`], sum[`${name}Count`]);
 export const occupied = (sum) => (sum.availableSeconds > 0 ? Math.min(1, share((sum.busySeconds ?? 0) + (sum.wrapUpSeconds ?? 0), sum.availableSeconds)) : null);

@@ -1,6 +1,6 @@
 // Where the page is: kept behind the address's `#`, which no server sees. #/now?queue=a&find=b, #/job/ID, #/worker/ID.
 
-import { useEffect, useState } from "./vendor/hooks.js";
+import { useLayoutEffect, useState } from "./vendor/hooks.js";
 
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#/, "").split("?");
@@ -27,7 +27,7 @@ export function refine(route, changes) {
 
 export function useRoute() {
   const [route, change] = useState(() => parse(location.hash));
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = () => change(parse(location.hash));
     addEventListener("hashchange", follow);
     return () => removeEventListener("hashchange", follow);

@@ -3,7 +3,7 @@
 
 import { contact, isFinal, Refusal, request } from "./api.js";
 import { signOut } from "./session.js";
-import { useEffect, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 
 export const EVERY_MS = 2000;
 const LEAST_PAUSE_MS = 500;
@@ -25,7 +25,7 @@ let asking = null;
 
 export function useLive() {
   const [, redraw] = useState(0);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const follow = () => redraw((count) => count + 1);
     followers.add(follow);
     return () => followers.delete(follow);

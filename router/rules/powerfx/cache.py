@@ -11,8 +11,9 @@ from router.rules.powerfx.errors import PowerFxSyntaxError
 
 T = TypeVar("T")
 _MOST_ENTRIES: Final = 1_024
-#: Of all texts together: some 60 MB at most.
-MOST_CHARACTERS: Final = 250_000
+#: Of all texts together: some 30 MB at most, and not more than a look for garbage walks over in a moment. The
+#: expressions of a policy and of what it was before find room.
+MOST_CHARACTERS: Final = 130_000
 
 
 class CompiledCache(Generic[T]):

@@ -90,7 +90,8 @@ def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) ->
         try:
             found = _compiled_anew(text, names, limits)
         except PowerFxSyntaxError as problem:
-            found = problem
+            # Another one: this one holds the frames in which it was raised, and with them all that was parsed.
+            found = PowerFxSyntaxError(problem.message, problem.offset, text)
         _CACHE.put(key, found, len(text))
     if isinstance(found, PowerFxSyntaxError):
         raise PowerFxSyntaxError(found.message, found.offset, text)

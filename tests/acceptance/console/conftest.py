@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -24,6 +24,7 @@ async def floor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Floor
     tenant = Tenant()
     async with tenant.serve(certificate):
         environment = {
+            "CLOCK": "movable",
             "ROUTER_READ_KEYS": READ_KEY,
             "ROUTER_ENTRA_TENANT_ID": TENANT,
             "ROUTER_ENTRA_AUDIENCE": AUDIENCE,
@@ -32,23 +33,34 @@ async def floor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Floor
             "SSL_CERT_FILE": str(certificate.bundle),
         }
         folder = tmp_path_factory.mktemp("console")
-        router = await asyncio.to_thread(LocalRouter, folder, environment=environment)
-        tenant.redirect_uri = f"{router.endpoint}/console/signed-in.html"
-        service = local_service(router)
+        starting = asyncio.create_task(asyncio.to_thread(LocalRouter, folder, environment=environment))
         try:
-            with service.administration() as administration, service.client() as client:
-                desk = Desk(administration, client)
-                past = await asyncio.to_thread(furnish, desk)
-                async with browser(1280, 900, "--ignore-certificate-errors") as running:
+            # One takes the processor while the other waits.
+            async with browser(1280, 900, "--ignore-certificate-errors") as running:
+                router = await starting
+                tenant.redirect_uri = f"{router.endpoint}/console/signed-in.html"
+                service = local_service(router)
+                with service.administration() as administration, service.client() as client:
+                    desk = Desk(administration, client)
+                    past = await asyncio.to_thread(furnish, desk)
                     yield Floor(router, running, desk, tenant, past)
         finally:
-            await asyncio.to_thread(router.end)
+            await asyncio.to_thread((await starting).end)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def tab(floor: Floor) -> AsyncIterator[Console]:
-    async with console(floor.browser, floor.router) as opened:
+    async with console(floor.browser, floor.router, quick=True) as opened:
         yield opened
+
+
+@pytest.fixture
+def tenant(floor: Floor) -> Iterator[Tenant]:
+    """As it is for everybody; what a test changes of it is put back."""
+    before = dict(vars(floor.tenant))
+    floor.tenant.refused, floor.tenant.proofs, floor.tenant.renewed = [], [], 0
+    yield floor.tenant
+    vars(floor.tenant).update(before)
 
 
 @pytest.fixture

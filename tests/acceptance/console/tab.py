@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,37 @@ new MutationObserver((changes, watch) => {
 }).observe(document, { childList: true, subtree: true });
 """
 
+_SPOIL = """
+{
+const real = window.fetch;
+window.fetch = async (url, options) => {
+  const how = window.spoil && new URL(url, location).pathname.includes(window.spoil[0]) ? window.spoil[1] : null;
+  if (how !== null) window.spoiled = (window.spoiled ?? 0) + 1;
+  const refused = (status) => new Response(JSON.stringify({error: {code: "Odd", message: "Not now"}}), {status, headers: {"Retry-After": "1"}});
+  if (typeof how === "number") return refused(how);
+  if (how === "breaks off") return new Response(new ReadableStream({start: (one) => one.error(new TypeError("network error"))}));
+  if (how === "is cut") return new Response('{"value": [');
+  if (how === "is late") options = {...options, signal: undefined};
+  const answer = await real(url, options);
+  if (how === "is late") {
+    // After what has been asked since; what comes of it is done a moment later.
+    while (!window.letCome) await new Promise((go) => setTimeout(go, 20));
+    setTimeout(() => (window.hasCome = true), 100);
+  }
+  return answer;
+};
+}
+"""
+
+
+#: What the page does again after a second or more it does four times as often: for who waits in front of it, that is.
+_QUICK = """
+((real) => {
+  window.setTimeout = (then, ms = 0, ...more) => real(then, ms >= 1000 && ms <= 5000 ? ms / 4 : ms, ...more);
+})(window.setTimeout);
+"""
+_HURRIES_AFTER = 0.3
+
 
 @dataclass
 class Console:
@@ -35,6 +67,11 @@ class Console:
     others: tuple[str, ...] = ()
     #: Bytes over the wire, heads included.
     received: float = 0
+    #: Whether it is shown anew, which is a reason to ask, when what is waited for does not come soon. Not where it
+    #: matters how often the page asks by itself.
+    hurries: bool = True
+    _spoils: bool = False
+    _spoiled: str = ""
 
     async def open(self, query: str = "", fragment: str = "") -> None:
         await self.page.open("about:blank")
@@ -46,6 +83,20 @@ class Console:
         await self.sees("main:not(.signin)")
         if not query:
             await self.go(view)
+
+    async def spoil(self, path: str = "", how: int | str = "") -> None:
+        """From now on, in this page and in those that are opened later: answers with the path in their address are
+        refused with a status, break off, are cut, or late: until `letCome`. Without a path they are as they come."""
+        if not self._spoils:
+            self._spoils = True
+            await self.page.send("Page.addScriptToEvaluateOnNewDocument", source=_SPOIL)
+            await self.page.run(_SPOIL)
+        value = json.dumps([path, how] if path else None)
+        if self._spoiled:
+            await self.page.send("Page.removeScriptToEvaluateOnNewDocument", identifier=self._spoiled)
+        script = await self.page.send("Page.addScriptToEvaluateOnNewDocument", source=f"window.spoil = {value}")
+        self._spoiled = str(script["identifier"])
+        await self.page.run(f"window.spoiled = 0; window.spoil = {value}")
 
     async def go(self, view: str) -> None:
         await self.page.run(f"location.hash = {json.dumps('#' + view)}")
@@ -59,17 +110,29 @@ class Console:
         await self.reads("main h1", id)
 
     async def sees(self, selector: str, seconds: float = 15) -> None:
-        await self.page.until(f"!!document.querySelector({json.dumps(selector)})", seconds)
+        await self._until(f"!!document.querySelector({json.dumps(selector)})", seconds)
 
     async def misses(self, selector: str, seconds: float = 15) -> None:
-        await self.page.until(f"!document.querySelector({json.dumps(selector)})", seconds)
+        await self._until(f"!document.querySelector({json.dumps(selector)})", seconds)
 
     async def reads(self, selector: str, text: str, seconds: float = 15) -> None:
         """Until an element that the selector finds has the text in it."""
-        await self.page.until(
+        await self._until(
             f"[...document.querySelectorAll({json.dumps(selector)})].some((one) => one.textContent.includes({json.dumps(text)}))",
             seconds,
         )
+
+    async def _until(self, expression: str, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while True:
+            left = deadline - time.monotonic()
+            try:
+                await self.page.until(expression, min(_HURRIES_AFTER, left) if self.hurries else left)
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+            await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
 
     async def text(self, selector: str) -> str:
         return str(await self.page.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
@@ -88,6 +151,11 @@ class Console:
             await self.misses("dialog")
 
     async def fill(self, selector: str, value: Any) -> None:
+        """A choice is made when there is one: what was made just now comes with the next picture."""
+        chosen = f"[...field.options].some((one) => one.value === {json.dumps(str(value))})"
+        await self.page.until(
+            f"((field) => field.tagName !== 'SELECT' || {chosen})(document.querySelector({json.dumps(selector)}))"
+        )
         await self.page.run(
             f"(() => {{ const field = document.querySelector({json.dumps(selector)}); field.focus();"
             f" if (field.tagName === 'SELECT') {{ field.value = {json.dumps(str(value))}; field.dispatchEvent(new Event('change', {{bubbles: true}})); }}"
@@ -116,7 +184,7 @@ class Console:
             await self.page.run(f"(() => {{ {_AXE.read_text('utf-8')} }})()")
         rules = ", runOnly: ['color-contrast', 'link-in-text-block']" if colours_alone else ""
         found = await self.page.run(
-            f"axe.run(document, {{resultTypes: ['violations'] {rules}}}).then((found) => found.violations"
+            f"axe.run(document, {{preload: false, resultTypes: ['violations'] {rules}}}).then((found) => found.violations"
             ".filter((one) => ['serious', 'critical'].includes(one.impact))"
             ".map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`))"
         )
@@ -134,6 +202,9 @@ class Console:
             "JSON.stringify([location.href, document.title, {...localStorage}, {...sessionStorage}, document.cookie,"
             " history.state])"
         )
+        # What begins like this is a token of Entra; its codes are good for one.
+        assert "eyJ" not in kept
+        assert [url for url in self.asked if "eyJ" in url or "code=" in urlsplit(url).query] == []
         for secret in (self.router.key, quote(self.router.key, safe="")):
             assert secret not in kept
             assert [url for url in self.asked if secret in f"{urlsplit(url).path}?{urlsplit(url).query}"] == []
@@ -142,9 +213,16 @@ class Console:
 
 @asynccontextmanager
 async def console(
-    browser: Browser, router: LocalRouter, width: int = 1280, height: int = 900
+    browser: Browser,
+    router: LocalRouter,
+    width: int = 1280,
+    height: int = 900,
+    *,
+    always_seen: bool = True,
+    quick: bool = False,
 ) -> AsyncIterator[Console]:
-    """A tab that counts as seen, whatever other tabs there are."""
+    """A tab that counts as seen, whatever other tabs there are; otherwise it is seen while it is in front. `quick`: its
+    rhythm is half a second instead of two."""
     async with browser.tab(width, height) as page:
         opened = Console(page, router)
 
@@ -159,7 +237,7 @@ async def console(
         page.on("Network.requestWillBeSent", lambda event: opened.asked.append(event["request"]["url"]))
         page.on("Network.loadingFinished", received)
         await page.send("Network.enable")
-        await page.send("Emulation.setFocusEmulationEnabled", enabled=True)
-        await page.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)
+        await page.send("Emulation.setFocusEmulationEnabled", enabled=always_seen)
+        await page.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH + (_QUICK if quick else ""))
         yield opened
         await opened.check()

@@ -36,6 +36,10 @@ class Tenant:
         #: Where answers may be sent to.
         self.redirect_uri = ""
         self.person_refuses = False
+        #: Its page stays as it is: the person looks for a telephone.
+        self.dawdles = False
+        #: Answers nobody's questions for tokens, or no renewals any more.
+        self.is_down = self.has_ended = False
         #: Seconds that a token is good for.
         self.lasts = 3600
         self.parts_windows = True
@@ -99,6 +103,8 @@ class Tenant:
             return web.Response(
                 status=400, text="AADSTS900144: The request body must contain the documented parameters."
             )
+        if self.dawdles:
+            return web.Response(headers={"Cross-Origin-Opener-Policy": "same-origin"}, text="Enter the code.")
         if self.person_refuses:
             told = {"error": "access_denied", "error_description": "AADSTS65004: User declined to consent."}
         else:
@@ -111,6 +117,8 @@ class Tenant:
         return web.Response(status=302, headers={**headers, "Location": f"{self.redirect_uri}#{answer}"})
 
     async def _token(self, request: web.Request) -> web.Response:
+        if self.is_down:
+            return _open({"error": "temporarily_unavailable", "error_description": "AADSTS90033"}, 503)
         form = {name: str(value) for name, value in (await request.post()).items()}
         if request.headers.get("Origin") != self.redirect_uri.partition("/console/")[0]:
             return self._refuse(9002327, "invalid_request", "may only be redeemed via cross-origin requests")
@@ -119,7 +127,7 @@ class Tenant:
                 70011, "invalid_scope", "The provided value for the input parameter 'scope' isn't valid."
             )
         if form["grant_type"] == "refresh_token":
-            if form.get("refresh_token") != self._refresh:
+            if self.has_ended or form.get("refresh_token") != self._refresh:
                 return self._refuse(700084, "invalid_grant", "The refresh token was issued to a single page app.")
             self.renewed += 1
         else:
@@ -154,4 +162,7 @@ class Tenant:
 
 
 def _open(body: Any, status: int = 200) -> web.Response:
-    return web.json_response(body, status=status, headers={"Access-Control-Allow-Origin": "*"})
+    headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After"}
+    if status == 503:
+        headers["Retry-After"] = "1"
+    return web.json_response(body, status=status, headers=headers)

@@ -21,7 +21,10 @@ async def test_a_supervisors_story(tab: Console, desk: Desk) -> None:
     queue, other = desk.queue(name="Telephone"), desk.queue(name="Second line")
     worker = desk.worker(queue, named="ada")
     job = desk.queued(
-        queue, requested_worker_selectors=[selector("language", "equal", "fr")], labels={"topic": "invoice"}
+        queue,
+        requested_worker_selectors=[selector("language", "equal", "fr")],
+        labels={"topic": "invoice"},
+        tags={"number": "42"},
     )
 
     await tab.open()
@@ -37,6 +40,13 @@ async def test_a_supervisors_story(tab: Console, desk: Desk) -> None:
     assert "find=language" in await tab.page.run("location.hash")
     await tab.fill("#find", "no such thing")
     await tab.misses(f"tr[data-id='{job}']")
+    # The picture has no labels and tags of jobs: they are looked for when that is wanted.
+    await tab.page.click("#labelled")
+    await tab.reads(".by-labels .empty", "No active job has that")
+    await tab.fill("#find", "topic=invoice number=42")
+    await tab.page.click("#labelled")
+    await tab.reads(".labelled", job)
+    await tab.reads(".labelled", "topic=invoice, number=42")
     await tab.fill("#find", job)
     await tab.page.click(f"tr[data-id='{queue}'] a")
     await tab.reads("#jobs-title", "Telephone")

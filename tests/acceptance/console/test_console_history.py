@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from datetime import datetime, timedelta
 
 import pytest
 from azure.communication.jobrouter import models as m
 
-from tests.acceptance.console.floor import Floor
+from jobrouter.command import make_parser, parse
+from router.models.types import parse_time
+from tests.acceptance.console.floor import COUNTED_SECONDS, SETTLED_SECONDS, Floor
 from tests.acceptance.console.tab import Console
 from tests.acceptance.desk import Desk
 from tests.acceptance.service import PREVIEW, send
@@ -36,23 +39,23 @@ async def test_a_jobs_timeline_tells_who_did_what(tab: Console, desk: Desk) -> N
     await tab.reads(".line li", "Offered")
     await tab.reads(".line li .who", f"{worker} · distribution policy ")
     desk.client.accept_job_offer(worker, first.offer_id)
-    await tab.reads(".line li", "Accepted")
+    await tab.reads(".line li", "Accepted", 60)
     desk.client.upsert_job(job, m.RouterJob(tags={"ticket": "2"}, notes=[m.RouterJobNote(message="Called back")]))
-    await tab.reads(".line li", "Changed")
-    await tab.reads(".line li", "tags · by the primary key")
-    await tab.reads(".line .who", "Called back")
+    await tab.reads(".line li", "Changed", 60)
+    await tab.reads(".line li", "tags · by the primary key", 60)
+    await tab.reads(".line .who", "Called back", 60)
     await tab.act("unassign")
     await tab.confirm()
-    await tab.reads(".line li", "Unassigned")
+    await tab.reads(".line li", "Unassigned", 60)
     desk.client.cancel_job(job, m.CancelJobOptions(disposition_code="gone"))
-    await tab.reads(".line .who", "gone · by the primary key")
+    await tab.reads(".line .who", "gone · by the primary key", 60)
     shown = await tab.page.run("[...document.querySelectorAll('.line li b')].map((one) => one.textContent)")
     told = ["Received", "Came into the queue", "Offered", "Accepted", "Changed", "Note", "Unassigned"]
     assert [one for one in shown if one in told][: len(told)] == told
     assert await tab.faults() == []
     desk.client.delete_job(job)
-    await tab.reads(".facts", "Deleted")
-    await tab.reads(".line li:first-child", "Received")
+    await tab.reads(".facts", "Deleted", 60)
+    await tab.reads(".line li:first-child", "Received", 60)
     assert await tab.offered_acts() == []
 
 
@@ -88,6 +91,7 @@ async def test_a_workers_timeline_tells_its_shift(floor: Floor, tab: Console, de
     # What it declined is told when it is in the log.
     past = floor.past
     await tab.worker(past.picky)
+    await asyncio.to_thread(floor.later, SETTLED_SECONDS)
     await tab.reads(".life li", "Declined", 60)
     shown = "[...document.querySelectorAll('.life li')].map((one) => one.querySelector('b').textContent + (one.querySelector('a')?.textContent ?? ''))"
     assert f"Declined{past.declined}" in await tab.page.run(shown)
@@ -96,6 +100,7 @@ async def test_a_workers_timeline_tells_its_shift(floor: Floor, tab: Console, de
 async def test_the_service_level_of_the_last_minutes_is_shown(floor: Floor, tab: Console) -> None:
     queue = floor.past.queue
     await tab.enter()
+    await asyncio.to_thread(floor.later, COUNTED_SECONDS)
     await tab.reads(f"tr[data-id='{queue}'] td", "50", 90)
     assert "Served within 10m" in await tab.page.run(
         f"document.querySelector(\"tr[data-id='{queue}'] span[title^=Served]\").title"
@@ -112,6 +117,7 @@ async def test_reports_of_queues_and_workers(floor: Floor, tab: Console, desk: D
         wanted = ("offered", "assigned", "completed", "cancelledWhileWaiting")
         return all(sum(row[name] for row in rows) == 1 for name in wanted)
 
+    await asyncio.to_thread(floor.later, COUNTED_SECONDS)
     await asyncio.to_thread(eventually, counted, "it is counted", 90)
     await tab.enter()
     await tab.sees("nav a[href='#/reports']")
@@ -128,14 +134,22 @@ async def test_reports_of_queues_and_workers(floor: Floor, tab: Console, desk: D
     await tab.fill("#span", "week")
     await tab.reads("#by-slot-title", "By day")
     await tab.reads(".plot .quiet", "a week before")
-    assert await tab.page.run("document.querySelectorAll('.plot .bar-of').length") >= 2
-    label = await tab.page.run("document.querySelector('.plot svg').getAttribute('aria-label')")
+    label = await tab.page.run("document.querySelector('.plot [role=img]').getAttribute('aria-label')")
     assert label == "Assigned: 1; a week before: 0"
+    await _plot_tells_of_its_last_bar(tab)
     assert "span=week" in await tab.page.run("location.hash")
     await tab.page.click("#compare")
-    await tab.page.until("!document.querySelector('.plot .quiet:not(.ends)')")
+    await tab.page.until("!document.querySelector('.plot .quiet')")
     await tab.fill("#span", "month")
     await tab.reads(".choice", "four weeks before")
+
+    # What would have been is told by commands, for the days that are shown.
+    await tab.sees(".what-if summary")
+    await tab.page.run("document.querySelector('.what-if summary').click()")
+    lines = str(await tab.page.run("document.querySelector('.what-if pre').textContent")).splitlines()
+    export, *plays = [parse(make_parser(), shlex.split(line)[1:]) for line in lines]
+    assert parse_time(export.until) - parse_time(export.since) == timedelta(days=28)
+    assert {str(one.history) for one in plays} == {str(export.file)}
 
     # As a file: the request is signed like the others.
     await tab.page.run(
@@ -157,6 +171,47 @@ async def test_reports_of_queues_and_workers(floor: Floor, tab: Console, desk: D
     # A day on which nothing was.
     await tab.go(f"/reports?on=2020-02-03&id={queue}")
     await tab.reads("main .empty", "Nothing happened")
+
+
+async def test_a_report_says_where_told_waits_held_too_seldom(floor: Floor, tab: Console) -> None:
+    """Told waits take hours to come by: the router's answer is given some."""
+    queue = floor.past.queue
+    await tab.enter()
+    await tab.page.run(
+        "window.toldWaits = [25, 10]; window.realFetch = window.fetch; window.fetch = async (...asked) => {"
+        " const answer = await window.realFetch(...asked);"
+        " if (!String(asked[0].url ?? asked[0]).includes('/routing/reports/queues')) return answer;"
+        " const body = await answer.json();"
+        f" for (const row of body.value) if (row.queueId === '{queue}') [row.waitsTold, row.waitsHeld] = window.toldWaits;"
+        " return new Response(JSON.stringify(body), { status: answer.status, headers: answer.headers }); }"
+    )
+    await tab.page.click("nav a[href='#/reports']")
+    await tab.reads(".held", "Reported: of 25 jobs that were told a wait it held for only 40%.", 90)
+    assert str(
+        await tab.page.run(f"document.querySelector(\"tr[data-id='{queue}']\").lastElementChild.innerText")
+    ).startswith("40%")
+    # Of few, or where it holds, nothing is said.
+    await tab.page.run("window.toldWaits = [10, 2]")
+    await tab.fill("#span", "week")
+    await tab.page.until(
+        f"document.querySelector(\"tr[data-id='{queue}']\").lastElementChild.innerText.startsWith('20%')"
+    )
+    assert not await tab.page.run("!!document.querySelector('.held')")
+
+
+async def _plot_tells_of_its_last_bar(tab: Console) -> None:
+    """Of the seven it is the only one that stands there; whoever points at it reads its figures."""
+    over = ".plot .u-over"
+    await tab.sees(over)
+    await tab.page.scheme("light")
+    x, y, width, height = await tab.page.box(over)
+    picture = await tab.page.picture()
+    accent = (0x0B, 0x5C, 0xAD)
+    filled = picture.columns(accent, (x, y, width, height))
+    assert filled
+    assert min(filled) > x + width * 6 / 7, "a bar stands where nothing was"
+    await tab.page.hover(x + width * 13 / 14, y + height / 2)
+    await tab.reads(".plot .read", ": 1, a week before: 0")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
-"""For whom and on what it can be used: keyboard, screen readers, screens, the wall."""
+"""For whom and on what it can be used: screen readers, screens, the wall."""
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from tests.acceptance.console.floor import COUNTED_SECONDS, Floor
 from tests.acceptance.console.tab import Console
-from tests.acceptance.desk import Desk, selector
+from tests.acceptance.desk import Desk
 
 pytestmark = [
     pytest.mark.ours,
@@ -14,81 +17,10 @@ pytestmark = [
 ]
 
 
-async def test_the_keyboard_alone_is_enough(tab: Console, desk: Desk) -> None:
-    queue, other = desk.queue(name="By keyboard"), desk.queue()
-    worker = desk.worker(queue)
-    job = desk.queued(queue, requested_worker_selectors=[selector("language", "equal", "fr")])
-    await tab.open()
-    await tab.sees("#key")
-    await tab.tab_to("#key")
-    await tab.page.type(tab.router.key)
-    await tab.page.press("Enter")
-    await tab.sees("#find")
-    await tab.tab_to("#find")
-    await tab.page.type(job)
-    await tab.sees(f"tr[data-id='{job}']")
-    await tab.tab_to(f"tr[data-id='{job}'] a")
-    # What has the focus keeps it while the figures change.
-    desk.queued(queue, requested_worker_selectors=[selector("language", "equal", "fr")], priority=90)
-    await tab.reads(f"tr[data-id='{queue}'] .strong", "2")
-    await tab.reads(f"tr[data-id='{job}'] td", "2")
-    assert await tab.page.run("document.activeElement.textContent") == job
-    await tab.page.press("Enter")
-    await tab.reads("main h1", job)
-
-    await tab.tab_to("[data-act=move]")
-    await tab.page.press("Enter")
-    await tab.sees("dialog[open]")
-    # Escape goes back without a change, and the focus to where it was.
-    await tab.page.press("Escape")
-    await tab.misses("dialog")
-    await tab.page.until("document.activeElement.dataset.act === 'move'")
-    await tab.page.press("Enter")
-    await tab.sees("dialog[open]")
-    assert await tab.page.run("document.activeElement.id") == "field-queueId"
-    while await tab.page.run("document.activeElement.value") != other:
-        await tab.page.press("ArrowDown")
-    await tab.page.press("Tab")
-    await tab.tab_to("dialog [type=submit]")
-    await tab.page.press("Enter")
-    await tab.misses("dialog")
-    assert desk.client.get_job(job).queue_id == other
-
-    await tab.tab_to("#open")
-    await tab.page.type(worker)
-    await tab.tab_to(".open button[type=button]")
-    await tab.page.press("Enter")
-    await tab.reads("main h1", worker)
-    for act in ("logOut", "logIn", "assignWork"):
-        await tab.tab_to(f"[data-act={act}]")
-        await tab.page.press("Enter")
-        await tab.sees("dialog[open]")
-        await tab.tab_to("dialog [type=submit]")
-        await tab.page.press("Enter")
-        await tab.misses("dialog")
-    await tab.tab_to("nav a[href='#/settings']")
-    await tab.page.press("Enter")
-    await tab.tab_to(f".node[data-name='queues/{queue}']")
-    await tab.page.press("Enter")
-    await tab.reads("#chosen-title", "By keyboard")
-
-    await tab.tab_to("nav a[href='#/reports']")
-    await tab.page.press("Enter")
-    await tab.sees("#span")
-    await tab.tab_to("#span")
-    await tab.page.press("ArrowDown")
-    await tab.page.until("location.hash.includes('span=week')")
-    await tab.tab_to("nav a[href='#/changes']")
-    await tab.page.press("Enter")
-    await tab.sees("summary")
-    await tab.tab_to("summary")
-    await tab.page.press("Enter")
-    await tab.sees("details[open] pre")
-
-
-async def test_everybody_can_read_it(tab: Console, desk: Desk) -> None:
+async def test_everybody_can_read_it(floor: Floor, tab: Console, desk: Desk) -> None:
     """axe finds nothing serious on any view, light and dark; and everything that can be used has a name."""
-    queue = desk.queue(name="Read aloud", exception_policy_id=desk.exceptions())
+    await asyncio.to_thread(floor.later, COUNTED_SECONDS)
+    queue = desk.queue(name="Read aloud", expires=300, exception_policy_id=desk.exceptions())
     job = desk.job(queue)
     worker = desk.worker(queue, tags={"team": "one"})
     desk.offer(worker, job)
@@ -105,6 +37,7 @@ async def test_everybody_can_read_it(tab: Console, desk: Desk) -> None:
     await both("sign-in")
     await tab.enter()
     await tab.sees(f"tr[data-id='{waiting}']")
+    await tab.sees(f"tr[data-id='{worker}'] .held")
     await both("now")
     await tab.job(waiting)
     await tab.sees(".why li")
@@ -119,7 +52,8 @@ async def test_everybody_can_read_it(tab: Console, desk: Desk) -> None:
     await tab.sees("pre")
     await both("settings")
     await tab.go("/reports")
-    await tab.sees("main .plot")
+    await tab.reads("main .plot figcaption", "Assigned", 60)
+    await tab.sees("main .plot canvas")
     await both("reports")
     await tab.go("/changes")
     await tab.sees(".changes li")
@@ -147,6 +81,9 @@ async def test_the_wall_has_no_controls(tab: Console, desk: Desk) -> None:
 async def test_it_fits_screens(tab: Console, desk: Desk, width: int) -> None:
     queue = desk.queue(name="Fits")
     worker, job = desk.worker(queue, available_for_offers=False), desk.queued(queue, labels={"long": "x" * 200})
+    served = desk.queue(expires=300)
+    busy, offered = desk.worker(served), desk.job(served)
+    desk.offer(busy, offered)
     await tab.page.size(width, 900)
     await tab.enter()
 
@@ -160,8 +97,23 @@ async def test_it_fits_screens(tab: Console, desk: Desk, width: int) -> None:
     await fits()
     await tab.worker(worker)
     await fits()
+    # Nothing of a table is cut off, nor pressed into a narrow column.
+    for queue_id, row in ((queue, job), (served, busy)):
+        await tab.go(f"/now?queue={queue_id}&find={row}")
+        await tab.sees(f"tr[data-id='{row}']")
+        wide = "[...document.querySelectorAll('.floor .scroll')].every((one) => one.scrollWidth <= one.clientWidth)"
+        await tab.page.until(wide)
+    await tab.job(offered)
+    await tab.sees(".why .acts")
+    assert await tab.page.run("document.querySelector('.why li > div').clientWidth > 200")
+    await fits()
     await tab.go("/settings")
-    await tab.sees(".node")
+    # References are drawn where they can be seen without scrolling aside.
+    await tab.sees(".edges path")
+    await tab.page.until(
+        "((shown) => shown.scrollWidth <= shown.clientWidth && [...document.querySelectorAll('.edges path')].every((one) =>"
+        " one.getBoundingClientRect().right <= shown.getBoundingClientRect().right))(document.querySelector('.map').parentElement)"
+    )
     await fits()
     for view in ("/reports", "/changes"):
         await tab.go(view)

@@ -81,45 +81,6 @@ async def test_an_agent_sees_only_its_own(floor: Floor, tab: Console, desk: Desk
     await tab.reads("main .empty", "Your rights do not show")
 
 
-MICROSOFT = "button[type=button][data-tone=primary]"
-
-
-async def test_sign_in_with_entra(floor: Floor, tab: Console, desk: Desk) -> None:
-    """By a code with a proof, in a window of its own; the token is in no storage and no address."""
-    tenant = floor.tenant
-    tenant.person = "5d0b2ad0-0d3c-4c60-9f42-0d7a3f7a0002"
-    tab.others = (tenant.authority,)
-    queue = desk.queue(name="For Entra")
-    await tab.open()
-    await tab.page.until("!!window.msal")
-    # A token that ends soon is renewed by the one that renews it, without a window.
-    tenant.lasts = 200
-    await tab.page.click(MICROSOFT)
-    await tab.reads(".who", "Supervisor")
-    await tab.reads(f"tr[data-id='{queue}']", "For Entra")
-    assert tenant.proofs == [True]
-    assert tenant.renewed > 0
-    assert tenant.refused == []
-    kept = await tab.page.run(
-        "JSON.stringify([location.href, {...localStorage}, {...sessionStorage}, document.cookie])"
-    )
-    assert "eyJ" not in kept
-    assert [url for url in tab.asked if "eyJ" in url] == []
-
-
-async def test_a_sign_in_that_is_refused_says_why(floor: Floor, tab: Console) -> None:
-    floor.tenant.person_refuses = True
-    tab.others = (floor.tenant.authority,)
-    try:
-        await tab.open()
-        await tab.page.until("!!window.msal")
-        await tab.page.click(MICROSOFT)
-        await tab.reads(".trouble", "declined to consent")
-        assert await tab.faults() == []
-    finally:
-        floor.tenant.person_refuses = False
-
-
 async def test_text_is_shown_as_text(tab: Console, desk: Desk) -> None:
     script = '<img src=x onerror="window.ran=1"><script>window.ran=1</script>'
     queue = desk.queue(name=script)

@@ -15,7 +15,7 @@ from router.api.auth.hmac import AccessKeys
 from router.api.auth.ratelimit import RateLimiter
 from router.api.auth.target import TargetReader
 from router.api.gate import Gate
-from router.models.operations import OPERATIONS, PREVIEW
+from router.models.operations import OPERATIONS, PREVIEW, Operation
 from router.rules.secrets import SecretBox
 from router.wire.conditions import http_date
 from tests.memory_router import Process, Tables
@@ -87,6 +87,9 @@ class Caller:
         asked = {**query, **({} if version is None else {"api-version": version})}
         target = f"/{path}?" + "&".join(f"{quote(one)}={quote(value)}" for one, value in asked.items())
         return await self.send(name, target, body=body, raw=raw, headers=headers, key=key)
+
+    def operation(self, name: str) -> Operation:
+        return _OPERATIONS[name]
 
     async def follow(self, name: str, link: str) -> Answer:
         """The page that a nextLink leads to."""

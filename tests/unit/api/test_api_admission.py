@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from router.api.admission import SUBMISSIONS, Admission, TooManyAtOnce
+from router.api.admission import MOST_AHEAD, SUBMISSIONS, Admission, TooManyAtOnce
 from router.errors import Busy
 from router.models.operations import OPERATIONS
 
@@ -35,6 +35,17 @@ async def test_what_reads_or_moves_work_on_goes_first() -> None:
     others = [asyncio.create_task(hold(admission, "a", name, order)) for name in ("GetJob", "AcceptJobOffer")]
     await asyncio.gather(*jobs, *others)
     assert order[1:3] == ["a GetJob", "a AcceptJobOffer"]
+
+
+async def test_a_flood_of_reads_does_not_keep_out_all_submissions() -> None:
+    admission, order = Admission(most=1, most_submissions=1), list[str]()
+    reads = [asyncio.create_task(hold(admission, "a", "GetJob", order, 0)) for _ in range(3 * MOST_AHEAD)]
+    await asyncio.sleep(0)
+    jobs = [asyncio.create_task(hold(admission, "a", "UpsertJob", order, 0)) for _ in range(5)]
+    await asyncio.gather(*reads, *jobs)
+    places = [number for number, who in enumerate(order) if who == "a UpsertJob"]
+    assert places[0] <= MOST_AHEAD + 2  # some reads were there before
+    assert places[1] - places[0] == MOST_AHEAD + 1
 
 
 async def test_submissions_leave_room_for_the_others() -> None:
@@ -80,3 +91,15 @@ async def test_with_room_nobody_waits() -> None:
 
 def test_submissions_are_operations() -> None:
     assert {one.name for one in OPERATIONS} >= SUBMISSIONS
+
+
+async def test_few_pages_are_made_at_a_time_and_they_hold_up_nothing_else() -> None:
+    """Each may take some times its size while it is made."""
+    admission, order = Admission(most_pages=2), list[str]()
+    lists = [asyncio.create_task(hold(admission, "a", name, order)) for name in ("GetJobs", "ExplainJob", "GetQueues")]
+    await asyncio.sleep(0)
+    assert admission.running == 2
+    await hold(admission, "a", "GetJob", order, 0)
+    await asyncio.gather(*lists)
+    assert order == ["a GetJobs", "a ExplainJob", "a GetJob", "a GetQueues"]
+    assert admission.running == 0

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from router.models.types import format_time, parse_time
+from tests.eventually import eventually_async
 from tests.memory_router import in_virtual_time
 from tests.unit.api.api_caller import Caller
 
+EXPLAINING: ContextVar[bool] = ContextVar("explaining", default=False)
 CHAT = {"channelId": "chat", "capacityCostPerJob": 1}
 
 
@@ -257,3 +260,46 @@ async def test_workers_come_in_the_order_in_which_they_would_be_asked(kind: str,
     await call.job("j", requestedWorkerSelectors=[nobody])
     await asyncio.sleep(0.1)
     assert await pages(call, size) == [*first, "y", "z"]
+
+
+async def test_large_workers_are_read_a_few_at_a_time_and_the_pages_name_them_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thousand of the largest would fill the memory of an instance."""
+    call = Caller()
+    await call.settings()
+    labels = {f"k{number}": "x" * 16_000 for number in range(9)}
+    for number in range(70):
+        await call.worker(f"w{number:02}", labels=labels, availableForOffers=number % 2 == 0)
+    await call.job("j", channelId="chat")
+
+    async def queued() -> bool:
+        return bool((await call("GetJob", "j")).body["status"] == "queued")
+
+    await eventually_async(queued, "the job is queued")
+    reading = most = 0
+    load = call.parts.workers.store.load
+
+    async def watched(id: str) -> Any:
+        nonlocal reading, most
+        if not EXPLAINING.get():  # what follows the changes above
+            return await load(id)
+        reading += 1
+        most = max(most, reading)
+        await asyncio.sleep(0)
+        try:
+            return await load(id)
+        finally:
+            reading -= 1
+
+    monkeypatch.setattr(call.parts.workers.store, "load", watched)
+    EXPLAINING.set(True)
+    answer = await call("ExplainJob", "j", maxpagesize="1000")
+    pages = [answer.body["workers"]]
+    while (link := answer.body.get("nextLink")) is not None:
+        answer = await call.follow("ExplainJob", link)
+        pages.append(answer.body["workers"])
+    named = [one["workerId"] for page in pages for one in page]
+    assert sorted(named) == [f"w{number:02}" for number in range(70)]
+    assert max(map(len, pages)) <= 40
+    assert 1 < most <= 32

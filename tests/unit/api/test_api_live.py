@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 
 from router.api.auth.authenticate import Authenticator
 from router.api.auth.hmac import AccessKeys
+from router.engine import live as engine
+from router.engine import live_view
 from router.engine.facts import Thresholds
 from router.engine.ownership import Own
 from router.models.rights import Right
@@ -23,6 +27,8 @@ from tests.memory_router import Call, in_virtual_time
 from tests.unit.api.api_caller import Answer, Caller
 from tests.unit.auth.signed_wire import KEY
 from tests.unit.auth.test_auth_rights import ME, Tokens, role
+
+NOBODY_TOOK_ANY = "Workers who could take the job have lately taken no jobs that had waited."
 
 
 async def seen(call: Caller, **query: Any) -> Any:
@@ -88,6 +94,7 @@ async def test_queues_workers_and_jobs() -> None:
             "assigned": 1,
             "workersAvailable": 1,
             "workersBusy": 2,
+            "estimatedWaitUnknown": dict.fromkeys(("1", "5"), NOBODY_TOOK_ANY),
         }
     ]
     assert [(job["id"], job["queueId"], job["position"], job["priority"]) for job in body["jobs"]] == [
@@ -346,6 +353,54 @@ async def test_what_is_known_is_not_sent_again() -> None:
 
 
 @in_virtual_time
+async def test_what_is_known_is_answered_without_making_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: Counter[str] = Counter()
+
+    def counted(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+        def counting(*args: Any, **options: Any) -> Any:
+            made[name] += 1
+            return make(*args, **options)
+
+        return counting
+
+    for module, name in ((engine, "picture"), (live_view, "view")):
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
+    call = Caller()
+    await a_day(call)
+    await asyncio.sleep(60)  # every rate has been read, and is good for a while
+    etag = (await call("GetLive")).headers["ETag"]
+    await soon()
+    etag = (await call("GetLive")).headers["ETag"]
+    made.clear()
+    for _ in range(10):
+        await soon()
+        assert (await call("GetLive", headers={"if-none-match": etag})).status == 304
+    assert made == {}
+    at = format_time(call.parts.clock.now() - timedelta(seconds=2))
+    assert (await call("GetLive", headers={"if-none-match": etag}, since=at)).status == 304
+    assert made == {}
+    await call.job("another", channelId="chat")
+    await soon()
+    assert (await call("GetLive", headers={"if-none-match": etag})).status == 200
+    assert made == {"picture": 1, "view": 1}
+
+
+@in_virtual_time
+async def test_those_who_have_looked_at_about_the_same_time_share_an_answer() -> None:
+    call = Caller()
+    await a_day(call)
+    await seen(call)
+    await asyncio.sleep(10)
+    start = (call.parts.clock.now() - timedelta(seconds=4)).replace(microsecond=0)
+    start -= timedelta(seconds=start.second % 2)
+    looked = [
+        await call.gate.live.answer(queue_id=None, own=None, since=start + timedelta(seconds=part), after=None)
+        for part in (0, 0.7, 1.9, 2)
+    ]
+    assert looked[0] is looked[1] is looked[2] is not looked[3]
+
+
+@in_virtual_time
 async def test_since_leaves_out_what_has_not_changed_and_names_it() -> None:
     call = Caller()
     await a_day(call)
@@ -428,9 +483,9 @@ async def everything(call: Caller, **query: Any) -> tuple[list[Any], list[Answer
 async def test_many_workers_and_jobs_are_paged(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     await call.settings()
-    monkeypatch.setattr("router.engine.live.MOST_WORKERS", 5)
-    monkeypatch.setattr("router.engine.live.MOST_JOBS", 8)
-    monkeypatch.setattr("router.engine.live._BLOCK", 3)
+    monkeypatch.setattr("router.engine.live_view.MOST_WORKERS", 5)
+    monkeypatch.setattr("router.engine.live_view.MOST_JOBS", 8)
+    monkeypatch.setattr("router.engine.live_view._BLOCK", 3)
     await call("UpsertQueue", "r", body={"distributionPolicyId": "q"})
     await call("UpsertQueue", "s", body={"distributionPolicyId": "q"})
     for number in range(12):
@@ -518,5 +573,5 @@ async def test_a_reservation_is_no_offer_yet() -> None:
     text = record.model_dump_json(by_alias=True, exclude_none=True)
     for age, known, shown in ((0.2, False, 0), (0.2, True, 1), (1.5, False, 1)):
         at = offer.offered_at + timedelta(seconds=age)
-        made = picture(Seen(at, at, [], [], [text], {}, None, Thresholds()), None, {offer.offer_id} if known else set())
+        made = picture(Seen(at, at, [], {}, [text], {}, None, Thresholds()), None, {offer.offer_id} if known else set())
         assert len(made.workers["v"].document["offers"]) == shown

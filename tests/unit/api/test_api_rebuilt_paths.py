@@ -29,6 +29,9 @@ class Anybody:
     async def authenticate(self, *_: Any) -> Who:
         return Who("entra", subject="somebody")
 
+    async def check_body(self, *_: Any) -> None:
+        pass
+
 
 async def send(caller: Caller, method: str, raw_path: str, *, token: bool = False, body: bytes = b"") -> Answer:
     """As the host does: decode, find the function, rebuild."""

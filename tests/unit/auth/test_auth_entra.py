@@ -288,10 +288,10 @@ async def test_through_the_gate(issuer: Issuer) -> None:
     gate = Authenticator(None, issuer.tokens())
     for scheme in ("Bearer", "bearer"):
         headers = {"authorization": f"{scheme} {token(issuer)}"}
-        caller = await gate.authenticate("GET", "/", True, headers, b"", NOW)
+        caller = await gate.authenticate("GET", "/", True, headers, NOW)
         assert (caller.kind, caller.subject, caller.id) == ("entra", "an-object-id", "entra:an-object-id")
     with pytest.raises(Unauthorized) as refused:
-        await gate.authenticate("GET", "/", True, {"authorization": "Bearer x"}, b"", NOW)
+        await gate.authenticate("GET", "/", True, {"authorization": "Bearer x"}, NOW)
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
 
 

@@ -21,27 +21,27 @@ ENTRA = EntraTokens("tenant", ["audience"], authority="http://127.0.0.1:1")
 
 async def refusal(headers: dict[str, str], gate: Authenticator | None = None) -> Unauthorized:
     with pytest.raises(Unauthorized) as refused:
-        await (gate or Authenticator(KEYS)).authenticate("GET", TARGET, True, headers, b"", NOW)
+        await (gate or Authenticator(KEYS)).authenticate("GET", TARGET, True, headers, NOW)
     return refused.value
 
 
 async def test_a_caller_with_a_key() -> None:
     for number, key in enumerate((KEY, OTHER_KEY)):
-        caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, signed(key=key), b"", NOW)
+        caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, signed(key=key), NOW)
         assert (caller.kind, caller.key_index, caller.id) == ("key", number, f"key:{number}")
 
 
 async def test_the_headers_of_a_functions_request_are_understood() -> None:
     headers = {name.title(): value for name, value in signed().items()}
     request = HttpRequest("GET", f"http://h{TARGET}", headers=headers, body=b"")
-    caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, request.headers, b"", NOW)
+    caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, request.headers, NOW)
     assert caller.key_index == 0
 
 
 async def test_the_scheme_has_no_case() -> None:
     headers = signed()
     headers["authorization"] = headers["authorization"].replace("HMAC-SHA256", "hmac-sha256")
-    caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, headers, b"", NOW)
+    caller = await Authenticator(KEYS).authenticate("GET", TARGET, True, headers, NOW)
     assert caller.id == "key:0"
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from router.api.auth.encodings import signed_targets
-from router.api.auth.hmac import AccessKeys
+from router.api.auth.hmac import AccessKeys, check_body
 from router.api.auth.refusal import Unauthorized
 from tests.unit.auth.signed_wire import KEY, OTHER_KEY
 
@@ -186,7 +186,9 @@ def test_another_body_than_was_hashed() -> None:
     assert refusal(signed(body=b"{}"), body=b"{ }").reason == "ContentHashMismatch"
     assert refusal(signed(body=b"{}"), body=b"").reason == "ContentHashMismatch"
     assert refusal(signed(), body=b"x").reason == "ContentHashMismatch"
-    assert refusal(signed() | {"x-ms-content-sha256": "ü"}).reason == "ContentHashMismatch"
+    assert refusal(signed() | {"x-ms-content-sha256": "ü"}).reason == "SignatureMismatch"  # it is signed too
+    with pytest.raises(Unauthorized, match="SHA-256"):
+        check_body("ü", b"")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
+
+import pytest
 
 from router.commit import job as job_commits
 from router.commit.loop import Committed
@@ -11,6 +14,9 @@ from router.engine.evolve import evolve
 from router.models.events import EventDraft
 from router.models.jobs import CancelJobOptions, JobRecord
 from router.storage.aggregates import Row
+from router.storage.turns import AT_ONCE, Urgency
+from router.upkeep import settle
+from router.upkeep.deadlines import DeadlineRunner
 from router.usecases import jobs as job_usecases
 from tests.memory_router import Process, Tables, in_virtual_time
 
@@ -164,3 +170,134 @@ async def test_what_another_process_left_is_told_from_what_is_under_way_here() -
     work.set_result(None)
     await asyncio.sleep(1)
     assert not other.parts.outbox.is_left(other.parts.jobs.store, await _row(process))
+
+
+async def _timer(process: Process, seconds: int) -> None:
+    """The timer of another process, each second."""
+    runner = DeadlineRunner(Process(process.tables, process.topic, seed=7).parts)
+    for _ in range(seconds):
+        ticks = asyncio.create_task(runner.tick())
+        await asyncio.sleep(1)
+        await ticks
+    await runner.drain()
+
+
+def _reconciled(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """When the timer reconciles a job."""
+    times: list[float] = []
+
+    async def reconcile(*_: object) -> None:
+        times.append(asyncio.get_running_loop().time())
+
+    monkeypatch.setattr(settle, "reconcile_job", reconcile)
+    return times
+
+
+def test_what_is_still_under_way_here_is_no_other_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = _reconciled(monkeypatch)
+
+    @in_virtual_time
+    async def story() -> None:
+        process, work = await _process(), _work()
+        await _change(process, work, tag=1)
+        await _timer(process, 40)
+        row = await _row(process)
+        assert not row.is_followed
+        assert row.settle_at in [one.due for one in await process.deadlines("settle-job")]
+        work.set_result(None)
+        await _timer(process, 20)
+        row = await _row(process)
+        assert (row.is_followed, row.settle_at) == (True, None)
+        assert await process.deadlines("settle-job") == []
+
+    story()
+    assert times == []
+
+
+def test_work_that_does_not_end_is_looked_at_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = _reconciled(monkeypatch)
+
+    @in_virtual_time
+    async def story() -> None:
+        process = await _process()
+        await _change(process, _work(), tag=1)
+        await _timer(process, 90)
+
+    story()
+    assert 60 < times[0] < 77
+
+
+def test_what_has_died_with_its_work_under_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = _reconciled(monkeypatch)
+
+    @in_virtual_time
+    async def story() -> None:
+        process = await _process()
+        await _change(process, _work(), tag=1)
+        await _timer(process, 30)
+        for task in process.parts.background._tasks:
+            task.cancel()
+        await _timer(process, 20)
+
+    story()
+    assert 30 < times[0] <= 31 + 15.1
+
+
+def test_rows_are_cleared_before_their_deadline_however_much_is_to_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = _reconciled(monkeypatch)
+
+    @in_virtual_time
+    async def story() -> None:
+        process, others = await _process(), _work()
+
+        async def forever() -> None:
+            await others
+
+        for number in range(40):
+            await process.job(f"j{number}")
+        turns = process.parts.turns
+        busy = [asyncio.create_task(turns.take(forever)) for _ in range(AT_ONCE[Urgency.FOLLOW])]
+        started = process.parts.clock.now()
+        await asyncio.sleep(0)
+        await _timer(process, 20)
+        rows = [await process.parts.jobs.store.load(f"j{number}") for number in range(40)]
+        assert process.parts.clock.now() - started < timedelta(seconds=25)
+        assert all(row.is_followed and row.settle_at is None for row in rows)
+        others.set_result(None)
+        await asyncio.gather(*busy)
+
+    story()
+    assert times == []
+
+
+@in_virtual_time
+async def test_a_row_that_is_cleared_late_is_taken_back_with_the_same_write() -> None:
+    process, work = await _process(), _work()
+    await _change(process, work, tag=1)
+    await asyncio.sleep(10)
+    process.tables.calls.clear()
+    work.set_result(None)
+    await asyncio.sleep(10)
+    row = await _row(process)
+    assert (row.is_followed, row.settle_at) == (True, None)
+    assert process.tables.count("replace", "jobs") == 1
+    assert await process.deadlines("settle-job") == []
+
+
+@in_virtual_time
+async def test_who_is_stopped_while_events_leave_stops_though_they_have_just_left() -> None:
+    process = await _process()
+    left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    class Slow:
+        async def publish(self, events: object, *, key: str) -> None:
+            await left
+
+    process.parts.outbox._publisher = Slow()
+    await _change(process, _work(), tag=1)
+    await asyncio.sleep(0.01)
+    [following] = [task for task in asyncio.all_tasks() if task.get_name() == "follow job/j"]
+    left.set_result(None)
+    following.cancel()
+    await asyncio.wait({following}, timeout=1)
+    assert following.cancelled()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from router.engine import classification
 from router.engine.classification import Classified, QueueChoice, pick_allocation, pick_queue
-from router.errors import ErrorDetail
+from router.errors import ErrorDetail, TooLarge
 from router.models.jobs import JobRecord, JobStatus
-from router.models.selectors import RouterQueueSelector
+from router.models.selectors import MAX_ATTACHED, RouterQueueSelector
 from tests.unit.engine.engine_records import NOW, after, events, job, later, selector
 
 
@@ -128,6 +128,14 @@ class TestOutcome:
             classification.apply(pending(attached_worker_selectors=[selector("old", "equal", 1)]), result(), NOW)
         )
         assert [one.key for one in record.job.attached_worker_selectors] == ["s"]
+
+    def test_more_selectors_than_are_held_against_workers_are_refused(self) -> None:
+        most = [selector(f"s{number}", "equal", 1) for number in range(MAX_ATTACHED)]
+        classified = Classified(QueueChoice("q2", "Name", {}), 7, most)
+        assert len(after(classification.apply(pending(), classified, NOW)).job.attached_worker_selectors) == len(most)
+        with pytest.raises(TooLarge) as refused:
+            classification.apply(pending(), replace(classified, attached=[*most, most[0]]), NOW)
+        assert refused.value.code == "TooManySelectors"
 
     def test_suspended_jobs_go_on_being_suspended(self) -> None:
         change = classification.apply(pending(matching_mode={"kind": "suspend"}), result(), NOW)

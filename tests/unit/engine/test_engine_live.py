@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from router.engine import capacity
 from router.engine.facts import Thresholds
-from router.engine.live import Asked, InLine, Picture, Seen, in_words, picture, takes_more, view
+from router.engine.live import Picture, Seen, picture
+from router.engine.live_lines import InLine, Pace, in_words
+from router.engine.live_view import Asked, view
+from router.engine.live_workers import takes_more
 from router.models.types import format_time
 from router.models.workers import (
     RouterChannel,
@@ -104,7 +107,11 @@ def seen(
 ) -> Seen:
     """`queues`: id by key."""
     rows = [(id, key, json.dumps({"name": id.upper()})) for key, id in queues.items()]
-    return Seen(at, at, rows, waiting, [stored(one) for one in workers], rates or {}, None, Thresholds())
+    lines: dict[str, list[InLine]] = {}
+    for one in sorted(waiting):
+        lines.setdefault(one.queue_key, []).append(one)
+    paces = {id: Pace(rate) for id, rate in (rates or {}).items()}
+    return Seen(at, at, rows, lines, [stored(one) for one in workers], paces, None, Thresholds())
 
 
 def body(made: Picture, asked: Asked | None = None) -> Any:
@@ -150,6 +157,14 @@ def test_a_rate_that_becomes_known_changes_the_waits() -> None:
     second = picture(seen({"q": "q"}, waits("q", "a", "b"), rates={"q": 1 / 60}), first, ())
     assert [job["estimatedWaitMinutes"] for job in body(first)["jobs"]] == [None, None]
     assert [job["estimatedWaitMinutes"] for job in body(second)["jobs"]] == [1, 2]
+
+
+def test_a_job_that_somebody_holds_does_not_wait() -> None:
+    """Its row in the line may be late."""
+    made = picture(seen({"q": "q"}, waits("q", "a", "k0", "b"), worker(assigned=1)), None, ())
+    assert [(job["id"], job["position"]) for job in body(made)["jobs"]] == [("a", 1), ("b", 2)]
+    offered = picture(seen({"q": "q"}, waits("q", "j0"), worker(offers=1)), None, {"o0"})
+    assert [job["id"] for job in body(offered)["jobs"]] == ["j0"]
 
 
 def test_a_queue_that_is_read_later_than_its_line_is_shown_by_its_key_until_then() -> None:

@@ -69,6 +69,17 @@ def test_who_asks_for_nothing_passes_those_who_wait_for_few() -> None:
     assert known(told([ALL] * 20, pools, FRENCH)).mean == pytest.approx(20 * 60 + 150)
 
 
+def test_who_has_an_offer_waits_for_an_answer_and_for_no_worker() -> None:
+    classes = {ALL: ClassFigures({RANK: 59}, busy())}
+    pools = [PoolFigures(frozenset({ALL}), 59)]
+    line = [InLine(ALL, NOW - HOUR, offered=True), InLine(ALL, NOW)]  # the sixtieth is found
+    found = known(expected_wait(InLine(ALL, NOW), RANK, line, classes, pools, NOW - HOUR, NOW, answer=10.0))
+    assert found.mean == pytest.approx(2 * 60 + 10), "one ahead and the job itself, and then the answer"
+    assert found.basis.competing == 1
+    sooner = known(expected_wait(InLine(ALL, NOW), RANK, line, classes, pools, NOW - HOUR, NOW))
+    assert (found.p50, found.p80) == pytest.approx((sooner.p50 + 10, sooner.p80 + 10))
+
+
 def test_what_nobody_can_take_holds_up_nobody() -> None:
     assert known(told([FRENCH] * 20, {frozenset({ALL}): 60})).mean == pytest.approx(60)
 

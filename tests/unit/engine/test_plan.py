@@ -149,6 +149,8 @@ def reference(
     own = [_hand(one) for one in workers]
     aside: dict[str, set[str]] = {}
 
+    turns = {one.job.job.queue_id: one.turn for one in rivals}
+
     def first_for(rival: JobRecord, other: DistributionPolicy) -> _Hand | None:
         """Whom the rival's own queue would take, as far as that can be told."""
         able = [hand for hand in hands if _may_have(rival, hand, other)]
@@ -159,7 +161,8 @@ def reference(
             idle = (hand.load, hand.record.routing.available_since, who.id)
             asked = [*rival.job.requested_worker_selectors, *rival.job.attached_worker_selectors]
             if kind == "roundRobin":
-                return who.id
+                last = turns[rival.job.queue_id]
+                return (0 if last is None or who.id > last else 1, who.id)
             if kind == "bestWorker":
                 labels = {**who.labels, "Id": who.id}
                 return (-default_score(rival.job.labels, asked, labels, use_selectors=False), idle)
@@ -177,6 +180,7 @@ def reference(
             for _ in range(_wants(one, of)):
                 if (hand := first_for(one, of)) is not None:
                     hand.give(one)
+                    turns[one.job.queue_id] = hand.record.id
                     aside.setdefault(hand.record.id, set()).add(str(one.job.queue_id))
             continue
         if scores is not None and one.id not in scores:
@@ -306,8 +310,9 @@ def _policies(draw: st.DrawFn) -> DistributionPolicy:
 def test_the_plan_is_what_the_rules_say(data: st.DataObject) -> None:
     how, other = data.draw(_policies()), data.draw(_policies())
     jobs, workers = data.draw(_jobs("j", ["q"])), data.draw(_workers())
-    rivals = [Rival(one, other) for one in data.draw(_jobs("r", ["r", "s", "q"], back_off=False))]
-    turn = data.draw(_TURNS)
+    turn, turns = data.draw(_TURNS), {queue: data.draw(_TURNS) for queue in ("r", "s", "q")}
+    elsewhere = data.draw(_jobs("r", ["r", "s", "q"], back_off=False))
+    rivals = [Rival(one, other, turns[str(one.job.queue_id)]) for one in elsewhere]
     scores: Scores | None = None
     if how.mode.kind == "bestWorker" and data.draw(_BOOLEANS):
         scores = {one.id: data.draw(_SCORES) for one in jobs if data.draw(_integers(0, 4))}
@@ -391,6 +396,13 @@ def test_a_rival_takes_no_more_workers_than_it_wants() -> None:
     assert planned([waiting("j")], [second, first], policy(), rivals=[rival]) == ([("j", "b")], set())
     greedy = Rival(waiting("r", -5, queue_id="r"), policy(maxConcurrentOffers=2))
     assert planned([waiting("j")], [second, first], policy(), rivals=[greedy]) == ([], {"r"})
+
+
+def test_a_rival_takes_whose_turn_it_is_in_its_queue() -> None:
+    """Who is next there is left to it, and not who comes first by name."""
+    both = [worker(id=id, queues=["q", "r"], capacity=1) for id in "abc"]
+    urgent = [Rival(waiting(id, -5, queue_id="r"), policy("roundRobin"), "b") for id in ("r1", "r2")]
+    assert planned([waiting("j")], both, policy(), rivals=urgent) == ([("j", "b")], set())
 
 
 def test_a_rival_that_has_its_offers_is_none() -> None:

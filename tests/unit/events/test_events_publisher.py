@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -276,3 +277,22 @@ async def test_closing_does_not_wait_for_a_topic_that_is_down(topic: HandTopic) 
         await closing
     with pytest.raises(PublishFailed):
         await call
+
+
+async def test_a_large_event_becomes_json_beside_the_loop_in_its_turn(
+    topic: HandTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: dict[str, str] = {}
+
+    def noting(value: Any) -> str:
+        threads[value["id"]] = threading.current_thread().name
+        return to_json(value)
+
+    monkeypatch.setattr("router.events.publisher.to_json", noting)
+    publisher = quick(topic)
+    large = {"labels": {f"k{number}": "x" * 15_000 for number in range(10)}}
+    events = [pending(1), pending(2).model_copy(update={"data": large}), pending(3)]
+    await asyncio.gather(*(publisher.publish(events[: number + 1], key="job") for number in range(3)))
+    assert topic.accepted == [event.id for event in events]
+    here = threading.current_thread().name
+    assert [threads[event.id] == here for event in events] == [True, False, True]

@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 
 from jobrouter import change, completion, events, files, output, plan
-from jobrouter.command import main, make_parser
+from jobrouter.command import main, make_parser, parse
 from jobrouter.connect import endpoint
 from jobrouter.failure import CommandError
+from jobrouter.spelling import spelled
 from local.options import DEVELOPMENT_KEY, ROOT, read_options
 from local.parts import make_parts, save_parts
-from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, QUEUE, WORKER
+from router.migrate.kinds import CLASSIFICATION, DISTRIBUTION, EXCEPTION, QUEUE, WORKER, Document, Kind
 from router.migrate.secrets import Secrets
 
 
@@ -127,6 +128,34 @@ class TestPlans:
         assert plan.make(wanted, there, Secrets()).touched_queues == ["q", "r"]
 
 
+def test_files_may_spell_as_requests_may() -> None:
+    """What the router takes in any case it answers in its own: compared as written, it would differ for ever."""
+    written: files.Configuration = {
+        DISTRIBUTION: {"d": {"Mode": {"kind": "longest-idle"}, "offerexpiresafterseconds": 60}},
+        QUEUE: {"q": {"id": "q", "etag": "1", "DISTRIBUTIONPOLICYID": "d", "labels": {"Any": {"Name": 1}}}},
+        WORKER: {"w": {"capacity": 1, "state": "active", "channels": [{"ChannelId": "c", "maxNumberOfJobs": None}]}},
+    }
+    assert spelled(written) == {
+        DISTRIBUTION: {"d": {"mode": {"kind": "longestIdle"}, "offerExpiresAfterSeconds": 60}},
+        QUEUE: {"q": {"distributionPolicyId": "d", "labels": {"Any": {"Name": 1}}}},
+        WORKER: {"w": {"capacity": 1, "labels": {}, "channels": [{"channelId": "c"}]}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "document", "told"),
+    [
+        (QUEUE, {"nmae": "x"}, "queues.json: a has nmae, which no Queue has."),
+        (DISTRIBUTION, {"mode": {"kind": "roundRobin", "maxOffers": 2}}, "a has mode.maxOffers, which"),
+        (WORKER, {"channels": [{"channelId": "c"}, {"channel": "c"}]}, "a has channels[1].channel, which"),
+    ],
+)
+def test_a_name_that_the_router_would_drop_is_told(kind: Kind, document: Document, told: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        spelled({kind: {"a": document}})
+    assert told in str(refused.value)
+
+
 def test_files_are_read_as_they_were_written(tmp_path: Path) -> None:
     configuration = shown(state(**{"q/ü ": {"name": "Q"}}))
     files.write(tmp_path / "a", configuration)
@@ -186,12 +215,24 @@ def test_bash_completes(tmp_path: Path) -> None:
 
 PAGE = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
 TYPED = re.findall(r"^jobrouter (.*?)(?:\s+#.*)?$", PAGE, re.MULTILINE)
+#: On other pages, in blocks and in sentences: whole commands, which have more than a name or an ellipsis.
+_COMMAND = re.compile(r"(?:^\s*|`)(?:\.venv/bin/)?jobrouter ([a-z]+ [^`#\n]*)", re.MULTILINE)
+SAID = {
+    line.strip()
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"))
+    for line in _COMMAND.findall(page.read_text(encoding="utf-8"))
+    if not re.search(r"[A-Z]{3,}|\.\.\.|[$|]", line)
+}
 
 
-@pytest.mark.parametrize("line", [line for line in TYPED if line.split()[0] not in ("start", "migrate")])
-def test_what_the_page_says_can_be_typed(line: str) -> None:
-    options = make_parser().parse_args(shlex.split(line))
+@pytest.mark.parametrize(
+    "line", sorted(line for line in {*TYPED, *SAID} if line.split()[0] not in ("start", "migrate"))
+)
+def test_what_the_pages_say_can_be_typed(line: str) -> None:
+    options = parse(make_parser(), shlex.split(line))
     assert options.command == line.split()[0]
+    if line.startswith("export history") and not line.split()[-2].startswith("--"):
+        assert options.file == Path(line.split()[-1])
 
 
 def test_the_page_has_every_command() -> None:
@@ -201,13 +242,36 @@ def test_the_page_has_every_command() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["ls"], ["ls", "things"], ["ls", "jobs", "--watch", "0"], ["purge", "--older-than", "soon"], ["listen"]],
+    [
+        ["ls"],
+        ["ls", "things"],
+        ["ls", "jobs", "--watch", "0"],
+        ["purge", "--older-than", "soon"],
+        ["listen"],
+        ["export", "history", "--from", "2026-11-28", "one", "two"],
+        ["export", "history", "one", "--from", "2026-11-28", "two"],
+        ["export", "history", "--from", "2026-11-28", "--since", "x"],
+        ["plan", "folder", "--check", "file"],
+    ],
 )
 def test_what_is_typed_wrongly_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
     assert ended.value.code == 2
     assert "usage: jobrouter" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["export", "history", "--from", "2026-11-28", "--to", "2026-11-29", "day.ndjson"],
+        ["export", "history", "day.ndjson", "--from", "2026-11-28", "--to", "2026-11-29"],
+        ["export", "history", "--from", "2026-11-28", "day.ndjson", "--to", "2026-11-29"],
+    ],
+)
+def test_the_file_of_a_history_stands_anywhere(arguments: list[str]) -> None:
+    options = parse(make_parser(), arguments)
+    assert (options.file, options.since, options.until) == (Path("day.ndjson"), "2026-11-28", "2026-11-29")
 
 
 def test_without_a_command_it_tells_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:

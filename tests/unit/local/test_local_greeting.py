@@ -11,7 +11,7 @@ import pytest
 
 from local.certificate import Certificate, ensure_certificate
 from local.greeting import console_link, greeting
-from local.options import Options, read_options
+from local.options import ROOT, Options, read_options
 from local.parts import make_parts
 
 
@@ -58,7 +58,7 @@ def test_what_is_to_be_tried_has_the_port_and_the_key(
     tmp_path: Path, environment: dict[str, str], command: str
 ) -> None:
     text, _ = _printed(_options(tmp_path, **environment))
-    assert f"\n  {command}\n" in text
+    assert f"\nTry it in another terminal, in {ROOT}:\n  {command}\n" in text
 
 
 def test_the_command_is_named_with_the_folder_that_it_needs(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ async def _carry_out(
     """Carries out what was planned of the queue as it is; `meanwhile` happens between the two."""
     parts = process.parts
     scene = await scene_of(parts, "q", Notes())
-    found, _ = await rows.jobs(parts, scene, 99, _claimed)
+    found = (await rows.jobs(parts, scene, 99, _claimed)).found
     records = {id: row.record for id, (_, row) in found.items() if row.record is not None}
     plan = Plan(tuple(Match(records[job_id], worker_id) for job_id, worker_id in pairs), frozenset())
     if meanwhile is not None:
@@ -110,7 +110,7 @@ async def test_nothing_is_begun_when_the_hold_is_lost() -> None:
     process = await _process()
     parts = process.parts
     scene = await scene_of(parts, "q", Notes())
-    found, _ = await rows.jobs(parts, scene, 99, _claimed)
+    found = (await rows.jobs(parts, scene, 99, _claimed)).found
     record = await process.read_job("j")
 
     async def lost(workers: Sequence[str], jobs: Sequence[str]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from router.engine.service_order import standing
+from router.engine.evolve import evolve
+from router.engine.service_order import Standing, standing
 from router.matching import rows
 from router.matching.notes import MOST_JOBS, Notes
 from router.matching.rivals import rivals
@@ -121,11 +123,10 @@ async def test_nobody_is_looked_at_who_may_stand_behind_one_that_enters_and_was_
     for number in range(6):
         await process.job(f"new{number}", priority=5)
     scene = await _scene(process)
-    found, more_enter = await rows.jobs(process.parts, scene, 4, _unclaimed)
-    assert more_enter
-    assert set(found) <= {"ahead", *(f"new{number}" for number in range(4))}
-    found, more_enter = await rows.jobs(process.parts, scene, 6, _unclaimed)
-    assert not more_enter
+    taken = await rows.jobs(process.parts, scene, 4, _unclaimed)
+    assert taken.some_left
+    assert set(taken.found) <= {"ahead", *(f"new{number}" for number in range(4))}
+    assert not (await rows.jobs(process.parts, scene, 6, _unclaimed)).some_left
 
 
 @in_virtual_time
@@ -135,10 +136,10 @@ async def test_what_a_round_does_not_take_on_is_left_to_the_next() -> None:
     await _fill(process, 6)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found, some_left = await rows.jobs(process.parts, scene, 4, _unclaimed)
-    assert (list(found), some_left) == ([f"j{number:03}" for number in range(4)], True)
-    found, some_left = await rows.jobs(process.parts, scene, 6, _unclaimed)
-    assert (len(found), some_left) == (6, False)
+    taken = await rows.jobs(process.parts, scene, 4, _unclaimed)
+    assert (list(taken.found), taken.some_left) == ([f"j{number:03}" for number in range(4)], True)
+    taken = await rows.jobs(process.parts, scene, 6, _unclaimed)
+    assert (len(taken.found), taken.some_left) == (6, False)
 
 
 @in_virtual_time
@@ -317,7 +318,7 @@ async def test_a_row_that_its_job_does_not_know_is_removed_when_it_is_old() -> N
     gone = record.model_copy(update={"job": record.job.model_copy(update={"id": "gone"})})
     place = type(where.place)(1, -1, where.place.enqueued_at, "gone")
     await process.parts.backlog.put(gone, type(where)("q", place), process.parts.clock.now())
-    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed))[0]) == ["j"]
+    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)).found) == ["j"]
     assert _line(await _scene(process)) == ["j", "gone"]  # it may have come before its job
     await asyncio.sleep(LEFT_BEHIND.total_seconds() + 1)
     await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)
@@ -329,7 +330,7 @@ async def test_as_many_jobs_are_read_as_can_be_taken() -> None:
     process = await _process()
     await _fill(process, 30)
     await process.worker("w", capacity=2)
-    found, _ = await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)
+    found = (await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)).found
     assert list(found) == [f"j{number:03}" for number in range(7)]
 
 
@@ -340,7 +341,7 @@ async def test_who_does_not_fit_is_not_read() -> None:
     await process.job("chat", channel_id="chat")
     await process.parts.rounds.ask(["q"], sure=True)
     await process.worker("w", channels=[RouterChannel(channel_id="chat", capacity_cost_per_job=1)])
-    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed))[0]) == ["chat"]
+    assert list((await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)).found) == ["chat"]
 
 
 @in_virtual_time
@@ -350,7 +351,7 @@ async def test_what_was_remembered_and_is_old_is_read_again() -> None:
     await _fill(process, 2)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found, _ = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    found = (await rows.jobs(process.parts, scene, 99, _unclaimed)).found
     assert not await rows.again(process.parts, found, list(found))
     await other.job("j000", priority=7)
     await other.job("j001", tags={"a": "b"})
@@ -446,6 +447,43 @@ async def test_rivals_are_who_comes_first_elsewhere_and_fits() -> None:
     assert where is not None
     found = await rivals(process.parts, "q", scene.candidates, where.place)
     assert [one.job.id for one in found] == ["early"]
+
+
+@in_virtual_time
+async def test_rivals_know_whose_turn_it_is_in_their_queue() -> None:
+    process = await _process()
+    await process.queue("r", kind="roundRobin")
+    await process.job("early", queue_id="r")
+    await asyncio.sleep(1)
+    await process.job("j")
+    await process.parts.availability.save_turn("r", "w")
+    await process.worker("w", queues=["q", "r"])
+    scene = await _scene(process)
+    where = standing(await process.read_job("j"))
+    assert where is not None
+    found = await rivals(process.parts, "q", scene.candidates, where.place)
+    assert [(one.job.id, one.turn) for one in found] == [("early", "w")]
+
+
+@in_virtual_time
+async def test_the_row_of_a_job_that_did_not_come_keeps_no_worker() -> None:
+    """A change that was to move the job to another queue has been refused: the row that it wrote first is still there."""
+    process = await _process()
+    await process.queue("r")
+    await process.job("j")
+    await asyncio.sleep(1)
+    record = await process.read_job("j")
+    where = standing(record)
+    assert where is not None
+    moved = evolve(record, job={"queue_id": "r", "priority": 9})
+    await process.parts.backlog.put(
+        moved, Standing("r", replace(where.place, below=-9), entering=True), process.parts.clock.now()
+    )
+    await process.worker("w", queues=["q", "r"])
+    scene = await _scene(process)
+    assert await rivals(process.parts, "q", scene.candidates, where.place) == []
+    await process.parts.rounds.ask(["q"], sure=True)
+    assert await process.offered_to("j") == ["w"]
 
 
 @in_virtual_time

@@ -12,8 +12,10 @@ from router.commit import worker as worker_commits
 from router.engine import workers
 from router.matching.rounds import HELD_FOR, HoldLost, Rounds, _Keeper, _Queue
 from router.models.jobs import JobOffer, JobStatus
+from router.models.workers import RouterChannel
 from router.storage.port import StorageUnavailable
 from router.storage.rounds import Hold
+from router.usecases import offers as offer_usecases
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 
 
@@ -105,6 +107,61 @@ async def test_a_queue_that_is_held_is_left_and_looked_at_when_the_hold_ends() -
     await asyncio.sleep(2)
     assert await one.offered_to("j") == []
     await asyncio.sleep(2)
+    assert await one.offered_to("j") == ["w"]
+
+
+@in_virtual_time
+async def test_a_job_that_has_just_come_is_left_to_who_has_made_it() -> None:
+    """Both processes would plan the same round, and one of them in vain."""
+    one, other = await _two()
+    await other.job("before")  # from here on it knows the queue
+    await other.worker("w")
+    await asyncio.sleep(2)
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def before(call: Call) -> None:
+        if (call.kind, call.table) == ("insert", "jobs") and not written.is_set():
+            written.set()
+            await go_on.wait()
+
+    one.tables.before = before
+    coming = asyncio.create_task(other.job("j"))
+    await written.wait()
+    one.tables.calls.clear()
+    await one.parts.rounds.ask(["q"])
+    assert [(call.kind, call.table) for call in one.tables.calls] == [("query", "backlog")]
+    await one.worker("v")
+    go_on.set()
+    await coming
+    await asyncio.sleep(0.1)
+    assert await one.offered_to("j") == ["v"]
+
+
+@in_virtual_time
+async def test_a_job_that_has_come_a_while_ago_is_everybodys() -> None:
+    one, _ = await _two()
+    alone = Process(one.tables, seed=3, drives=False)  # whoever has made the job does not ask
+    await alone.job("before")
+    await one.worker("w")
+    await asyncio.sleep(30)
+    await alone.job("j")
+    await one.worker("v")
+    assert await one.offered_to("j") == []
+    await asyncio.sleep(1.5)
+    await one.parts.rounds.ask(["q"])
+    assert await one.offered_to("j") == ["v"]
+
+
+@in_virtual_time
+async def test_a_job_that_has_just_come_is_looked_at_when_a_hold_ends() -> None:
+    """Whoever has made it has found the queue held, and gone."""
+    one, _ = await _two()
+    await one.worker("w")
+    await _held_by_another(one, 3)
+    await one.parts.rounds.ask(["q"], sure=True)
+    await asyncio.sleep(2.6)
+    await one.job("j")
+    await asyncio.sleep(0.7)
     assert await one.offered_to("j") == ["w"]
 
 
@@ -354,3 +411,38 @@ async def test_a_worker_is_left_to_a_job_that_comes_first_in_another_queue() -> 
     await one.parts.rounds.ask(["q"], sure=True)
     assert await one.offered_to("first") == ["w"]
     assert await one.offered_to("second") == []
+
+
+@in_virtual_time
+async def test_who_is_small_is_not_left_waiting_for_those_who_are_too_large_for_what_is_left() -> None:
+    """There is hardly room for those who come first: what the first of them leaves is too little for the others."""
+    process = Process(Tables())
+    await process.queue()
+    await process.job("first", priority=9, channel_id="chat")
+    for number in range(20):
+        await process.job(f"large{number}", priority=5)
+    await process.job("small", channel_id="chat")
+    await asyncio.sleep(10)
+    channels = [RouterChannel(channel_id="chat", capacity_cost_per_job=1)]
+    channels.append(RouterChannel(channel_id="voice", capacity_cost_per_job=2))
+    await process.worker("w", capacity=2, channels=channels)
+    await asyncio.sleep(1)
+    assert await process.offered_to("first") == ["w"]
+    assert await process.offered_to("small") == ["w"]
+
+
+@in_virtual_time
+async def test_who_can_have_no_more_of_a_worker_is_passed_over() -> None:
+    """Each of those who come first would take another worker's offer too, and there is none but this one."""
+    process = Process(Tables())
+    await process.queue(max_concurrent_offers=2)
+    for number in range(42):
+        await process.job(f"j{number:02}")
+    await process.worker("w", capacity=41)
+    await asyncio.sleep(10)
+    assert await process.offered_to("j40") == ["w"]
+    assert await process.offered_to("j41") == []
+    (offer,) = (await process.read_job("j00")).routing.offers.values()
+    await offer_usecases.decline(process.parts, "w", offer.offer_id, None)
+    await asyncio.sleep(1)
+    assert await process.offered_to("j41") == ["w"]

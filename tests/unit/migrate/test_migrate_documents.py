@@ -172,6 +172,20 @@ def test_order_of_service() -> None:
             {"mode": {"kind": "roundRobin", "maxConcurrentOffers": 1, "bypassSelectors": False}},
         ),
         (
+            {"mode": {"kind": "bestWorker"}},
+            {
+                "offerExpiresAfterSeconds": 60,
+                "mode": {
+                    "kind": "bestWorker",
+                    "scoringRuleOptions": {
+                        "scoringParameters": ["jobLabels", "workerSelectors"],
+                        "isBatchScoringEnabled": False,
+                        "descendingOrder": True,
+                    },
+                },
+            },
+        ),
+        (
             {"notes": [{"addedAt": "2024-05-01T11:00:00.1234567+00:00"}]},
             {"notes": [{"addedAt": "2024-05-01T13:00:00.123456+02:00"}]},
         ),
@@ -198,6 +212,8 @@ def test_equal(one: Any, other: Any) -> None:
         ({"maxConcurrentOffers": 1}, {}, "maxConcurrentOffers"),
         ({"rule": {"kind": "static", "value": {"a": None}}}, {"rule": {"kind": "static", "value": {}}}, "rule.value.a"),
         ({"credential": {"clientId": "c"}}, {}, "credential.clientId"),
+        ({"offerExpiresAfterSeconds": 30}, {}, "offerExpiresAfterSeconds"),
+        ({"scoringRuleOptions": {"descendingOrder": False}}, {}, "scoringRuleOptions.descendingOrder"),
         ({"kind": "manualReclassify", "priority": 1}, {"kind": "manualReclassify"}, "priority"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 
@@ -105,3 +106,20 @@ def test_the_package_needs_nothing_else_of_the_router() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_of_what_does_not_compile_nothing_is_kept_but_why() -> None:
+    from router.rules.powerfx.nodes import Number
+
+    deep = "+".join(f"(1+{number})" for number in range(350)) + " + nope"
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(2):  # told from memory the second time
+            with pytest.raises(PowerFxSyntaxError) as refused:
+                compile_expression(deep, ("job",))
+            del refused
+        left = sum(isinstance(one, Number) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 100

@@ -13,6 +13,8 @@ import pytest
 from router.rules.powerfx import Limits, PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
 from tests.unit.powerfx.powerfx_hostile import expressions
 
+pytestmark = pytest.mark.timed
+
 HOSTILE = 1_000
 LONGEST_SECONDS = 0.2
 
@@ -169,3 +171,17 @@ def test_no_piece_of_html_is_slow(piece: str, function: str) -> None:
     with contextlib.suppress(PowerFxError):
         evaluate(f"Len({function}(t))", {"t": text})
     assert time.thread_time() - started < LONGEST_SECONDS
+
+
+@pytest.mark.parametrize("call", ["Mid(text, 3)", "Left(text, 50000)", "Right(text, 50000)", "Len(text)"])
+def test_what_python_does_in_one_piece_with_a_long_text_is_short(call: str) -> None:
+    """A thread that is in the middle of one piece does not give back the interpreter when another asks."""
+    expression = compile_expression(call, ["text"])
+    text = "\U0001f600" * 45_000
+
+    def took() -> float:
+        started = time.thread_time()
+        expression.evaluate({"text": text})
+        return time.thread_time() - started
+
+    assert min(took() for _ in range(5)) < 0.005

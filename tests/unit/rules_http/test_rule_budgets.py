@@ -61,6 +61,7 @@ async def test_one_purse_spans_all_expressions_of_a_classification() -> None:
     assert await expressions.value_of(COSTLY.format(n=-1), {}) == 40_000  # another classification has its own
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize(
     "expression",
     [

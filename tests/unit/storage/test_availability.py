@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from router.engine.candidates import Candidate, candidate
 from router.storage.availability import AvailabilityStore, Move, Turn, behind, row_keys
 from router.storage.port import Entity
-from tests.memory_router import Tables
+from tests.memory_router import Call, Tables
 from tests.unit.engine.engine_records import channel, later, selector, worker
 
 
@@ -166,3 +169,21 @@ async def test_any_id_has_its_version(id: str) -> None:
     store, _ = await _index(_worker(id, 12))
     ((found,), _) = await store.available("q", "n", 9)
     assert (found.worker_id, found.version) == (id, 12)
+
+
+async def test_rows_that_are_moved_at_once_do_not_stay_behind_their_worker() -> None:
+    """Each move takes its own time in each queue, as storage does."""
+    store, tables = await _index()
+    chance = random.Random(1)
+
+    async def slow(_: Call) -> None:
+        await asyncio.sleep(chance.random() / 500)
+
+    tables.before = slow
+    queues = [f"q{number}" for number in range(5)]
+    told = [None, *(_worker("w", version, queues=queues) for version in range(1, 10))]
+    moves = [Move(old, new) for old, new in pairwise(told)]
+    await asyncio.gather(*(store.move([move]) for move in moves))
+    assert len(tables.of("availability").all()) == 2 * len(queues)
+    await store.move([Move(told[-1], None)])
+    assert tables.of("availability").all() == []

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 from azure.core.exceptions import HttpResponseError
-from azure.core.rest import HttpRequest
 
-from router.storage.batches import check, encode
+from router.storage.batches import Request, check, encode
 
 _MADE = b"""--batchresponse_1\r
 Content-Type: multipart/mixed; boundary=changesetresponse_1\r
@@ -27,8 +26,8 @@ _REFUSED = b'{"odata.error":{"code":"%s","message":{"lang":"en-US","value":"0:Re
 
 def test_the_requests_stand_between_boundaries() -> None:
     requests = [
-        HttpRequest("PUT", "https://a/jobs(1)", headers={"If-Match": "W/1"}, content='{"a": "\u00e4"}'),
-        HttpRequest("DELETE", "https://a/jobs(2)"),
+        Request("PUT", "https://a/jobs(1)", {"If-Match": "W/1"}, '{"a": "\u00e4"}'.encode()),
+        Request("DELETE", "https://a/jobs(2)", {}),
     ]
     boundary, content = encode(requests)
     first, second, rest = content.decode().split("Content-Type: application/http\r\n")
@@ -41,8 +40,8 @@ def test_the_requests_stand_between_boundaries() -> None:
 
 
 def test_other_content_has_other_boundaries() -> None:
-    one, _ = encode([HttpRequest("PUT", "https://a", content="1")])
-    other, _ = encode([HttpRequest("PUT", "https://a", content=one)])
+    one, _ = encode([Request("PUT", "https://a", {}, b"1")])
+    other, _ = encode([Request("PUT", "https://a", {}, one.encode())])
     assert one != other
 
 

@@ -48,6 +48,7 @@ def test_the_writes_of_a_transaction() -> None:
     ]
     request = REQUESTS.transaction(writes)
     assert (request.method, request.url) == ("POST", "https://account.table.core.windows.net/$batch")
+    assert request.content is not None
     text = request.content.decode()
     lines = [line for line in text.split("\r\n") if line.endswith("HTTP/1.1") or line.startswith("If-Match")]
     at = "https://account.table.core.windows.net/jobs"

@@ -5,6 +5,7 @@ A failure after an upgrade says which of its shortcuts must be looked at again; 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from router.storage import azure
 from router.storage.azure import AzureTables
-from router.storage.port import Entity
+from router.storage.port import Entity, Write
 
 ACCOUNT = "DefaultEndpointsProtocol=http;AccountName=a;AccountKey=YQ==;TableEndpoint=http://127.0.0.1:1/a"
 LOOK = "router/storage/pipeline.py relies on it: "
@@ -43,6 +44,10 @@ class Catching(AsyncHttpTransport[Any, Any]):
 
     async def send(self, request: Any, **options: Any) -> Any:
         self.requests.append(request)
+        raise Sent
+
+    async def exchange(self, request: Any, url: Any, headers: Any, most_bytes: int | None = None) -> Any:
+        self.requests.append(replace(request, headers=headers))
         raise Sent
 
     async def open(self) -> None: ...
@@ -127,6 +132,30 @@ async def test_a_row_is_sent_as_the_package_sends_it(catching: Catching) -> None
     assert sent[::2] == sent[1::2], "address, condition and columns are the package's"
     assert [one[0] for one in sent[::2]] == ["PUT", "POST", "DELETE", "PUT", "GET"]
     await tables.close()
+
+
+async def test_a_request_is_signed_as_the_package_signs_it(catching: Catching, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_700_000_000.9)
+    entity = Entity("p'q/ü", "r 1~2+%", {"Text": "ü"}, 'W/"1"')
+    for traced in (False, True):  # with spans to make it goes through the pipeline
+        tables = AzureTables.from_connection_string(ACCOUNT, traced=traced)
+        table = tables.table("jobs")
+        for call in (
+            table.get(entity.partition, entity.row),
+            table.replace(entity),
+            table.insert(entity),
+            table.transact([Write("upsert", entity)]),
+            table.query([("PartitionKey", "eq", "a'b")]),
+        ):
+            with pytest.raises(Sent):
+                await call
+        await tables.close()
+    sent = [
+        (request.method, request.headers["Authorization"], request.headers["x-ms-date"])
+        for request in catching.requests
+    ]
+    assert sent[:5] == sent[5:]
+    assert len(set(sent)) == 5
 
 
 def _told(request: Any) -> tuple[Any, ...]:

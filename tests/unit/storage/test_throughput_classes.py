@@ -9,7 +9,7 @@ import pytest
 
 from router.models.selectors import RouterWorkerSelector
 from router.storage.job_classes import MOST_CLASSES, REST, JobClass, JobClasses, job_class
-from router.storage.throughput import ENOUGH, ENOUGH_OF_CLASS, Held, Taken, ThroughputStore
+from router.storage.throughput import ENOUGH, ENOUGH_FOR_CLASS, ENOUGH_OF_CLASS, Held, Taken, ThroughputStore
 from tests.sim.memory_tables import MemoryTable, Rows
 from tests.unit.storage.test_throughput import START, Clock
 
@@ -41,6 +41,22 @@ def take(store: ThroughputStore, clock: Clock, until: float, asked: JobClass, *l
     return store.assigned("q", now - timedelta(seconds=10), now, now, taken)
 
 
+async def test_the_time_until_an_answer_is_told_apart(rows: Rows, clock: Clock) -> None:
+    one, two = (ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two"))
+    for until, answer in ((100.0, 10), (300.0, 30)):
+        now = clock.at(until)
+        offered = now - timedelta(seconds=answer)
+        taken = Taken(PLAIN, RANK, frozenset({"chat"}), {})
+        one.assigned("q", offered - timedelta(seconds=20), offered, now, taken)
+    await one.write()
+    for store in (one, two):
+        recent = await store.recent("q", PLAIN)
+        assert recent.answer == 20
+        waited = [(end - start).total_seconds() for start, end in recent.classes[PLAIN.name].busy]
+        assert waited == [20, 20], "until the offer"
+        assert sum((end - start).total_seconds() for start, end in recent.busy) == 80, "until the assignment"
+
+
 async def test_who_could_take_what_is_joined_over_processes(rows: Rows, clock: Clock) -> None:
     one, two = (ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two"))
     take(one, clock, 20, FRENCH, "french")
@@ -66,7 +82,7 @@ async def test_who_could_take_what_is_joined_over_processes(rows: Rows, clock: C
 
 async def test_a_rare_class_is_looked_for_further_back(rows: Rows, clock: Clock) -> None:
     store, period = ThroughputStore(MemoryTable(rows), clock, "one"), 300
-    for number in range(30):
+    for number in range(70):
         take(store, clock, number * period + 20, FRENCH, "french")
         take(store, clock, number * period + 40, FRENCH, "french")
         for more in range(10):
@@ -76,7 +92,8 @@ async def test_a_rare_class_is_looked_for_further_back(rows: Rows, clock: Clock)
     of_french = sum(one.taken for one in recent.pools if FRENCH.name in one.serves)
     assert ENOUGH <= recent.assigned < ENOUGH + 20, "the queue's own rate is of the latest"
     assert ENOUGH_OF_CLASS <= of_french < ENOUGH_OF_CLASS + 4
-    assert sum(one.taken for one in (await store.recent("q", PLAIN)).pools) < of_french * 6
+    of_all = sum(one.taken for one in (await store.recent("q", PLAIN)).pools)
+    assert ENOUGH_FOR_CLASS <= of_all < ENOUGH_FOR_CLASS + 20, "of all that can be taken less is enough"
 
 
 async def test_more_classes_than_are_kept_are_one(rows: Rows, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from router.commit import worker as worker_commits
 from router.engine import workers as worker_engine
 from router.errors import Busy
 from router.models.jobs import CancelJobOptions
-from router.storage.port import RowChanged
+from router.storage.port import RowChanged, StorageUnavailable
 from router.upkeep import worker as worker_upkeep
 from router.upkeep.deadlines import DeadlineRunner
 from router.usecases import jobs as job_usecases
@@ -155,6 +155,42 @@ async def test_a_deletion_that_was_begun_is_finished() -> None:
     assert offer not in (await process.read_job("j")).routing.offers
     await asyncio.sleep(1)
     assert "RouterWorkerDeleted" in process.topic.names
+
+
+@in_virtual_time
+async def test_a_deletion_that_breaks_off_is_finished_by_its_settle_deadline() -> None:
+    """The worker is offered a job while it is being deleted, and then storage fails."""
+    process = Process(Tables())
+    await process.queue()
+    await process.worker("w")
+    await asyncio.sleep(20)
+    came = fails = False
+
+    async def before(call: Call) -> None:
+        nonlocal came, fails
+        if "forget-worker" in call.row and not came:
+            came = True
+            other = Process(process.tables, seed=2)
+            await other.job("j")
+            await asyncio.sleep(5)
+            assert await other.offered_to("j") == ["w"]
+            fails = True
+        elif fails and call.kind == "get" and call.table == "jobs":
+            raise StorageUnavailable("silent")
+
+    process.tables.before = before
+    with pytest.raises(StorageUnavailable):
+        await worker_usecases.delete(process.parts, "w")
+    assert (await process.read_worker("w")).routing.deleting
+    fails = False
+    await asyncio.sleep(20)
+    again = Process(process.tables, seed=3)
+    runner = DeadlineRunner(again.parts)
+    await runner.tick()
+    await runner.drain()
+    await asyncio.sleep(5)
+    assert (await again.parts.workers.store.load("w")).record is None
+    assert (await again.read_job("j")).routing.offers == {}
 
 
 @in_virtual_time

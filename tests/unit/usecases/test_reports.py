@@ -21,7 +21,7 @@ from router.storage.history import of_job
 from router.upkeep.facts import FactCounter
 from router.usecases import jobs as job_usecases
 from router.usecases import timelines
-from router.usecases.reports import Asked, Grain, end_of, of_queues, of_workers, slot_of
+from router.usecases.reports import Asked, Grain, end_of, of_workers, slot_of
 from router.usecases.timelines import Span
 from tests.memory_router import START, Process, Tables, in_virtual_time
 
@@ -73,30 +73,6 @@ async def counted(process: Process, queue: str, at: datetime, number: int) -> No
     place = of_quarter(queue, "voice", at)
     await process.parts.facts.known([place])
     await process.parts.facts.write({place: {f"M{at.minute % 15:02d}": json.dumps({"offered": number})}})
-
-
-@in_virtual_time
-async def test_days_of_the_reports_zone_are_added_up_ahead_and_say_the_same() -> None:
-    process = Process(Tables())
-    parts = process.parts
-    parts.report_zone = BERLIN
-    today = parts.clock.now().astimezone(BERLIN).date()
-    midnight = datetime(today.year, today.month, today.day, tzinfo=BERLIN)
-    yesterday = midnight - timedelta(days=1)
-    await counted(process, "q", yesterday.astimezone(UTC), 3)
-    await counted(process, "q", (midnight - timedelta(minutes=1)).astimezone(UTC), 4)
-    await counted(process, "q", midnight.astimezone(UTC), 5)
-    whole = Asked(yesterday.astimezone(UTC), parts.clock.now(), "1d", BERLIN)
-    before = await of_queues(parts, whole, None)
-    assert [row["offered"] for row in before] == [7, 5]
-    await FactCounter(parts).count(parts.clock.now())
-    assert await parts.facts.mark("day") == (today - timedelta(days=1)).isoformat()
-    rows = process.tables.of("facts")
-    for row in rows.all():  # what the day was made of is not read
-        if row.partition.startswith("q~") and row.partition < f"q~{midnight.astimezone(UTC):%Y%m%d}":
-            rows.delete(row.partition, row.row)
-    assert next(row["offered"] for row in await of_queues(parts, whole, "q")) == 7
-    assert await of_queues(parts, whole, "other") == []
 
 
 @in_virtual_time

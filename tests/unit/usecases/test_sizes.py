@@ -246,3 +246,21 @@ async def test_a_worker_takes_jobs_until_its_row_is_full_and_then_is_out_of_sigh
 
 def test_the_limits_fit_into_one_another() -> None:
     assert LARGEST_WRITTEN < LARGEST_ROUTED < LARGEST_NOTED - 3 * MAX_TEXT_LENGTH
+
+
+async def test_what_is_wanted_of_a_new_job_is_worked_out_once() -> None:
+    process = Process(Tables())
+    await process.queue()
+    asked: list[object] = []
+
+    def wanted(record: object) -> RouterJobInput:
+        asked.append(record)
+        return RouterJobInput(channel_id="voice", queue_id="q")
+
+    async def upsert() -> None:
+        await jobs.upsert(process.parts, "job", wanted, lambda etag, modified: None)
+
+    await upsert()
+    assert asked == [None]
+    await upsert()
+    assert [record is None for record in asked] == [True, False]

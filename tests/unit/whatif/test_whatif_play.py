@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from jobrouter.whatif import search
 from jobrouter.whatif.changes import changed
 from jobrouter.whatif.figures import doubts, estimates, figures
 from jobrouter.whatif.history import parse
-from jobrouter.whatif.play import NotReplayable
+from jobrouter.whatif.rules import NotReplayable
 from jobrouter.whatif.sources import Generated, Replayed, play
 from tests.unit.whatif.whatif_days import day, lines, one_job, profile, worker
 
@@ -63,6 +64,24 @@ def test_a_relaxed_skill_is_served_by_others() -> None:
 
     assert by_others(before) == 0
     assert by_others(after) > 0
+
+
+def test_who_was_served_and_came_back_leaves_then() -> None:
+    """Nobody is there when it comes back, and the customer goes before somebody is."""
+    offer = {"workerId": "w", "offerId": "o1"}
+    lived = one_job(
+        at(10, "queued"),
+        at(10, "offered", **offer),
+        at(10, "accepted", **offer),
+        at(20, "unassigned"),
+        at(25, "cancelled"),
+    )
+    leaves = json.loads(lived[3])
+    leaves["entries"] = [at(15, "unavailable"), at(30, "available")]
+    lived[3] = json.dumps(leaves)
+    played = play(Replayed(parse(lived, "day.ndjson")), 0)
+    assert played.assignments == [("j", "w", 600.0)]
+    assert not played.outcomes["j"].abandoned, "it has been served"
 
 
 def test_declines_expiries_and_leaving() -> None:
@@ -205,3 +224,103 @@ def test_occupancy_is_that_of_the_workers_who_could() -> None:
     assert found["skill and hour", "french=True, 00"]["occupancy"] == pytest.approx(60)
     assert found["queue and hour", "q, 00"]["serviceLevel"] == 100
     assert found["channel and hour", "voice, 00"]["meanWait"] == 0
+
+
+def test_occupancy_is_that_of_the_day() -> None:
+    """What is left of it after its end, and who would have gone much later, does not count."""
+    patient = profile()
+    patient["jobs"] = [{**one, "patienceSeconds": 100_000} for one in patient["jobs"]]
+    found = figures(play(Generated(patient), 0), 20)
+    by_hour = [values["occupancy"] for (name, _), values in found.items() if name == "hour"]
+    assert len(by_hour) == 3
+    assert found["all", ""]["occupancy"] == pytest.approx(sum(by_hour) / 3), "everybody is there all the time"
+
+
+def test_who_waits_until_the_end_puts_no_day_in_doubt() -> None:
+    """How long they would have stayed nobody knows: it is drawn, and counts for nothing that the day tells."""
+    offer = {"workerId": "w", "offerId": "o"}
+    file = one_job(at(10, "queued"), at(10, "offered", **offer), at(11, "accepted", **offer), at(12, "closed"))
+    nobody = {"key": "klingon", "labelOperator": "equal", "value": True}
+    created = {"queueId": "q", "channelId": "voice", "createdAt": "2026-01-05T08:20:00Z"}
+    for id, entries in (("left", [at(20, "queued"), at(21, "cancelled")]), ("waits", [at(20, "queued")])):
+        resource = {**created, "requestedWorkerSelectors": [nobody]}
+        file.append(json.dumps({"kind": "job", "id": id, "resource": resource, "entries": entries}))
+    found = parse(file, "f")
+    played = play(Replayed(found), 0)
+    assert (played.outcomes["waits"].waited or 0) > 40 * 60
+    assert doubts(found, played, 20) == []
+
+
+def seconds_past_eight(seconds: float) -> str:
+    return (datetime(2026, 1, 5, 8, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+def test_the_routers_tenths_do_not_add_up() -> None:
+    """One worker who is never idle: each job's offer came 0.3 s after the end of the one before."""
+    file, second = one_job(at(0, "queued"))[:-1], 0.0
+    for number in range(60):
+        offer = {"workerId": "w", "offerId": f"o{number}"}
+        times = {"queued": 0.0, "offered": second + 0.3, "accepted": second + 5, "closed": second + 50}
+        entries = [{"at": seconds_past_eight(when), "what": what, **offer} for what, when in times.items()]
+        resource = {"queueId": "q", "channelId": "voice", "createdAt": seconds_past_eight(0)}
+        file.append(json.dumps({"kind": "job", "id": f"j{number:02}", "resource": resource, "entries": entries}))
+        second += 50
+    played = play(Replayed(parse(file, "f")), 0)
+    assert [when for _, _, when in played.assignments] == [pytest.approx(50 * n + 5) for n in range(60)]
+
+
+def test_a_rule_that_is_overdue_when_the_job_comes_back_fires_at_the_next_whole_second() -> None:
+    one, other = {"workerId": "w", "offerId": "o"}, {"workerId": "w2", "offerId": "o2"}
+    file = one_job(
+        at(10, "queued"),
+        at(10, "offered", **one),
+        at(10, "accepted", **one),
+        {"at": "2026-01-05T08:12:00.3Z", "what": "unassigned"},
+        {"at": "2026-01-05T08:12:01.02Z", "what": "offered", **other},
+        {"at": "2026-01-05T08:12:01.1Z", "what": "accepted", **other},
+        at(20, "closed"),
+    )
+    rule = {
+        "id": "late",
+        "trigger": {"kind": "waitTime", "thresholdSeconds": 60},
+        "actions": [{"kind": "manualReclassify", "queueId": "q2"}],
+    }
+    resources = {
+        ("exceptionPolicy", "e"): {"exceptionRules": [rule]},
+        ("queue", "q2"): {"distributionPolicyId": "d"},
+        ("worker", "w2"): {**worker(), "queues": ["q2"], "availableForOffers": True},
+    }
+    file[1] = json.dumps(
+        {"kind": "queue", "id": "q", "resource": {"distributionPolicyId": "d", "exceptionPolicyId": "e"}}
+    )
+    file[3] = json.dumps({**json.loads(file[3]), "entries": [at(11, "unavailable")]})
+    file += [json.dumps({"kind": kind, "id": id, "resource": found}) for (kind, id), found in resources.items()]
+    played = play(Replayed(parse(file, "f")), 0)
+    assert played.assignments == [("j", "w", 600.0), ("j", "w2", pytest.approx(721.1))]
+
+
+def test_a_new_job_has_its_offers_before_the_rules_of_its_queues_length() -> None:
+    """Round robin goes on behind the worker who had the first offer, as with the services."""
+    rule = {
+        "id": "long",
+        "trigger": {"kind": "queueLength", "threshold": 1},
+        "actions": [{"kind": "manualReclassify", "priority": 5}],
+    }
+    policy = {"offerExpiresAfterSeconds": 90, "mode": {"kind": "roundRobin"}}
+    file = one_job(at(10, "queued"), at(11, "cancelled"))
+    nobody = {"key": "klingon", "labelOperator": "equal", "value": True}
+    waits = {"queueId": "q", "channelId": "voice", "createdAt": "2026-01-05T08:05:00Z"}
+    file[1] = json.dumps(
+        {"kind": "queue", "id": "q", "resource": {"distributionPolicyId": "d", "exceptionPolicyId": "e"}}
+    )
+    file[2] = json.dumps({"kind": "distributionPolicy", "id": "d", "resource": policy})
+    resources = {
+        ("exceptionPolicy", "e"): {"exceptionRules": [rule]},
+        ("worker", "w2"): {**worker(), "availableForOffers": True},
+        ("job", "a"): {**waits, "requestedWorkerSelectors": [nobody]},
+    }
+    entries = {"a": [at(5, "queued")]}
+    for (kind, id), found in resources.items():
+        file.append(json.dumps({"kind": kind, "id": id, "resource": found, "entries": entries.get(id, [])}))
+    played = play(Replayed(parse(file, "f")), 0)
+    assert [worker_id for job_id, worker_id, _ in played.assignments] == ["w2"]

@@ -41,9 +41,9 @@ def test_job_by_job(patience: float | None) -> None:
     played = Play(day, people).run()
     jobs = []
     for one in day.jobs:
-        came, left = people.enters(one.id), people.patience(one.id)
+        came, left = people.enters(one.id), people.patience(one.id, 0)
         assert came is not None
-        jobs.append((came, people.work(one.id, "voice", 0)[0], math.inf if left is None else left))
+        jobs.append((came, people.work(one.id, "voice", 0, came)[0], math.inf if left is None else left))
     expected = recursion(6, jobs)
     assert sum(wait > 0 for wait, _ in expected) > 50
     compared = 0

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from jobrouter.command import main
+from jobrouter.whatif import search
+from jobrouter.whatif.changes import changed
 from jobrouter.whatif.figures import Estimate, estimates
+from jobrouter.whatif.history import parse
 from jobrouter.whatif.report import Comparison, page
-from tests.unit.whatif.whatif_days import lines, profile, worker
+from router.models.types import format_time
+from tests.unit.whatif.whatif_days import lines, one_job, profile, worker
 
 CELL = ("all", "")
 
@@ -52,6 +56,34 @@ def test_a_change_beside_the_day(files: Path, capsys: pytest.CaptureFixture[str]
     assert level["difference"]["mean"] == pytest.approx(level["after"]["mean"] - level["before"]["mean"], abs=1e-3)
     assert level["difference"]["half95"] > 0
     assert {one["figure"] for one in found["figures"]} >= {"p50", "p80", "p95", "abandonment", "occupancy", "meanWait"}
+
+
+def test_several_changes_are_told_in_one_sentence_with_what_they_cost(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = {
+        "relaxed": {
+            "name": "relaxing the skill",
+            "jobs": {"selectors": [{"key": "french", "expiresAfterSeconds": 40}]},
+        },
+        "fewer": {"name": "one less", "workers": {"remove": ["plain-1"]}},
+    }
+    given = ["--generate", files / "profile.json", "--replications", 2, "--change", files / "change.json"]
+    for name, change in others.items():
+        (files / f"{name}.json").write_text(json.dumps(change), "utf-8")
+        given += ["--change", files / f"{name}.json"]
+    html = files / "page.html"
+    assert whatif(*given, "--cost-per-hour", 20, "--html", html) == 0
+    *_, last = capsys.readouterr().out.splitlines()
+    # The profile has two of the three hours for which somebody is added; what a worker less would save is not told.
+    assert re.fullmatch(
+        r"<one> French speaker more: service level \d+ to \d+ %, cost 40\.00; relaxing the skill: \d+ %, free;"
+        r" one less: \d+ %\.",
+        last,
+    ), last
+    assert "relaxing the skill: " in html.read_text("utf-8").split("<h2>")[0]
+    assert whatif(*given, "--cost-per-hour", 20, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["sentence"] == last
 
 
 def test_days_of_a_profile(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,3 +165,121 @@ def test_shadow_policies(files: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "'c' is no distribution policy of the file" in capsys.readouterr().err
     assert whatif("--history", files / "day.ndjson", "--shadow") == 2
     assert "no queue names a candidate policy" in capsys.readouterr().err
+
+
+def test_a_day_without_jobs_is_nothing_to_play_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "day.ndjson"
+    empty.write_text('{"kind":"header","version":1,"from":"2026-01-05T08:00:00Z","to":"2026-01-05T09:00:00Z"}\n')
+    assert main(["whatif", "--history", str(empty), "--search", "team"]) == 1
+    assert capsys.readouterr().err == f"{empty} tells of no job in its span, so there is nothing to play again.\n"
+    assert main(["whatif", "--history", str(tmp_path / "none"), "--search", "team"]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/none cannot be read: No such file or directory.\n"
+
+
+ADDED: dict[str, Any] = {"id": "x", "resource": worker()}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"extra": 1}, "a change has no 'extra'"),
+        ({"workers": {"hire": [ADDED]}}, "'workers' of a change has no 'hire': add, change, remove, shifts"),
+        ({"workers": {"add": [{**ADDED, "until": "10:00"}]}}, "a worker that is added has no 'until'"),
+        ({"workers": {"add": [{"id": "x", "resource": {**worker(), "lables": {}}}]}}, "worker 'x' has 'lables'"),
+        ({"workers": {"change": {"plain-1": {"lables": {"french": True}}}}}, "worker 'plain-1' has 'lables'"),
+        ({"workers": {"shifts": {"plain-1": [{"form": "08:00"}]}}}, "a shift of worker 'plain-1' has no 'form'"),
+        ({"workers": {"shifts": {"plain-1": [{"from": "12:00", "to": "10:00"}]}}}, "ends before it begins"),
+        ({"workers": {"add": [{"id": "x"}]}}, "'resource' is missing"),
+        ({"queues": {"q": {"distributionPolicy": "d"}}}, "queue 'q' has 'distributionPolicy'"),
+        (
+            {"queues": {"q": {"distributionPolicyId": "e"}}},
+            "queue 'q' names distributionPolicy 'e', which is not there",
+        ),
+        ({"distributionPolicies": {"d": {"mode": {"kind": "roundRobin", "most": 2}}}}, "has 'mode.most'"),
+        ({"distributionPolicies": {"d": {"mode": {"kind": "fastest"}}}}, "change: mode: "),
+        ({"jobs": {"selector": []}}, "'jobs' of a change has no 'selector'"),
+        ({"jobs": {"selectors": [{"key": "french", "expiresAfterSeconds": "soon"}]}}, "it cannot be read"),
+    ],
+)
+def test_nothing_of_a_change_is_passed_over(
+    files: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], said: str
+) -> None:
+    """A slip would change nothing, and the answer would be that it makes no difference."""
+    (files / "slip.json").write_text(json.dumps(change), "utf-8")
+    assert whatif("--history", files / "day.ndjson", "--change", files / "slip.json", "--replications", 1) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"answerSecs": 5}, "has no 'answerSecs'"),
+        ({"arrivals": [60, -1]}, "not below 0"),
+        ({"jobs": []}, "no kind of jobs has a share"),
+        ({"queues": {"other": {"distributionPolicyId": "d"}}}, "queue 'q' of a job is not in it"),
+        ({"jobs": {"handleSeconds": 0}}, "above 0"),
+        ({"jobs": {"patienceSeconds": -1}}, "above 0"),
+        ({"jobs": {"handleSeconds": {"mean": 3, "deviation": 1}}}, "has no 'deviation'"),
+        ({"jobs": {"patience": 1}}, "jobs, number 1 has no 'patience'"),
+        ({"jobs": {"resource": {"queueId": "q", "channel": "voice"}}}, "profile.json: channelId: "),
+        ({"jobs": {"resource": {"queueId": "q", "channelId": "voice", "prio": 1}}}, "has 'prio'"),
+    ],
+)
+def test_nothing_of_a_profile_is_passed_over(
+    files: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    made = profile(hours=2)
+    kind = changes.pop("jobs", None)
+    if isinstance(kind, dict):
+        made["jobs"][0] |= kind
+    elif kind is not None:
+        made["jobs"] = kind
+    (files / "profile.json").write_text(json.dumps(made | changes), "utf-8")
+    assert whatif("--generate", files / "profile.json", "--search", "team", "--replications", 1) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_label_that_nobody_asks_for_is_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change = {"jobs": {"selectors": [{"key": "frensh", "expiresAfterSeconds": 40}]}}
+    (files / "slip.json").write_text(json.dumps(change), "utf-8")
+    assert whatif("--history", files / "day.ndjson", "--change", files / "slip.json", "--replications", 2) == 0
+    told = capsys.readouterr()
+    assert told.err == "note: no job asks for 'frensh'\n"
+    assert "(no difference)" in told.out
+
+
+def test_a_page_that_cannot_be_written_is_told(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["--history", files / "day.ndjson", "--change", files / "change.json", "--replications", 1]
+    assert whatif(*given, "--html", files / "no" / "page.html") == 2
+    told = capsys.readouterr()
+    assert "page.html cannot be written" in told.err
+    assert not told.out
+
+
+def test_a_day_on_which_nobody_was_served_is_nothing_to_compare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "day.ndjson"
+    file.write_text("\n".join(one_job({"at": "2026-01-05T08:10:00Z", "what": "queued"})), "utf-8")
+    assert whatif("--history", file, "--search", "policy") == 1
+    assert "no job that was assigned or left" in capsys.readouterr().err
+
+
+def test_times_of_the_day_are_utc_on_a_day_of_25_hours_too() -> None:
+    """The clock goes back at 03:00 of that day: 10:00 is one time, whatever the offset at its begin."""
+    header = {"kind": "header", "version": 1, "from": "2026-10-25T00:00:00+02:00", "to": "2026-10-26T00:00:00+01:00"}
+    day = parse([json.dumps(header)], "f")
+    assert (day.ends - day.begins).total_seconds() == 25 * 3600
+    (begins, ends) = (
+        changed(day, {"workers": {"add": [{**ADDED, "from": "10:00", "to": "22:30"}]}}).workers["x"].entries
+    )
+    assert (format_time(begins.at), format_time(ends.at)) == (
+        "2026-10-25T10:00:00+00:00",
+        "2026-10-25T22:30:00+00:00",
+    )
+
+
+def test_what_a_worker_more_costs_is_by_the_hours_that_are_left_of_the_day() -> None:
+    tried = search.team(parse(lines(), "f"))
+    assert {hours for change, hours in tried if change["name"].endswith("from 08:00 to 10:00")} == {2.0}
+    assert {hours for change, hours in tried if change["name"].endswith("from 10:00 to 11:00")} == {1.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 
 from router.api.in_flight import InFlight
 from router.errors import BadRequest, Busy, TooLarge
+from router.models.jobs import RouterJobInput
 from router.models.sizes import LARGEST_WRITTEN
 from router.wire.bodies import MAX_VALUES, check_values
 from router.wire.parse import parse_json
+from router.wire.validate import validate
 
 
 @pytest.mark.parametrize(
@@ -81,3 +84,48 @@ async def test_large_bodies_in_flight_are_bounded_and_take_turns_and_small_ones_
     await asyncio.gather(*tasks)
     assert (begun, in_flight.bytes) == (["first", "small", "second"], 0)
     await serve("alone", 5_000_000)  # whatever its size
+
+
+async def test_a_large_body_that_waits_for_too_long_is_told_so() -> None:
+    in_flight = InFlight(longest=0.01)
+    async with in_flight.hold(400_000):
+        with pytest.raises(Busy):
+            async with in_flight.hold(400_000):
+                pass
+    assert in_flight.bytes == 0
+    async with in_flight.hold(400_000):  # nobody has kept the turn
+        pass
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("text", ["1" * 1_000_000, "(1+1234)+" * 100_000, "1e1" * 300_000])
+def test_digits_cost_no_more_than_letters(text: str) -> None:
+    def seconds(body: bytes) -> float:
+        started = time.thread_time()
+        parse_json(body)
+        return time.thread_time() - started
+
+    body = json.dumps({"x": text}).encode()
+    assert min(seconds(body) for _ in range(3)) < 0.02
+
+
+def test_what_is_wrong_with_a_body_goes_with_its_answer() -> None:
+    """Held in a circle it would stay until a look at all that is alive, which holds everybody up."""
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(BadRequest):
+            validate(RouterJobInput, {"channelId": "v", "queueId": "q", "labels": {f"k{n}": [] for n in range(1_000)}})
+        left = sum(isinstance(one, ValueError) for one in gc.get_objects())
+    finally:
+        gc.enable()
+    assert left < 100
+
+
+def test_what_waits_is_bounded_too() -> None:
+    in_flight = InFlight(most_held=1_000_000)
+    with in_flight.keep(600_000), in_flight.keep(1_000):
+        with pytest.raises(Busy), in_flight.keep(600_000):
+            pass
+        assert in_flight.held == 600_000
+    assert in_flight.held == 0

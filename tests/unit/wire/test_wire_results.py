@@ -11,7 +11,8 @@ from router.api import jobs, resources, workers
 from router.api.call import Call
 from router.models.operations import BY_NAME, GA
 from router.models.results import EstimatedWait, EstimatedWaitBasis
-from router.usecases.figures import Position, Statistics, Wait
+from router.usecases.figures import Position, Statistics
+from router.usecases.outlook import Wait
 from router.wire.documents import json_bytes
 
 

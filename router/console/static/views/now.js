@@ -1,11 +1,14 @@
 // What waits and who is there, now: totals, queues, waiting jobs, workers; filters and order stand in the address.
 
+import { everyItem } from "../api.js";
 import { duration, inMinutes, number, percent, plain, secondsSince } from "../format.js";
 import { link, refine } from "../route.js";
-import { pointsOf, useLive, useNow } from "../store.js";
-import { Age, Empty, Failed, html, Icon, JobLink, Load, Loading, more, Sparkline, WorkerLink, WorkerState, workerWord } from "../ui.js";
+import { pointsOf, useLive, useNow, useResource } from "../store.js";
+import { Age, Empty, Failed, html, Icon, JobLink, JobStatus, Load, Loading, more, Sparkline, WorkerLink, WorkerState, workerWord } from "../ui.js";
 import { useMemo, useState } from "../vendor/hooks.js";
 
+/** So many jobs are looked through for a label or a tag. */
+const MOST_JOBS = 2000;
 const STATES = ["Available", "Busy", "Logging out", "Logged out"];
 
 export function Now({ route }) {
@@ -44,7 +47,33 @@ export function Now({ route }) {
       <${Queues} queues=${queues} all=${snapshot.queues.length} route=${route} />
       <${Waiting} key=${`jobs ${queueId}`} jobs=${jobs} all=${snapshot.jobs.length} where=${chosen?.name || queueId} filtered=${words.length > 0} />
       <${Workers} key=${`workers ${queueId}`} workers=${workers} all=${snapshot.workers.length} where=${chosen?.name || queueId} filtered=${words.length > 0 || state} />
+      ${words.length > 0 && html`<${ByLabels} find=${find} words=${words} />`}
     </div>
+  `;
+}
+
+/** The picture of what waits has no labels and tags of jobs: they are asked for once, when somebody wants to. */
+function ByLabels({ find, words }) {
+  const [asked, ask] = useState("");
+  return html`<section class="card by-labels" aria-labelledby="found-title">
+    <h2 id="found-title">Labels and tags of jobs</h2>
+    ${asked === find
+      ? html`<${Labelled} key=${find} words=${words} />`
+      : html`<p><button type="button" id="labelled" onClick=${() => ask(find)}>Look for “${find.trim()}” in all active jobs</button></p>`}
+  </section>`;
+}
+
+function Labelled({ words }) {
+  const { value: jobs, error } = useResource("labelled", (signal) => everyItem("/routing/jobs", { query: { status: "active", maxpagesize: 500 }, signal, limit: MOST_JOBS }), 0);
+  if (error && !jobs) return html`<${Failed} error=${error} what="The jobs" />`;
+  if (!jobs) return html`<${Loading} what="the jobs" />`;
+  const found = jobs.filter((job) => matches(words, job.id, ...pairsOf(job.labels), ...pairsOf(job.tags)));
+  return html`
+    ${jobs.length >= MOST_JOBS && html`<p class="quiet"><${Icon} name="warn" /> The newest ${number(jobs.length)} active jobs were looked at, and no others.</p>`}
+    ${!found.length
+      ? html`<${Empty} title="No active job has that in its labels or tags." />`
+      : html`<ul class="labelled">${found.slice(0, 100).map((job) => html`<li key=${job.id}><${JobLink} id=${job.id} /> <${JobStatus} status=${job.status} /> <span class="quiet">${[...pairsOf(job.labels), ...pairsOf(job.tags)].join(", ")}</span></li>`)}
+          ${found.length > 100 && html`<li class="quiet">and ${number(found.length - 100)} more</li>`}</ul>`}
   `;
 }
 
@@ -160,13 +189,13 @@ function Workers({ workers, all, where, filtered }) {
       : html`<div class="scroll" role="region" aria-labelledby="workers-title" tabindex="0"><table>
           <thead><tr>
             <th scope="col">Worker</th><th scope="col">State</th><th scope="col" class="number wide">Since</th>
-            <th scope="col">Load</th><th scope="col">Holds</th>
+            <th scope="col" class="wide">Load</th><th scope="col">Holds</th>
           </tr></thead>
           <tbody>${inOrder.slice(0, shown).map((worker) => html`<tr key=${worker.id} data-id=${worker.id}>
             <th scope="row"><${WorkerLink} id=${worker.id} /><span class="sub">${worker.channels.map((one) => one.channelId).join(", ")}</span></th>
             <td><${WorkerState} worker=${worker} /></td>
             <td class="number wide"><${Age} since=${worker.stateSince} /></td>
-            <td><${Load} ratio=${worker.loadRatio} /></td>
+            <td class="wide"><${Load} ratio=${worker.loadRatio} /></td>
             <td><${Held} worker=${worker} /></td>
           </tr>`)}</tbody>
         </table></div>${more(inOrder, shown, show)}`}

@@ -2,7 +2,8 @@
 
 import { download } from "../api.js";
 import { dayAndMonth, duration, hourAndMinute, number, percent } from "../format.js";
-import { before, dayOf, dayText, inTime, mean, occupied, queryOf, read, spanOf } from "../report.js";
+import { Plot } from "../plot.js";
+import { before, dayOf, dayText, held, heldTooSeldom, inTime, mean, occupied, queryOf, read, spanOf } from "../report.js";
 import { link, refine } from "../route.js";
 import { useSession } from "../session.js";
 import { useLive, useResource } from "../store.js";
@@ -11,16 +12,18 @@ import { useState } from "../vendor/hooks.js";
 
 const EVERY_MS = 60_000;
 const seconds = (value) => duration(Math.round(value));
+const UNITS = new Map([[number, "count"], [percent, "part"], [seconds, "seconds"]]);
 const COLUMNS = {
   queues: [
     { name: "Offered", of: (sum) => sum.offered ?? 0, show: number, wide: true },
     { name: "Assigned", of: (sum) => sum.assigned ?? 0, show: number, compared: true },
     { name: "Gave up", of: (sum) => sum.cancelledWhileWaiting ?? 0, show: number },
-    { name: "In time", of: inTime, show: percent, compared: true, most: 1 },
+    { name: "In time", of: inTime, show: percent, compared: true },
     { name: "Wait", of: (sum) => mean(sum, "wait"), show: seconds, compared: true },
     { name: "Longest wait", of: (sum) => (sum.waitCount ? sum.waitMax : null), show: seconds, wide: true },
     { name: "Handling", of: (sum) => mean(sum, "handle"), show: seconds, wide: true },
     { name: "Longest line", of: (sum) => sum.longestLine ?? 0, show: number, wide: true },
+    { name: "Told wait held", of: held, show: percent, wide: true },
   ],
   workers: [
     { name: "Offered", of: (sum) => sum.offered ?? 0, show: number, wide: true },
@@ -31,7 +34,7 @@ const COLUMNS = {
     { name: "Available", of: (sum) => sum.availableSeconds ?? 0, show: seconds },
     { name: "At work", of: (sum) => sum.busySeconds ?? 0, show: seconds, compared: true },
     { name: "Wrap-up", of: (sum) => sum.wrapUpSeconds ?? 0, show: seconds, wide: true },
-    { name: "Occupied", of: occupied, show: percent, wide: true, most: 1 },
+    { name: "Occupied", of: occupied, show: percent, wide: true },
   ],
 };
 const PLOTS = { queues: ["Assigned", "In time", "Wait"], workers: ["Completed", "At work"] };
@@ -83,13 +86,29 @@ function Shown({ value: { now, then }, of, asked, id, ago, route, named }) {
   if (!now.byId.size && !then?.byId.size) return html`<${Empty} title="Nothing happened on these days." />`;
   const columns = COLUMNS[of];
   const plots = columns.filter((column) => PLOTS[of].includes(column.name));
+  const wrong = [...now.byId].filter(([, sum]) => heldTooSeldom(sum));
   const words = (slot) => (asked.grain === "1h" ? hourAndMinute(slot) : dayAndMonth(slot));
   return html`
     ${now.cut && html`<p class="quiet"><${Icon} name="warn" /> Only a part is added up here. Choose one ${ONE[of]}, or fewer days.</p>`}
-    <div class="plots">${plots.map((column) => html`<${Plot} key=${column.name} ...${{ column, now, then, words, ago }} />`)}</div>
+    ${wrong.map(([one, sum]) => html`<p key=${one} class="quiet held"><${Icon} name="warn" /> ${named(one)}: of ${number(sum.waitsTold)} jobs that were told a wait it held for only ${percent(held(sum))}.</p>`)}
+    <div class="plots">${plots.map((column) => html`<${PlotOf} key=${column.name} ...${{ column, now, then, words, ago }} />`)}</div>
     <${ById} ...${{ now, then, of, columns, id, route, named, ago }} />
     <${BySlot} ...${{ now, then, columns, words, ago, grain: asked.grain }} />
+    <${WhatIf} asked=${asked} />
   `;
+}
+
+/** A replay takes a second of processor time for every thousand jobs, ten times over: too much for a page that is kept open. */
+function WhatIf({ asked: { from, to, grain } }) {
+  const time = (date) => date.toISOString().replace(".000Z", "Z");
+  return html`<details class="card what-if">
+    <summary>What if?</summary>
+    <p>How these days would have gone with another policy or another team, beside how they went. These commands say it, on a machine with the router's folder:</p>
+    <pre tabindex="0" role="region" aria-label="Commands">${`jobrouter export history --from ${time(from)} --to ${time(to)} days.ndjson
+jobrouter whatif --history days.ndjson --search team
+jobrouter whatif --history days.ndjson --change change.json --html what-if.html`}</pre>
+    <p class="quiet">The first finds whom to add; what a change may say is in the router's documents, under What if. Begin and end when nobody waits${grain === "1h" ? "" : "; days one by one are played sooner"}.</p>
+  </details>`;
 }
 
 function Heads({ columns }) {
@@ -141,30 +160,15 @@ function BySlot({ now, then, columns, words, ago, grain }) {
   </section>`;
 }
 
-const WIDTH = 600;
-const HEIGHT = 140;
-
-/** A bar for each slot, and a line for the days before. The tables below tell the same in figures. */
-function Plot({ column, now, then, words, ago }) {
+/** Bars, and a dashed line for the days before. The tables below tell the same in figures. */
+function PlotOf({ column, now, then, words, ago }) {
   const values = now.bySlot.map(column.of);
-  const past = then ? now.slots.map((_, index) => (then.bySlot[index] ? column.of(then.bySlot[index]) : null)) : [];
-  const most = column.most ?? Math.max(1, ...[...values, ...past].map((value) => value ?? 0));
-  const step = WIDTH / now.slots.length;
-  const y = (value) => HEIGHT - (value / most) * (HEIGHT - 6);
+  const past = then && now.slots.map((_, index) => (then.bySlot[index] ? column.of(then.bySlot[index]) : null));
   const whole = (sum) => (column.of(sum) === null ? "nothing" : column.show(column.of(sum)));
   const told = `${column.name}: ${whole(now.all)}${then ? `; ${ago}: ${whole(then.all)}` : ""}`;
-  let line = "";
-  past.forEach((value, index) => {
-    if (value !== null) line += `${line && past[index - 1] !== null ? "L" : "M"}${((index + 0.5) * step).toFixed(1)} ${y(value).toFixed(1)}`;
-  });
   return html`<figure class="card plot">
     <figcaption><b>${column.name}</b> <span class="figure">${whole(now.all)}</span>${then && html` <span class="quiet">${ago}: ${whole(then.all)}</span>`}</figcaption>
-    <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label=${told}>
-      <path class="axis" d="M0 ${HEIGHT}H${WIDTH}" />
-      ${values.map((value, index) => value !== null && value > 0 && html`<rect key=${index} class="bar-of" x=${index * step + step * 0.15} y=${y(value)} width=${step * 0.7} height=${HEIGHT - y(value)}><title>${words(now.slots[index])}: ${column.show(value)}</title></rect>`)}
-      ${line && html`<path class="past" d=${line} />`}
-    </svg>
-    <p class="ends quiet" aria-hidden="true"><span>${words(now.slots[0])}</span><span>at most ${column.show(most)}</span><span>${words(now.slots.at(-1))}</span></p>
+    <${Plot} ...${{ told, values, past, names: now.slots.map(words), show: column.show, unit: UNITS.get(column.show), pastName: ago }} />
   </figure>`;
 }
 

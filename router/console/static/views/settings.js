@@ -2,9 +2,9 @@
 
 import { everyItem } from "../api.js";
 import { number } from "../format.js";
-import { refine } from "../route.js";
+import { link, refine } from "../route.js";
 import { useResource } from "../store.js";
-import { Empty, Failed, html, Loading } from "../ui.js";
+import { Failed, html, Loading } from "../ui.js";
 import { useEffect, useRef, useState } from "../vendor/hooks.js";
 
 const KINDS = [
@@ -13,7 +13,11 @@ const KINDS = [
   ["distributionPolicies", "Distribution policies", "distribution policy"],
   ["exceptionPolicies", "Exception policies", "exception policy"],
 ];
+/** Side by side: what a queue names stands in one column, so that no line passes behind another policy. */
+const COLUMNS = [[0], [1], [2, 3]].map((places) => places.map((place) => KINDS[place]));
 const EVERY_MS = 15_000;
+/** How far lines reach beside a column; the style leaves room for that. */
+const ASIDE = 44;
 
 export function Settings({ route }) {
   const { value, error } = useResource("settings", async (signal) => {
@@ -48,15 +52,17 @@ function Map({ value, edges, chosen, touching, choose }) {
   return html`<section class="card scroll" role="region" tabindex="0" aria-label="Queues and policies, and which names which">
     <div class="map" ref=${box}>
       <svg class="edges" aria-hidden="true">${lines.map(([from, to, shape]) => html`<path key=${`${from} ${to}`} d=${shape} data-lit=${from === chosen || to === chosen} data-dim=${Boolean(chosen) && from !== chosen && to !== chosen} />`)}</svg>
-      ${KINDS.map(([kind, title]) => html`<div class="column" key=${kind}>
-        <h2>${title} <small>${number(value[kind].length)}</small></h2>
-        ${!value[kind].length && html`<${Empty} title="None" />`}
-        <ul>${value[kind].map((one) => {
-          const name = `${kind}/${one.id}`;
-          return html`<li key=${one.id}><button type="button" class="node" data-name=${name} aria-pressed=${name === chosen} data-dim=${Boolean(chosen) && name !== chosen && !touching.has(name)} onClick=${() => choose(name)}>
-            <b>${one.name || one.id}</b><span>${one.name && one.name !== one.id ? one.id : told(kind, one)}</span>
-          </button></li>`;
-        })}</ul>
+      ${COLUMNS.map((kinds, place) => html`<div class="column" key=${place}>
+        ${kinds.map(([kind, title]) => html`<section key=${kind} aria-labelledby="kind-${kind}">
+          <h2 id="kind-${kind}">${title} <small>${number(value[kind].length)}</small></h2>
+          ${!value[kind].length && html`<p class="none">None</p>`}
+          <ul>${value[kind].map((one) => {
+            const name = `${kind}/${one.id}`;
+            return html`<li key=${one.id}><button type="button" class="node" data-name=${name} aria-pressed=${name === chosen} data-dim=${Boolean(chosen) && name !== chosen && !touching.has(name)} onClick=${() => choose(name)}>
+              <b>${one.name || one.id}</b><span>${one.name && one.name !== one.id ? one.id : told(kind, one)}</span>
+            </button></li>`;
+          })}</ul>
+        </section>`)}
       </div>`)}
     </div>
   </section>`;
@@ -70,11 +76,16 @@ function Resource({ resource, kind, edges, name }) {
   return html`<section class="card" aria-labelledby="chosen-title">
     <h2 id="chosen-title">${resource.name || resource.id} <small>${word}</small></h2>
     <dl class="details">
-      <dt>Names</dt><dd>${uses.map(idOf).join(", ") || html`<span class="none">Nothing</span>`}</dd>
-      <dt>Named by</dt><dd>${used.map(idOf).join(", ") || html`<span class="none">Nothing</span>`}</dd>
+      <dt>Names</dt><dd><${Named} names=${uses} /></dd>
+      <dt>Named by</dt><dd><${Named} names=${used} /></dd>
     </dl>
     <pre tabindex="0" aria-label="The ${word} as the API answers it">${JSON.stringify(shown, null, 2)}</pre>
   </section>`;
+}
+
+function Named({ names }) {
+  if (!names.length) return html`<span class="none">Nothing</span>`;
+  return names.map((name, place) => html`${place > 0 && ", "}<a key=${name} href=${link("settings", "", { of: name })}>${idOf(name)}</a>`);
 }
 
 const idOf = (name) => name.slice(name.indexOf("/") + 1);
@@ -123,11 +134,16 @@ function drawn(box, edges) {
     const one = places.get(from);
     const other = places.get(to);
     if (!one || !other) return [];
+    const y = one.top + one.height / 2 - frame.top;
+    const v = other.top + other.height / 2 - frame.top;
+    if (one.left === other.left) {
+      // One above the other, as on a phone: beside them.
+      const side = one.right - frame.left;
+      return [[from, to, `M${side} ${y}C${side + ASIDE} ${y} ${side + ASIDE} ${v} ${side} ${v}`]];
+    }
     const ahead = one.left < other.left;
     const x = (ahead ? one.right : one.left) - frame.left;
-    const y = one.top + one.height / 2 - frame.top;
     const u = (ahead ? other.left : other.right) - frame.left;
-    const v = other.top + other.height / 2 - frame.top;
     const bend = Math.max(24, Math.abs(u - x) / 2) * (ahead ? 1 : -1);
     return [[from, to, `M${x} ${y}C${x + bend} ${y} ${u - bend} ${v} ${u} ${v}`]];
   });

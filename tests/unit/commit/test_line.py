@@ -1,0 +1,151 @@
+"""What the line tells of a job is what the job says, whoever wrote it and however late. Rounds believe it: a job that
+seems to ask for what nobody present has is not looked at."""
+
+from __future__ import annotations
+
+import asyncio
+
+from router.storage.port import StorageUnavailable
+from router.upkeep.classify import classify
+from router.upkeep.job import reconcile_job
+from router.usecases import settings as setting_usecases
+from tests.memory_router import Call, Process, Tables, in_virtual_time
+
+
+async def _channels(process: Process) -> list[str]:
+    """Of the jobs in the line, first one first."""
+    return [waiting.channel_id for waiting in (await process.parts.backlog.line("q", 10)).jobs]
+
+
+async def _waiting(process: Process) -> None:
+    """A job that waits, and about which nothing is left to do."""
+    await process.queue()
+    await process.job("j")
+    await asyncio.sleep(20)
+
+
+async def _unclassified(process: Process) -> None:
+    await process.queue()
+    policy = {"fallbackQueueId": "q"}
+    await setting_usecases.upsert(process.parts, "ClassificationPolicy", "c", lambda _: policy, lambda *_: None)
+    await process.job("j", queue_id=None, classification_policy_id="c")
+
+
+@in_virtual_time
+async def test_a_commit_that_fails_leaves_nothing_in_the_place_of_another() -> None:
+    """Two classify the job at the same moment: it stands in the same place after both."""
+    process = Process(Tables(), drives=False)
+    await _unclassified(process)
+    before = await process.parts.jobs.store.load("j")
+    await process.job("j", queue_id=None, classification_policy_id="c", channel_id="chat")
+    await classify(process.parts, await process.parts.jobs.store.load("j"))
+    await classify(process.parts, before)
+    assert (await process.read_job("j")).job.channel_id == "chat"
+    assert await _channels(process) == ["chat"]
+
+
+@in_virtual_time
+async def test_a_commit_that_storage_refuses_leaves_nothing_in_the_place_of_another() -> None:
+    process = Process(Tables(), drives=False)
+    await _unclassified(process)
+    before = await process.parts.jobs.store.load("j")
+    await process.job("j", queue_id=None, classification_policy_id="c", channel_id="chat")
+    await classify(process.parts, await process.parts.jobs.store.load("j"))
+    refused = False
+
+    async def refuse(call: Call) -> None:
+        nonlocal refused
+        if (call.kind, call.table) == ("replace", "jobs") and not refused:
+            refused = True
+            raise StorageUnavailable("It does not answer.")
+
+    process.tables.before = refuse
+    await asyncio.gather(classify(process.parts, before), return_exceptions=True)
+    await asyncio.sleep(0.1)
+    assert refused
+    assert await _channels(process) == ["chat"]
+
+
+@in_virtual_time
+async def test_who_puts_a_job_into_its_place_sees_that_it_changes_meanwhile() -> None:
+    process = Process(Tables())
+    await _waiting(process)
+    other = Process(process.tables, process.topic, seed=2)
+    changed = False
+
+    async def change(call: Call) -> None:
+        nonlocal changed
+        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
+            changed = True
+            await other.job("j", channel_id="chat")
+            await asyncio.sleep(1)
+
+    process.tables.before = change
+    await reconcile_job(process.parts, "j")
+    assert changed
+    assert await _channels(process) == ["chat"]
+
+
+@in_virtual_time
+async def test_who_changes_a_job_writes_its_row_in_the_line_after_who_has_found_it_as_it_was() -> None:
+    process = Process(Tables())
+    await _waiting(process)
+    other = Process(process.tables, process.topic, seed=2)
+    looked_at = False
+
+    async def look(call: Call) -> None:
+        nonlocal looked_at
+        if (call.kind, call.table) == ("replace", "jobs") and not looked_at:
+            looked_at = True
+            await asyncio.sleep(0.1)
+            await reconcile_job(other.parts, "j")
+
+    process.tables.before = look
+    await process.job("j", channel_id="chat")
+    assert looked_at
+    assert await _channels(process) == ["chat"]
+
+
+@in_virtual_time
+async def test_a_row_of_the_line_that_comes_later_than_that_of_the_next_change_is_written_anew() -> None:
+    process = Process(Tables())
+    await _waiting(process)
+    other = Process(process.tables, process.topic, seed=2)
+    changed = False
+
+    async def change(call: Call) -> None:
+        nonlocal changed
+        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
+            changed = True
+            await other.job("j", channel_id="sms")
+            await asyncio.sleep(1)
+
+    process.tables.before = change
+    await process.job("j", channel_id="chat")
+    await asyncio.sleep(1)
+    assert changed
+    assert (await process.read_job("j")).job.channel_id == "sms"
+    assert await _channels(process) == ["sms"]
+
+
+@in_virtual_time
+async def test_who_goes_on_from_the_change_of_another_puts_its_own_late_row_right() -> None:
+    """Its next commit comes before it has cleared the row, so it would not see that it was overtaken."""
+    process = Process(Tables())
+    await _waiting(process)
+    other = Process(process.tables, process.topic, seed=2)
+    changed = False
+
+    async def change(call: Call) -> None:
+        nonlocal changed
+        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
+            changed = True
+            await other.job("j", channel_id="sms")
+            await asyncio.sleep(1)
+
+    process.tables.before = change
+    await process.job("j", channel_id="chat")
+    await process.job("j", channel_id="sms", tags={"a": 1})
+    await asyncio.sleep(1)
+    assert changed
+    assert await _channels(process) == ["sms"]

@@ -1,0 +1,206 @@
+"""Steps of one job that come to different processes: each knows what the rows tell, and does no more than is left."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from router.errors import Conflict
+from router.matching import abandoned
+from router.models.jobs import CancelJobOptions, CloseJobOptions, CompleteJobOptions
+from router.storage.port import StorageUnavailable
+from router.storage.rounds import Hold
+from router.upkeep.deadlines import DeadlineRunner
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
+from router.usecases import workers as worker_usecases
+from tests.memory_router import Call, Process, Tables, in_virtual_time
+
+
+async def _offered(process: Process, job: str = "j", **worker: object) -> str:
+    """The offer of a new job to the worker `w`."""
+    await process.queue()
+    await process.worker("w", **worker)
+    await asyncio.sleep(1)
+    await process.job(job)
+    await asyncio.sleep(0.05)
+    [offer] = (await process.read_worker("w")).worker.offers
+    return offer.offer_id
+
+
+@in_virtual_time
+async def test_who_has_offered_a_job_accepts_for_it_without_reading_it() -> None:
+    process = Process(Tables())
+    offer = await _offered(process)
+    process.tables.calls.clear()
+    await offer_usecases.accept(process.parts, "w", offer)
+    assert process.tables.count("get", "jobs") == 0
+    assert (await process.read_job("j")).status == "assigned"
+
+
+@in_virtual_time
+async def test_an_accept_is_refused_by_the_row_as_it_is() -> None:
+    process = Process(Tables())
+    other = Process(process.tables, process.topic, seed=2)
+    offer = await _offered(process)
+    await job_usecases.cancel(other.parts, "j", CancelJobOptions())
+    with pytest.raises(Conflict, match="was revoked"):
+        await offer_usecases.accept(process.parts, "w", offer)
+
+
+@in_virtual_time
+async def test_a_new_job_is_not_read_before_it_is_written() -> None:
+    process = Process(Tables())
+    await process.queue()
+    await process.job("before")  # from here on the process knows the queue
+    process.tables.calls.clear()
+    await process.job("j")
+    assert process.tables.count("get", "jobs") == 0
+    assert process.tables.count("insert", "jobs") == 1
+
+
+@in_virtual_time
+async def test_a_job_that_was_taken_for_a_new_one_is_changed_and_listed_once() -> None:
+    process = Process(Tables())
+    other = Process(process.tables, process.topic, seed=2)
+    await process.queue()
+    await process.job("j")
+    await other.job("knows the queue")
+    await asyncio.sleep(2)
+    other.tables.calls.clear()
+    await other.job("j", priority=7)
+    assert other.tables.count("get", "jobs") == 1, "it is read once: the write that failed has done that"
+    await asyncio.sleep(1)
+    record = await process.read_job("j")
+    assert record.job.priority == 7
+    listed = [row for row in process.tables.of("listing").all() if row.columns["Id"] == "j"]
+    assert len(listed) == 1
+    in_line = [row for row in process.tables.of("backlog").all() if row.row.endswith("~j")]
+    assert len(in_line) == 1
+
+
+@in_virtual_time
+async def test_a_refused_change_of_a_job_that_was_taken_for_a_new_one_leaves_no_place_in_the_line() -> None:
+    process = Process(Tables())
+    other = Process(process.tables, process.topic, seed=2)
+    await process.queue()
+    await process.job("j")
+    await other.job("knows the queue")
+    await job_usecases.cancel(process.parts, "j", CancelJobOptions())
+    with pytest.raises(Conflict):
+        await other.job("j", priority=7)
+    await asyncio.sleep(1)
+    assert not [row for row in process.tables.of("backlog").all() if row.row.endswith("~j")]
+
+
+@in_virtual_time
+async def test_steps_in_other_processes_look_only_at_who_has_the_job() -> None:
+    first = Process(Tables())
+    second = Process(first.tables, first.topic, seed=2)
+    third = Process(first.tables, first.topic, seed=3)
+    offer = await _offered(first)
+    _, assignment = await offer_usecases.accept(first.parts, "w", offer)
+    first.tables.calls.clear()
+    await job_usecases.complete(second.parts, "j", assignment, CompleteJobOptions())
+    await asyncio.sleep(0.01)
+    assert (first.tables.count("get", "workers"), first.tables.count("get", "jobs")) == (1, 1)
+    first.tables.calls.clear()
+    await job_usecases.close(third.parts, "j", assignment, CloseJobOptions())
+    await asyncio.sleep(0.01)
+    assert (first.tables.count("get", "workers"), first.tables.count("get", "jobs")) == (1, 1)
+    await asyncio.sleep(30)
+    assert (await first.read_job("j")).status == "closed"
+    assert not (await first.read_worker("w")).worker.assigned_jobs
+
+
+@pytest.mark.parametrize(("most", "silent"), [(None, "workers"), (1, "workers"), (1, "availability")])
+@in_virtual_time
+async def test_who_completes_looks_after_a_worker_whose_accept_was_cut_off(most: int | None, silent: str) -> None:
+    first = Process(Tables())
+    second = Process(first.tables, first.topic, seed=2)
+    offer = await _offered(first, capacity=2, max_concurrent_offers=most)
+
+    async def cut_off(call: Call) -> None:
+        if call.table in {silent, "deadlines"}:
+            raise StorageUnavailable("It is not asked any more.")
+
+    first.tables.before = cut_off
+    with pytest.raises(StorageUnavailable):
+        await offer_usecases.accept(first.parts, "w", offer)
+    first.tables.before = None
+    [assignment] = (await second.read_job("j")).job.assignments
+    await job_usecases.complete(second.parts, "j", assignment, CompleteJobOptions())
+    await asyncio.sleep(0.1)
+    worker = (await second.read_worker("w")).worker
+    assert (len(worker.offers), [held.job_id for held in worker.assigned_jobs]) == (0, ["j"])
+    await second.job("next")
+    await asyncio.sleep(0.1)
+    assert await second.offered_to("next") == ["w"]
+
+
+@in_virtual_time
+async def test_what_a_commit_has_told_but_not_done_is_known_to_who_takes_its_row_over() -> None:
+    first = Process(Tables())
+    second = Process(first.tables, first.topic, seed=2)
+    declined = await _offered(first)
+
+    async def cut_off(call: Call) -> None:
+        if call.table == "workers" and call.kind == "replace":
+            raise StorageUnavailable("It is not written any more.")
+
+    first.tables.before = cut_off
+    with pytest.raises(StorageUnavailable):
+        await offer_usecases.decline(first.parts, "w", declined, None)
+    await asyncio.sleep(0.1)
+    await first.job("j", tags={"told": "1"})  # the row is written without what has been told
+    await asyncio.sleep(0.1)
+    first.tables.before = None
+    await second.job("j", tags={"taken": "over"})
+    await asyncio.sleep(0.5)
+    assert not (await second.read_worker("w")).worker.offers
+
+
+@in_virtual_time
+async def test_a_change_of_place_that_was_cut_off_is_found_by_the_settle_deadline() -> None:
+    """It publishes nothing, so that the row alone can tell that something is left to do."""
+    process = Process(Tables())
+    await process.queue()
+    await process.job("j")
+    await asyncio.sleep(1)
+
+    async def cut_off(call: Call) -> None:
+        if call.table == "backlog" and call.kind != "query":
+            raise StorageUnavailable("It is not written any more.")
+
+    process.tables.before = cut_off
+    with pytest.raises(StorageUnavailable):
+        await process.job("j", priority=7)
+    process.tables.before = None
+    await asyncio.sleep(20)
+    runner = DeadlineRunner(process.parts)
+    await runner.tick()
+    await runner.drain()
+    found = [row for row in process.tables.of("backlog").all() if row.row.endswith("~j")]
+    assert 7 in [row.columns["Priority"] for row in found], "a round removes the other one when it looks at it"
+
+
+@in_virtual_time
+async def test_a_worker_that_is_deleted_while_it_is_looked_after_leaves_no_row() -> None:
+    first = Process(Tables())
+    second = Process(first.tables, first.topic, seed=2)
+    await _offered(first)
+    looks = 0
+
+    async def deleted_meanwhile(call: Call) -> None:
+        nonlocal looks
+        if (call.kind, call.table) == ("get", "workers"):
+            looks += 1
+            if looks == 2:
+                first.tables.before = None
+                await worker_usecases.delete(first.parts, "w")
+                await asyncio.sleep(2)
+
+    first.tables.before = deleted_meanwhile
+    await abandoned.drop(second.parts, Hold("q", workers=("w",)))
+    assert not first.tables.of("workers").all()
