@@ -19,6 +19,20 @@ pytestmark = [
 
 MICROSOFT = ".ways button[type=button]"
 RIGHTS = "/routing/rights"
+#: Before the page has cleared up, it is told that it is time to ask.
+_ASKS_WHEN_SIGNED_OUT = """
+new MutationObserver(() => {
+  if (document.querySelector(".signin")) document.dispatchEvent(new Event("visibilitychange"));
+}).observe(document, { childList: true, subtree: true });
+"""
+_PRESSES_AT_ONCE = f"""
+window.open = () => null;
+new MutationObserver((changes, watch) => {{
+  const way = document.querySelector("{MICROSOFT}");
+  if (way) watch.disconnect(), way.click();
+}}).observe(document, {{ childList: true, subtree: true }});
+"""
+_A_MOMENT = "new Promise((go) => setTimeout(go, 200))"
 
 
 async def with_microsoft(tab: Console, tenant: Tenant, hash: str = "") -> None:
@@ -116,6 +130,15 @@ async def test_sign_in_with_entra(tab: Console, tenant: Tenant, desk: Desk) -> N
     assert kept == '[{},{},""]'
 
 
+async def test_who_presses_before_all_is_loaded_signs_in_once(tab: Console, tenant: Tenant) -> None:
+    """By the client that is being prepared: another one would not have its tokens."""
+    tab.others = (tenant.authority,)
+    await tab.page.send("Page.addScriptToEvaluateOnNewDocument", source=_PRESSES_AT_ONCE)
+    await tab.open()
+    await tab.reads(".trouble", "Allow this page to open windows")
+    assert await tab.page.run("document.querySelectorAll('script[src*=msal]').length") == 1
+
+
 async def test_a_sign_in_that_has_ended_is_asked_for_again(tab: Console, tenant: Tenant, desk: Desk) -> None:
     """A tenant that does not answer has ended nothing."""
     tenant.person, tenant.lasts = "5d0b2ad0-0d3c-4c60-9f42-0d7a3f7a0003", 200
@@ -135,6 +158,24 @@ async def test_a_sign_in_that_has_ended_is_asked_for_again(tab: Console, tenant:
     tenant.has_ended = False
     await tab.page.click(MICROSOFT)
     await tab.reads("main h1", job)
+
+
+async def test_who_is_signed_out_is_told_why_and_nothing_else(tab: Console) -> None:
+    """What the page was about to ask at that moment says no more than that nobody is signed in."""
+    await tab.page.send("Page.addScriptToEvaluateOnNewDocument", source=_ASKS_WHEN_SIGNED_OUT)
+    await tab.spoil()
+    await tab.enter()
+    await tab.spoil("/routing/live", 401)
+    await tab.reads(".trouble", "Signed out: Not now")
+    await tab.page.run(_A_MOMENT)
+    assert await tab.text(".trouble") == "Signed out: Not now"
+    # Who signs out needs no reason.
+    await tab.spoil()
+    await tab.enter()
+    await tab.page.click("header button")
+    await tab.sees("#key")
+    await tab.page.run(_A_MOMENT)
+    assert await tab.text(".trouble") == ""
 
 
 @pytest.mark.parametrize(
