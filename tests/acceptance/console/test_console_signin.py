@@ -114,8 +114,8 @@ async def test_nothing_moves_under_who_is_about_to_press(tab: Console) -> None:
     assert await tab.page.run("window.placesOfKey.size") == 1
 
 
-async def test_sign_in_with_entra(tab: Console, tenant: Tenant, desk: Desk) -> None:
-    """By a code with a proof, in a window of its own; the token is in no storage and no address."""
+async def test_sign_in_with_entra(floor: Floor, tab: Console, tenant: Tenant, desk: Desk) -> None:
+    """By a code with a proof, in a window of its own; the token is in no storage, no address and no log."""
     tenant.person = "5d0b2ad0-0d3c-4c60-9f42-0d7a3f7a0002"
     queue = desk.queue(name="For Entra")
     # A token that ends soon is renewed by the one that renews it, without a window.
@@ -128,6 +128,7 @@ async def test_sign_in_with_entra(tab: Console, tenant: Tenant, desk: Desk) -> N
     assert tenant.refused == []
     kept = await tab.page.run("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert kept == '[{},{},""]'
+    assert "eyJ" not in floor.router.output()
 
 
 async def test_who_presses_before_all_is_loaded_signs_in_once(tab: Console, tenant: Tenant) -> None:
