@@ -7,7 +7,6 @@ import base64
 import json
 import subprocess
 import tempfile
-import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse
+
+from tests.yardstick import Deadline
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35}
 
@@ -77,7 +78,7 @@ class Page:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = answer
         await self._socket.send_json({"id": self._next, "method": method, "params": params})
-        result = await asyncio.wait_for(answer, 20)
+        result = await asyncio.wait_for(answer, 60)
         if "error" in result:
             raise AssertionError(f"{method}: {result['error']}")
         return dict(result["result"])
@@ -96,12 +97,12 @@ class Page:
 
     async def until(self, expression: str, seconds: float = 15.0) -> Any:
         """Wait until a JavaScript expression is true; its value."""
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         while True:
             value = await self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return null; }} }})()")
             if value:
                 return value
-            assert time.monotonic() < deadline, (
+            assert not deadline.is_over(), (
                 f"never true: {expression}; the page: {await self.run('document.body.innerText')}"
             )
             await asyncio.sleep(0.05)
@@ -197,13 +198,13 @@ class Browser:
 
     async def close(self, address: str) -> None:
         """As its person does: the windows and tabs whose address begins so. Waits until there is one."""
-        deadline = time.monotonic() + 15
+        deadline = Deadline(15)
         while True:
             async with self._session.get(f"{self._url}/list") as answer:
                 found = [one["id"] for one in await answer.json(content_type=None) if one["url"].startswith(address)]
             if found:
                 break
-            assert time.monotonic() < deadline, f"nothing at {address}"
+            assert not deadline.is_over(), f"nothing at {address}"
             await asyncio.sleep(0.05)
         for id in found:
             async with self._session.get(f"{self._url}/close/{id}"):
@@ -253,12 +254,12 @@ async def browser(width: int = 1200, height: int = 1000, *options: str) -> Async
 
 
 async def _port(path: Path, process: asyncio.subprocess.Process) -> int:
-    deadline = time.monotonic() + 30
+    deadline = Deadline(30)
     while True:
         assert process.returncode is None, f"Chromium ended at once, with {process.returncode}"
         if (port := _written_port(path)) is not None:
             return port
-        assert time.monotonic() < deadline, "Chromium did not open its port"
+        assert not deadline.is_over(), "Chromium did not open its port"
         await asyncio.sleep(0.05)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from tests.acceptance.chromium import Browser, Page
 from tests.local_router import LocalRouter
+from tests.yardstick import Deadline
 
 _AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 _WATCH = """
@@ -125,14 +125,13 @@ class Console:
         )
 
     async def _until(self, expression: str, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
+        deadline = Deadline(seconds)
         while True:
-            left = deadline - time.monotonic()
             try:
-                await self.page.until(expression, min(_HURRIES_AFTER, left) if self.hurries else left)
+                await self.page.until(expression, _HURRIES_AFTER if self.hurries else seconds)
                 return
             except AssertionError:
-                if time.monotonic() > deadline:
+                if deadline.is_over():
                     raise
             await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
 
