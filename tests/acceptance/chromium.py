@@ -7,8 +7,9 @@ import base64
 import json
 import subprocess
 import tempfile
+import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -20,6 +21,11 @@ from aiohttp import ClientSession, ClientWebSocketResponse
 from tests.yardstick import Deadline
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35}
+
+
+#: What is done while one waits.
+Meanwhile = Callable[[], Awaitable[object]]
+_MEANWHILE_SECONDS = 0.12
 
 
 @dataclass(frozen=True)
@@ -95,17 +101,23 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 15.0) -> Any:
-        """Wait until a JavaScript expression is true; its value."""
+    async def now(self, expression: str) -> Any:
+        """The value of a JavaScript expression; none where it fails."""
+        return await self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return null; }} }})()")
+
+    async def until(self, expression: str, seconds: float = 15.0, meanwhile: Meanwhile | None = None) -> Any:
+        """Wait until a JavaScript expression is true; its value. `meanwhile` is done again and again."""
         deadline = Deadline(seconds)
-        while True:
-            value = await self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return null; }} }})()")
-            if value:
-                return value
+        done_at = time.monotonic()
+        while not (value := await self.now(expression)):
             assert not deadline.is_over(), (
                 f"never true: {expression}; the page: {await self.run('document.body.innerText')}"
             )
-            await asyncio.sleep(0.05)
+            if meanwhile is not None and time.monotonic() - done_at > _MEANWHILE_SECONDS:
+                await meanwhile()
+                done_at = time.monotonic()
+            await asyncio.sleep(0.05 if meanwhile is None else 0.03)
+        return value
 
     async def click(self, selector: str) -> None:
         """A real click in the middle of an element."""

@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 
 from tests.acceptance.chromium import Browser, Page
 from tests.local_router import LocalRouter
-from tests.yardstick import Deadline
 
 _AXE = Path(__file__).parents[3] / "node_modules" / "axe-core" / "axe.min.js"
 _WATCH = """
@@ -52,7 +51,6 @@ _QUICK = """
   window.setTimeout = (then, ms = 0, ...more) => real(then, ms >= 1000 && ms <= 5000 ? ms / 4 : ms, ...more);
 })(window.setTimeout);
 """
-_HURRIES_AFTER = 0.12
 
 
 @dataclass
@@ -125,15 +123,10 @@ class Console:
         )
 
     async def _until(self, expression: str, seconds: float) -> None:
-        deadline = Deadline(seconds)
-        while True:
-            try:
-                await self.page.until(expression, _HURRIES_AFTER if self.hurries else seconds)
-                return
-            except AssertionError:
-                if deadline.is_over():
-                    raise
-            await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
+        await self.page.until(expression, seconds, self._hurry if self.hurries else None)
+
+    async def _hurry(self) -> None:
+        await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
 
     async def text(self, selector: str) -> str:
         return str(await self.page.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
