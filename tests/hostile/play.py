@@ -12,7 +12,7 @@ from typing import Final
 import psutil
 
 from local.parts import load_parts
-from tests.hostile import floods, lives, requests, rules
+from tests.hostile import endpoints, floods, lives, requests, rules
 from tests.hostile.bystander import Bystander, Waits
 from tests.hostile.ground import Ground, PatientWire, Tally
 from tests.local_router import LocalRouter
@@ -23,6 +23,7 @@ KINDS: Final[tuple[tuple[str, Attack, float], ...]] = (
     ("sizes", lives.attack, 3.0),
     ("expressions", rules.attack, 3.0),
     ("compiling", rules.compiling, 2.0),
+    ("rule answers", endpoints.attack, 2.0),
     ("bodies", rules.bodies, 2.0),
     ("requests", requests.attack, 4.0),
     ("identities", requests.identities, 1.0),
