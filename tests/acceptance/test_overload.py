@@ -18,6 +18,7 @@ from local.options import DEVELOPMENT_KEY
 from tests.conftest import StartRouter
 from tests.eventually import eventually_async
 from tests.raw_wire import Answer, RawWire
+from tests.yardstick import slower
 
 pytestmark = [pytest.mark.ours, pytest.mark.timed, pytest.mark.timeout(240)]
 
@@ -120,8 +121,8 @@ async def test_a_flood_of_reads_and_submissions_is_answered_in_time_and_then_dra
     print(f"refused: {team.refused} of the team, {refused} of the flood")
     print(f"the team: {len(during)} requests, median {during[len(during) // 2]:.3f} s, worst {during[-1]:.3f} s")
     assert set(flood.statuses) <= {200, 201, 429, 503}
-    assert flood.worst < LONGEST
-    assert during[-1] < LONGEST
+    assert flood.worst < LONGEST * slower()
+    assert during[-1] < LONGEST * slower()
     assert during[len(during) // 2] < flood.median
     assert team.refused * sum(flood.statuses.values()) <= refused * len(team.took)
     assert ended_during > 0
@@ -182,8 +183,8 @@ async def test_on_a_slow_machine_nobody_waits_for_longer(one_core: None, start_r
         f"another caller: {len(took)} GETs, {len(refused)} refused, median {took[len(took) // 2]:.2f} s, worst {took[-1]:.2f} s"
     )
     assert set(flood.statuses) <= {200, 201, 429, 503}
-    assert flood.worst < LONGEST
-    assert took[-1] < LONGEST
+    assert flood.worst < LONGEST * slower()
+    assert took[-1] < LONGEST * slower()
     assert len(refused) < len(took)
 
 
