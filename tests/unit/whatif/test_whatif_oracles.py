@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from jobrouter.whatif.behaviour import People
 from jobrouter.whatif.erlang import erlang_c
-from jobrouter.whatif.history import Day
-from jobrouter.whatif.play import Play
 from jobrouter.whatif.sources import Generated
+from router.replay.behaviour import People
+from router.replay.history import Day
+from router.replay.play import Play
 from tests.unit.whatif.test_whatif_queueing import PATIENCE, WORK, long_run
 from tests.unit.whatif.whatif_days import profile, worker
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobrouter.whatif.history import Day
-from jobrouter.whatif.played import Outcome, Played
 from router.engine.selectors import first_failing
 from router.models.types import with_id_label
+from router.replay.history import Day
+from router.replay.played import Outcome, Played
 
 NAMES: Final = ("serviceLevel", "meanWait", "p50", "p80", "p95", "abandonment", "occupancy")
 #: Two-sided 95 % of Student's t by degrees of freedom.

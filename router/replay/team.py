@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from jobrouter.whatif.played import Played
 from router.engine.candidates import Candidate, available
 from router.engine.capacity import in_use
 from router.models.workers import WorkerRecord
+from router.replay.played import Played
 
 
 class Team:
