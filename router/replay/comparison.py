@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from router.replay.figures import NAMES, Cell, Estimate, Figures, differences, estimates
+from router.replay.figures import Cell, Estimate, Figures, differences, estimates
+from router.replay.names import FIGURES
 
 _ORDER: Final = ("all", "queue", "channel", "skill", "hour", "queue and hour", "channel and hour", "skill and hour")
 
@@ -31,16 +32,16 @@ class Comparison:
                 cell,
                 {
                     name: (before[cell][name], after[cell][name], paired[cell][name])
-                    for name in NAMES
+                    for name in FIGURES
                     if cell in paired and name in before[cell] and name in after[cell] and name in paired[cell]
                 },
             )
             for cell in cells
         ]
 
-    def sentence(self) -> str:
+    def sentence(self, cell: Cell = ("all", "")) -> str:
         """What the change does, in one plain sentence."""
-        whole = dict(self.rows()).get(("all", ""), {})
+        whole = dict(self.rows()).get(cell, {})
         if "serviceLevel" not in whole:
             return f"{self.name}: nothing was assigned."
         before, after, change = whole["serviceLevel"]
