@@ -30,6 +30,8 @@ from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
 from router.offload import by_size
 from router.recent import Recent
+from router.storage import departures
+from router.storage.departures import DepartureStore
 from router.storage.documents import read_document, write_document
 from router.storage.gone import Gone
 from router.storage.keys import key, time_key
@@ -497,13 +499,17 @@ def job_store(table: Table) -> AggregateStore[JobRecord]:
 class WorkerStore(AggregateStore[WorkerRecord]):
     """The truth rows of workers."""
 
-    def __init__(self, table: Table, clock: Clock | None = None) -> None:
+    def __init__(self, table: Table, clock: Clock | None = None, departures: DepartureStore | None = None) -> None:
+        """`departures`: where it is told which are dropped."""
         super().__init__(table, "worker", WorkerRecord, _worker_columns, clock)
         self.gone: Gone[str] = Gone()
+        self._departures = departures
 
     async def drop(self, row: Row[WorkerRecord]) -> None:
         await super().drop(row)
         self.gone.add([key(row.id)])
+        if self._departures is not None:
+            await self._departures.tell(departures.WORKERS, [(key(row.id), key(row.id))])
 
     async def everyone(
         self, after: Position | None, *, since: datetime | None = None
