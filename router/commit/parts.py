@@ -39,6 +39,7 @@ from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
 from router.storage.rounds import RoundStore
+from router.storage.shadows import ShadowStore
 from router.storage.throughput import ThroughputStore
 from router.storage.turns import Turns
 
@@ -179,6 +180,11 @@ class Parts:
     def days(self) -> DayStore:
         """Finished days of the reports' time zone."""
         return DayStore(self.tables.table("facts"), str(self.report_zone))
+
+    @property
+    def shadows(self) -> ShadowStore:
+        """What candidates would have done, by days of the reports' time zone."""
+        return ShadowStore(self.tables.table("facts"), str(self.report_zone))
 
     async def on_time(self) -> None:
         """Before anything is decided by time. A clock in doubt is held against storage's first. Raises WrongClock,
