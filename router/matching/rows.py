@@ -37,7 +37,8 @@ class Taken:
     """What a round takes on."""
 
     found: dict[str, tuple[Waiting, Row[JobRecord]]]
-    #: Who waits and may be taken, as far as the index tells; those who enter are not among them.
+    #: Rows of those who wait and may be taken, as far as the index tells; who enters is not among them. Not their jobs: of
+    #: one that has moved there may be an old row before the one that counts.
     looked_at: frozenset[str]
     #: Some were left for the next round.
     some_left: bool
@@ -48,7 +49,7 @@ class Taken:
 async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Collection[str] = ()) -> Taken:
     """The rows of jobs that somebody may take, about as many as can be taken, and of those that enter: at most so
     many of each. Where more enter, nobody is looked at who may stand behind one of these. Much is read only where the
-    queue is this process's. `passed`: who waits and was looked at in vain."""
+    queue is this process's. `passed`: rows that were looked at in vain."""
     entering = [waiting for waiting in seen.line if waiting.entering]
     more_enter = seen.more_enter or len(entering) > most
     entering = entering[:most]
@@ -56,7 +57,7 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
     wanted: list[Waiting] = []
     some_left, hardly_room = more_enter, False
     for waiting in seen.line:
-        if waiting.entering or waiting.job_id in passed or (more_enter and (last is None or waiting.place > last)):
+        if waiting.entering or waiting.row in passed or (more_enter and (last is None or waiting.place > last)):
             continue
         if seen.policy is not None and seen.fits(waiting):
             if len(wanted) >= seen.room + _SPARE:
@@ -81,7 +82,7 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return Taken(found, frozenset(waiting.job_id for waiting in wanted), some_left, hardly_room)
+    return Taken(found, frozenset(waiting.row for waiting in wanted), some_left, hardly_room)
 
 
 async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:

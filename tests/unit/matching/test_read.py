@@ -38,6 +38,10 @@ async def _unclaimed() -> None:
     raise AssertionError("little is read, and the queue is not asked for")
 
 
+async def _claimed() -> None:
+    """The queue is this process's."""
+
+
 async def _scene(process: Process, notes: Notes | None = None) -> Scene:
     return await scene_of(process.parts, "q", notes if notes is not None else Notes())
 
@@ -332,6 +336,24 @@ async def test_as_many_jobs_are_read_as_can_be_taken() -> None:
     await process.worker("w", capacity=2)
     found = (await rows.jobs(process.parts, await _scene(process), 99, _unclaimed)).found
     assert list(found) == [f"j{number:03}" for number in range(7)]
+
+
+@in_virtual_time
+async def test_old_rows_of_a_job_that_were_looked_at_in_vain_do_not_hide_the_one_that_counts() -> None:
+    process = await _process()
+    await process.job("j")
+    await process.parts.rounds.ask(["q"], sure=True)
+    await process.worker("w")
+    where = standing(record := await process.read_job("j"))
+    assert where is not None
+    for minutes in range(1, 9):
+        earlier = replace(where.place, enqueued_at=where.place.enqueued_at - timedelta(minutes=minutes))
+        await process.parts.backlog.put(record, Standing("q", earlier), process.parts.clock.now())
+    scene = await _scene(process)
+    taken = await rows.jobs(process.parts, scene, 99, _claimed)
+    assert (taken.found, taken.hardly_room) == ({}, True)
+    taken = await rows.jobs(process.parts, scene, 99, _claimed, taken.looked_at)
+    assert list(taken.found) == ["j"]
 
 
 @in_virtual_time
