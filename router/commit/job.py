@@ -199,9 +199,6 @@ async def _change(
             work = _go_on(parts, committed, freed, driven)
         elif round is not None and committed.after.record is not None and committed.after.record.routing.triggered:
             work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}", Urgency.FOLLOW)
-        if is_left and not left and _is_accepted(committed):
-            held = parts.background.begin(_held(parts, committed.after.record), f"hold job/{job_id}", Urgency.FOLLOW)
-            work = asyncio.gather(held, work) if work is not None else held
         if until is not None:
             work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
@@ -215,6 +212,8 @@ async def _change(
             work,
             before=committed.before,
             overtaken=partial(_put_right, parts, job_id, {where for _, where in again}) if again else None,
+            check=partial(_held, parts) if is_left and not left and _is_accepted(committed) else None,
+            passes_on=_passes_on(committed.after),
         )
     return committed
 
@@ -353,11 +352,18 @@ def _open_assignments(record: JobRecord | None) -> list[RouterJobAssignment]:
     return [one for one in record.job.assignments.values() if one.closed_at is None] if record is not None else []
 
 
-async def _held(parts: Parts, record: JobRecord | None) -> None:
+async def _held(parts: Parts, row: Row[JobRecord]) -> None:
     """The worker's row holds the assignment: whoever accepted for it may have died before that."""
-    for one in _open_assignments(record):
-        assert record is not None
-        await worker_commits.hold(parts, record, one)
+    for one in _open_assignments(row.record):
+        assert row.record is not None
+        await worker_commits.hold(parts, row.record, one)
+
+
+def _passes_on(row: Row[JobRecord]) -> bool:
+    """Whether the job moves on, and whoever takes it over has nothing to do for what has been done so far."""
+    if row.record is None or row.record.status in ENDED or row.overflow:
+        return False
+    return {*row.owed, *(event.type for event in row.outbox)} <= _HARMLESS | _OF_WAITING | _OF_ACCEPT
 
 
 def _row(where: Standing) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.told import ToldWaits
-from router.commit.watch import Settled, Watch
+from router.commit.watch import Settled, Standing, Watch
 from router.engine.facts import Thresholds
 from router.ids import Ids
 from router.models.jobs import JobRecord
@@ -150,6 +150,7 @@ class Parts:
         )
         self.resources = ResourceStore(self.tables, self.clock)
         settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
+        standing = Standing(self.deadlines, self.background)
 
         async def job_rests(record: JobRecord) -> JobRecord:
             return await self.procedures.job_rests(self, record)
@@ -159,7 +160,7 @@ class Parts:
 
         jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock)
         self.worker_rows = workers
-        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle)
+        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle, standing)
         committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
         self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
         self.workers = Commits(workers, Watch(workers, *common, worker_rests), *committing)

@@ -193,14 +193,26 @@ def _reconciled(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
+def _is_behind(process: Process, until: asyncio.Future[None]) -> None:
+    """What follows commits waits for its turn until then."""
+
+    async def calls() -> None:
+        await until
+
+    for _ in range(AT_ONCE[Urgency.FOLLOW] + 1):
+        process.parts.background.start(process.parts.turns.take(calls), "call")
+
+
 def test_what_is_still_under_way_here_is_no_other_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
     times = _reconciled(monkeypatch)
 
     @in_virtual_time
     async def story() -> None:
-        process, work = await _process(), _work()
+        process, work, waits = await _process(), _work(), _work()
+        _is_behind(process, waits)
         await _change(process, work, tag=1)
         await _timer(process, 40)
+        waits.set_result(None)
         row = await _row(process)
         assert not row.is_followed
         assert row.settle_at in [one.due for one in await process.deadlines("settle-job")]
@@ -214,17 +226,24 @@ def test_what_is_still_under_way_here_is_no_other_process_s(monkeypatch: pytest.
     assert times == []
 
 
-def test_work_that_does_not_end_is_looked_at_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("behind", "least", "most"), [(True, 60, 77), (False, 26, 29)])
+def test_work_that_does_not_end_is_looked_at(
+    behind: bool, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon where nothing else is in its way."""
     times = _reconciled(monkeypatch)
 
     @in_virtual_time
     async def story() -> None:
-        process = await _process()
+        process, waits = await _process(), _work()
+        if behind:
+            _is_behind(process, waits)
         await _change(process, _work(), tag=1)
         await _timer(process, 90)
+        waits.set_result(None)
 
     story()
-    assert 60 < times[0] < 77
+    assert least < times[0] < most
 
 
 def test_what_has_died_with_its_work_under_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +251,8 @@ def test_what_has_died_with_its_work_under_way_is_found(monkeypatch: pytest.Monk
 
     @in_virtual_time
     async def story() -> None:
-        process = await _process()
+        process, waits = await _process(), _work()
+        _is_behind(process, waits)
         await _change(process, _work(), tag=1)
         await _timer(process, 30)
         for task in process.parts.background._tasks:
