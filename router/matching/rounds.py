@@ -90,8 +90,8 @@ class _Queue:
     is_alone: bool = True
     #: Another process had it when it was looked at last.
     is_contended: bool = False
-    #: Until then that one is taken to have it still: who asks meanwhile waits for that look. And how often in a row that
-    #: was so.
+    #: Until then that one is taken to have it still: who asks meanwhile waits for that look. And how often in a row it
+    #: had it.
     passed_until: float = float("-inf")
     passed: int = 0
     #: It is to be looked at again when another's hold ends.

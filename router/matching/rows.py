@@ -37,8 +37,8 @@ class Taken:
     """What a round takes on."""
 
     found: dict[str, tuple[Waiting, Row[JobRecord]]]
-    #: Rows of those who wait and may be taken, as far as the index tells; who enters is not among them. Not their jobs: of
-    #: one that has moved there may be an old row before the one that counts.
+    #: Rows of those who wait and may be taken, as far as the index tells; those who enter are not among them. Not their
+    #: jobs: of one that has moved there may be an old row before the one that counts.
     looked_at: frozenset[str]
     #: Some were left for the next round.
     some_left: bool
