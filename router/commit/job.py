@@ -20,9 +20,9 @@ from router.engine.service_order import Standing, standing, stands_anew
 from router.errors import Busy, RouterError
 from router.models.event_catalogue import EventName
 from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus, RouterJobAssignment
-from router.storage.aggregates import Row
 from router.storage.backlog import row_key
 from router.storage.members import Owner
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 from router.telemetry import routing as metrics
 
@@ -38,7 +38,7 @@ _OF_ACCEPT: Final = frozenset({EventName.WORKER_OFFER_ACCEPTED})
 
 
 #: How often a job's row in the line is written anew because the job has changed meanwhile.
-_TRIES: Final = 12
+_MOST_PLACES: Final = 12
 #: How long a row that stands in the line before its job counts: rounds leave it 10 s (matching/rows.py), and the write
 #: of the job takes up to 7 s.
 _STANDS: Final = timedelta(seconds=3)
@@ -267,7 +267,7 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, known: C
 async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
     """The job's row in the line says what the job says. Somebody may have changed the job since it was read, and have
     written that row before this: so the job is read once more."""
-    for _ in range(_TRIES):
+    for _ in range(_MOST_PLACES):
         await _put(parts, record, where)
         found = (await parts.jobs.store.load(record.id)).record
         if found is None or standing(found) != where or not stands_anew(record, found, where):

@@ -27,8 +27,9 @@ from router.models.events import PendingEvent
 from router.models.jobs import ENDED, JobRecord
 from router.outages import is_told
 from router.recent import RecentIds
-from router.storage.aggregates import AggregateStore, Row
+from router.storage.aggregates import AggregateStore
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.truth_rows import Row
 from router.storage.turns import Turns, Urgency, at_least
 from router.telemetry import routing as metrics
 
@@ -374,11 +375,11 @@ class Outbox:
         try:
             if not self._drives:  # its settle deadline stays, and finds what the events have not done
                 await store.clear(row, promised_until=row.promised_until)
-                await store.drop_overflow(row)
+                await store.overflow.drop(row)
                 return True
             if row.record is None:
                 await self._chronicle.bury(store.kind, row)
-                await store.drop_overflow(row)
+                await store.overflow.drop(row)
                 await store.drop(row)
                 watch.done(row)
                 return True
@@ -392,7 +393,7 @@ class Outbox:
                 cleared = await watch.taken_back(row.followed())
             else:
                 cleared = await store.clear(replace(row, settle_at=None) if ended else row)
-            await store.drop_overflow(row)
+            await store.overflow.drop(row)
         except (RowChanged, StorageUnavailable, RouterError):
             return False  # the next commit, or the settle deadline, takes it over
         if ended or rests:
@@ -409,7 +410,7 @@ class Outbox:
                 return False  # too much for a quick send: the settle deadline does it in order
             try:
                 await self._overdue.calm(min(_SENDING_YIELDS_SECONDS, self._ripens(row)))
-                await self.send_soon(name, [*await store.overflow(row), *row.outbox])
+                await self.send_soon(name, [*await store.overflow.events(row), *row.outbox])
                 return True
             except StorageUnavailable:
                 return False

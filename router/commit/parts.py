@@ -26,20 +26,22 @@ from router.models.workers import WorkerRecord
 from router.outages import Surroundings
 from router.recent import RecentIds
 from router.settings import DEFAULT_HISTORY_DAYS
-from router.storage.aggregates import Row, WorkerStore, job_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.days import DayStore
 from router.storage.deadlines import DeadlineStore
 from router.storage.facts import FactStore
 from router.storage.history import HistoryStore
+from router.storage.jobs import job_store
 from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
 from router.storage.rounds import RoundStore
 from router.storage.throughput import ThroughputStore
+from router.storage.truth_rows import Row
 from router.storage.turns import Turns
+from router.storage.workers import WorkerStore
 
 
 class Rules(Protocol):

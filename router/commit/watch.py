@@ -23,9 +23,10 @@ from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.outages import is_told
 from router.recent import Recent
-from router.storage.aggregates import AggregateStore, Row
+from router.storage.aggregates import AggregateStore
 from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 
 R = TypeVar("R", JobRecord, WorkerRecord)

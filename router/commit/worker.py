@@ -16,9 +16,9 @@ from router.engine.change import WorkerChange
 from router.models.event_catalogue import QueueBrief
 from router.models.jobs import JobRecord, RouterJobAssignment
 from router.models.workers import IDLE_DAYS, WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 
 #: A decision about a worker's row; it may run several times.

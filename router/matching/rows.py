@@ -15,9 +15,9 @@ from router.matching.notes import Notes
 from router.matching.scene import Scene
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Available, Move, row_keys
 from router.storage.backlog import Waiting, row_key
+from router.storage.truth_rows import Row
 
 #: Rows of jobs that a round reads before it is sure to have the queue: what another process reads too is in vain.
 _UNCLAIMED: Final = 4

@@ -17,9 +17,9 @@ from router.matching.team import candidates_of, newest_of, order_of, team, team_
 from router.models.policies import DistributionPolicy
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Available, Turn
 from router.storage.backlog import LAST_ENTERING, Line, Waiting
+from router.storage.truth_rows import Row
 
 #: Jobs of the line that a round reads first, of those that enter and of those that wait, and further on while it finds
 #: nobody for them.

@@ -16,9 +16,9 @@ from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import read_entries
 from router.storage.documents import read_document
 from router.storage.port import Entity
+from router.storage.truth_rows import read_entries
 from tests.sim import reference
 from tests.sim.event_grid import WAKES_JOB
 from tests.sim.observer import Observer

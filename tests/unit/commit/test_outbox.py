@@ -13,7 +13,7 @@ from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.models.events import EventDraft
 from router.models.jobs import CancelJobOptions, JobRecord
-from router.storage.aggregates import Row
+from router.storage.truth_rows import Row
 from router.storage.turns import AT_ONCE, Urgency
 from router.upkeep import settle
 from router.upkeep.deadlines import DeadlineRunner
