@@ -297,9 +297,14 @@ class Outbox:
         return settle_at is not None and settle_at - mine.at > _LONGEST_WORK and not self._turns.is_behind
 
     async def _is_anothers(self, watch: Watch[Any], mine: _Open) -> bool:
-        """Waits until the row may be cleared. Whether another process is known to have written it: then it need not."""
+        """Waits until the row may be cleared. Whether another process is known to have written it: then it need not.
+        Who is behind with its work clears a job that moves on as late as it can: most often its next commit is earlier,
+        and if not, the same write takes the settle deadline back."""
         patient = self._is_patient(mine)
-        await asyncio.wait({mine.newer}, timeout=_LEFT_SECONDS if patient else self._clear_after)
+        wait = _LEFT_SECONDS if patient else self._clear_after
+        if mine.passes_on and self._turns.is_behind:
+            wait = max(self._ripens(mine.row), wait)
+        await asyncio.wait({mine.newer}, timeout=wait)
         return patient and not mine.newer.done() and await self._is_gone(watch, mine.row)
 
     def _is_patient(self, mine: _Open) -> bool:

@@ -305,6 +305,19 @@ async def test_a_row_that_is_cleared_late_is_taken_back_with_the_same_write() ->
 
 
 @in_virtual_time
+async def test_who_is_behind_clears_a_job_that_waits_once() -> None:
+    process, waits = await _process(), _work()
+    _is_behind(process, waits)
+    process.tables.calls.clear()
+    await process.job("waits")
+    await asyncio.sleep(15)
+    row = await process.parts.jobs.store.load("waits")
+    assert (row.is_followed, row.settle_at) == (True, None)
+    assert process.tables.count("replace", "jobs") == 2  # it is queued, and cleared
+    waits.set_result(None)
+
+
+@in_virtual_time
 async def test_who_is_stopped_while_events_leave_stops_though_they_have_just_left() -> None:
     process = await _process()
     left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
