@@ -308,6 +308,10 @@ async def test_a_row_that_is_cleared_late_is_taken_back_with_the_same_write() ->
 async def test_who_is_behind_clears_a_job_that_waits_once() -> None:
     process, waits = await _process(), _work()
     _is_behind(process, waits)
+    await asyncio.sleep(0.01)
+    waits.set_result(None)
+    await asyncio.sleep(0.01)
+    assert process.parts.turns.is_behind  # it has been so just now
     process.tables.calls.clear()
     await process.job("waits")
     await asyncio.sleep(15)
@@ -315,7 +319,6 @@ async def test_who_is_behind_clears_a_job_that_waits_once() -> None:
     assert (row.is_followed, row.settle_at) == (True, None)
     written = [call.kind for call in process.tables.calls if (call.table, call.row) == ("jobs", "waits")]
     assert written.count("replace") == 2  # it is queued, and cleared
-    waits.set_result(None)
 
 
 @in_virtual_time
