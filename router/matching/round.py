@@ -46,7 +46,7 @@ async def play(
         taken = await rows.jobs(parts, scene, notes.most, claim, passed)
         found = taken.found
         played.jobs += len(found)
-        decided, failing = await _decide(parts, notes, scene, found)
+        decided, failing = await _decide(parts, notes, scene, taken)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
@@ -78,15 +78,16 @@ async def play(
         scene = await further(parts, scene, notes)
 
 
-async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, Mapping[str, str]]:
+async def _decide(parts: Parts, notes: Notes, scene: Scene, taken: rows.Taken) -> tuple[Plan, Mapping[str, str]]:
     """The plan, and the jobs for which the scoring rule fails, with its reason."""
     if scene.policy is None or not scene.candidates:
         return Plan((), frozenset()), {}
+    found = taken.found
     decided, failing = await _planned(parts, notes, scene, found)
     # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
     served = Counter(match.job.id for match in decided.matches)
     most = scene.policy.mode.max_concurrent_offers
-    if await rows.again(parts, found, [id for id in found if served[id] < most]):
+    if await rows.again(parts, taken, [id for id in found if served[id] < most]):
         decided, failing = await _planned(parts, notes, scene, found)
     return decided, failing
 

@@ -37,6 +37,8 @@ class Taken:
     """What a round takes on."""
 
     found: dict[str, tuple[Waiting, Row[JobRecord]]]
+    #: Of these, the jobs whose rows were remembered and not read.
+    remembered: set[str]
     #: Rows of those who wait and may be taken, as far as the index tells; those who enter are not among them. Not their
     #: jobs: of one that has moved there may be an old row before the one that counts.
     looked_at: frozenset[str]
@@ -70,7 +72,8 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
     some = [*entering, *wanted]
     if sum(_known(parts, waiting) is None for waiting in some) > _UNCLAIMED:
         await claim()
-    rows = await asyncio.gather(*(job(parts, waiting) for waiting in some))
+    known = [_known(parts, waiting) for waiting in some]
+    rows = await asyncio.gather(*(_row(parts, *both) for both in zip(some, known, strict=True)))
     found: dict[str, tuple[Waiting, Row[JobRecord]]] = {}
     stale: list[Waiting] = []
     for waiting, row in zip(some, rows, strict=True):
@@ -82,13 +85,16 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return Taken(found, frozenset(waiting.row for waiting in wanted), some_left, hardly_room)
+    remembered = {one.job_id for one, row in zip(some, known, strict=True) if row is not None and one.job_id in found}
+    return Taken(found, remembered, frozenset(waiting.row for waiting in wanted), some_left, hardly_room)
 
 
-async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
+async def again(parts: Parts, taken: Taken, ids: Sequence[str]) -> bool:
     """Reads those of the jobs that were remembered and not read: what this process wrote last may be old, and is never
     a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out."""
-    remembered = [id for id in ids if found[id][1] is parts.jobs.store.as_written(id)]
+    found = taken.found
+    remembered = [id for id in ids if id in taken.remembered]
+    taken.remembered.difference_update(remembered)
     rows = await asyncio.gather(*(parts.jobs.store.load(id) for id in remembered))
     changed = False
     for id, row in zip(remembered, rows, strict=True):
@@ -106,7 +112,10 @@ async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], 
 
 async def job(parts: Parts, waiting: Waiting, *, from_memory: bool = True) -> Row[JobRecord]:
     """The job's row; as this process wrote it last, if it stands there: whoever changes it reads it if that is old."""
-    known = _known(parts, waiting) if from_memory else None
+    return await _row(parts, waiting, _known(parts, waiting) if from_memory else None)
+
+
+async def _row(parts: Parts, waiting: Waiting, known: Row[JobRecord] | None) -> Row[JobRecord]:
     return known if known is not None else await parts.jobs.store.load(waiting.job_id)
 
 

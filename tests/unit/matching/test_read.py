@@ -21,6 +21,7 @@ from router.matching.scores import scores
 from router.models.jobs import JobStatus
 from router.models.workers import RouterChannel
 from router.storage.availability import Move
+from router.storage.port import RowChanged
 from tests.memory_router import Process, Tables, in_virtual_time
 from tests.unit.engine.engine_records import selector
 
@@ -373,11 +374,15 @@ async def test_what_was_remembered_and_is_old_is_read_again() -> None:
     await _fill(process, 2)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found = (await rows.jobs(process.parts, scene, 99, _unclaimed)).found
-    assert not await rows.again(process.parts, found, list(found))
+    taken = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    assert not await rows.again(process.parts, taken, list(taken.found))
+    taken = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    found = taken.found
     await other.job("j000", priority=7)
     await other.job("j001", tags={"a": "b"})
-    assert await rows.again(process.parts, found, list(found))
+    with pytest.raises(RowChanged):  # what it remembered is old, and it does not remember it any more
+        await process.parts.jobs.store.clear(found["j001"][1])
+    assert await rows.again(process.parts, taken, list(found))
     assert list(found) == ["j001"]  # the other one stands elsewhere now
     assert (row := found["j001"][1]).record is not None
     assert row.record.job.tags == {"a": "b"}
