@@ -42,6 +42,8 @@ _MOST_PLACES: Final = 12
 #: How long a row that stands in the line before its job counts: rounds leave it 10 s (matching/rows.py), and the write
 #: of the job takes up to 7 s.
 _STANDS: Final = timedelta(seconds=3)
+#: A removal from the line that takes longer may undo what others have written meanwhile.
+_LONG_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -310,7 +312,7 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     work: list[Work] = []
     was, now = standing(before), standing(after)
     if was is not None and not in_round and (now is None or _row(was) != _row(now)):
-        work.append(parts.backlog.remove(was))
+        work.append(_leave(parts, job_id, was))
     if before is not None and after is None:
         work.append(parts.listing.remove("job", job_id, before.created_at))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
@@ -319,6 +321,17 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     releases = _releases(parts, before, after) if before is not None and after is not None else []
     found = await asyncio.gather(*releases, *work)
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
+
+
+async def _leave(parts: Parts, job_id: str, was: Standing) -> None:
+    """Removes the job's row from where it stood. One that took long may have come after the job was there again."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await parts.backlog.remove(was)
+    known = parts.jobs.store.as_written(job_id)
+    is_back = known is not None and standing(known.record) == was
+    if is_back or loop.time() - began > _LONG_SECONDS:
+        await _put_right(parts, job_id, {was})
 
 
 async def _forget(parts: Parts, owner: Owner, job_id: str) -> None:
