@@ -10,7 +10,7 @@ from typing import Final
 
 from router.commit.parts import Parts
 from router.engine.candidates import available
-from router.engine.service_order import Standing, standing
+from router.engine.service_order import Place, Standing, standing
 from router.matching.notes import Notes
 from router.matching.scene import Scene
 from router.models.jobs import JobRecord
@@ -46,6 +46,12 @@ class Taken:
     some_left: bool
     #: Somebody was left since there is hardly room for these. There may be some: one of them may be too large for it.
     hardly_room: bool
+    #: The first who waits and was left so: nobody who enters behind it may be offered before it is looked at.
+    left_from: Place | None = None
+
+    def is_in_order(self, waiting: Waiting) -> bool:
+        """Whether nobody who was left stands before the job."""
+        return not waiting.entering or self.left_from is None or waiting.place < self.left_from
 
 
 async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Collection[str] = ()) -> Taken:
@@ -57,16 +63,17 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
     entering = entering[:most]
     last = entering[-1].place if entering else None
     wanted: list[Waiting] = []
+    left_from: Place | None = None
     some_left, hardly_room = more_enter, False
     for waiting in seen.line:
         if waiting.entering or waiting.row in passed or (more_enter and (last is None or waiting.place > last)):
             continue
         if seen.policy is not None and seen.fits(waiting):
             if len(wanted) >= seen.room + _SPARE:
-                hardly_room = True
+                hardly_room, left_from = True, waiting.place
                 break
             if len(wanted) >= most:
-                some_left = True
+                some_left, left_from = True, waiting.place
                 break
             wanted.append(waiting)
     some = [*entering, *wanted]
@@ -86,25 +93,28 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
     remembered = {one.job_id for one, row in zip(some, known, strict=True) if row is not None and one.job_id in found}
-    return Taken(found, remembered, frozenset(waiting.row for waiting in wanted), some_left, hardly_room)
+    looked_at = frozenset(waiting.row for waiting in wanted)
+    return Taken(found, remembered, looked_at, some_left, hardly_room, left_from)
 
 
-async def again(parts: Parts, taken: Taken, ids: Sequence[str]) -> bool:
+async def again(parts: Parts, seen: Scene, taken: Taken, ids: Sequence[str]) -> bool:
     """Reads those of the jobs that were remembered and not read: what this process wrote last may be old, and is never
-    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out."""
+    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out, and one that stands
+    in another row of the scene is taken as that tells."""
     found = taken.found
     remembered = [id for id in ids if id in taken.remembered]
     taken.remembered.difference_update(remembered)
     rows = await asyncio.gather(*(parts.jobs.store.load(id) for id in remembered))
     changed = False
     for id, row in zip(remembered, rows, strict=True):
-        waiting, before = found[id]
+        before = found[id][1]
         if row.version == before.version:
             continue
         changed = True
         where = standing(row.record)
-        if where is not None and row_key(where) == waiting.row:
-            found[id] = (waiting, row)
+        stands = [one for one in seen.line if one.job_id == id and where is not None and one.row == row_key(where)]
+        if stands:
+            found[id] = (stands[0], row)
         else:
             del found[id]
     return changed

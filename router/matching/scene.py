@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -61,6 +61,19 @@ class Scene:
     def fits(self, waiting: Waiting) -> bool:
         """Whether somebody can take the job, as far as the index tells."""
         return any(could_take(waiting, one, self._bypass, self.now) for one in self.candidates)
+
+    def without(self, worker_ids: Collection[str]) -> Scene:
+        """The scene as if these workers took nothing."""
+        return replace(self, candidates=[one for one in self.candidates if one.worker_id not in worker_ids])
+
+    def takers(self, some: Iterable[Waiting]) -> set[str]:
+        """Workers who could take one of these jobs, as far as the index tells."""
+        return {
+            one.worker_id
+            for waiting in some
+            for one in self.candidates
+            if could_take(waiting, one, self._bypass, self.now)
+        }
 
     def is_hopeless(self, waiting: Waiting) -> bool:
         """Whether nobody who is available is what the job asks for."""
