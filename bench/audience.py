@@ -16,6 +16,9 @@ from tests.raw_wire import sign
 
 #: As the console asks.
 EVERY_SECONDS: Final = 2.0
+#: The golden ratio. Multiples of it spread viewers over their rhythm in step with nothing that comes evenly: jobs that
+#: come as often as looks would meet one each, or none of them any.
+_SPREAD: Final = (5**0.5 - 1) / 2
 _LIVE: Final = "/routing/live?api-version=2024-01-18-preview"
 #: Answered from memory with 304: what clients and the host cost by themselves.
 _CHEAP: Final = "/console/icon.svg"
@@ -118,7 +121,7 @@ class Audience:
         ended = asyncio.Event()
         async with asyncio.TaskGroup() as looking:
             for number, one in enumerate(self._viewers):
-                looking.create_task(one.look(self._every * number / len(self._viewers), ended))
+                looking.create_task(one.look(self._every * (number * _SPREAD % 1), ended))
             yield
             ended.set()
 

@@ -1,7 +1,8 @@
 """What a live picture and its answer take of the processor, without storage and network.
 
 `python -m bench live_picture`: 50 queues, 500 workers, 2,000 waiting jobs, of which each second none, some or all have
-changed. With all around it, a picture is measured by bench.viewers."""
+changed. Waits are told as ranges, of five priorities in each queue, from what workers of four teams took of eight kinds
+of jobs. With all around it, a picture is measured by bench.viewers."""
 
 from __future__ import annotations
 
@@ -12,15 +13,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from bench.figures import Figure, heading, table
 from router.collector import collect_seldom
 from router.engine import live, live_view
+from router.engine.expected_wait import ClassFigures, PoolFigures
 from router.engine.facts import Level, Thresholds
 from router.engine.live import Picture, Seen
 from router.engine.live_lines import InLine, Pace
 from router.engine.live_view import Asked
+from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time
 from router.models.workers import (
     RouterChannel,
@@ -31,13 +35,20 @@ from router.models.workers import (
     WorkerRouting,
     WorkerState,
 )
-from router.storage.keys import key
+from router.storage.job_classes import job_class
+from router.storage.keys import descending, key, time_key
+from router.storage.throughput import Held, Throughput
+from router.usecases.outlook import LiveOutlook, Outlook
 
 QUEUES: Final = 50
 WORKERS: Final = 500
 WAITING: Final = 2_000
 _START: Final = datetime(2026, 11, 3, 21, tzinfo=UTC)
 _TIMES: Final = 30
+_PRIORITIES: Final = 5
+_KINDS: Final = 8
+_PACE_EVERY: Final = 3
+_SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 
 
 def worker_document(number: int, now: datetime) -> str:
@@ -79,6 +90,8 @@ class _Rows:
     queues: list[tuple[str, str, str]]
     lines: dict[str, Sequence[InLine]]
     workers: list[str]
+    #: How fast a queue's jobs are taken: of one queue after the other it is read anew.
+    paces: dict[str, Pace]
 
     def change(self, second: int, many: int, at: datetime) -> None:
         """So many workers change, and the lines of so many queues: one has gone, another has come."""
@@ -87,7 +100,10 @@ class _Rows:
             self.workers[worker] = worker_document(worker, at)
         for number in range(second * many, second * many + min(many, QUEUES)):
             queue = _queue(number)
-            self.lines[queue] = (*self.lines[queue][1:], _waits(queue, WAITING + number, at))
+            self.lines[queue] = tuple(sorted((*self.lines[queue][1:], _waits(queue, WAITING + number, at))))
+        if second % _PACE_EVERY == 0:
+            queue = _queue(second // _PACE_EVERY)
+            self.paces[queue] = _pace(queue, at)
 
     def picture(self, at: datetime, before: Picture | None) -> Picture:
         seen = Seen(
@@ -96,7 +112,7 @@ class _Rows:
             self.queues,
             dict(self.lines),
             list(self.workers),
-            {_queue(number): Pace(0.1) for number in range(QUEUES)},
+            dict(self.paces),
             {_queue(number): Level(50, 5, 40) for number in range(QUEUES)},
             Thresholds(),
         )
@@ -105,11 +121,12 @@ class _Rows:
 
 def _rows() -> _Rows:
     lines: dict[str, Sequence[InLine]] = {
-        _queue(queue): tuple(_waits(_queue(queue), number, _START) for number in range(queue, WAITING, QUEUES))
+        _queue(queue): tuple(sorted(_waits(_queue(queue), number, _START) for number in range(queue, WAITING, QUEUES)))
         for queue in range(QUEUES)
     }
     queues = [(_queue(number), key(_queue(number)), '{"name":"A queue","labels":{}}') for number in range(QUEUES)]
-    return _Rows(queues, lines, [worker_document(number, _START) for number in range(WORKERS)])
+    paces = {_queue(number): _pace(_queue(number), _START) for number in range(QUEUES)}
+    return _Rows(queues, lines, [worker_document(number, _START) for number in range(WORKERS)], paces)
 
 
 def _queue(number: int) -> str:
@@ -117,17 +134,36 @@ def _queue(number: int) -> str:
 
 
 def _waits(queue: str, number: int, at: datetime) -> InLine:
-    selector = {"key": f"skill{number % 20}", "labelOperator": "greaterThanOrEqual", "value": 3, "expedite": False}
-    enqueued = format_time(at + timedelta(milliseconds=number * 37))
+    enqueued = at + timedelta(milliseconds=number * 37 - 1_000_000)
+    priority = number // QUEUES % _PRIORITIES
     return InLine(
         queue,
-        f"1~2147483646~{number:08d}",
+        f"1~{descending(priority)}~{time_key(enqueued)}~job-{number:05d}",
         f"job-{number:05d}",
         "voice",
-        number % 5,
-        enqueued,
-        to_json([selector]).decode(),
+        priority,
+        format_time(enqueued),
+        _asked(queue, number // QUEUES),
     )
+
+
+def _asked(queue: str, kind: int) -> str:
+    selector = {"key": f"{queue}-skill{kind % _KINDS}", "labelOperator": "greaterThanOrEqual", "value": 3}
+    return to_json([selector]).decode()
+
+
+def _pace(queue: str, at: datetime) -> Pace:
+    """Of the last hour, in which jobs of every kind waited now and then, and were taken in every priority."""
+    names = [
+        job_class("voice", _SELECTORS.validate_json(_asked(queue, kind))).name for kind in range(_KINDS)
+    ]  # fmt: skip
+    hour = at - timedelta(hours=1)
+    busy = [(hour + timedelta(minutes=minute), hour + timedelta(minutes=minute + 2)) for minute in range(0, 60, 5)]
+    ranks = {(1, -priority): 6 for priority in range(_PRIORITIES)}
+    classes = {name: ClassFigures(ranks, busy) for name in names}
+    pools = [PoolFigures(frozenset(names[team : team + _KINDS // 2]), 60) for team in range(0, _KINDS, 2)]
+    recent = Throughput(240, busy, classes, pools, hour, 4.0)
+    return Pace(0.1, LiveOutlook(Outlook(recent, Held(0, 0), at)))
 
 
 async def run() -> None:
@@ -145,6 +181,7 @@ def _measured(name: str, many: int) -> Figure:
     """Pictures a second apart, each with an answer to who has seen the one before, packed."""
     rows = _rows()
     before = rows.picture(_START, None)
+    assert all(queue["estimatedWait"] for queue in before.queues)
     spent = []
     for second in range(1, _TIMES + 1):
         at = _START + timedelta(seconds=second)

@@ -78,8 +78,8 @@ async def _look(live: Live, offset: float) -> None:
         await asyncio.sleep(max(0.0, due - loop.time()))
         due += EVERY_SECONDS
         answer = await live.answer(queue_id=None, own=None, since=since, after=None)
-        content = answer.view.content + b"}"
-        await live.zipped(answer, content)
+        await live.content(answer, None, zipped=True)
+        content = answer.view.content
         since = parse_time(content[_AT : content.index(b'"', _AT)].decode())
 
 

@@ -34,7 +34,7 @@ def running_azurite(folder: Path) -> Iterator[str]:
             yield parts.tables_connection_string
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def _answers(port: int) -> bool:

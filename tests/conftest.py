@@ -38,7 +38,6 @@ _LONG: Final = (
     "tests/acceptance/test_races.py",
     "tests/acceptance/test_request_metrics.py::test_telemetry_costs",
     "tests/acceptance/test_testkit.py",
-    "tests/fuzz/test_hostile.py",
     "tests/fuzz/test_openapi.py",
     "tests/integration/test_bench.py",
     "tests/integration/test_local_debug.py",

@@ -1,4 +1,4 @@
-"""Waiting for a condition, with a deadline."""
+"""Waiting for a condition, with a deadline; a slow machine has more time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tests.yardstick import Deadline
+
 T = TypeVar("T")
 
 
 def eventually(condition: Callable[[], T | None], what: str = "", seconds: float = 15.0, pause: float = 0.05) -> T:
     """The first true value of the condition. An AssertionError of the condition counts as not yet."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while True:
         seen: object
         try:
@@ -22,7 +24,7 @@ def eventually(condition: Callable[[], T | None], what: str = "", seconds: float
             seen = value
         except AssertionError as error:
             seen = error
-        if time.monotonic() > deadline:
+        if deadline.is_over():
             raise AssertionError(
                 f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}"
             )
@@ -33,7 +35,7 @@ async def eventually_async(
     condition: Callable[[], Awaitable[T | None]], what: str = "", seconds: float = 15.0, pause: float = 0.05
 ) -> T:
     """As `eventually`, for a condition that is awaited."""
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while True:
         seen: object
         try:
@@ -42,7 +44,7 @@ async def eventually_async(
             seen = value
         except AssertionError as error:
             seen = error
-        if time.monotonic() > deadline:
+        if deadline.is_over():
             raise AssertionError(
                 f"Not within {seconds:g} s: {what or inspect.getsource(condition).strip()}; last: {seen}"
             )

@@ -117,7 +117,7 @@ class RawWire:
     async def __aenter__(self) -> RawWire:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=self._connections),
-            timeout=aiohttp.ClientTimeout(total=30),
+            timeout=aiohttp.ClientTimeout(total=60),
             skip_auto_headers=("Content-Type", "Accept", "User-Agent"),
         )
         return self

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import ClientError, web
 
-from local.host.pace import Pace
+from local.host.pace import Pace, Patience
 
 LONGEST_SECONDS: Final = 20.0
 MOST_BYTES: Final = 24 * 1024 * 1024
@@ -36,27 +36,31 @@ class Bodies:
         self._pace = Pace(_A_TURN, ahead)
         self._order = count()
 
-    async def read(self, request: web.BaseRequest) -> bytes | web.Response:
+    async def read(self, request: web.BaseRequest, patience: Patience | None = None) -> bytes | web.Response:
         """The body, or what to answer instead: it does not come to its end in time (408), is too large (413), or there
-        is no room for it now (503)."""
+        is no room for it now, or no turn for as long as it has patience (503)."""
         if not request.can_read_body:
             return b""
         if (request.content_length or 0) > self._largest:
             return _closing(413)
+        patience = patience or Patience(None)
         chunks: list[bytes] = []
         size = 0
         place = next(self._order)  # the one that came first comes to its end first, and gives back its memory
         try:
             async with asyncio.timeout(self._seconds):
                 while not request.content.at_eof():
-                    await self._pace.turn(place)
+                    try:
+                        await patience.turn(self._pace, place)
+                    except TimeoutError:
+                        return busy()
                     chunk = await request.content.readany()
                     size += len(chunk)
                     self.reading += len(chunk)
                     if size > self._largest:
                         return _closing(413)
                     if self.reading > self._most and self.reading > size:
-                        return _closing(503, {"Retry-After": "1"})
+                        return busy()
                     chunks.append(chunk)
         except TimeoutError:
             return _closing(408)
@@ -65,6 +69,11 @@ class Bodies:
         finally:
             self.reading -= size
         return b"".join(chunks)
+
+
+def busy() -> web.Response:
+    """What a request is answered for which there is no room or no time."""
+    return _closing(503, {"Retry-After": "1"})
 
 
 def _closing(status: int, headers: dict[str, str] | None = None) -> web.Response:

@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 
 from local.host.bodies import Bodies
 from local.host.index import HTTP_TRIGGER, HostedFunction, IndexingError
-from local.host.pace import Pace
+from local.host.pace import Pace, Patience
 from local.host.routes import Route, Router, decode_path, has_dot_segments, make_route, rebuild_path, unreachable
 from local.host.worker import FunctionFailed, HttpAnswer, HttpCall, Worker
 
@@ -64,7 +64,9 @@ class HttpTriggers:
         self._router = Router(self.routes)
         self._bodies = Bodies(ahead=ahead)
 
-    async def serve(self, request: web.BaseRequest, target: str) -> web.StreamResponse:
+    async def serve(
+        self, request: web.BaseRequest, target: str, patience: Patience | None = None
+    ) -> web.StreamResponse:
         """`target` is the request's path and query as sent."""
         raw_path, mark, query = target.partition("?")
         path = decode_path(raw_path)
@@ -80,17 +82,23 @@ class HttpTriggers:
         self._outstanding += 1
         try:
             async with self._slots:
-                return await self._call(request, target, query, *found)
+                return await self._call(request, target, query, patience, *found)
         finally:
             self._outstanding -= 1
 
     async def _call(
-        self, request: web.BaseRequest, target: str, query: str, name: str, values: dict[str, str]
+        self,
+        request: web.BaseRequest,
+        target: str,
+        query: str,
+        patience: Patience | None,
+        name: str,
+        values: dict[str, str],
     ) -> web.StreamResponse:
         function = self._functions[name]
         headers = _headers(request)
         # Of a body without Content-Length the host reads nothing.
-        body = await self._bodies.read(request) if request.content_length else b""
+        body = await self._bodies.read(request, patience) if request.content_length else b""
         if isinstance(body, web.Response):
             return body
         call = HttpCall(

@@ -9,6 +9,11 @@ import asyncio
 from heapq import heappop, heappush
 from typing import Final
 
+#: How long a request waits for its turns, all together; and one that brings new work, which waits in the app as well:
+#: less than its client's patience, all together.
+LONGEST_SECONDS: Final = 5.0
+LONGEST_OF_NEW_SECONDS: Final = 2.5
+
 _Waiting = tuple[float, int, asyncio.Future[None]]
 
 
@@ -52,3 +57,20 @@ class Pace:
         self._will_turn = self._left < most
         if self._will_turn:
             loop.call_soon(self._next, loop)
+
+
+class Patience:
+    """Of one request: how long it still waits for turns."""
+
+    def __init__(self, seconds: float | None) -> None:
+        """None: for as long as it takes."""
+        self._left = seconds
+
+    async def turn(self, pace: Pace, place: float = 0.0) -> None:
+        """Raises TimeoutError."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        async with asyncio.timeout(None if self._left is None else max(0.0, self._left)):
+            await pace.turn(place)
+        if self._left is not None:
+            self._left -= loop.time() - began

@@ -18,12 +18,13 @@ from weakref import WeakSet
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from local.expectation import answer_expectation
+from local.host.bodies import busy
 from local.host.eventgrid_trigger import PATH as EVENT_GRID_PATH
 from local.host.eventgrid_trigger import EventGridTriggers
 from local.host.http_trigger import HttpOptions, HttpTriggers
 from local.host.kestrel import PARSER_LIMITS, refused_by_the_web_server
 from local.host.mounts import FIRE_TIMERS
-from local.host.pace import Pace
+from local.host.pace import LONGEST_OF_NEW_SECONDS, LONGEST_SECONDS, Pace, Patience
 from local.host.timer_trigger import TimerTriggers
 from local.host.worker import Worker
 from local.host.workers import open_worker
@@ -45,6 +46,7 @@ _LARGE_BYTES: Final = 16 * 1024
 #: Connections that wait to be taken.
 _BACKLOG: Final = 1024
 _LOOPBACK: Final = "127.0.0.1"
+_WEBHOOKS: Final = "/runtime/webhooks/"
 #: Of what begins with /admin the host keeps these for itself; the rest reaches the app.
 _KEPT: Final = ("/admin/host/", "/admin/functions")
 
@@ -134,31 +136,41 @@ class Host:
         bound.listen(_BACKLOG)
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
-        await self._turn(request)
         target = request._message.path  # as sent; yarl would have normalised it
         if not target.startswith("/"):
             target = origin_form(target)
+        lowered = target.partition("?")[0].lower()
+        patience = Patience(_patience(request.method, lowered))
+        try:
+            await self._turn(request, patience)
+        except TimeoutError:
+            return busy()
         if (refused := refused_by_the_web_server(request._message)) is not None:
             return web.Response(status=refused)
-        lowered = target.partition("?")[0].lower()
         if lowered.rstrip("/") == EVENT_GRID_PATH:
             return await self._events.serve(request)
-        if lowered.startswith("/runtime/webhooks/"):
+        if lowered.startswith(_WEBHOOKS):
             return web.Response(status=404)
         if lowered.startswith(_KEPT):
             return web.Response(status=401)  # it wants the host's master key, and here is none
-        return await self._http.serve(request, target)
+        return await self._http.serve(request, target, patience)
 
-    async def _turn(self, request: web.Request) -> None:
-        """Waits until the request may begin."""
+    async def _turn(self, request: web.Request, patience: Patience) -> None:
+        """Waits until the request may begin. Raises TimeoutError."""
         transport = request.transport
         is_first = transport is not None and transport not in self._known
         if transport is not None:
             self._known.add(transport)
         if (request.content_length or 0) > _LARGE_BYTES:
-            await self._pace_of_large.turn()
+            await patience.turn(self._pace_of_large)
         else:
-            await (self._pace_of_first if is_first else self._pace).turn()
+            await patience.turn(self._pace_of_first if is_first else self._pace)
+
+
+def _patience(method: str, path: str) -> float | None:
+    if path.startswith(_WEBHOOKS):
+        return None  # an event that is refused comes again much later
+    return LONGEST_OF_NEW_SECONDS if method == "PATCH" else LONGEST_SECONDS
 
 
 def origin_form(target: str) -> str:

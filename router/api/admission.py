@@ -24,7 +24,7 @@ MOST_PAGES: Final = 4
 MOST_AHEAD: Final = 32
 #: Requests that wait, all together, and how long one of them does at most: less than any client's patience.
 MOST_WAITING: Final = 512
-LONGEST_SECONDS: Final = 5.0
+LONGEST_SECONDS: Final = 4.0
 #: Before a refusal is sent: who floods asks again at once, and reading that costs what the others need.
 _REFUSED_AFTER_SECONDS: Final = 0.25
 _RETRY_AFTER_SECONDS: Final = 2

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from router.api.call import Call, Reply
 from router.engine.ownership import Own
 from router.models.rights import Right, foremost
 from router.wire.conditions import names_etag
 from router.wire.encodings import takes_gzip
 from router.wire.query import read_live
+
+_GZIP: Final = {"Content-Encoding": "gzip"}
 
 
 async def live(call: Call) -> Reply:
@@ -22,15 +26,10 @@ async def live(call: Call) -> Reply:
     headers = {"ETag": f'W/"{answer.view.etag}"'}
     if names_etag(asked, answer.view.etag):
         return Reply(304, headers=headers)
-    content = answer.view.content
-    if (link := request.next_link(answer.view.next, call.token_keys)) is not None:
-        content += f',"nextLink":"{link}"'.encode()
-    content += b"}"
-    if takes_gzip(call.headers.get("accept-encoding", "")):
-        zipped = await call.live.zipped(answer, content)
-        if zipped is not None:
-            return Reply(headers={**headers, "Content-Encoding": "gzip"}, content=zipped)
-    return Reply(headers=headers, content=content)
+    link = request.next_link(answer.view.next, call.token_keys)
+    takes = takes_gzip(call.headers.get("accept-encoding", ""))
+    content, zipped = await call.live.content(answer, link, zipped=takes)
+    return Reply(headers={**headers, **_GZIP} if zipped else headers, content=content)
 
 
 async def rights(call: Call) -> Reply:

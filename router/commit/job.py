@@ -20,7 +20,9 @@ from router.engine.service_order import Standing, standing, stands_anew
 from router.errors import Busy, RouterError
 from router.models.event_catalogue import EventName
 from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus, RouterJobAssignment
+from router.storage import departures
 from router.storage.backlog import row_key
+from router.storage.keys import key
 from router.storage.members import Owner
 from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
@@ -313,6 +315,9 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     was, now = standing(before), standing(after)
     if was is not None and not in_round and (now is None or _row(was) != _row(now)):
         work.append(_leave(parts, job_id, was))
+        if now is None and (after is None or after.status is not JobStatus.ASSIGNED):
+            # Who has come into another line, or to a worker, is seen there.
+            work.append(parts.departures.tell(departures.LINES, [(key(was.queue_id), row_key(was))]))
     if before is not None and after is None:
         work.append(parts.listing.remove("job", job_id, before.created_at))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):

@@ -30,6 +30,7 @@ from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.days import DayStore
 from router.storage.deadlines import DeadlineStore
+from router.storage.departures import DepartureStore
 from router.storage.facts import FactStore
 from router.storage.history import HistoryStore
 from router.storage.jobs import job_store
@@ -130,6 +131,7 @@ class Parts:
     workers: Commits[WorkerRecord] = field(init=False)
     worker_rows: WorkerStore = field(init=False)
     resources: ResourceStore = field(init=False)
+    departures: DepartureStore = field(init=False)
     deadlines: DeadlineStore = field(init=False)
     backlog: BacklogStore = field(init=False)
     availability: AvailabilityStore = field(init=False)
@@ -143,6 +145,8 @@ class Parts:
     def __post_init__(self) -> None:
         self.tables = self.turns = Turns(self.tables)
         table = self.tables.table
+        instance = self.ids.guid()
+        self.departures = DepartureStore(table("throughput"), self.clock, instance)
         self.deadlines = DeadlineStore(table("deadlines"))
         self.history = HistoryStore(table("history"))
         self.facts = FactStore(table("facts"))
@@ -160,7 +164,7 @@ class Parts:
         async def worker_rests(record: WorkerRecord) -> WorkerRecord:
             return record
 
-        jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock)
+        jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock, self.departures)
         self.worker_rows = workers
         common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle, standing)
         committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
@@ -170,7 +174,7 @@ class Parts:
         self.availability = AvailabilityStore(table("availability"))
         self.members = MemberStore(table("members"))
         self.listing = ListingStore(table("listing"), self.clock)
-        self.throughput = ThroughputStore(table("throughput"), self.clock, self.ids.guid())
+        self.throughput = ThroughputStore(table("throughput"), self.clock, instance)
         self.round_store = RoundStore(table("rounds"))
         self.rounds = self.procedures.rounds(self)
 

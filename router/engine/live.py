@@ -14,7 +14,7 @@ from pydantic_core import from_json
 
 from router.engine.facts import LEVEL_MINUTES, Level, Thresholds
 from router.engine.live_lines import InLine, Line, LinePiece, Pace, line
-from router.engine.live_piece import shown_time
+from router.engine.live_piece import shown_time, stored_time
 from router.engine.live_workers import Document, Shown, WorkerPiece, shown
 from router.models.types import format_time
 
@@ -39,6 +39,15 @@ class Picture:
     def is_settled(self) -> bool:
         """Whether the next picture of the same is the same: no offer is hidden that may show by then."""
         return len(self.known_workers) == len(self.workers)
+
+    def taken(self) -> Mapping[str, str]:
+        """Jobs that workers hold and were not known to hold before this picture, and since when."""
+        return {
+            one["jobId"]: stored_time(one["assignedAt"])
+            for piece in self.workers.values()
+            if piece.since >= self.at
+            for one in piece.document["assignments"]
+        }
 
 
 @dataclass(frozen=True, slots=True)

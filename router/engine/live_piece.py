@@ -32,3 +32,8 @@ def digest_of(content: bytes) -> bytes:
 def shown_time(time: str) -> str:
     """As pages read it: `Z` for UTC."""
     return f"{time[:-6]}Z" if time.endswith("+00:00") else time
+
+
+def stored_time(time: str) -> str:
+    """As it was before it was shown."""
+    return f"{time[:-1]}+00:00" if time.endswith("Z") else time

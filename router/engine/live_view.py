@@ -35,7 +35,8 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The answer without its link. `etag` is that of the whole page, whatever was left out of it as unchanged."""
+    """The answer, a JSON object without its link. `etag` is that of the whole page, whatever was left out of it as
+    unchanged."""
 
     content: bytes
     etag: str
@@ -83,7 +84,12 @@ def view(picture: Picture, asked: Asked, key: Callable[[str], str]) -> View:
             *([b'"unchanged":' + to_json({"workers": old_workers, "queues": old_lines})] if asked.since else ()),
         )
     )
-    return View(content, etag, following)
+    return View(content + b"}", etag, following)
+
+
+def with_link(content: bytes, link: str) -> bytes:
+    """An answer that goes on at the link."""
+    return content[:-1] + b',"nextLink":' + to_json(link) + b"}"
 
 
 def _workers_page(

@@ -54,7 +54,7 @@ AT_ONCE: Final = {Urgency.ROUND: 32, Urgency.ANSWER: 32, Urgency.FOLLOW: 16}
 ENTER_AT_ONCE: Final = 8
 #: How long a job that comes waits for that, all that it has waited for since its request came. Then its client is told
 #: so, and nothing of it is left.
-PATIENCE_SECONDS: Final = 8.0
+PATIENCE_SECONDS: Final = 6.0
 #: For so long after something has waited for its turn the process is taken to be behind with its work.
 _LATELY_SECONDS: Final = 15.0
 #: When the request came, by the loop's clock.

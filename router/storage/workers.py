@@ -9,7 +9,9 @@ from typing import Any
 from router.clock import Clock
 from router.models.types import format_time
 from router.models.workers import WorkerRecord
+from router.storage import departures
 from router.storage.aggregates import AggregateStore
+from router.storage.departures import DepartureStore
 from router.storage.documents import read_document
 from router.storage.gone import Gone
 from router.storage.keys import key
@@ -21,13 +23,17 @@ from router.storage.truth_rows import Row
 class WorkerStore(AggregateStore[WorkerRecord]):
     """The truth rows of workers."""
 
-    def __init__(self, table: Table, clock: Clock | None = None) -> None:
+    def __init__(self, table: Table, clock: Clock | None = None, departures: DepartureStore | None = None) -> None:
+        """`departures`: where it is told which are dropped."""
         super().__init__(table, "worker", WorkerRecord, _worker_columns, clock)
         self.gone: Gone[str] = Gone()
+        self._departures = departures
 
     async def drop(self, row: Row[WorkerRecord]) -> None:
         await super().drop(row)
         self.gone.add([key(row.id)])
+        if self._departures is not None:
+            await self._departures.tell(departures.WORKERS, [(key(row.id), key(row.id))])
 
     async def everyone(
         self, after: Position | None, *, since: datetime | None = None

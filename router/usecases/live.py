@@ -7,7 +7,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -43,6 +43,8 @@ _MOST_RATES: Final = 5_000
 _LEVELS_GOOD_FOR: Final = 15.0
 #: Answers of one picture that are kept for others who ask the same.
 _MOST_VIEWS: Final = 64
+#: And forms of one answer: packed or not, with the link of whoever asked.
+_MOST_FORMS: Final = 4
 #: `since` is taken for the full two seconds before it: so those who have looked at about the same time share an answer.
 _SINCE_SECONDS: Final = 2
 #: So many take a millisecond or two.
@@ -53,12 +55,13 @@ _OF_A_ROW: Final = 300
 _ZIPPED_FROM: Final = 4_000
 
 
-@dataclass
+@dataclass(frozen=True)
 class Answer:
-    """A view, and its content packed once somebody wants that."""
+    """A view as all who ask for it are answered: its bytes are made once, by whoever wants them first."""
 
     view: View
-    zipped: bytes | None = None
+    #: By the link to the next page, packed or not.
+    made: Recent[tuple[str | None, bool], asyncio.Future[bytes]] = field(default_factory=lambda: Recent(_MOST_FORMS))
 
 
 class Live:
@@ -110,13 +113,20 @@ class Live:
         await self.picture()
         return self._etags.get((self._number, queue_id, own, after))
 
-    async def zipped(self, answer: Answer, content: bytes) -> bytes | None:
-        """The content packed; None where that is not worth it."""
-        if len(content) < _ZIPPED_FROM:
-            return None
-        if answer.zipped is None:
-            answer.zipped = await off_loop_if(len(content) // _OF_A_ROW > _FEW_ROWS, gzip.compress, content, 1, mtime=0)
-        return answer.zipped
+    async def content(self, answer: Answer, link: str | None, *, zipped: bool) -> tuple[bytes, bool]:
+        """The bytes of an answer, and whether they are packed: only where that is worth it."""
+        view = answer.view
+        zipped = zipped and len(view.content) >= _ZIPPED_FROM
+        if link is None and not zipped:
+            return view.content, False
+        form = (link, zipped)
+        made = answer.made.get(form)
+        if made is None:
+            large = len(view.content) // _OF_A_ROW > _FEW_ROWS
+            made = asyncio.ensure_future(off_loop_if(large, _form, view.content, link, zipped))
+            made.add_done_callback(lambda done: done.exception())
+            answer.made[form] = made
+        return await asyncio.shield(made), zipped
 
     async def own_worker(self, own: Own) -> str | None:
         """The id of the caller's worker: the one of the caller's own id, or the first that has its tag."""
@@ -171,6 +181,7 @@ class Live:
             )
             size = sum(map(len, lines.values())) + len(rows.workers)
             picture, seconds = await off_loop_if(size > _FEW_ROWS, _timed, seen, self._picture, self._parts.attached)
+            rows.took(picture.taken())
             self._made_of = made_of
             self._number += 1
         self._picture = picture
@@ -211,6 +222,11 @@ class Live:
     async def _view(self, picture: Picture, asked: Asked) -> Answer:
         rows = len(picture.workers) + sum(one["waiting"] for one in picture.queues)
         return Answer(await off_loop_if(rows > _FEW_ROWS, live_view.view, picture, asked, key))
+
+
+def _form(content: bytes, link: str | None, zipped: bool) -> bytes:
+    content = content if link is None else live_view.with_link(content, link)
+    return gzip.compress(content, 1, mtime=0) if zipped else content
 
 
 def _timed(seen: Seen, before: Picture | None, attached: Any) -> tuple[Picture, float]:

@@ -2,8 +2,9 @@
 written since.
 
 What this process takes away it knows. A job that another one has taken out of its line is told by the worker who holds
-it, or by the row that it has elsewhere. Other jobs and workers that are gone are seen when the keys of all rows have
-been looked over, some pages with each picture."""
+it, or by the row that it has elsewhere; of other jobs and workers that are gone the process tells that has taken them
+away (storage/departures.py). What nobody has told, since that process was killed, say, is seen when the keys of all
+rows have been looked over, some pages with each picture."""
 
 from __future__ import annotations
 
@@ -18,19 +19,25 @@ from typing import Final, TypeVar
 from router.commit.parts import Parts
 from router.engine.live_lines import InLine
 from router.models.types import format_time
+from router.storage import departures
+from router.storage.departures import TOLD_FOR, Departure
 from router.usecases.live_look import Look
 
 T = TypeVar("T")
+#: Behind every time.
+_NEVER: Final = "~"
 Key = tuple[str, str]
 _Page = Callable[[Key | None], Awaitable[tuple[list[T], Key | None]]]
 #: How often all keys are looked over: a storage takes its time for many rows, and who routes waits for it.
 _LOOK_SECONDS: Final = 2.0
-_LONGEST_LOOK_SECONDS: Final = 5.0
-_ROWS_A_SECOND: Final = 500
+_LONGEST_LOOK_SECONDS: Final = 10.0
+_ROWS_A_SECOND: Final = 250
 #: With a picture at most so many pages of that: then it takes longer.
 _MOST_PAGES: Final = 4
 #: How late a row may be there after the time that it has: clocks differ, and a write takes its time.
 _LATE: Final = timedelta(seconds=3)
+#: After a longer pause all is read again: what has gone meanwhile may not be told any more.
+_LONGEST_PAUSE: Final = TOLD_FOR - 2 * _LATE
 
 
 class LiveRows:
@@ -47,6 +54,8 @@ class LiveRows:
         self._in_order: dict[str, Sequence[InLine]] = {}
         #: Where each job stands.
         self._places: dict[str, Key] = {}
+        #: Rows of jobs that somebody has taken since they were written, and when that was: they go late.
+        self._taken: dict[Key, str] = {}
         #: When rows were written.
         self._lines_written: dict[Key, str] = {}
         self._workers_written: dict[str, str] = {}
@@ -69,7 +78,7 @@ class LiveRows:
         self._drop_gone()
         at = self._parts.clock.now()
         # One after the other: who routes asks the same storage.
-        if self._read_at is None or self._whole:
+        if self._read_at is None or self._whole or at - self._read_at > _LONGEST_PAUSE:
             reads = await self._read_all()
         else:
             since = self._read_at - _LATE
@@ -81,6 +90,7 @@ class LiveRows:
         return reads
 
     async def _read_all(self) -> int:
+        self._taken.clear()
         lines, first = await all_pages(self._parts.backlog.everyone)
         workers, second = await all_pages(self._parts.worker_rows.everyone)
         for place in self._lines_written.keys() - {(line.queue_key, line.row) for line, _ in lines}:
@@ -101,7 +111,8 @@ class LiveRows:
         self._put_lines(lines)
         found, second = await all_pages(partial(workers.everyone, since=since))
         self._put_workers(found)
-        return first + second
+        self._drop_told(await self._parts.departures.since(since))
+        return first + second + 1
 
     async def _look_over(self, since: datetime) -> int:
         """Some pages of the look over all keys that goes on, or of the next one if it is time for that."""
@@ -136,6 +147,8 @@ class LiveRows:
         """A job that is moved has two rows for a moment: the later one counts."""
         for line, written in sorted(rows, key=itemgetter(1)):
             place = (line.queue_key, line.row)
+            if self._taken.get(place) == written:
+                continue
             before = self._places.get(line.job_id)
             if before is not None and before != place:
                 self._drop_line(before)
@@ -146,6 +159,7 @@ class LiveRows:
                 self.revision += 1
             self._places[line.job_id] = place
             self._lines_written[place] = written
+            self._taken.pop(place, None)
 
     def _put_workers(self, rows: Iterable[tuple[str, str, str]]) -> None:
         for key, text, written in rows:
@@ -157,8 +171,28 @@ class LiveRows:
                 self.revision += 1
             self._workers_written[key] = written
 
+    def took(self, jobs: Mapping[str, str]) -> None:
+        """Workers hold these jobs, since when: they are out of their lines, though their rows may be there still, which
+        a look over the keys finds if it lasts. One that comes back has a row that was written later."""
+        for job in jobs.keys() & self._places.keys():
+            place = self._places[job]
+            written = self._lines_written[place]
+            if written < jobs[job]:
+                self._drop_line(place)
+                self._taken[place] = written
+
+    def _drop_told(self, told: Iterable[Departure]) -> None:
+        for one in told:
+            if one.table == departures.LINES:
+                place = (one.partition, one.row)
+                if self._lines_written.get(place, _NEVER) <= one.at:
+                    self._drop_line(place)
+            elif self._workers_written.get(one.partition, _NEVER) <= one.at:
+                self._drop_worker(one.partition)
+
     def _drop_line(self, place: Key) -> None:
         queue, row = place
+        self._taken.pop(place, None)
         line = self._lines.get(queue, {}).pop(row, None)
         if line is None:
             return

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +18,14 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse
 
+from tests.yardstick import Deadline
+
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "Space": 32, "ArrowDown": 40, "ArrowUp": 38, "Home": 36, "End": 35}
+
+
+#: What is done while one waits.
+Meanwhile = Callable[[], Awaitable[object]]
+_MEANWHILE_SECONDS = 0.12
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,7 @@ class Page:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._waiting[self._next] = answer
         await self._socket.send_json({"id": self._next, "method": method, "params": params})
-        result = await asyncio.wait_for(answer, 20)
+        result = await asyncio.wait_for(answer, 60)
         if "error" in result:
             raise AssertionError(f"{method}: {result['error']}")
         return dict(result["result"])
@@ -94,17 +101,23 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    async def until(self, expression: str, seconds: float = 15.0) -> Any:
-        """Wait until a JavaScript expression is true; its value."""
-        deadline = time.monotonic() + seconds
-        while True:
-            value = await self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return null; }} }})()")
-            if value:
-                return value
-            assert time.monotonic() < deadline, (
+    async def now(self, expression: str) -> Any:
+        """The value of a JavaScript expression; none where it fails."""
+        return await self.run(f"(() => {{ try {{ return {expression}; }} catch {{ return null; }} }})()")
+
+    async def until(self, expression: str, seconds: float = 15.0, meanwhile: Meanwhile | None = None) -> Any:
+        """Wait until a JavaScript expression is true; its value. `meanwhile` is done again and again."""
+        deadline = Deadline(seconds)
+        done_at = time.monotonic()
+        while not (value := await self.now(expression)):
+            assert not deadline.is_over(), (
                 f"never true: {expression}; the page: {await self.run('document.body.innerText')}"
             )
-            await asyncio.sleep(0.05)
+            if meanwhile is not None and time.monotonic() - done_at > _MEANWHILE_SECONDS:
+                await meanwhile()
+                done_at = time.monotonic()
+            await asyncio.sleep(0.05 if meanwhile is None else 0.03)
+        return value
 
     async def click(self, selector: str) -> None:
         """A real click in the middle of an element."""
@@ -197,13 +210,13 @@ class Browser:
 
     async def close(self, address: str) -> None:
         """As its person does: the windows and tabs whose address begins so. Waits until there is one."""
-        deadline = time.monotonic() + 15
+        deadline = Deadline(15)
         while True:
             async with self._session.get(f"{self._url}/list") as answer:
                 found = [one["id"] for one in await answer.json(content_type=None) if one["url"].startswith(address)]
             if found:
                 break
-            assert time.monotonic() < deadline, f"nothing at {address}"
+            assert not deadline.is_over(), f"nothing at {address}"
             await asyncio.sleep(0.05)
         for id in found:
             async with self._session.get(f"{self._url}/close/{id}"):
@@ -253,12 +266,12 @@ async def browser(width: int = 1200, height: int = 1000, *options: str) -> Async
 
 
 async def _port(path: Path, process: asyncio.subprocess.Process) -> int:
-    deadline = time.monotonic() + 30
+    deadline = Deadline(30)
     while True:
         assert process.returncode is None, f"Chromium ended at once, with {process.returncode}"
         if (port := _written_port(path)) is not None:
             return port
-        assert time.monotonic() < deadline, "Chromium did not open its port"
+        assert not deadline.is_over(), "Chromium did not open its port"
         await asyncio.sleep(0.05)
 
 

@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +20,8 @@ from urllib.parse import urlencode
 
 from aiohttp import ClientError, ClientSession
 from yarl import URL
+
+from tests.yardstick import Deadline
 
 ROOT = Path(__file__).parents[2]
 KEY = base64.b64encode(hashlib.sha256(b"a key for the metrics tests").digest()).decode()
@@ -103,7 +104,7 @@ async def stopped(router: MeteredRouter) -> None:
 
 async def answering(router: MeteredRouter) -> None:
     async with ClientSession() as session:
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = Deadline(READY_SECONDS)
         while True:
             if router.process.returncode is not None:
                 raise EndedAtOnce(f"it ended with code {router.process.returncode}")
@@ -113,7 +114,7 @@ async def answering(router: MeteredRouter) -> None:
                         return
             except ClientError:
                 pass
-            assert time.monotonic() < deadline, "the router was not ready in time"
+            assert not deadline.is_over(), "the router was not ready in time"
             await asyncio.sleep(0.1)
 
 
@@ -168,9 +169,9 @@ def signature(method: str, target: str, host: str, body: bytes) -> dict[str, str
 
 
 async def eventually(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not await condition():
-        if time.monotonic() > deadline:
+        if deadline.is_over():
             return  # the assertion that follows tells what is missing
         await asyncio.sleep(0.1)
 

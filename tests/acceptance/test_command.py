@@ -33,6 +33,7 @@ from tests.acceptance.rule_endpoint import rule_endpoint
 from tests.acceptance.service import PREVIEW, send
 from tests.eventually import eventually
 from tests.local_router import LocalRouter
+from tests.yardstick import slower
 
 pytestmark = pytest.mark.ours
 
@@ -187,7 +188,7 @@ def subscriptions(router: LocalRouter) -> list[str]:
     parts = load_parts(router.data_dir)
     assert parts is not None
     request = Request(f"{parts.topic_endpoint}/admin/state", headers={"aeg-sas-key": parts.topic_key})
-    with urlopen(request, timeout=10) as answer:
+    with urlopen(request, timeout=60) as answer:
         names = json.load(answer)["subscriptions"]
     return [name for name in names if name.startswith("command-")]
 
@@ -262,7 +263,7 @@ def test_the_first_event_is_at_the_webhook_within_two_seconds(own: Desk, environ
                 process.communicate(timeout=20)
             return arrived[0] - began
 
-    assert min(seconds() for _ in range(3)) < 2
+    assert min(seconds() for _ in range(3)) < 2 * slower()
 
 
 def test_listen_says_why_nothing_comes(environment: dict[str, str]) -> None:

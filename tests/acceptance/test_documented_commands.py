@@ -296,7 +296,7 @@ def test_the_commands_of_the_command(router: LocalRouter, environment: dict[str,
         for process in listening:
             process.send_signal(signal.SIGINT)
         assert {process.wait(30) for process in listening} <= {0, 130}
-        eventually(lambda: any("case-1" in event for event in seen), "the webhook is told of the job", 1)
+        eventually(lambda: any("case-1" in event for event in seen), "the webhook is told of the job")
 
     case.stir()
     codes = {"jobrouter start": 1}  # it runs already, and it says where

@@ -109,7 +109,7 @@ def test_an_agent_that_is_told_of_offers(
 def post(url: str, body: Any, method: str = "POST", **headers: str) -> tuple[int, dict[str, str], str]:
     request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, dict(answer.headers), answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, {}, ""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,9 +25,13 @@ OTHER_KEY = "b3RoZXIga2V5IG9mIGFub3RoZXIgY2FsbGVyLCBsb25nIGVub3VnaA=="
 SECONDS = 6.0
 CONNECTIONS = 300
 WORKERS = 6
-#: Any client waits for so long: the shortest time limit of the official ones is 100 s. Two slow cores, with all that asks
-#: on them as well, took 13 s for the slowest, one core 20 s.
-LONGEST = 30.0
+#: Nobody waits for longer, however much comes: what cannot be done in ten seconds is refused before. Some seconds more
+#: are for the client itself, which opens hundreds of connections at a moment.
+LONGEST = 14.0
+#: Beside which the router has one core, where the machine is slowed.
+HOGS = 2
+#: Labels of a job that is as large as jobs may be.
+LARGE = {f"k{number}": "x" * 16_000 for number in range(9)}
 
 
 async def test_one_who_floods_does_not_starve_another(start_router: StartRouter) -> None:
@@ -49,7 +56,8 @@ async def test_one_who_floods_does_not_starve_another(start_router: StartRouter)
                 statuses[answer.status] += 1
                 if answer.status in (429, 503):
                     assert answer.headers["Retry-After"]
-                    assert answer.error["code"] in ("TooManyRequests", "ServiceUnavailable")
+                    # What the host refuses itself has no body, as on the platform.
+                    assert not answer.content or answer.error["code"] in ("TooManyRequests", "ServiceUnavailable")
 
         async def read() -> None:
             await asyncio.sleep(1)
@@ -123,6 +131,62 @@ async def test_a_flood_of_reads_and_submissions_is_answered_in_time_and_then_dra
     assert [(row["offers"], row["assignedJobs"], row["loadRatio"]) for row in rows] == [([], [], 0)] * WORKERS
 
 
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """What is started meanwhile has one core, which it shares with who computes without end."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("only Linux says who has which core")
+    all_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(all_cores)})
+    hogs = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(HOGS)]
+    try:
+        yield
+    finally:
+        for hog in hogs:
+            hog.kill()
+            hog.wait()
+        os.sched_setaffinity(0, all_cores)
+
+
+async def test_on_a_slow_machine_nobody_waits_for_longer(one_core: None, start_router: StartRouter) -> None:
+    """What is carried is much less there, and what is refused is refused as soon."""
+    router = await asyncio.to_thread(start_router, environment={"ROUTER_ACCESS_KEYS": f"{DEVELOPMENT_KEY},{OTHER_KEY}"})
+    flood = Flood()
+    took: list[float] = []
+    refused: list[Answer] = []
+    async with (
+        RawWire(router.port, router.key, connections=3 * CONNECTIONS) as theirs,
+        RawWire(router.port, OTHER_KEY) as ours,
+    ):
+        queue = await ours.queue()
+        workers = [await ours.worker(queue) for _ in range(WORKERS)]
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))  # who asks is not slowed
+        ends = time.monotonic() + SECONDS
+
+        async def read() -> None:
+            while time.monotonic() < ends:
+                began = time.monotonic()
+                answer = await ours.get(workers[0])
+                took.append(time.monotonic() - began)
+                if answer.status != 200:
+                    refused.append(answer)
+                await asyncio.sleep(0.05)
+
+        flooding = [flood.submit(theirs, queue, ends) for _ in range(CONNECTIONS)]
+        flooding += [flood.submit(theirs, queue, ends, labels=LARGE) for _ in range(CONNECTIONS)]
+        flooding += [flood.read(theirs, workers, ends) for _ in range(CONNECTIONS)]
+        await asyncio.gather(read(), *flooding)
+    took.sort()
+    print(f"answers {dict(flood.statuses)}, median {flood.median:.2f} s, worst {flood.worst:.2f} s")
+    print(
+        f"another caller: {len(took)} GETs, {len(refused)} refused, median {took[len(took) // 2]:.2f} s, worst {took[-1]:.2f} s"
+    )
+    assert set(flood.statuses) <= {200, 201, 429, 503}
+    assert flood.worst < LONGEST
+    assert took[-1] < LONGEST
+    assert len(refused) < len(took)
+
+
 class Flood:
     """One caller with hundreds of connections, each of which asks again at once."""
 
@@ -139,10 +203,11 @@ class Flood:
     def median(self) -> float:
         return sorted(self._took)[len(self._took) // 2]
 
-    async def submit(self, wire: RawWire, queue: str, ends: float) -> None:
+    async def submit(self, wire: RawWire, queue: str, ends: float, **fields: Any) -> None:
         while time.monotonic() < ends:
             path = f"/routing/jobs/{wire.id('job')}"
-            answer = await self._timed(wire.send("PATCH", path, {"channelId": "voice", "queueId": queue}))
+            body = {"channelId": "voice", "queueId": queue, **fields}
+            answer = await self._timed(wire.send("PATCH", path, body))
             if answer.status == 201:
                 self.taken.append(path)
 

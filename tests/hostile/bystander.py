@@ -22,7 +22,7 @@ from typing import Final
 from router.storage.azure import AzureTables
 from router.storage.keys import key
 from router.storage.port import Table
-from tests.raw_wire import RawWire
+from tests.hostile.ground import PatientWire
 
 #: Between two requests of one kind: a client that asks without a pause would itself be what others wait for.
 _PAUSE_SECONDS: Final = 0.02
@@ -166,7 +166,8 @@ async def _measure(port: int, access_key: str, path: str, tables: str, app: Sequ
     seen = _Seen()
     storage = AzureTables.from_connection_string(tables)
     rows = storage.table("workers")
-    async with RawWire(port, access_key) as wire:
+    # Asked to come again it does so, and has waited for all of that.
+    async with PatientWire(port, access_key) as wire:
 
         async def get() -> None:
             seen.failed += (await wire.get(path)).status != 200

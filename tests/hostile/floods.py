@@ -22,11 +22,9 @@ async def attack(ground: Ground, tally: Tally) -> None:
     large = json.dumps({"channelId": "voice", "queueId": "none", "labels": most}).encode()
     small = json.dumps({"channelId": "voice", "queueId": await ground.wire.queue()}).encode()
     async with RawWire(ground.wire.port, ground.wire.key, connections=_AT_ONCE) as wire:
-        while True:
+        while ground.goes_on():
             bodies = [ground.chance.choice((large, large, small, None)) for _ in range(_AT_ONCE)]
             await asyncio.gather(*(_one(wire, body, tally) for body in bodies))
-            if ground.is_over:
-                return
 
 
 async def _one(wire: RawWire, body: bytes | None, tally: Tally) -> None:

@@ -30,7 +30,7 @@ def filled(size: int, letter: str) -> dict[str, str]:
 
 async def attack(ground: Ground, tally: Tally) -> None:
     wire, chance = ground.wire, ground.chance
-    while not ground.is_over:
+    while ground.goes_on():
         size, letter = chance.choice(SIZES), chance.choice(ALPHABETS)
         theirs, their_letter = chance.choice(SIZES), chance.choice(ALPHABETS)
         note = chance.choice(("", "n" * 16_000, letter * 10_000))

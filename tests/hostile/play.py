@@ -12,11 +12,10 @@ from typing import Final
 import psutil
 
 from local.parts import load_parts
-from tests.hostile import floods, lives, requests, rules
+from tests.hostile import endpoints, floods, lives, requests, rules
 from tests.hostile.bystander import Bystander, Waits
-from tests.hostile.ground import Ground, Tally
+from tests.hostile.ground import Ground, PatientWire, Tally
 from tests.local_router import LocalRouter
-from tests.raw_wire import RawWire
 
 Attack = Callable[[Ground, Tally], Awaitable[None]]
 #: Name, attack, and its share of the time.
@@ -24,6 +23,7 @@ KINDS: Final[tuple[tuple[str, Attack, float], ...]] = (
     ("sizes", lives.attack, 3.0),
     ("expressions", rules.attack, 3.0),
     ("compiling", rules.compiling, 2.0),
+    ("rule answers", endpoints.attack, 2.0),
     ("bodies", rules.bodies, 2.0),
     ("requests", requests.attack, 4.0),
     ("identities", requests.identities, 1.0),
@@ -64,7 +64,7 @@ async def play(
     parts = load_parts(router.data_dir)
     assert parts is not None
     lines: list[Line] = []
-    async with _Memory(router) as memory, RawWire(router.port, router.key) as wire:
+    async with _Memory(router) as memory, PatientWire(router.port, router.key) as wire:
         path = await wire.worker(await wire.queue())
         seen = Bystander(router.port, router.other_key, path, parts.tables_connection_string, router.app_pids())
         async with seen as bystander:

@@ -6,7 +6,9 @@ import asyncio
 import json
 from typing import Any
 
+from tests.eventually import eventually_async
 from tests.hostile.ground import Ground, Tally
+from tests.raw_wire import RawWire
 
 LARGE = {"b": "Éx" * 8_000, "c": "中" * 16_000}
 EXPRESSIONS = (
@@ -37,7 +39,7 @@ def condition(expression: str) -> dict[str, Any]:
 async def attack(ground: Ground, tally: Tally) -> None:
     wire, chance = ground.wire, ground.chance
     queue = await wire.queue()
-    while not ground.is_over:
+    while ground.goes_on():
         expression = chance.choice(EXPRESSIONS)
         first, count = chance.randrange(10**6), chance.choice((1, 3, 100))
         attachments = [condition(expression.format(n=first + number)) for number in range(count)]
@@ -46,19 +48,21 @@ async def attack(ground: Ground, tally: Tally) -> None:
         )
         body = {"channelId": "voice", "classificationPolicyId": policy.rpartition("/")[2], "labels": LARGE}
         job = await wire.make("Job", body)
-        status = ""
-        for _ in range(200):
-            status = (await wire.get(job)).expect(200)["status"]
-            if status in ("queued", "classificationFailed"):
-                break
-            await asyncio.sleep(0.05)
-        tally.tried(status in ("queued", "classificationFailed"), f"{count} of {expression}: {status}")
+
+        async def classified(job: str = job) -> bool:
+            return (await wire.get(job)).expect(200)["status"] in ("queued", "classificationFailed")
+
+        try:
+            await eventually_async(classified, "the job is classified")
+            tally.tried(True, expression)
+        except AssertionError as error:
+            tally.tried(False, f"{count} of {expression}: {error}")
         tally.tried((await wire.post(f"{job}:cancel", {})).status == 200, f"{expression}: not cancelled")
 
 
 async def compiling(ground: Ground, tally: Tally) -> None:
     wire, chance = ground.wire, ground.chance
-    while not ground.is_over:
+    while ground.goes_on():
         first, count = chance.randrange(10**6), chance.choice((1, 8, 100))
         terms = ["+".join(f"(1+{first + 1000 * place + n})" for n in range(560)) for place in range(count)]
         if chance.random() < 0.3:
@@ -71,7 +75,7 @@ async def compiling(ground: Ground, tally: Tally) -> None:
 
 
 async def bodies(ground: Ground, tally: Tally) -> None:
-    wire, chance = ground.wire, ground.chance
+    chance = ground.chance
     many = chance.randrange(40_000, 60_000)
     shapes: list[dict[str, Any]] = [
         {"labels": {f"k{n}": "x" * 10_000 for n in range(100)}},
@@ -83,8 +87,9 @@ async def bodies(ground: Ground, tally: Tally) -> None:
         {"requestedWorkerSelectors": [{"key": "a", "value": [], "labelOperator": "x"} for _ in range(4_000)]},
         {f"k{n}": 1 for n in range(12_000)},
     ]
-    while not ground.is_over:
-        body = json.dumps({"channelId": "voice", "queueId": "none", **chance.choice(shapes)}).encode()
-        paths = [f"/routing/jobs/{wire.id('job')}" for _ in range(chance.choice((1, 8, 24)))]
-        for answer in await asyncio.gather(*(wire.patch(path, body) for path in paths)):
-            tally.tried(answer.status in (400, 413, 503), f"a body of {len(body)} bytes: {answer.status}")
+    async with RawWire(ground.wire.port, ground.wire.key) as wire:
+        while ground.goes_on():
+            body = json.dumps({"channelId": "voice", "queueId": "none", **chance.choice(shapes)}).encode()
+            paths = [f"/routing/jobs/{wire.id('job')}" for _ in range(chance.choice((1, 8, 24)))]
+            for answer in await asyncio.gather(*(wire.patch(path, body) for path in paths)):
+                tally.tried(answer.status in (400, 413, 503), f"a body of {len(body)} bytes: {answer.status}")

@@ -15,14 +15,15 @@ from typing import Any
 
 from local.network import choose_port
 from local.options import ROOT
+from tests.yardstick import Deadline, slower
 
 SAMPLE = ROOT / "tests" / "unit" / "local" / "sample_app"
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not (value := condition()):
-        assert time.monotonic() < deadline, "the condition did not come true in time"
+        assert not deadline.is_over(), "the condition did not come true in time"
         time.sleep(0.02)
     return value
 
@@ -76,10 +77,11 @@ class Run:
         assert self.said("Ctrl-C ends"), self.output.read_text()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> float:
+        """In how many seconds it ended, of those of an ordinary machine."""
         began = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(10)
-        return time.monotonic() - began
+        self.process.wait(60)
+        return (time.monotonic() - began) / slower()
 
 
 def runs(folder: Path) -> Iterator[Callable[..., Run]]:

@@ -23,6 +23,7 @@ from azure.data.tables import TableServiceClient
 from local.network import choose_port
 from local.options import ROOT
 from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
+from tests.yardstick import slower
 
 KEY = "system key"
 
@@ -140,7 +141,7 @@ async def test_at_the_end_what_is_under_way_is_finished(host: Host) -> None:
         await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
         host.process.send_signal(signal.SIGTERM)
         assert (await request).status == 200
-    assert host.process.wait(5) == 0
+    assert host.process.wait(60) == 0
 
 
 async def test_an_invocation_that_takes_too_long_does_not_hold_up_the_end(host: Host) -> None:
@@ -149,8 +150,8 @@ async def test_an_invocation_that_takes_too_long_does_not_hold_up_the_end(host: 
     await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
     began = time.monotonic()
     host.process.send_signal(signal.SIGINT)
-    assert host.process.wait(5) == 0
-    assert time.monotonic() - began < 4.5
+    assert host.process.wait(60) == 0
+    assert time.monotonic() - began < 4.5 * slower()
     assert not host.recorded("slow ended")
 
 
@@ -350,7 +351,7 @@ async def test_a_run_from_start_to_end_and_again(run: Callable[..., Run]) -> Non
 
     began = time.monotonic()
     second = run()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 10 * slower()
     assert tables(second).get_table_client("kept").get_entity("p", "r")["v"] == 1, "data survives a restart"
     assert second.end(signal.SIGTERM) < 5
 
@@ -367,11 +368,11 @@ def test_the_app_alone_is_ended_and_started_again(run: Callable[..., Run]) -> No
         assert http_is_up(whole.port)
         assert (whole.pid("azurite"), whole.pid("eventgrid")) == parts, "the parts run on"
         second = whole.launch("--app-only")
-        assert second.wait(10) == 1
+        assert second.wait(60) == 1
         assert whole.said("still runs")
     finally:
         app.send_signal(signal.SIGINT)
-        assert app.wait(10) == 0
+        assert app.wait(60) == 0
     assert whole.process.poll() is None
     assert "The app ended with code 0" in said
     assert whole.end() < 5
@@ -380,14 +381,14 @@ def test_the_app_alone_is_ended_and_started_again(run: Callable[..., Run]) -> No
 def test_messages_instead_of_a_start(run: Callable[..., Run], tmp_path: Path) -> None:
     whole = run()
     second = whole.launch()
-    assert second.wait(10) == 1
+    assert second.wait(60) == 1
     assert whole.said("runs already: http://localhost:")
     port, whole.data_dir = whole.port, tmp_path / "other"
     other = whole.launch()
-    assert other.wait(10) == 1
+    assert other.wait(60) == 1
     assert whole.said(f"Port {port} on 127.0.0.1 is in use by another program. Set PORT to a free one.")
     alone = whole.launch("--app-only")
-    assert alone.wait(10) == 1
+    assert alone.wait(60) == 1
     assert whole.said("`make start` starts everything")
 
 
@@ -410,7 +411,7 @@ def test_parts_do_not_outlive_a_starter_that_is_killed(run: Callable[..., Run]) 
     whole = run()
     parts = [psutil.Process(whole.pid(name)) for name in ("azurite", "eventgrid", "app")]
     whole.process.kill()
-    _, alive = psutil.wait_procs(parts, timeout=10)
+    _, alive = psutil.wait_procs(parts, timeout=60)
     assert not alive
     again = run()
     assert again.end() < 5

@@ -122,7 +122,7 @@ def test_the_timer_ends_with_the_last_that_serves_and_starts_with_the_app(
         wait_for(lambda: again in ticks_of(whole))
     finally:
         app.send_signal(signal.SIGINT)
-        assert app.wait(10) == 0
+        assert app.wait(60) == 0
     assert app_names(whole) == set()
     assert whole.end() < 5
 
@@ -189,7 +189,7 @@ def test_a_second_app_is_refused_whatever_its_topology(run: Callable[..., Run]) 
     whole.workers, whole.timer = 1, ""
     os.rename(whole.data_dir / "app.pid", whole.data_dir / "app.7.pid")
     second = whole.launch("--app-only")
-    assert second.wait(10) == 1
+    assert second.wait(60) == 1
     assert whole.said("app.1 of an earlier start still runs")
     os.rename(whole.data_dir / "app.7.pid", whole.data_dir / "app.pid")
     assert whole.end() < 5
@@ -200,7 +200,7 @@ def test_the_timers_process_does_not_outlive_a_starter_that_is_killed(run: Calla
     whole = run(workers=2)
     parts = [psutil.Process(whole.pid(name)) for name in ("app", "app.1", "app.timer")]
     whole.process.kill()
-    _, alive = psutil.wait_procs(parts, timeout=10)
+    _, alive = psutil.wait_procs(parts, timeout=60)
     assert not alive
 
 
@@ -214,7 +214,7 @@ def test_a_host_for_timers_alone_has_no_route_and_no_webhook(tmp_path: Path) -> 
         assert listening(process.pid) == set()
         assert not http_is_up(port)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()

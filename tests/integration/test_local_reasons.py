@@ -22,7 +22,7 @@ def pending(router: LocalRouter) -> int:
     parts = load_parts(router.data_dir)
     assert parts is not None
     request = urllib.request.Request(f"{parts.topic_endpoint}/admin/state", headers={"aeg-sas-key": parts.topic_key})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return int(json.load(answer)["subscriptions"]["subscriber-1"]["pending"])
 
 

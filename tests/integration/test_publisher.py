@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +20,7 @@ from router.events.envelope import EventSchema
 from router.events.publisher import EventPublisher, PublishFailed
 from router.events.topic import Topic, TopicBusy
 from router.models.events import PendingEvent
+from tests.yardstick import slower
 
 KEY = "dGhlIHRvcGljJ3Mga2V5"
 MOMENT = datetime(2024, 1, 31, 12, 0, 0, 123456, tzinfo=UTC)
@@ -164,7 +166,7 @@ def test_the_first_request_does_not_hold_up_others_while_the_client_is_loaded() 
     found = subprocess.run([sys.executable, "-c", FIRST_REQUEST], capture_output=True, text=True, check=True, cwd=ROOT)
     longest, loaded = found.stdout.split()
     assert loaded == "True"
-    assert float(longest) < 30
+    assert float(longest) < 30 * slower(time.thread_time)
 
 
 class Identity:

@@ -19,6 +19,7 @@ from bench.telemetry_bytes import measure
 from local.metrics import start
 from router.telemetry import names
 from tests.integration.telemetry_sink import Sink, sink
+from tests.yardstick import Deadline
 
 ROOT = Path(__file__).parents[2]
 STATUSES = (200, 201, 204, 400, 401, 404, 409, 412, 500, 503)
@@ -395,9 +396,9 @@ def counted(points: list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert not deadline.is_over(), "it did not happen in time"
         time.sleep(0.05)
 
 

@@ -7,7 +7,7 @@ import { go, link, useRoute } from "./route.js";
 import { begin, keyInAddress, seesAll, signInWithKey, signOut, useSession } from "./session.js";
 import { connection, start, stop, useLive, useNow } from "./store.js";
 import { html, Icon, Loading } from "./ui.js";
-import { useEffect, useErrorBoundary, useRef, useState } from "./vendor/hooks.js";
+import { useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "./vendor/hooks.js";
 import { render } from "./vendor/preact.js";
 import { Job } from "./views/job.js";
 import { Now } from "./views/now.js";
@@ -20,7 +20,8 @@ function App() {
   const session = useSession();
   const route = useRoute();
   const signedIn = session.state === "in";
-  useEffect(() => {
+  // At once, not when it is painted: who is signed out asks nothing more.
+  useLayoutEffect(() => {
     if (signedIn) start();
     return stop;
   }, [signedIn]);

@@ -6,10 +6,12 @@ import { Unreachable } from "./api.js";
 /** So long may passwords and second factors take. */
 const PATIENCE_MS = 10 * 60_000;
 let client = null;
+let preparing = null;
 
-/** Loads the library, so that the window opens at once when it is asked for. */
-export async function prepare(settings) {
-  if (client) return;
+/** Loads the library, so that the window opens at once when it is asked for. One client, however many ask: only the one that somebody has signed in with has tokens. */
+export const prepare = (settings) => (preparing ??= prepared(settings).catch(fails));
+
+async function prepared(settings) {
   await library();
   const made = new globalThis.msal.PublicClientApplication({
     auth: {
@@ -24,6 +26,12 @@ export async function prepare(settings) {
   });
   await made.initialize();
   client = made;
+}
+
+/** The next who asks tries again. */
+function fails(error) {
+  preparing = null;
+  throw error;
 }
 
 /** Asks who it is; a function that gives a token which is valid now. Throws an error whose message says what to do. */

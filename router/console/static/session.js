@@ -76,8 +76,9 @@ export const signInWithToken = (ask) =>
     if (wanted()) useToken(token);
   });
 
-/** `why` is shown with the way back in. */
+/** `why` is shown with the way back in: the first one, since what is asked after it is refused for being signed out. */
 export function signOut(why = null) {
+  if (session.state === "out") return;
   turns += 1;
   forget();
   change({ state: "out", right: null, rights: [], workerId: null, signIn: null, error: why, silence: null });

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from local.certificate import ensure_certificate
 from tests.acceptance.chromium import browser
-from tests.acceptance.console.floor import READ_KEY, Floor, furnish
+from tests.acceptance.console.floor import COUNTED_SECONDS, READ_KEY, Floor, furnish
 from tests.acceptance.console.tab import Console, console
 from tests.acceptance.console.tenant import AUDIENCE, CLIENT, TENANT, Tenant
 from tests.acceptance.desk import Desk
@@ -43,7 +43,10 @@ async def floor(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Floor
                 with service.administration() as administration, service.client() as client:
                     desk = Desk(administration, client)
                     past = await asyncio.to_thread(furnish, desk)
-                    yield Floor(router, running, desk, tenant, past)
+                    floor = Floor(router, running, desk, tenant, past)
+                    # It is counted, and read every quarter of a minute, while others run.
+                    await asyncio.to_thread(floor.later, COUNTED_SECONDS)
+                    yield floor
         finally:
             await asyncio.to_thread((await starting).end)
 

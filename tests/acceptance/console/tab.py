@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -52,7 +51,6 @@ _QUICK = """
   window.setTimeout = (then, ms = 0, ...more) => real(then, ms >= 1000 && ms <= 5000 ? ms / 4 : ms, ...more);
 })(window.setTimeout);
 """
-_HURRIES_AFTER = 0.3
 
 
 @dataclass
@@ -63,6 +61,8 @@ class Console:
     router: LocalRouter
     #: Every address that was asked for.
     asked: list[str] = field(default_factory=list)
+    #: Requests that are not answered yet.
+    under_way: set[str] = field(default_factory=set)
     #: Whom the page may ask beside its router.
     others: tuple[str, ...] = ()
     #: Bytes over the wire, heads included.
@@ -123,16 +123,10 @@ class Console:
         )
 
     async def _until(self, expression: str, seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while True:
-            left = deadline - time.monotonic()
-            try:
-                await self.page.until(expression, min(_HURRIES_AFTER, left) if self.hurries else left)
-                return
-            except AssertionError:
-                if time.monotonic() > deadline:
-                    raise
-            await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
+        await self.page.until(expression, seconds, self._hurry if self.hurries else None)
+
+    async def _hurry(self) -> None:
+        await self.page.run("document.dispatchEvent(new Event('visibilitychange'))")
 
     async def text(self, selector: str) -> str:
         return str(await self.page.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
@@ -228,14 +222,21 @@ async def console(
 
         def received(event: dict[str, Any]) -> None:
             opened.received += event["encodedDataLength"]
+            opened.under_way.discard(event["requestId"])
 
         def said(event: dict[str, Any]) -> None:
             if event["type"] in ("error", "assert"):
                 page.complaints.append(str([one.get("description", one.get("value")) for one in event["args"]]))
 
         page.on("Runtime.consoleAPICalled", said)
-        page.on("Network.requestWillBeSent", lambda event: opened.asked.append(event["request"]["url"]))
+
+        def asks(event: dict[str, Any]) -> None:
+            opened.asked.append(event["request"]["url"])
+            opened.under_way.add(event["requestId"])
+
+        page.on("Network.requestWillBeSent", asks)
         page.on("Network.loadingFinished", received)
+        page.on("Network.loadingFailed", lambda event: opened.under_way.discard(event["requestId"]))
         await page.send("Network.enable")
         await page.send("Emulation.setFocusEmulationEnabled", enabled=always_seen)
         await page.send("Page.addScriptToEvaluateOnNewDocument", source=_WATCH + (_QUICK if quick else ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 
 import pytest
 
@@ -21,25 +20,29 @@ MOST_FIRST_VIEW = 150_000
 MOST_FIRST_PAINT_MS = 1000
 
 
-async def test_the_first_view_is_small_and_quick(floor: Floor, tab: Console) -> None:
-    shown: list[float] = []
-    # What others do on this machine is not the page's doing: the best of some, and a share of a busy processor.
-    busy = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
-    while len(shown) < 3 or (len(shown) < 10 and min(shown) > MOST_FIRST_PAINT_MS):
-        await tab.page.send("Network.clearBrowserCache")
-        tab.received = 0
-        await tab.open()
-        await tab.sees("#key")
-        shown.append(float(await tab.page.run("window.shownAt")))
-    sizes = tab.received
-    assert min(shown) < MOST_FIRST_PAINT_MS * busy
+async def test_the_first_view_is_small(floor: Floor, tab: Console) -> None:
+    await tab.page.send("Network.clearBrowserCache")
+    await tab.open()
+    await tab.sees("#key")
+    assert 0 < tab.received <= MOST_FIRST_VIEW
     await tab.page.send("Network.clearBrowserCache")
     tab.received = 0
     await tab.enter()
     await tab.sees(".floor")
-    assert 0 < sizes <= MOST_FIRST_VIEW
     assert 0 < tab.received <= MOST_FIRST_VIEW
-    print(f"first view: {tab.received:.0f} bytes, sign-in {sizes:.0f}, shown after {min(shown):.0f} ms")
+
+
+@pytest.mark.timed
+async def test_the_first_view_is_quick(floor: Floor, tab: Console) -> None:
+    shown: list[float] = []
+    # What others do on this machine is not the page's doing: the best of some.
+    while len(shown) < 3 or (len(shown) < 10 and min(shown) > MOST_FIRST_PAINT_MS):
+        await tab.page.send("Network.clearBrowserCache")
+        await tab.open()
+        await tab.sees("#key")
+        shown.append(float(await tab.page.run("window.shownAt")))
+    print(f"first view: shown after {min(shown):.0f} ms")
+    assert min(shown) < MOST_FIRST_PAINT_MS
 
 
 _AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"
@@ -86,6 +89,7 @@ async def test_an_answer_that_comes_too_late_does_not_take_the_place_of_another(
     await tab.reads(f"[data-change='{queue}'] h2", "Created", 60)
     await tab.spoil("/changes", "is late")
     await tab.fill("#days", "30")
+    await tab.page.until("window.spoiled > 0")
     await tab.spoil()
     await tab.fill("#days", "7")
     await tab.sees(f"[data-change='{queue}']")
@@ -126,5 +130,5 @@ async def test_a_router_that_dies_and_comes_back(floor: Floor, tab: Console, des
     await tab.reads(".contact", "Live", 30)
     await tab.misses(".silence")
     desk.client.cancel_job(job)
-    await tab.misses(f"tr[data-id='{job}']", 10)
+    await tab.misses(f"tr[data-id='{job}']")
     assert await tab.page.run("document.querySelector('#find').value") == job

@@ -19,6 +19,20 @@ pytestmark = [
 
 MICROSOFT = ".ways button[type=button]"
 RIGHTS = "/routing/rights"
+#: Before the page has cleared up, it is told that it is time to ask.
+_ASKS_WHEN_SIGNED_OUT = """
+new MutationObserver(() => {
+  if (document.querySelector(".signin")) document.dispatchEvent(new Event("visibilitychange"));
+}).observe(document, { childList: true, subtree: true });
+"""
+_PRESSES_AT_ONCE = f"""
+window.open = () => null;
+new MutationObserver((changes, watch) => {{
+  const way = document.querySelector("{MICROSOFT}");
+  if (way) watch.disconnect(), way.click();
+}}).observe(document, {{ childList: true, subtree: true }});
+"""
+_A_MOMENT = "new Promise((go) => setTimeout(go, 200))"
 
 
 async def with_microsoft(tab: Console, tenant: Tenant, hash: str = "") -> None:
@@ -100,8 +114,8 @@ async def test_nothing_moves_under_who_is_about_to_press(tab: Console) -> None:
     assert await tab.page.run("window.placesOfKey.size") == 1
 
 
-async def test_sign_in_with_entra(tab: Console, tenant: Tenant, desk: Desk) -> None:
-    """By a code with a proof, in a window of its own; the token is in no storage and no address."""
+async def test_sign_in_with_entra(floor: Floor, tab: Console, tenant: Tenant, desk: Desk) -> None:
+    """By a code with a proof, in a window of its own; the token is in no storage, no address and no log."""
     tenant.person = "5d0b2ad0-0d3c-4c60-9f42-0d7a3f7a0002"
     queue = desk.queue(name="For Entra")
     # A token that ends soon is renewed by the one that renews it, without a window.
@@ -114,6 +128,16 @@ async def test_sign_in_with_entra(tab: Console, tenant: Tenant, desk: Desk) -> N
     assert tenant.refused == []
     kept = await tab.page.run("JSON.stringify([{...localStorage}, {...sessionStorage}, document.cookie])")
     assert kept == '[{},{},""]'
+    assert "eyJ" not in floor.router.output()
+
+
+async def test_who_presses_before_all_is_loaded_signs_in_once(tab: Console, tenant: Tenant) -> None:
+    """By the client that is being prepared: another one would not have its tokens."""
+    tab.others = (tenant.authority,)
+    await tab.page.send("Page.addScriptToEvaluateOnNewDocument", source=_PRESSES_AT_ONCE)
+    await tab.open()
+    await tab.reads(".trouble", "Allow this page to open windows")
+    assert await tab.page.run("document.querySelectorAll('script[src*=msal]').length") == 1
 
 
 async def test_a_sign_in_that_has_ended_is_asked_for_again(tab: Console, tenant: Tenant, desk: Desk) -> None:
@@ -135,6 +159,24 @@ async def test_a_sign_in_that_has_ended_is_asked_for_again(tab: Console, tenant:
     tenant.has_ended = False
     await tab.page.click(MICROSOFT)
     await tab.reads("main h1", job)
+
+
+async def test_who_is_signed_out_is_told_why_and_nothing_else(tab: Console) -> None:
+    """What the page was about to ask at that moment says no more than that nobody is signed in."""
+    await tab.page.send("Page.addScriptToEvaluateOnNewDocument", source=_ASKS_WHEN_SIGNED_OUT)
+    await tab.spoil()
+    await tab.enter()
+    await tab.spoil("/routing/live", 401)
+    await tab.reads(".trouble", "Signed out: Not now")
+    await tab.page.run(_A_MOMENT)
+    assert await tab.text(".trouble") == "Signed out: Not now"
+    # Who signs out needs no reason.
+    await tab.spoil()
+    await tab.enter()
+    await tab.page.click("header button")
+    await tab.sees("#key")
+    await tab.page.run(_A_MOMENT)
+    assert await tab.text(".trouble") == ""
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +18,8 @@ import aiohttp
 from aiohttp import web
 from azure.core.credentials import AzureKeyCredential
 from azure.eventgrid.aio import EventGridPublisherClient as Publisher
+
+from tests.yardstick import Deadline
 
 ROOT = Path(__file__).parents[3]
 KEY = base64.b64encode(b"a key for the tests of the topic").decode()
@@ -31,14 +32,14 @@ def free_port() -> int:
 
 
 async def until(condition: Callable[[], Any] | Callable[[], Awaitable[Any]], seconds: float = 20) -> Any:
-    deadline = time.monotonic() + seconds
+    deadline = Deadline(seconds)
     while True:
         value = condition()
         if asyncio.iscoroutine(value):
             value = await value
         if value:
             return value
-        assert time.monotonic() < deadline, "waited in vain"
+        assert not deadline.is_over(), "waited in vain"
         await asyncio.sleep(0.01)
 
 

@@ -115,7 +115,7 @@ def seen(
 
 
 def body(made: Picture, asked: Asked | None = None) -> Any:
-    return json.loads(view(made, asked or Asked(), str).content + b"}")
+    return json.loads(view(made, asked or Asked(), str).content)
 
 
 def test_what_has_not_changed_is_kept_and_dated_by_its_change() -> None:

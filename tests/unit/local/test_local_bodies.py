@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aiohttp import web
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+from aiohttp.test_utils import make_mocked_request
 
 from local.host.bodies import Bodies
+from local.host.pace import Pace, Patience
 
 HEAD = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n"
 
@@ -84,6 +88,26 @@ async def test_one_that_is_too_large_is_not_read(server: Server) -> None:
     assert await server.status(reader) == 204
     assert server.sizes == [1000]
     writer.close()
+
+
+class Standing(Pace):
+    """Nobody's turn comes."""
+
+    async def turn(self, place: float = 0.0) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_body_that_has_no_turn_in_time_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the time that its client has to send it."""
+    monkeypatch.setattr("local.host.bodies.Pace", Standing)
+    bodies = Bodies(seconds=600)
+    body = StreamReader(BaseProtocol(asyncio.get_running_loop()), 2**16)
+    body.feed_data(b"x" * 10)
+    request = make_mocked_request("POST", "/", headers={"Content-Length": "10"}, payload=body)
+    answer = await asyncio.wait_for(bodies.read(request, Patience(0.05)), 60)
+    assert isinstance(answer, web.Response)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
+    assert bodies.reading == 0
 
 
 @pytest.mark.parametrize("server", [Bodies()], indirect=True)

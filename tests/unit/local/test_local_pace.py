@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from local.host.pace import Pace
+import pytest
+
+from local.host.pace import LONGEST_OF_NEW_SECONDS, LONGEST_SECONDS, Pace, Patience
+from router.api import admission, in_flight
+from router.storage.turns import PATIENCE_SECONDS
+from tests.memory_router import in_virtual_time
 
 
 class Turns:
@@ -77,3 +82,38 @@ async def test_who_leaves_takes_nobodys_turn() -> None:
     await staying
     turns.end()
     assert turns.began
+
+
+class Slow(Pace):
+    """A turn lasts as long as the test says."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(1)
+        self.seconds = seconds
+
+    async def turn(self, place: float = 0.0) -> None:
+        await asyncio.sleep(self.seconds)
+
+
+@in_virtual_time
+async def test_a_request_waits_for_its_turns_so_long_all_together() -> None:
+    patience = Patience(0.3)
+    await patience.turn(Slow(0.2))
+    with pytest.raises(TimeoutError):
+        await patience.turn(Slow(0.2))
+    await Patience(None).turn(Slow(0.35))
+
+
+async def test_who_has_waited_too_long_takes_nobodys_turn() -> None:
+    pace = Pace(1)
+    await pace.turn()
+    with pytest.raises(TimeoutError):
+        await Patience(0).turn(pace)
+    await asyncio.wait_for(Patience(60).turn(pace), 60)
+
+
+def test_an_answer_comes_within_ten_seconds_wherever_its_request_waits() -> None:
+    """The host and the app refuse early enough, together: what is then done has some time left."""
+    assert LONGEST_SECONDS + admission.LONGEST_SECONDS <= 9
+    assert LONGEST_OF_NEW_SECONDS + PATIENCE_SECONDS <= 9
+    assert LONGEST_OF_NEW_SECONDS + admission.LONGEST_SECONDS + in_flight.LONGEST_SECONDS <= 9.5

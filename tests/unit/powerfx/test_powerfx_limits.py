@@ -12,10 +12,12 @@ import pytest
 
 from router.rules.powerfx import Limits, PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
 from tests.unit.powerfx.powerfx_hostile import expressions
+from tests.yardstick import slower
 
 pytestmark = pytest.mark.timed
 
 HOSTILE = 1_000
+#: Of an ordinary machine: three times the longest there.
 LONGEST_SECONDS = 0.2
 
 
@@ -30,19 +32,26 @@ def _quiet() -> Iterator[None]:
     gc.unfreeze()
 
 
+def outcome_of(expression: str) -> tuple[str, float]:
+    """`value` or the error's kind, and the seconds of processor that it took."""
+    started = time.thread_time()
+    try:
+        evaluate(expression, {"job": {"X": "a"}})
+        outcome = "value"
+    except PowerFxError as error:
+        outcome = error.kind
+    return outcome, time.thread_time() - started
+
+
 def test_a_thousand_hostile_expressions_end_in_time() -> None:
     outcomes: dict[str, int] = {}
     slow: list[tuple[float, str]] = []
     for expression in expressions(seed=20240601, count=HOSTILE):
-        started = time.thread_time()
-        try:
-            evaluate(expression, {"job": {"X": "a"}})
-            outcome = "value"
-        except PowerFxError as error:
-            outcome = error.kind
-        seconds = time.thread_time() - started
-        if seconds > LONGEST_SECONDS:
-            slow.append((seconds, expression[:200]))
+        outcome, seconds = outcome_of(expression)
+        if seconds > LONGEST_SECONDS:  # what else took time is not there each time
+            again = min(outcome_of(expression)[1] for _ in range(3))
+            if again > LONGEST_SECONDS * slower(time.thread_time):
+                slow.append((again, expression[:200]))
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     assert slow == []
     assert "Internal" not in outcomes
@@ -170,7 +179,7 @@ def test_no_piece_of_html_is_slow(piece: str, function: str) -> None:
     started = time.thread_time()
     with contextlib.suppress(PowerFxError):
         evaluate(f"Len({function}(t))", {"t": text})
-    assert time.thread_time() - started < LONGEST_SECONDS
+    assert time.thread_time() - started < LONGEST_SECONDS * slower(time.thread_time)
 
 
 @pytest.mark.parametrize("call", ["Mid(text, 3)", "Left(text, 50000)", "Right(text, 50000)", "Len(text)"])
@@ -184,4 +193,4 @@ def test_what_python_does_in_one_piece_with_a_long_text_is_short(call: str) -> N
         expression.evaluate({"text": text})
         return time.thread_time() - started
 
-    assert min(took() for _ in range(5)) < 0.005
+    assert min(took() for _ in range(5)) < 0.005 * slower(time.thread_time)

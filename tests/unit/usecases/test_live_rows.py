@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from router.engine.service_order import standing
 from router.models.types import format_time
+from router.storage.departures import LINES
 from router.storage.port import Scan, StorageUnavailable
 from router.usecases.live_rows import LiveRows
 from tests.memory_router import Call, in_virtual_time
@@ -48,6 +50,24 @@ async def looked(rows: LiveRows, after: float = SOON, *, times: int = 1) -> Live
     return rows
 
 
+def untold(call: Caller) -> None:
+    """As if the process died each time before it tells what it has taken away."""
+
+    async def says_nothing(*_: object) -> None:
+        pass
+
+    call.parts.departures.tell = says_nothing  # type: ignore[method-assign,assignment]
+
+
+async def comes_back(call: Caller, job: str) -> None:
+    """To its place in the line, a moment later."""
+    await asyncio.sleep(0.1)
+    record = await call.process.read_job(job)
+    where = standing(record)
+    assert where is not None
+    await call.parts.backlog.put(record, where, call.parts.clock.now())
+
+
 @in_virtual_time
 async def test_what_another_process_writes_is_seen_at_the_next_look() -> None:
     call, rows = await floor()
@@ -57,8 +77,65 @@ async def test_what_another_process_writes_is_seen_at_the_next_look() -> None:
     assert sorted(rows.workers) == ["v", "w"]
     await call("UpsertWorker", "v", body={"tags": {"team": "new"}})
     assert '"team":"new"' in (await looked(rows)).workers["v"]
+    untold(call)
     await call("DeleteWorker", "v")
     assert sorted((await looked(rows, LOOKED_OVER, times=2)).workers) == ["w"]
+
+
+@in_virtual_time
+async def test_what_another_process_takes_away_is_gone_at_the_next_look() -> None:
+    call, rows = await floor()
+    await call.worker("v")
+    await looked(rows, LOOKED_OVER)
+    await call("CancelJob", "one")
+    await call("DeleteWorker", "v")
+    assert waiting(await looked(rows)) == ["two"]
+    assert sorted(rows.workers) == ["w"]
+    # What has come back is not taken for gone, as long as that is told.
+    await call("UpsertJob", "two", body={"queueId": "q", "labels": {"asked": "again"}})
+    await call.worker("v")
+    for _ in range(3):
+        assert waiting(await looked(rows)) == ["two"]
+        assert sorted(rows.workers) == ["v", "w"]
+
+
+@in_virtual_time
+async def test_a_job_that_leaves_its_line_and_comes_back_to_its_place_waits_there() -> None:
+    call, rows = await floor()
+    place = rows.lines()["q"][0]
+    await call.parts.departures.tell(LINES, [(place.queue_key, place.row)])
+    await comes_back(call, "one")
+    for _ in range(3):
+        assert waiting(await looked(rows)) == ["one", "two"]
+
+
+@in_virtual_time
+async def test_a_job_that_was_taken_does_not_wait_again_when_it_is_done() -> None:
+    """Its row goes unseen: no more is told of it than that a worker has it, and that for a short time."""
+    call, rows = await floor()
+    untold(call)
+    now = call.parts.clock.now()
+    rows.took({"one": format_time(now), "nobody's": format_time(now)})
+    assert waiting(rows) == ["two"]
+    # Its row is late: not for that it is read again.
+    assert waiting(await looked(rows)) == ["two"]
+    # One that lasts is no row of a job that was taken.
+    await looked(rows, LOOKED_OVER, times=3)
+    assert waiting(rows) == ["one", "two"]
+    # It has come back since then.
+    rows.took({"two": format_time(now - timedelta(hours=1))})
+    assert waiting(rows) == ["one", "two"]
+    rows.took({"one": format_time(call.parts.clock.now())})
+    await comes_back(call, "one")
+    assert waiting(await looked(rows)) == ["one", "two"]
+
+
+@in_virtual_time
+async def test_after_a_long_pause_all_is_read_again() -> None:
+    """What has gone meanwhile is not told any more."""
+    call, rows = await floor()
+    await call("CancelJob", "one")
+    assert waiting(await looked(rows, 70)) == ["two"]
 
 
 @in_virtual_time
@@ -73,8 +150,9 @@ async def test_a_job_that_another_process_moves_stands_at_one_place() -> None:
 
 
 @in_virtual_time
-async def test_a_job_that_another_process_cancels_is_gone_when_the_keys_have_been_looked_over() -> None:
+async def test_a_job_of_which_nobody_tells_is_gone_when_the_keys_have_been_looked_over() -> None:
     call, rows = await floor()
+    untold(call)
     before = rows.lines()
     await call("CancelJob", "one")
     assert waiting(await looked(rows, LOOKED_OVER)) == ["two"]
@@ -117,6 +195,7 @@ async def test_what_was_written_and_not_read_in_time_is_read_with_everything() -
 @in_virtual_time
 async def test_a_look_that_fails_goes_on_where_it_was() -> None:
     call, rows = await floor()
+    untold(call)
     await call("CancelJob", "one")
     await call("DeleteWorker", "w")
     await asyncio.sleep(LOOKED_OVER)
@@ -139,6 +218,7 @@ async def test_a_look_that_fails_goes_on_where_it_was() -> None:
 @in_virtual_time
 async def test_a_line_of_many_pages_is_looked_over_by_and_by(monkeypatch: pytest.MonkeyPatch) -> None:
     call, rows = await floor()
+    untold(call)
     for number in range(8):
         await call.job(f"more-{number}", channelId="chat")
     page = rows._parts.backlog.when_written
@@ -207,7 +287,7 @@ async def test_no_more_is_read_than_was_written_and_now_and_then_the_keys() -> N
 
     rows._parts.backlog._table.scan = counted  # type: ignore[method-assign]
     before = rows.revision
-    assert await rows.refresh() == 2
+    assert await rows.refresh() == 3
     assert (sizes, rows.revision) == ([0], before)
     await call.job("three", channelId="chat")
     await looked(rows)

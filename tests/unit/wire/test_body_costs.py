@@ -17,6 +17,7 @@ from router.models.sizes import LARGEST_WRITTEN
 from router.wire.bodies import MAX_VALUES, check_values
 from router.wire.parse import parse_json
 from router.wire.validate import validate
+from tests.yardstick import slower
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_digits_cost_no_more_than_letters(text: str) -> None:
         return time.thread_time() - started
 
     body = json.dumps({"x": text}).encode()
-    assert min(seconds(body) for _ in range(3)) < 0.02
+    assert min(seconds(body) for _ in range(3)) < 0.02 * slower(time.thread_time)
 
 
 def test_what_is_wrong_with_a_body_goes_with_its_answer() -> None:
