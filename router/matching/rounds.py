@@ -41,8 +41,8 @@ _MOST_TRIES: Final = 120
 #: How long a holder of a busy queue waits for more before it gives the queue back, and what is busy.
 _LINGERS_SECONDS: Final = 0.02
 _BUSY_SECONDS: Final = 0.2
-#: Who has found the queue held looks at it again after a while, for all who have asked meanwhile: at first and at most.
-_PASSES_SECONDS: Final = (0.05, 0.2)
+#: Who has found the queue held looks at it again after a while, for all who have asked meanwhile.
+_PASSES_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 #: For so long whoever has made a job sees to it, and so many of these are looked over.
 _NEW: Final = timedelta(seconds=1)
@@ -90,10 +90,8 @@ class _Queue:
     is_alone: bool = True
     #: Another process had it when it was looked at last.
     is_contended: bool = False
-    #: Until then that one is taken to have it still: who asks meanwhile waits for that look. And how often in a row it
-    #: had it.
+    #: Until then that one is taken to have it still: who asks meanwhile waits for that look.
     passed_until: float = float("-inf")
-    passed: int = 0
     #: It is to be looked at again when another's hold ends.
     later: asyncio.TimerHandle | None = None
     #: Set by each ask.
@@ -354,9 +352,7 @@ class Rounds:
         """Whether another process has hold of the queue: then this one looks again when that ends."""
         now = self._parts.clock.now()
         queue.is_contended = seen.is_held(now) and seen.holder != self._name
-        if not queue.is_contended:
-            queue.passed = 0
-        else:
+        if queue.is_contended:
             self._pass(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
         return queue.is_contended
 
@@ -364,9 +360,7 @@ class Rounds:
         """Another process has the queue, for so long at most: it is looked at then, and a little later if somebody
         asks."""
         queue.is_contended, queue.seen = True, None
-        least, most = _PASSES_SECONDS
-        queue.passed_until = asyncio.get_running_loop().time() + min(least * 2**queue.passed, most)
-        queue.passed = min(queue.passed + 1, 8)
+        queue.passed_until = asyncio.get_running_loop().time() + _PASSES_SECONDS
         self._again(queue, seconds)
 
     def _again(self, queue: _Queue, seconds: float) -> None:
