@@ -224,7 +224,7 @@ class ShadowReplayer:
                 yield json.dumps(["setting", kind, id, text])
         place: tuple[str, str] | None = None
         while True:
-            page = await self._parts.workers.store.page([], _AT_ONCE, place)
+            page = await self._parts.workers.store.pages.page([], _AT_ONCE, place)
             for record in page.records:
                 yield json.dumps(["worker", record.worker.model_dump_json(by_alias=True, exclude_none=True)])
             place = page.next
