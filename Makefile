@@ -121,7 +121,7 @@ prerequisites:
 	@touch $@
 
 .venv/.stamp: requirements.txt requirements-local.txt requirements-dev.txt | prerequisites
-	@$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-dev.txt SIZE="Python packages, about 230 MB"
+	@$(MAKE) --no-print-directory packages REQUIREMENTS=requirements-dev.txt SIZE="Python packages, about 330 MB"
 	@touch $@ .venv/.run
 
 # Not compiled: Python does that with what is imported, which is the smaller part. But for the SDK, at which Python 3.12

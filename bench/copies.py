@@ -17,11 +17,14 @@ from router.engine.candidates import available
 from router.engine.service_order import standing
 from router.models.jobs import JobRecord, JobStatus
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import AggregateStore, Row, WorkerStore, job_store
+from router.storage.aggregates import AggregateStore
 from router.storage.availability import AvailabilityStore, Move
 from router.storage.azure import AzureTables
 from router.storage.backlog import BacklogStore
+from router.storage.jobs import job_store
 from router.storage.listing import ListingStore
+from router.storage.truth_rows import Row
+from router.storage.workers import WorkerStore
 
 _AT_ONCE: Final = 16
 _PATIENCE_SECONDS: Final = 30.0

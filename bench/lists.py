@@ -23,9 +23,10 @@ from bench.figures import Figure, heading, line, title
 from bench.stage import Stage, stage
 from router.clock import SystemClock
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
-from router.storage.aggregates import Row, job_store
 from router.storage.azure import AzureTables
+from router.storage.jobs import job_store
 from router.storage.listing import ListingStore
+from router.storage.truth_rows import Row
 
 _JOBS = 100_000
 _PAGE = 100

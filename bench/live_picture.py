@@ -19,7 +19,6 @@ from pydantic_core import to_json
 from bench.figures import Figure, heading, table
 from router.collector import collect_seldom
 from router.engine import live, live_view
-from router.engine.expected_wait import ClassFigures, PoolFigures
 from router.engine.facts import Level, Thresholds
 from router.engine.live import Picture, Seen
 from router.engine.live_lines import InLine, Pace
@@ -35,9 +34,10 @@ from router.models.workers import (
     WorkerRouting,
     WorkerState,
 )
+from router.storage.counted import PERIOD, ClassCount, Count, Counted
 from router.storage.job_classes import job_class
 from router.storage.keys import descending, key, time_key
-from router.storage.throughput import Held, Throughput
+from router.storage.throughput import Held
 from router.usecases.outlook import LiveOutlook, Outlook
 
 QUEUES: Final = 50
@@ -160,10 +160,10 @@ def _pace(queue: str, at: datetime) -> Pace:
     hour = at - timedelta(hours=1)
     busy = [(hour + timedelta(minutes=minute), hour + timedelta(minutes=minute + 2)) for minute in range(0, 60, 5)]
     ranks = {(1, -priority): 6 for priority in range(_PRIORITIES)}
-    classes = {name: ClassFigures(ranks, busy) for name in names}
-    pools = [PoolFigures(frozenset(names[team : team + _KINDS // 2]), 60) for team in range(0, _KINDS, 2)]
-    recent = Throughput(240, busy, classes, pools, hour, 4.0)
-    return Pace(0.1, LiveOutlook(Outlook(recent, Held(0, 0), at)))
+    classes = {name: ClassCount(ranks, busy) for name in names}
+    pools = {frozenset(names[team : team + _KINDS // 2]): 60 for team in range(0, _KINDS, 2)}
+    counted = Counted({int(hour.timestamp() / PERIOD.total_seconds()): [Count(240, busy, classes, pools, 960.0)]}, hour)
+    return Pace(0.1, LiveOutlook(Outlook(counted, Held(0, 0), at)))
 
 
 async def run() -> None:

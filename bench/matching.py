@@ -22,8 +22,8 @@ from router.ids import Ids
 from router.models.events import PendingEvent
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob, RouterJobInput
 from router.models.workers import RouterChannel, RouterWorkerInput
-from router.storage.aggregates import Row
 from router.storage.azure import AzureTables
+from router.storage.truth_rows import Row
 from router.upkeep.procedures import PROCEDURES
 from router.usecases import jobs as job_usecases
 from router.usecases import settings as setting_usecases

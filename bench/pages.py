@@ -12,9 +12,11 @@ from bench.stage import Stage, stage
 from router.clock import SystemClock
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
 from router.models.workers import RouterChannel, RouterWorker, WorkerRecord, WorkerRouting, WorkerState
-from router.storage.aggregates import Row, WorkerStore, job_store
 from router.storage.azure import AzureTables
+from router.storage.jobs import job_store
 from router.storage.listing import ListingStore
+from router.storage.truth_rows import Row
+from router.storage.workers import WorkerStore
 
 #: Of each kind: lists that fit no single query.
 _STORED = 1_001

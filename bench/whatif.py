@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from jobrouter.whatif.erlang import erlang_a, erlang_c
-from jobrouter.whatif.play import Play
-from jobrouter.whatif.played import Played
 from jobrouter.whatif.sources import Generated
+from router.replay.play import Play
+from router.replay.played import Played
 
 DAYS: Final = 10
 WORK: Final = 300.0

@@ -15,6 +15,7 @@ from jobrouter import change, completion, events, kinds, look
 from jobrouter.connect import is_local
 from jobrouter.failure import DONE, FAILED, NOT_SO, CommandError, NotSo
 from router.migrate.failure import MigrationError, NoAnswer, Refused
+from router.replay.errors import ReplayError
 
 _INTERRUPTED: Final = 130  # as shells say it
 _DESCRIPTION: Final = "The job router on this machine, and those elsewhere."
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str]) -> int:
         remedy = "`jobrouter start` starts it" if is_local() else silence.reason
         print(f"error: {silence.host} does not answer: {remedy}.", file=sys.stderr)
         return FAILED
-    except (CommandError, MigrationError) as error:
+    except (CommandError, MigrationError, ReplayError) as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

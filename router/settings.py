@@ -6,7 +6,7 @@ import base64
 import binascii
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 #: Days for which the history is kept.
 DEFAULT_HISTORY_DAYS: Final = 30
 MOST_HISTORY_DAYS: Final = 400
+_OF_PYTHON: Final = ("PATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "PYTHONHOME", "SYSTEMROOT")
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,13 @@ class Settings:
     applicationinsights_connection_string: str | None
     client_id: str | None
     on_app_service: bool
+
+
+def of_a_child(path: Iterable[str]) -> dict[str, str]:
+    """The environment of a process that needs no setting and is to know none: what Python itself starts by, and where
+    it finds modules."""
+    kept = {name: os.environ[name] for name in _OF_PYTHON if name in os.environ}
+    return kept | {"PYTHONPATH": os.pathsep.join(path)}
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:

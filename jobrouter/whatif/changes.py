@@ -13,17 +13,16 @@ from pydantic import BaseModel, ValidationError
 
 from jobrouter.failure import CommandError
 from jobrouter.spelling import unknown
-from jobrouter.whatif.history import RESOURCES, Day, Entry, JobTrace, Setting, WorkerTrace
 from router.models.types import parse_time
 from router.models.workers import RouterWorkerInput
+from router.replay import shadows as shadow_policies
+from router.replay.history import RESOURCES, Day, Entry, JobTrace, Setting, WorkerTrace
 
 _SETTINGS: Final = {
     "queues": "queue",
     "distributionPolicies": "distributionPolicy",
     "exceptionPolicies": "exceptionPolicy",
 }
-#: The label of a queue that names a candidate for its distribution policy. The router itself does not read it.
-SHADOW: Final = "shadowPolicyId"
 _KNOWN: Final = frozenset({*_SETTINGS, "workers", "jobs", "name"})
 _OF_TEAM: Final = frozenset({"add", "remove", "change", "shifts"})
 _OF_ADDED: Final = frozenset({"id", "resource", "from", "to", "shifts", "count"})
@@ -46,31 +45,18 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def shadows(day: Day) -> list[dict[str, Any]]:
-    """A change for each queue that names a candidate policy at the day's end. Raises CommandError for one that is no
+    """A change for each queue that names a candidate policy at the day's end. Raises ReplayError for one that is no
     policy's id or that the file does not have."""
-    found: list[dict[str, Any]] = []
-    for (kind, id), setting in day.settings.items():
-        queue = setting.changes[-1][1] if setting.changes else setting.resource
-        candidate = queue.labels.get(SHADOW) if kind == "queue" and queue is not None else None
-        if candidate is None:
-            continue
-        policy = day.settings.get(("distributionPolicy", str(candidate)))
-        if policy is None:
-            raise CommandError(f"queue '{id}': its {SHADOW} '{candidate}' is no distribution policy of the file")
-        now = policy.changes[-1][1] if policy.changes else policy.resource
-        if now is None:
-            raise CommandError(f"queue '{id}': its {SHADOW} '{candidate}' has been deleted")
-        # It may have come later than the jobs: the candidate is the policy as it is at the end.
-        whole = now.model_dump(mode="json", by_alias=True, exclude_none=True)
-        name = f"shadow:{candidate}"
-        found.append(
-            {
-                "name": f"queue '{id}' with policy '{candidate}' instead of '{queue.distribution_policy_id}'",
-                "queues": {id: {"distributionPolicyId": name}},
-                "distributionPolicies": {name: whole},
-            }
-        )
-    return found
+    return [
+        {
+            "name": one.name,
+            "queues": {one.queue_id: {"distributionPolicyId": one.stands_in}},
+            "distributionPolicies": {
+                one.stands_in: one.candidate(day).model_dump(mode="json", by_alias=True, exclude_none=True)
+            },
+        }
+        for one in shadow_policies.shadows(day)
+    ]
 
 
 def only(found: Mapping[str, Any], known: frozenset[str], where: str) -> None:

@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobrouter.failure import DONE, CommandError, NotSo
-from jobrouter.whatif import changes, history, report, search
-from jobrouter.whatif.figures import Figures, doubts, figures
-from jobrouter.whatif.sources import Generated, Replayed, Source, play
+from jobrouter.whatif import changes, report, search
+from jobrouter.whatif.sources import Generated, Replayed, Source, play, read
+from router.replay.comparison import Comparison
+from router.replay.figures import Figures, doubts, figures
+from router.replay.history import Day, told
+from router.replay.shadows import LABEL
 
 _SEARCH_REPLICATIONS = 3
 
@@ -23,8 +26,8 @@ async def run(options: argparse.Namespace) -> int:
         raise CommandError("--replications is at least 1")
     source: Source
     if options.history is not None:
-        day = history.read(options.history)
-        for line in history.told(day):
+        day = read(options.history)
+        for line in told(day):
             print(f"note: {line}", file=sys.stderr)
         if not day.jobs:
             raise NotSo(f"{options.history} tells of no job in its span, so there is nothing to play again.")
@@ -48,13 +51,13 @@ async def run(options: argparse.Namespace) -> int:
     if options.shadow:
         shadows = changes.shadows(day)
         if not shadows and not tried:
-            raise CommandError(f"no queue names a candidate policy (label {changes.SHADOW})")
+            raise CommandError(f"no queue names a candidate policy (label {LABEL})")
         tried += shadows
     before = _runs(source, options.replications, options.threshold)
-    compared: list[report.Comparison] = []
+    compared: list[Comparison] = []
     for change in tried:
         after = _runs(source, options.replications, options.threshold, change)
-        compared.append(report.Comparison(change["name"], options.threshold, before, after))
+        compared.append(Comparison(change["name"], options.threshold, before, after))
     hours = [changes.hours_added(day, change) for change in tried]
     costs = [None if one is None else one * options.cost_per_hour for one in hours]
     _print(compared, report.together(compared, costs), options)
@@ -68,14 +71,14 @@ def _runs(
     return [figures(play(source, number, change), threshold) for number in range(replications)]
 
 
-def _search(source: Source, day: history.Day, options: argparse.Namespace) -> int:
+def _search(source: Source, day: Day, options: argparse.Namespace) -> int:
     tried = search.team(day) if options.search == "team" else search.policy(day)
     replications = min(options.replications, _SEARCH_REPLICATIONS)
     before = _runs(source, replications, options.threshold)
-    found: list[tuple[report.Comparison, float, float]] = []
+    found: list[tuple[Comparison, float, float]] = []
     for change, hours in tried:
         after = _runs(source, replications, options.threshold, change)
-        compared = report.Comparison(change["name"], options.threshold, before, after)
+        compared = Comparison(change["name"], options.threshold, before, after)
         level = sum(one["all", ""]["serviceLevel"] for one in after) / len(after)
         found.append((compared, hours * options.cost_per_hour, level))
     # Who reaches the target comes first, the cheapest of them before all; the others by what they reach.
@@ -96,7 +99,7 @@ def _search(source: Source, day: history.Day, options: argparse.Namespace) -> in
     return DONE
 
 
-def _print(compared: Sequence[report.Comparison], summary: str, options: argparse.Namespace) -> None:
+def _print(compared: Sequence[Comparison], summary: str, options: argparse.Namespace) -> None:
     _write_page(compared, options, summary)
     if options.json:
         found = {"comparisons": [report.document(one) for one in compared]}
@@ -109,7 +112,7 @@ def _print(compared: Sequence[report.Comparison], summary: str, options: argpars
             print(summary)
 
 
-def _write_page(compared: Sequence[report.Comparison], options: argparse.Namespace, summary: str = "") -> None:
+def _write_page(compared: Sequence[Comparison], options: argparse.Namespace, summary: str = "") -> None:
     if options.html is not None:
         try:
             options.html.write_text(report.page(compared, summary), "utf-8")

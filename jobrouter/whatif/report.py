@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from jobrouter.whatif.figures import NAMES, Cell, Estimate, Figures, differences, estimates
+from router.replay.comparison import Comparison
+from router.replay.figures import Cell, Estimate
 
 _UNITS: Final = {
     "serviceLevel": "%",
@@ -28,52 +28,8 @@ _WORDS: Final = {
     "abandonment": "abandoned",
     "occupancy": "occupancy",
 }
-_ORDER: Final = ("all", "queue", "channel", "skill", "hour", "queue and hour", "channel and hour", "skill and hour")
 #: A terminal has these of what is both.
 _SHORT: Final = ("serviceLevel", "p80", "occupancy")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A change beside the day as it was, over replications."""
-
-    name: str
-    threshold: float
-    before: Sequence[Figures]
-    after: Sequence[Figures]
-
-    def rows(self) -> list[tuple[Cell, dict[str, tuple[Estimate, Estimate, Estimate]]]]:
-        """Of each cell and figure: before, after and their difference."""
-        before, after = estimates(self.before), estimates(self.after)
-        paired = differences(self.before, self.after)
-        cells = sorted(set(before) & set(after), key=lambda cell: (_ORDER.index(cell[0]), cell[1]))
-        return [
-            (
-                cell,
-                {
-                    name: (before[cell][name], after[cell][name], paired[cell][name])
-                    for name in NAMES
-                    if cell in paired and name in before[cell] and name in after[cell] and name in paired[cell]
-                },
-            )
-            for cell in cells
-        ]
-
-    def sentence(self) -> str:
-        """What the change does, in one plain sentence."""
-        whole = dict(self.rows()).get(("all", ""), {})
-        if "serviceLevel" not in whole:
-            return f"{self.name}: nothing was assigned."
-        before, after, change = whole["serviceLevel"]
-        text = f"{self.name}: service level {before.mean:.0f} to {after.mean:.0f} %"
-        if change.mean == change.half == 0.0:
-            text += " (no difference)"
-        elif math.isfinite(change.half):
-            sure = abs(change.mean) > change.half
-            text += f" ({change.mean:+.1f} points, give or take {change.half:.1f}"
-            text += ")" if sure else ": it may be chance)"
-        wait = whole["p80"]
-        return f"{text}; four of five wait less than {_seconds(wait[1].mean)} instead of {_seconds(wait[0].mean)}."
 
 
 def together(compared: Sequence[Comparison], costs: Sequence[float | None]) -> str:
@@ -88,10 +44,6 @@ def together(compared: Sequence[Comparison], costs: Sequence[float | None]) -> s
         price = "" if cost is None else f", cost {cost:.2f}" if cost else ", free"
         parts.append(f"{one.name}: {level}{price}")
     return f"{'; '.join(parts)}." if len(parts) > 1 else ""
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value < 180 else f"{value / 60:.1f} min"
 
 
 def _half(one: Estimate) -> str:

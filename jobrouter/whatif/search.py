@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from jobrouter.whatif.changes import asked_for
-from jobrouter.whatif.history import Day
+from router.replay.history import Day
 
 #: Of each set at most so many are tried.
 MOST: Final = 24

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import random
@@ -14,12 +15,12 @@ from pydantic import ValidationError
 
 from jobrouter.failure import CommandError
 from jobrouter.whatif import changes
-from jobrouter.whatif.behaviour import Answer, Draws, People, observe
-from jobrouter.whatif.history import Day, Entry, JobTrace
-from jobrouter.whatif.play import Play
-from jobrouter.whatif.played import Played
 from router.models.jobs import RouterJobInput
 from router.models.types import parse_time
+from router.replay.behaviour import Answer, Draws, People, observe
+from router.replay.history import Day, Entry, JobTrace, parse
+from router.replay.play import Play
+from router.replay.played import Played
 
 _OF_PROFILE: Final = frozenset(
     {
@@ -46,7 +47,25 @@ class Source(Protocol):
 def play(source: Source, replication: int, change: Mapping[str, Any] | None = None) -> Played:
     """The day of a replication, with a change or as it is. The same people come, and do the same."""
     day, people = source.day(replication)
-    return Play(changes.changed(day, change) if change else day, people).run()
+    play = Play(changes.changed(day, change) if change else day, people)
+    collects = gc.isenabled()
+    gc.disable()  # nothing here is a circle, and there is much of it
+    try:
+        return play.run()
+    finally:
+        if collects:
+            gc.enable()
+
+
+def read(path: Path) -> Day:
+    """A history file. Raises CommandError and ReplayError."""
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path}: {error}") from error
+    return parse(text.splitlines(), str(path))
 
 
 class Replayed:

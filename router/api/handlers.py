@@ -51,4 +51,5 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "ListHistory": history.everything,
     "GetQueueReport": history.queue_report,
     "GetWorkerReport": history.worker_report,
+    "GetShadowReport": history.shadow_report,
 }

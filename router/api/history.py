@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
@@ -16,6 +16,7 @@ from router.engine.columns import QUEUE_COLUMNS, csv_of
 from router.errors import BadRequest, ErrorDetail
 from router.models.types import format_time, parse_time
 from router.offload import off_loop_if
+from router.replay.names import FIGURES
 from router.usecases import reports, timelines
 from router.usecases.reports import MOST_DAYS, Asked, Grain, QueueSlot, end_of
 from router.usecases.timelines import Span
@@ -28,6 +29,19 @@ _ROWS_AT_ONCE: Final = 100
 #: Times that have days before and after them in every time zone.
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+#: What a report of shadow policies spans.
+_A_WEEK: Final = timedelta(days=7)
+_MOST_SHADOWED: Final = timedelta(days=400)
+_OF_SHADOWS: Final = (
+    "from",
+    "to",
+    "queueId",
+    "distributionPolicyId",
+    "candidatePolicyId",
+    "jobs",
+    "replications",
+    "thresholdSeconds",
+)
 CSV: Final = "text/csv; charset=utf-8"
 
 
@@ -93,6 +107,24 @@ async def worker_report(call: Call) -> Reply:
     return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
 
 
+async def shadow_report(call: Call) -> Reply:
+    """What candidates for distribution policies would have done, by day; of the last week where nothing is said."""
+    request = _request(call, _REPORT_ROWS)
+    wanted = request.filter
+    _check_times(wanted)
+    until = wanted.until or call.parts.clock.now()
+    since = wanted.since or until - _A_WEEK
+    if until - since > _MOST_SHADOWED:
+        message = f"A report of shadow policies spans {_MOST_SHADOWED.days} days at most."
+        raise BadRequest(message, target="from", details=[ErrorDetail("InvalidValue", message, "from")])
+    rows = [dict(one) for one in await call.parts.shadows.of(since, until, wanted.queue_id)]
+    if wanted.csv:
+        return _csv_reply(_csv([_flat(one) for one in rows]))
+    start = int(_behind(request) or 0)
+    end = start + request.size
+    return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
+
+
 def _request(call: Call, size: int = DEFAULT_PAGE_SIZE) -> ListRequest[HistoryFilter]:
     path = f"/{call.operation.route}"
     for id in call.ids:
@@ -117,10 +149,7 @@ def _page(call: Call, request: ListRequest[HistoryFilter], found: Sequence[dict[
 def _asked(call: Call, wanted: HistoryFilter) -> Asked:
     """From the beginning of the day on, until now, where nothing is said. Raises BadRequest."""
     now = call.parts.clock.now()
-    for name, at in (("from", wanted.since), ("to", wanted.until)):
-        if at is not None and not _FIRST <= at <= _LAST:
-            message = f"A report is of times from {_FIRST.year} to {_LAST.year}."
-            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidValue", message, name)])
+    _check_times(wanted)
     until = wanted.until or now
     local = until.astimezone(wanted.zone)
     since = wanted.since or local.replace(hour=0, minute=0, second=0, microsecond=0).astimezone(now.tzinfo)
@@ -129,6 +158,14 @@ def _asked(call: Call, wanted: HistoryFilter) -> Asked:
         message = f"A report with grain {grain} spans {MOST_DAYS[grain]} days at most."
         raise BadRequest(message, target="from", details=[ErrorDetail("InvalidValue", message, "from")])
     return Asked(since, until, grain, wanted.zone)
+
+
+def _check_times(wanted: HistoryFilter) -> None:
+    """Raises BadRequest."""
+    for name, at in (("from", wanted.since), ("to", wanted.until)):
+        if at is not None and not _FIRST <= at <= _LAST:
+            message = f"A report is of times from {_FIRST.year} to {_LAST.year}."
+            raise BadRequest(message, target=name, details=[ErrorDetail("InvalidValue", message, name)])
 
 
 def _csv_reply(text: str) -> Reply:
@@ -164,6 +201,15 @@ def _csv(rows: Sequence[dict[str, Any]]) -> str:
         writer.writerow(rows[0])
         writer.writerows([_cell(value) for value in row.values()] for row in rows)
     return written.getvalue()
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A column for each figure, as it was, as it would have been, and the difference with half of its interval."""
+    found: dict[str, Any] = {name: row.get(name) for name in _OF_SHADOWS}
+    for name in FIGURES:
+        one = row.get("figures", {}).get(name, {})
+        found |= {f"{name}{part.capitalize()}": one.get(part) for part in ("before", "after", "difference", "half95")}
+    return found | {"sentence": row.get("sentence"), "notPredicted": row.get("notPredicted")}
 
 
 def _cell(value: Any) -> Any:

@@ -58,6 +58,7 @@ _SAYS: Final = {
     "ListHistory": "What was committed of all jobs and workers. Beyond Azure Communication Services.",
     "GetQueueReport": "What queues did, by time. Beyond Azure Communication Services.",
     "GetWorkerReport": "What workers did, by time. Beyond Azure Communication Services.",
+    "GetShadowReport": "What candidate policies would have done, by day. Beyond Azure Communication Services.",
 }
 #: Actions and other reads: the schemas of the options and of the answer.
 _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
@@ -79,6 +80,7 @@ _OTHERS: Final[dict[str, tuple[str | None, str]]] = {
     "ListHistory": (None, "Timeline"),
     "GetQueueReport": (None, "Report"),
     "GetWorkerReport": (None, "Report"),
+    "GetShadowReport": (None, "Report"),
 }
 _EVERYWHERE: Final = (400, 401, 403, 429, 500, 503)
 #: Refusals that only some operations have, beside those of their method.

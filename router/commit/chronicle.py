@@ -20,9 +20,9 @@ from router.models.jobs import ENDED, JobRecord
 from router.models.workers import WorkerRecord
 from router.recent import RecentIds
 from router.storage import history as histories
-from router.storage.aggregates import Row, history_units
 from router.storage.deadlines import DeadlineStore, LogRow
 from router.storage.history import HistoryStore
+from router.storage.truth_rows import Row, history_units
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 #: Entries that a worker's row keeps: there they are many, and it is written often.

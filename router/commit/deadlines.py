@@ -15,8 +15,8 @@ from router.engine.deadlines import Due
 from router.engine.evolve import evolve
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
-from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
+from router.storage.truth_rows import Row
 
 #: A deadline this soon after the settle deadline is armed at once, so that it is never late.
 NEAR: Final = timedelta(seconds=3)

@@ -21,10 +21,10 @@ from router.errors import Busy, RouterError
 from router.models.event_catalogue import EventName
 from router.models.jobs import ENDED, GOES_ON, SETTLED, JobRecord, JobStatus, RouterJobAssignment
 from router.storage import departures
-from router.storage.aggregates import Row
 from router.storage.backlog import row_key
 from router.storage.keys import key
 from router.storage.members import Owner
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 from router.telemetry import routing as metrics
 
@@ -40,10 +40,12 @@ _OF_ACCEPT: Final = frozenset({EventName.WORKER_OFFER_ACCEPTED})
 
 
 #: How often a job's row in the line is written anew because the job has changed meanwhile.
-_TRIES: Final = 12
+_MOST_PLACES: Final = 12
 #: How long a row that stands in the line before its job counts: rounds leave it 10 s (matching/rows.py), and the write
 #: of the job takes up to 7 s.
 _STANDS: Final = timedelta(seconds=3)
+#: A removal from the line that takes longer may undo what others have written meanwhile.
+_LONG_SECONDS: Final = 0.3
 
 
 @dataclass(frozen=True)
@@ -201,9 +203,6 @@ async def _change(
             work = _go_on(parts, committed, freed, driven)
         elif round is not None and committed.after.record is not None and committed.after.record.routing.triggered:
             work = parts.background.begin(_drive_after(parts, job_id, round), f"drive job/{job_id}", Urgency.FOLLOW)
-        if is_left and not left and _is_accepted(committed):
-            held = parts.background.begin(_held(parts, committed.after.record), f"hold job/{job_id}", Urgency.FOLLOW)
-            work = asyncio.gather(held, work) if work is not None else held
         if until is not None:
             work = asyncio.gather(until, work) if work is not None else until
     except Exception as error:
@@ -217,6 +216,8 @@ async def _change(
             work,
             before=committed.before,
             overtaken=partial(_put_right, parts, job_id, {where for _, where in again}) if again else None,
+            check=partial(_held, parts) if is_left and not left and _is_accepted(committed) else None,
+            passes_on=_passes_on(committed.after),
         )
     return committed
 
@@ -270,7 +271,7 @@ async def _prepare(parts: Parts, row: Row[JobRecord], after: JobRecord, known: C
 async def stand(parts: Parts, record: JobRecord, where: Standing) -> None:
     """The job's row in the line says what the job says. Somebody may have changed the job since it was read, and have
     written that row before this: so the job is read once more."""
-    for _ in range(_TRIES):
+    for _ in range(_MOST_PLACES):
         await _put(parts, record, where)
         found = (await parts.jobs.store.load(record.id)).record
         if found is None or standing(found) != where or not stands_anew(record, found, where):
@@ -313,7 +314,7 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     work: list[Work] = []
     was, now = standing(before), standing(after)
     if was is not None and not in_round and (now is None or _row(was) != _row(now)):
-        work.append(parts.backlog.remove(was))
+        work.append(_leave(parts, job_id, was))
         if now is None and (after is None or after.status is not JobStatus.ASSIGNED):
             # Who has come into another line, or to a worker, is seen there.
             work.append(parts.departures.tell(departures.LINES, [(key(was.queue_id), row_key(was))]))
@@ -325,6 +326,17 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     releases = _releases(parts, before, after) if before is not None and after is not None else []
     found = await asyncio.gather(*releases, *work)
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
+
+
+async def _leave(parts: Parts, job_id: str, was: Standing) -> None:
+    """Removes the job's row from where it stood. One that took long may have come after the job was there again."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await parts.backlog.remove(was)
+    known = parts.jobs.store.as_written(job_id)
+    is_back = known is not None and standing(known.record) == was
+    if is_back or loop.time() - began > _LONG_SECONDS:
+        await _put_right(parts, job_id, {was})
 
 
 async def _forget(parts: Parts, owner: Owner, job_id: str) -> None:
@@ -358,11 +370,18 @@ def _open_assignments(record: JobRecord | None) -> list[RouterJobAssignment]:
     return [one for one in record.job.assignments.values() if one.closed_at is None] if record is not None else []
 
 
-async def _held(parts: Parts, record: JobRecord | None) -> None:
+async def _held(parts: Parts, row: Row[JobRecord]) -> None:
     """The worker's row holds the assignment: whoever accepted for it may have died before that."""
-    for one in _open_assignments(record):
-        assert record is not None
-        await worker_commits.hold(parts, record, one)
+    for one in _open_assignments(row.record):
+        assert row.record is not None
+        await worker_commits.hold(parts, row.record, one)
+
+
+def _passes_on(row: Row[JobRecord]) -> bool:
+    """Whether the job moves on, and whoever takes it over has nothing to do for what has been done so far."""
+    if row.record is None or row.record.status in ENDED or row.overflow:
+        return False
+    return {*row.owed, *(event.type for event in row.outbox)} <= _HARMLESS | _OF_WAITING | _OF_ACCEPT
 
 
 def _row(where: Standing) -> tuple[str, str]:

@@ -28,8 +28,9 @@ from router.models.history import Entry
 from router.models.jobs import GOES_ON, JobRecord
 from router.models.workers import WorkerRecord
 from router.offload import by_size
-from router.storage.aggregates import AggregateStore, Overtaken, Row
+from router.storage.aggregates import AggregateStore
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.truth_rows import Overtaken, Row
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
 
@@ -38,7 +39,8 @@ R = TypeVar("R", JobRecord, WorkerRecord)
 #: written. None: there is nothing to do.
 Step = Callable[[Row[R]], Awaitable[Change[R] | None]]
 
-_TRIES: Final = 12
+#: How often a change is decided and written, each time on the row as it is then, before its client is told to wait.
+_MOST_ATTEMPTS: Final = 12
 #: The clocks of two machines differ by less; entries of a row are in the order of its commits.
 _SKEW: Final = timedelta(minutes=1)
 _MOMENT: Final = timedelta(microseconds=1)
@@ -118,13 +120,13 @@ class Commits(Generic[R]):
                     row = error.row
                 except (RowChanged, RouterError):
                     pass
-            for attempt in range(_TRIES):
+            for attempt in range(_MOST_ATTEMPTS):
                 before = row if row is not None else await self.store.load(id)
                 try:
                     return await self._attempt(before, step, watched, beside, then)
                 except RowChanged as error:
                     metrics.record_conflict(self.store.kind)  # type: ignore[arg-type]
-                    if attempt + 1 < _TRIES:
+                    if attempt + 1 < _MOST_ATTEMPTS:
                         metrics.record_retry(self.store.kind)  # type: ignore[arg-type]
                     # The write has read the row to see whether it was overtaken: good once, and at once.
                     row = error.row if isinstance(error, Overtaken) and not attempt else None

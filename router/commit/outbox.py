@@ -27,8 +27,9 @@ from router.models.events import PendingEvent
 from router.models.jobs import ENDED, JobRecord
 from router.outages import is_told
 from router.recent import RecentIds
-from router.storage.aggregates import AggregateStore, Row
+from router.storage.aggregates import AggregateStore
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.truth_rows import Row
 from router.storage.turns import Turns, Urgency, at_least
 from router.telemetry import routing as metrics
 
@@ -37,6 +38,12 @@ _FIRST: Final = asyncio.FIRST_COMPLETED
 
 #: A fast life clears its rows by its own next commit; only a row at rest is cleared by a write of its own.
 CLEAR_AFTER_SECONDS: Final = 0.25
+#: Where other processes have most often written the rows before they are cleared here, those of jobs that move on fast
+#: are left for longer, until it can be looked which of them are somebody else's by now; and how often that is.
+_LEFT_SECONDS: Final = 1.5
+_OFTEN: Final = 0.25
+#: How much each clear counts in that.
+_WEIGHT: Final = 0.1
 #: Rows cleared at once: nobody waits for that, so it yields to whatever somebody waits for. Those whose settle deadline
 #: is near do not: the timer would do many times as much for each.
 _CLEARED_AT_ONCE: Final = 4
@@ -50,9 +57,11 @@ _SENT_AGAIN_SECONDS: Final = 2.0
 #: While the topic does not answer, a row is watched for so much longer at a time.
 _EXTENDED: Final = timedelta(seconds=60)
 #: So long before its settle deadline a row whose work is still under way is watched for longer, until that is so long
-#: after its last commit: work that does not end is looked at by somebody else.
+#: after its last commit: work that does not end is looked at by somebody else. Where nothing has had to wait for its
+#: turn, work that takes long is most likely stuck.
 _RENEWED: Final = timedelta(seconds=3)
-_LONGEST_WORK: Final = timedelta(seconds=60)
+_LONGEST_WORK: Final = timedelta(seconds=20)
+_LONGEST_WORK_IN_LINE: Final = timedelta(seconds=60)
 #: Rows that this process sees to at a time. What comes beyond that is left to the settle deadlines.
 _MOST_OPEN: Final = 10_000
 #: UTF-16 units of their JSON, all together.
@@ -63,6 +72,8 @@ _MOST_OVERFLOW: Final = 16
 
 #: Begins what a commit has done perhaps too late, once more.
 Overtaken = Callable[[], Coroutine[Any, Any, object]]
+#: Looks, before a row is cleared, whether what another process has begun is done.
+Check = Callable[[Row[Any]], Awaitable[object]]
 
 
 class NotSent(Exception):
@@ -85,16 +96,22 @@ class _Open:
     #: When that commit was made.
     at: datetime
     work: list[asyncio.Future[Any]] = field(default_factory=list)
-    #: It could not be watched for longer: somebody has written it since, or storage does not answer.
+    #: It is not watched for longer: somebody has written it since, storage does not answer, or its work is stuck.
     is_final: bool = False
     #: Done when there is a newer row.
     newer: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     #: What is to be done if another process has written the row before it is cleared.
     overtaken: Overtaken | None = None
+    #: What is to be looked at before that, unless another process has written the row by then.
+    check: Check | None = None
+    #: Another process may soon write it, and taking it over costs that one little.
+    passes_on: bool = False
 
     @property
     def is_done(self) -> bool:
-        return all(work.done() and not work.cancelled() and work.exception() is None for work in self.work)
+        return self.check is None and all(
+            work.done() and not work.cancelled() and work.exception() is None for work in self.work
+        )
 
     def renew(self, row: Row[Any], at: datetime, work: asyncio.Future[Any] | None) -> None:
         self.row = row
@@ -131,6 +148,8 @@ class Outbox:
         self._out = RecentIds()
         self._open: dict[str, _Open] = {}
         self._open_size = 0
+        #: How many of the rows that were to be cleared another process had written.
+        self._in_vain = 0.0
         self._clearing = asyncio.Semaphore(_CLEARED_AT_ONCE)
         self._clearing_in_time = asyncio.Semaphore(_CLEARED_IN_TIME)
 
@@ -167,10 +186,13 @@ class Outbox:
         *,
         before: Row[Any] | None = None,
         overtaken: Overtaken | None = None,
+        check: Check | None = None,
+        passes_on: bool = False,
     ) -> None:
         """Sends what the outbox of a written row holds, and clears the row when `work`, which the commit has set going,
         is done too. Work that fails leaves the row to its settle deadline. `overtaken` is done if another process has
-        written the row before it is cleared here; `before`: the row as it was read for this commit."""
+        written the row before it is cleared here, `check` before that if not; `before`: the row as it was read for this
+        commit; `passes_on`: a job that moves on fast, and that others take over without work."""
         name = f"{store.kind}/{row.id}"
         known = self._open.get(name)
         if known is not None:
@@ -179,13 +201,16 @@ class Outbox:
                 self._overtaken(name, known)
             known.renew(row, self._clock.now(), work)
             known.overtaken = overtaken or known.overtaken
+            known.check = check or known.check
+            known.passes_on = passes_on
             return
-        if work is None and overtaken is None and row.is_followed and row.record is not None:
+        if work is None and overtaken is None and check is None and row.is_followed and row.record is not None:
             watch.rests(row)
             return
         if len(self._open) >= _MOST_OPEN or self._open_size + row.size > _LARGEST_OPEN:
             return
-        self._open[name] = _Open(row, self._clock.now(), [work] if work is not None else [], overtaken=overtaken)
+        works = [work] if work is not None else []
+        self._open[name] = _Open(row, self._clock.now(), works, overtaken=overtaken, check=check, passes_on=passes_on)
         self._open_size += row.size
         self._background.start(self._to_its_end(name, store, watch), f"follow {name}")
 
@@ -226,20 +251,32 @@ class Outbox:
                 if pending := {work for work in mine.work if not work.done()}:
                     left = self._may_work(mine)
                     done, _ = await asyncio.wait({*pending, mine.newer}, timeout=left, return_when=_FIRST)
-                    if not done:
+                    if not done and self._is_stuck(mine):
+                        mine.is_final = True
+                    elif not done:
                         with at_least(Urgency.ANSWER):
                             await self._extended(mine, watch.renewed)
                     continue
                 for work in mine.work:
                     work.result()
                 mine.work.clear()
-                await asyncio.wait({mine.newer}, timeout=self._clear_after)
+                if await self._is_anothers(watch, mine) and not mine.newer.done():
+                    return
                 if mine.newer.done():
                     continue
-                async with self._turn_to_clear(row):
+                async with self._turn_to_clear(watch, mine) as is_ours:
                     if mine.newer.done():
                         continue
-                    if await self._clear(store, watch, row) and not mine.newer.done():
+                    if not is_ours:
+                        return
+                    if mine.check is not None:
+                        check, mine.check = mine.check, None
+                        await check(row)
+                        if mine.newer.done():
+                            continue
+                    cleared = await self._clear(store, watch, row)
+                    self._note(in_vain=not cleared)
+                    if cleared and not mine.newer.done():
                         mine.overtaken = None
                 if not mine.newer.done():
                     return
@@ -254,24 +291,57 @@ class Outbox:
             self._open_size -= mine.row.size
             del self._open[name]
 
+    def _is_stuck(self, mine: _Open) -> bool:
+        """Whether the work takes longer than it would with nothing in its way, and nothing is."""
+        settle_at = mine.row.settle_at
+        return settle_at is not None and settle_at - mine.at > _LONGEST_WORK and not self._turns.is_behind
+
+    async def _is_anothers(self, watch: Watch[Any], mine: _Open) -> bool:
+        """Waits until the row may be cleared. Whether another process is known to have written it: then it need not.
+        Who is behind with its work clears a job that moves on as late as it can: most often its next commit is earlier,
+        and if not, the same write takes the settle deadline back."""
+        patient = self._is_patient(mine)
+        wait = _LEFT_SECONDS if patient else self._clear_after
+        if mine.passes_on and self._turns.is_behind:
+            wait = max(self._ripens(mine.row), wait)
+        await asyncio.wait({mine.newer}, timeout=wait)
+        return patient and not mine.newer.done() and await self._is_gone(watch, mine.row)
+
+    def _is_patient(self, mine: _Open) -> bool:
+        return mine.passes_on and self._in_vain > _OFTEN
+
+    async def _is_gone(self, watch: Watch[Any], row: Row[Any]) -> bool:
+        gone = not await watch.stands(row)
+        if gone:
+            self._note(in_vain=True)
+        return gone
+
+    def _note(self, *, in_vain: bool) -> None:
+        self._in_vain += _WEIGHT * (in_vain - self._in_vain)
+
     def _may_work(self, mine: _Open) -> float | None:
         """Seconds for which the row may wait for its work as it is watched now; None if it is not to be watched for
         longer."""
         row = mine.row
-        if row.settle_at is None or mine.is_final or row.settle_at - mine.at > _LONGEST_WORK:
+        if row.settle_at is None or mine.is_final or row.settle_at - mine.at > _LONGEST_WORK_IN_LINE:
             return None
         return max((row.settle_at - _RENEWED - self._clock.now()).total_seconds(), 0.0)
 
     @asynccontextmanager
-    async def _turn_to_clear(self, row: Row[Any]) -> AsyncIterator[None]:
-        """When nothing that somebody waits for is in the way, or the row's settle deadline is near."""
+    async def _turn_to_clear(self, watch: Watch[Any], mine: _Open) -> AsyncIterator[bool]:
+        """When nothing that somebody waits for is in the way, or the row's settle deadline is near. Whether the row may
+        be this process's still."""
+        row = mine.row
         slots = self._clearing if await self._begins_to_clear(row) else None
         try:
+            if slots is None and not mine.newer.done() and self._is_patient(mine) and await self._is_gone(watch, row):
+                yield False
+                return
             if slots is not None:
                 await self._overdue.calm(min(_CLEARING_YIELDS_SECONDS, self._ripens(row)))
             async with nullcontext() if slots is not None else self._clearing_in_time:
                 with at_least(Urgency.ANSWER):
-                    yield
+                    yield True
         finally:
             if slots is not None:
                 slots.release()
@@ -310,11 +380,11 @@ class Outbox:
         try:
             if not self._drives:  # its settle deadline stays, and finds what the events have not done
                 await store.clear(row, promised_until=row.promised_until)
-                await store.drop_overflow(row)
+                await store.overflow.drop(row)
                 return True
             if row.record is None:
                 await self._chronicle.bury(store.kind, row)
-                await store.drop_overflow(row)
+                await store.overflow.drop(row)
                 await store.drop(row)
                 watch.done(row)
                 return True
@@ -328,7 +398,7 @@ class Outbox:
                 cleared = await watch.taken_back(row.followed())
             else:
                 cleared = await store.clear(replace(row, settle_at=None) if ended else row)
-            await store.drop_overflow(row)
+            await store.overflow.drop(row)
         except (RowChanged, StorageUnavailable, RouterError):
             return False  # the next commit, or the settle deadline, takes it over
         if ended or rests:
@@ -345,7 +415,7 @@ class Outbox:
                 return False  # too much for a quick send: the settle deadline does it in order
             try:
                 await self._overdue.calm(min(_SENDING_YIELDS_SECONDS, self._ripens(row)))
-                await self.send_soon(name, [*await store.overflow(row), *row.outbox])
+                await self.send_soon(name, [*await store.overflow.events(row), *row.outbox])
                 return True
             except StorageUnavailable:
                 return False

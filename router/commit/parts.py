@@ -17,7 +17,7 @@ from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.told import ToldWaits
-from router.commit.watch import Settled, Watch
+from router.commit.watch import Settled, Standing, Watch
 from router.engine.facts import Thresholds
 from router.ids import Ids
 from router.models.jobs import JobRecord
@@ -26,7 +26,6 @@ from router.models.workers import WorkerRecord
 from router.outages import Surroundings
 from router.recent import RecentIds
 from router.settings import DEFAULT_HISTORY_DAYS
-from router.storage.aggregates import Row, WorkerStore, job_store
 from router.storage.availability import AvailabilityStore
 from router.storage.backlog import BacklogStore
 from router.storage.days import DayStore
@@ -34,13 +33,17 @@ from router.storage.deadlines import DeadlineStore
 from router.storage.departures import DepartureStore
 from router.storage.facts import FactStore
 from router.storage.history import HistoryStore
+from router.storage.jobs import job_store
 from router.storage.listing import ListingStore
 from router.storage.members import MemberStore
 from router.storage.port import Tables
 from router.storage.resources import ResourceStore
 from router.storage.rounds import RoundStore
+from router.storage.shadows import ShadowStore
 from router.storage.throughput import ThroughputStore
+from router.storage.truth_rows import Row
 from router.storage.turns import Turns
+from router.storage.workers import WorkerStore
 
 
 class Rules(Protocol):
@@ -154,6 +157,7 @@ class Parts:
         )
         self.resources = ResourceStore(self.tables, self.clock)
         settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
+        standing = Standing(self.deadlines, self.background)
 
         async def job_rests(record: JobRecord) -> JobRecord:
             return await self.procedures.job_rests(self, record)
@@ -163,7 +167,7 @@ class Parts:
 
         jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock, self.departures)
         self.worker_rows = workers
-        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle)
+        common = (self.deadlines, settled, self.background, self.clock, self.ids, self.chronicle, standing)
         committing = (self.outbox, self.locks, self.clock, self.ids, self.drives, self.chronicle)
         self.jobs = Commits(jobs, Watch(jobs, *common, job_rests), *committing)
         self.workers = Commits(workers, Watch(workers, *common, worker_rests), *committing)
@@ -179,6 +183,11 @@ class Parts:
     def days(self) -> DayStore:
         """Finished days of the reports' time zone."""
         return DayStore(self.tables.table("facts"), str(self.report_zone))
+
+    @property
+    def shadows(self) -> ShadowStore:
+        """What candidates would have done, by days of the reports' time zone."""
+        return ShadowStore(self.tables.table("facts"), str(self.report_zone))
 
     async def on_time(self) -> None:
         """Before anything is decided by time. A clock in doubt is held against storage's first. Raises WrongClock,

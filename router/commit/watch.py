@@ -23,9 +23,10 @@ from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
 from router.outages import is_told
 from router.recent import Recent
-from router.storage.aggregates import AggregateStore, Row
+from router.storage.aggregates import AggregateStore
 from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow
 from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 
 R = TypeVar("R", JobRecord, WorkerRecord)
@@ -77,6 +78,46 @@ class Settled:
         self._chronicle.logged(told)
 
 
+class Standing:
+    """Which deadlines stand in storage still: asked together, one query a shard for what is asked within a moment.
+
+    Whoever takes a settle deadline back has written its row before. So of a row whose deadline is gone it is known that
+    somebody else has written it, without reading it."""
+
+    _TOGETHER_SECONDS: Final = 1.5
+    #: Of fewer it is not asked: trying to write them costs no more.
+    _FEW: Final = 3
+
+    def __init__(self, deadlines: DeadlineStore, background: Background) -> None:
+        self._deadlines = deadlines
+        self._background = background
+        self._asked: dict[str, list[tuple[Deadline, asyncio.Future[bool]]]] = {}
+
+    async def stands(self, deadline: Deadline) -> bool:
+        """Whether it may stand there; true where that is not known."""
+        asked = self._asked.setdefault(deadline.partition, [])
+        if not asked:
+            self._background.start(self._look(deadline.partition), "look which deadlines stand")
+        answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        asked.append((deadline, answer))
+        return await answer
+
+    async def _look(self, shard: str) -> None:
+        await asyncio.sleep(self._TOGETHER_SECONDS)
+        asked = self._asked.pop(shard)
+        there: set[str] | None = None
+        try:
+            if len(asked) >= self._FEW:
+                rows = sorted(deadline.row for deadline, _ in asked)
+                there = await self._deadlines.standing(shard, rows[0], rows[-1])
+        except StorageUnavailable:
+            pass
+        finally:
+            for deadline, answer in asked:
+                if not answer.done():
+                    answer.set_result(there is None or deadline.row in there)
+
+
 class Watch(Generic[R]):
     """The settle deadlines of one kind of aggregate, as far as this process arms them and relies on them."""
 
@@ -89,6 +130,7 @@ class Watch(Generic[R]):
         clock: Clock,
         ids: Ids,
         chronicle: Chronicle,
+        standing: Standing,
         prepare: Callable[[R], Awaitable[R]],
     ) -> None:
         """`prepare` arms what a row that rests needs further on, and returns its record as it is to be written."""
@@ -100,6 +142,7 @@ class Watch(Generic[R]):
         self._clock = clock
         self._ids = ids
         self._chronicle = chronicle
+        self._standing = standing
         self._prepare: Callable[[R], Awaitable[R]] = prepare
         #: Rows whose next write is watched over already: the version that was read, and until when.
         self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
@@ -136,6 +179,12 @@ class Watch(Generic[R]):
         if early is not None and early[0] == row.version and early[1] - self._clock.now() > SETTLE_MARGIN:
             return early[1]
         return await self._arm(row)
+
+    async def stands(self, row: Row[R]) -> bool:
+        """Whether the row may be as it was written here: nobody is known to have taken back what watches over it."""
+        if row.settle_at is None:
+            return True
+        return await self._standing.stands(Deadline(self._kind, row.id, row.settle_at))
 
     async def renewed(self, row: Row[R]) -> Row[R]:
         """The row, whose work is still under way here: it is promised anew, and watched for longer. Raises

@@ -16,9 +16,9 @@ from router.engine.change import WorkerChange
 from router.models.event_catalogue import QueueBrief
 from router.models.jobs import JobRecord, RouterJobAssignment
 from router.models.workers import IDLE_DAYS, WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
+from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 
 #: A decision about a worker's row; it may run several times.
@@ -137,13 +137,15 @@ async def hold(
     now = parts.clock.now()
 
     def decide(record: WorkerRecord) -> WorkerChange | None:
-        if _holds(record, assignment) or not any(held.offer_id == offer_id for held in record.worker.offers):
+        if _assigned(record, assignment.assignment_id) or not any(
+            held.offer_id == offer_id for held in record.worker.offers
+        ):
             return None
         return workers.assign(record, offer_id, job.id, job.job.channel_id, assignment, now)
 
     if row is None:
         known = parts.workers.store.as_written(assignment.worker_id)
-        if known is not None and known.record is not None and _holds(known.record, assignment):
+        if known is not None and known.record is not None and _assigned(known.record, assignment.assignment_id):
             return
     committed = await change(parts, assignment.worker_id, existing(decide), row, of_job=True)
     record = committed.after.record
@@ -155,8 +157,8 @@ async def hold(
     parts.rounds.ask(record.worker.queues)
 
 
-def _holds(record: WorkerRecord, assignment: RouterJobAssignment) -> bool:
-    return any(held.assignment_id == assignment.assignment_id for held in record.worker.assigned_jobs)
+def _assigned(record: WorkerRecord, assignment_id: str) -> bool:
+    return any(held.assignment_id == assignment_id for held in record.worker.assigned_jobs)
 
 
 async def drop_offers(parts: Parts, worker_id: str, offer_ids: frozenset[str], *, expired: bool) -> set[str]:
@@ -182,7 +184,10 @@ async def release(parts: Parts, worker_id: str, assignment_id: str, offer_id: st
     def decide(record: WorkerRecord) -> WorkerChange | None:
         return workers.release(record, assignment_id, now, offer_id)
 
-    return _queues(await change(parts, worker_id, existing(decide), from_memory=True, of_job=True))
+    # Where only the offer is remembered, another process has written the assignment since.
+    known = parts.workers.store.as_written(worker_id)
+    from_memory = known is not None and known.record is not None and _assigned(known.record, assignment_id)
+    return _queues(await change(parts, worker_id, existing(decide), from_memory=from_memory, of_job=True))
 
 
 def _queues(committed: Committed[WorkerRecord]) -> set[str]:

@@ -29,10 +29,10 @@ from router.matching.scene import Scene
 from router.models.jobs import JobOffer, JobRecord, JobStatus
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Move, row_keys
 from router.storage.backlog import Waiting, row_key
 from router.storage.port import RowChanged
+from router.storage.truth_rows import Row
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)

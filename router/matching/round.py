@@ -12,7 +12,7 @@ from router.commit.parts import Parts
 from router.engine.plan import Plan, Rival, plan
 from router.engine.service_order import Place, standing
 from router.matching import carry_out, rows
-from router.matching.carry_out import Announce, Jobs
+from router.matching.carry_out import Announce
 from router.matching.notes import Notes
 from router.matching.rivals import rivals as rivals_of
 from router.matching.scene import MOST_LOOKED_AT, Scene, further, note_hopeless
@@ -42,11 +42,13 @@ async def play(
     played = Played(scene.fingerprint)
     looked_at = 0
     passed: set[str] = set()
+    #: Workers whom jobs that come first are left without for now, since a rival has them: not for who stands behind.
+    kept: set[str] = set()
     while True:
         taken = await rows.jobs(parts, scene, notes.most, claim, passed)
         found = taken.found
         played.jobs += len(found)
-        decided, failing = await _decide(parts, notes, scene, found)
+        decided, failing = await _decide(parts, notes, scene, taken)
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
@@ -57,6 +59,10 @@ async def play(
         played.entered += done.entered
         played.left |= decided.left
         played.seen |= scene.fingerprint | done.rows
+        if decided.left:
+            served = {match.job.id for match in decided.matches}
+            kept |= scene.takers(waiting for id, (waiting, _) in found.items() if id not in served)
+            scene = scene.without(kept)
         some_left = taken.some_left or (taken.hardly_room and done.offered < scene.room)
         if some_left and not done.offered and not done.entered:
             notes.failed_to_match()
@@ -70,30 +76,36 @@ async def play(
         if not scene.more or not scene.line:
             notes.reach = None
             return played
-        note_hopeless(scene, notes)
+        if not kept:
+            note_hopeless(scene, notes)
         if looked_at >= MOST_LOOKED_AT:
             played.again = True  # and goes on where this one has ended
             notes.reach = scene.line[-1].row
             return played
-        scene = await further(parts, scene, notes)
+        scene = (await further(parts, scene, notes)).without(kept)
 
 
-async def _decide(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, Mapping[str, str]]:
+async def _decide(parts: Parts, notes: Notes, scene: Scene, taken: rows.Taken) -> tuple[Plan, Mapping[str, str]]:
     """The plan, and the jobs for which the scoring rule fails, with its reason."""
     if scene.policy is None or not scene.candidates:
         return Plan((), frozenset()), {}
-    decided, failing = await _planned(parts, notes, scene, found)
+    found = taken.found
+    decided, failing = await _planned(parts, notes, scene, taken)
     # Who gets all the offers that a job can have has lost nothing by being remembered; of others the row is read.
     served = Counter(match.job.id for match in decided.matches)
     most = scene.policy.mode.max_concurrent_offers
-    if await rows.again(parts, found, [id for id in found if served[id] < most]):
-        decided, failing = await _planned(parts, notes, scene, found)
+    if await rows.again(parts, scene, taken, [id for id in found if served[id] < most]):
+        decided, failing = await _planned(parts, notes, scene, taken)
     return decided, failing
 
 
-async def _planned(parts: Parts, notes: Notes, scene: Scene, found: Jobs) -> tuple[Plan, Mapping[str, str]]:
+async def _planned(parts: Parts, notes: Notes, scene: Scene, taken: rows.Taken) -> tuple[Plan, Mapping[str, str]]:
     assert scene.policy is not None
-    records = [row.record for waiting, row in found.values() if row.record is not None and scene.is_in_order(waiting)]
+    records = [
+        row.record
+        for waiting, row in taken.found.values()
+        if row.record is not None and scene.is_in_order(waiting) and taken.is_in_order(waiting)
+    ]
     now, turn = scene.now, scene.turn.worker_id if scene.turn else None
     waiting = [one for one in records if one.routing.retry_at is None or one.routing.retry_at <= now]
     scored = await scores_of(parts, scene, waiting)

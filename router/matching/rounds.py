@@ -41,6 +41,8 @@ _MOST_TRIES: Final = 120
 #: How long a holder of a busy queue waits for more before it gives the queue back, and what is busy.
 _LINGERS_SECONDS: Final = 0.02
 _BUSY_SECONDS: Final = 0.2
+#: Who has found the queue held looks at it again after a while, for all who have asked meanwhile.
+_PASSES_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 2.0
 #: For so long whoever has made a job sees to it, and so many of these are looked over.
 _NEW: Final = timedelta(seconds=1)
@@ -88,6 +90,8 @@ class _Queue:
     is_alone: bool = True
     #: Another process had it when it was looked at last.
     is_contended: bool = False
+    #: Until then that one is taken to have it still: who asks meanwhile waits for that look.
+    passed_until: float = float("-inf")
     #: It is to be looked at again when another's hold ends.
     later: asyncio.TimerHandle | None = None
     #: Set by each ask.
@@ -159,6 +163,8 @@ class Rounds:
         failed = 0
         try:
             while queue.looked < queue.asked:
+                if (wait := queue.passed_until - asyncio.get_running_loop().time()) > 0:
+                    await asyncio.sleep(wait)
                 asked, sure, queue.sure = queue.asked, queue.sure or bool(failed), False
                 try:
                     await self._look(queue, sure)
@@ -263,6 +269,10 @@ class Rounds:
                     lost += 1
                     if lost > _MOST_VAIN:
                         raise
+                    if keeper.hold is None and keeper.is_fresh:
+                        # Whoever has just taken it looks again after that, and sees what made us look.
+                        self._pass(queue, HELD_FOR.total_seconds())
+                        return None
                     keeper.hold, queue.seen = None, await self._parts.round_store.load(queue.id)
                     if self._is_anothers(queue, queue.seen):
                         return None
@@ -291,6 +301,7 @@ class Rounds:
         the queue."""
         if keeper.hold is not None:
             return await scene_of(self._parts, queue.id, queue.notes)
+        keeper.is_fresh = fresh
         if queue.seen is not None and (queue.is_alone or fresh):
             scene = await scene_of(self._parts, queue.id, queue.notes)
         else:
@@ -299,6 +310,7 @@ class Rounds:
             )
             queue.is_alone = queue.seen is not None and row.version == queue.seen.version
             queue.seen = row
+            keeper.is_fresh = True
         if self._is_anothers(queue, queue.seen):
             return None
         if queue.seen.workers or queue.seen.jobs:
@@ -340,11 +352,16 @@ class Rounds:
         """Whether another process has hold of the queue: then this one looks again when that ends."""
         now = self._parts.clock.now()
         queue.is_contended = seen.is_held(now) and seen.holder != self._name
-        if not queue.is_contended:
-            return False
-        queue.seen = None
-        self._again(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
-        return True
+        if queue.is_contended:
+            self._pass(queue, (seen.until - now).total_seconds() if seen.until else 0.0)
+        return queue.is_contended
+
+    def _pass(self, queue: _Queue, seconds: float) -> None:
+        """Another process has the queue, for so long at most: it is looked at then, and a little later if somebody
+        asks."""
+        queue.is_contended, queue.seen = True, None
+        queue.passed_until = asyncio.get_running_loop().time() + _PASSES_SECONDS
+        self._again(queue, seconds)
 
     def _again(self, queue: _Queue, seconds: float) -> None:
         """Looks at the queue again when another's hold is over; that one may have died."""
@@ -372,6 +389,8 @@ class _Keeper:
         self._queue = queue
         self.token = _Token(queue.id, lasts=False)
         self.hold: Hold | None = None
+        #: The queue's row was read when what is looked at stood in the indexes already.
+        self.is_fresh = False
 
     def is_good(self) -> bool:
         return self.hold is None or self.hold.is_held(self._parts.clock.now() + _MARGIN)

@@ -10,14 +10,14 @@ from typing import Final
 
 from router.commit.parts import Parts
 from router.engine.candidates import available
-from router.engine.service_order import Standing, standing
+from router.engine.service_order import Place, Standing, standing
 from router.matching.notes import Notes
 from router.matching.scene import Scene
 from router.models.jobs import JobRecord
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Available, Move, row_keys
 from router.storage.backlog import Waiting, row_key
+from router.storage.truth_rows import Row
 
 #: Rows of jobs that a round reads before it is sure to have the queue: what another process reads too is in vain.
 _UNCLAIMED: Final = 4
@@ -37,39 +37,50 @@ class Taken:
     """What a round takes on."""
 
     found: dict[str, tuple[Waiting, Row[JobRecord]]]
-    #: Who waits and may be taken, as far as the index tells; those who enter are not among them.
+    #: Of these, the jobs whose rows were remembered and not read.
+    remembered: set[str]
+    #: Rows of those who wait and may be taken, as far as the index tells; those who enter are not among them. Not their
+    #: jobs: of one that has moved there may be an old row before the one that counts.
     looked_at: frozenset[str]
     #: Some were left for the next round.
     some_left: bool
     #: Somebody was left since there is hardly room for these. There may be some: one of them may be too large for it.
     hardly_room: bool
+    #: The first who waits and was left so: nobody who enters behind it may be offered before it is looked at.
+    left_from: Place | None = None
+
+    def is_in_order(self, waiting: Waiting) -> bool:
+        """Whether nobody who was left stands before the job."""
+        return not waiting.entering or self.left_from is None or waiting.place < self.left_from
 
 
 async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Collection[str] = ()) -> Taken:
     """The rows of jobs that somebody may take, about as many as can be taken, and of those that enter: at most so
     many of each. Where more enter, nobody is looked at who may stand behind one of these. Much is read only where the
-    queue is this process's. `passed`: who waits and was looked at in vain."""
+    queue is this process's. `passed`: rows that were looked at in vain."""
     entering = [waiting for waiting in seen.line if waiting.entering]
     more_enter = seen.more_enter or len(entering) > most
     entering = entering[:most]
     last = entering[-1].place if entering else None
     wanted: list[Waiting] = []
+    left_from: Place | None = None
     some_left, hardly_room = more_enter, False
     for waiting in seen.line:
-        if waiting.entering or waiting.job_id in passed or (more_enter and (last is None or waiting.place > last)):
+        if waiting.entering or waiting.row in passed or (more_enter and (last is None or waiting.place > last)):
             continue
         if seen.policy is not None and seen.fits(waiting):
             if len(wanted) >= seen.room + _SPARE:
-                hardly_room = True
+                hardly_room, left_from = True, waiting.place
                 break
             if len(wanted) >= most:
-                some_left = True
+                some_left, left_from = True, waiting.place
                 break
             wanted.append(waiting)
     some = [*entering, *wanted]
     if sum(_known(parts, waiting) is None for waiting in some) > _UNCLAIMED:
         await claim()
-    rows = await asyncio.gather(*(job(parts, waiting) for waiting in some))
+    known = [_known(parts, waiting) for waiting in some]
+    rows = await asyncio.gather(*(_row(parts, *both) for both in zip(some, known, strict=True)))
     found: dict[str, tuple[Waiting, Row[JobRecord]]] = {}
     stale: list[Waiting] = []
     for waiting, row in zip(some, rows, strict=True):
@@ -81,23 +92,29 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
-    return Taken(found, frozenset(waiting.job_id for waiting in wanted), some_left, hardly_room)
+    remembered = {one.job_id for one, row in zip(some, known, strict=True) if row is not None and one.job_id in found}
+    looked_at = frozenset(waiting.row for waiting in wanted)
+    return Taken(found, remembered, looked_at, some_left, hardly_room, left_from)
 
 
-async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], ids: Sequence[str]) -> bool:
+async def again(parts: Parts, seen: Scene, taken: Taken, ids: Sequence[str]) -> bool:
     """Reads those of the jobs that were remembered and not read: what this process wrote last may be old, and is never
-    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out."""
-    remembered = [id for id in ids if found[id][1] is parts.jobs.store.as_written(id)]
+    a reason to leave a job waiting. Whether one of them has changed; one that has gone is left out, and one that stands
+    in another row of the scene is taken as that tells."""
+    found = taken.found
+    remembered = [id for id in ids if id in taken.remembered]
+    taken.remembered.difference_update(remembered)
     rows = await asyncio.gather(*(parts.jobs.store.load(id) for id in remembered))
     changed = False
     for id, row in zip(remembered, rows, strict=True):
-        waiting, before = found[id]
+        before = found[id][1]
         if row.version == before.version:
             continue
         changed = True
         where = standing(row.record)
-        if where is not None and row_key(where) == waiting.row:
-            found[id] = (waiting, row)
+        stands = [one for one in seen.line if one.job_id == id and where is not None and one.row == row_key(where)]
+        if stands:
+            found[id] = (stands[0], row)
         else:
             del found[id]
     return changed
@@ -105,7 +122,10 @@ async def again(parts: Parts, found: dict[str, tuple[Waiting, Row[JobRecord]]], 
 
 async def job(parts: Parts, waiting: Waiting, *, from_memory: bool = True) -> Row[JobRecord]:
     """The job's row; as this process wrote it last, if it stands there: whoever changes it reads it if that is old."""
-    known = _known(parts, waiting) if from_memory else None
+    return await _row(parts, waiting, _known(parts, waiting) if from_memory else None)
+
+
+async def _row(parts: Parts, waiting: Waiting, known: Row[JobRecord] | None) -> Row[JobRecord]:
     return known if known is not None else await parts.jobs.store.load(waiting.job_id)
 
 

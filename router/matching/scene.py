@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -17,9 +17,9 @@ from router.matching.team import candidates_of, newest_of, order_of, team, team_
 from router.models.policies import DistributionPolicy
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Available, Turn
 from router.storage.backlog import LAST_ENTERING, Line, Waiting
+from router.storage.truth_rows import Row
 
 #: Jobs of the line that a round reads first, of those that enter and of those that wait, and further on while it finds
 #: nobody for them.
@@ -61,6 +61,19 @@ class Scene:
     def fits(self, waiting: Waiting) -> bool:
         """Whether somebody can take the job, as far as the index tells."""
         return any(could_take(waiting, one, self._bypass, self.now) for one in self.candidates)
+
+    def without(self, worker_ids: Collection[str]) -> Scene:
+        """The scene as if these workers took nothing."""
+        return replace(self, candidates=[one for one in self.candidates if one.worker_id not in worker_ids])
+
+    def takers(self, some: Iterable[Waiting]) -> set[str]:
+        """Workers who could take one of these jobs, as far as the index tells."""
+        return {
+            one.worker_id
+            for waiting in some
+            for one in self.candidates
+            if could_take(waiting, one, self._bypass, self.now)
+        }
 
     def is_hopeless(self, waiting: Waiting) -> bool:
         """Whether nobody who is available is what the job asks for."""

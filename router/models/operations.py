@@ -83,6 +83,14 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation(
         "GetWorkerReport", "GET", "routing/reports/workers", "Worker", (*_PAGES, *_REPORT, "workerId"), ours=True
     ),
+    Operation(
+        "GetShadowReport",
+        "GET",
+        "routing/reports/shadows",
+        "Queue",
+        (*_PAGES, *_SPAN, "format", "queueId"),
+        ours=True,
+    ),
     Operation("GetLive", "GET", "routing/live", "Console", ("queueId", "since", "continuationToken"), ours=True),
     Operation("GetRights", "GET", "routing/rights", "Console", ours=True),
 )

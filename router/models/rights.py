@@ -85,6 +85,7 @@ RIGHTS: Final[Mapping[str, Mapping[Right, Reach]]] = {
     "ListHistory": _READERS,
     "GetQueueReport": _READERS,
     "GetWorkerReport": _READERS,
+    "GetShadowReport": _READERS,
     "GetLive": _READERS_AND_OWN,
     "GetRights": _EVERYBODY,
 }

@@ -102,6 +102,16 @@ class DeadlineStore:
         )
         return [_deadline(entity) for entity in page.entities]
 
+    async def standing(self, shard: str, first: str, last: str) -> set[str] | None:
+        """The rows of a shard's deadlines from one to another; None if there are too many to tell."""
+        where: list[Condition] = [
+            ("PartitionKey", "eq", shard),
+            ("RowKey", "ge", first),
+            ("RowKey", "le", last),
+        ]
+        page = await self._table.query(where, columns=[])
+        return {entity.row for entity in page.entities} if page.next is None else None
+
     async def remove(
         self, deadlines: Sequence[Deadline], log: Sequence[LogRow] = (), now: datetime | None = None
     ) -> None:

@@ -4,8 +4,8 @@ Layout of `facts`, times in UTC: PartitionKey = `q~<day>`, RowKey = key(queue) ~
 columns Queue, Channel, `M00` to `M14` the facts of its minutes as JSON, Total all of them together, Line the longest
 line seen. PartitionKey = `w~<day>`, RowKey = key(worker) ~ hour ~ the hour in which it became known, columns Worker,
 `M00` to `M59`, Total.
-`d~...` are finished days (storage/days.py). PartitionKey = `n`, RowKey = `minute`, column Value: a minute before which
-all are final.
+`d~...` are finished days (storage/days.py), `s~...` what candidates would have done (storage/shadows.py).
+PartitionKey = `n`, RowKey = `minute`, column Value: a minute before which all are final.
 PartitionKey = `m~<day>`, RowKey = minute, columns `L00`, ...: parts of a JSON object, by queue how many were served,
 gave up, and were served within the threshold. So one query tells of now, however many queues there are."""
 
@@ -218,7 +218,11 @@ class FactStore:
         """Removes up to `most` rows of each kind of days before that one, and minutes that are told by themselves no
         longer. How many there were."""
         gone = 0
-        ends = {"q": f"{day:%Y%m%d}", "w": f"{day:%Y%m%d}", "d": f"{day:%Y%m}", "m": f"{now - _MINUTES_KEPT:%Y%m%d}"}
+        ends = {
+            **dict.fromkeys("qw", f"{day:%Y%m%d}"),
+            **dict.fromkeys("ds", f"{day:%Y%m}"),
+            "m": f"{now - _MINUTES_KEPT:%Y%m%d}",
+        }
         for kind, end in ends.items():
             where: list[Condition] = [("PartitionKey", "gt", f"{kind}~"), ("PartitionKey", "lt", f"{kind}~{end}")]
             page = await self._table.query(where, limit=most, columns=[])

@@ -11,53 +11,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from router.clock import Clock
-from router.engine.expected_wait import ClassFigures, PoolFigures, Rank, Span, merged
-from router.storage.job_classes import MOST_CLASSES, REST, JobClass, JobClasses
+from router.engine.expected_wait import Rank, Span, merged
+from router.storage.counted import PERIOD, ClassCount, Count, Counted, Throughput, start
+from router.storage.job_classes import REST, JobClass, JobClasses
 from router.storage.keys import SEPARATOR, descending, key
 from router.storage.port import Condition, Entity, Table
 
-#: How far back "recent" goes at most, and how many assignments are enough to tell a rate.
+#: How far back "recent" goes at most.
 WINDOW: Final = timedelta(hours=12)
-ENOUGH: Final = 120
-PERIOD: Final = timedelta(minutes=5)
 #: A process writes at most once in this time.
 WRITE_EVERY: Final = timedelta(seconds=10)
 #: A job that is offered this soon has not waited: a worker was free.
 AT_ONCE: Final = timedelta(seconds=1)
-#: So many of the queue, and so many of them by those who can take what is asked, tell their rate. A line that is long
-#: has often become so while work took longer by chance: what fewer tell would go on with that.
-ENOUGH_FOR_CLASS: Final = 240
-ENOUGH_OF_CLASS: Final = 120
 #: For so long it is kept how often "less than N minutes" held.
 KEPT: Final = timedelta(hours=24)
 _PAGE: Final = 100
 _MOST_PAGES: Final = 5
-#: Waiting times of a class in a row; beyond, those that lie next to each other are joined.
-_MOST_SPANS: Final = 40
-_MOST_POOLS: Final = 64
 _HELD_LIVES: Final = timedelta(minutes=1)
-_LONG_AGO: Final = datetime(1, 1, 1, tzinfo=UTC)
 _LARGEST_COLUMN: Final = 30_000
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """Recent assignments of jobs that had waited, and the times, in order and apart, in which they waited; and the same
-    by classes of jobs and by the workers who took them, perhaps from further back."""
-
-    assigned: int
-    busy: list[Span]
-    classes: Mapping[str, ClassFigures] = field(default_factory=dict)
-    pools: Sequence[PoolFigures] = ()
-    #: When the figures of classes and workers begin.
-    since: datetime = _LONG_AGO
-    #: Seconds from the offer to its acceptance, on average.
-    answer: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -79,44 +55,12 @@ class Taken:
     labels: Mapping[str, Any]
 
 
-@dataclass
-class _ClassCount:
-    assigned: dict[Rank, int] = field(default_factory=dict)
-    busy: list[Span] = field(default_factory=list)
-
-
-@dataclass
-class _Count:
-    """What this process has counted of one queue in one period."""
-
-    assigned: int = 0
-    busy: list[Span] = field(default_factory=list)
-    classes: dict[str, _ClassCount] = field(default_factory=dict)
-    pools: dict[frozenset[str], int] = field(default_factory=dict)
-    #: Seconds from offer to acceptance, together.
-    answered: float = 0.0
-    told: int = 0
-    held: int = 0
-    written: bool = True
-
-    def take(self, span: Span, name: str, rank: Rank, serves: frozenset[str]) -> None:
-        one = self.classes.setdefault(name, _ClassCount())
-        one.assigned[rank] = one.assigned.get(rank, 0) + 1
-        one.busy = _bounded(merged([*one.busy, span]))
-        if serves not in self.pools and len(self.pools) >= _MOST_POOLS:
-            serves = frozenset((name,))
-        self.pools[serves] = self.pools.get(serves, 0) + 1
-
-    def taken_of(self, name: str) -> int:
-        return sum(count for serves, count in self.pools.items() if name in serves)
-
-
 class ThroughputStore:
     def __init__(self, table: Table, clock: Clock, instance: str) -> None:
         self._table = table
         self._clock = clock
         self._instance = key(instance)
-        self._counts: dict[tuple[str, int], _Count] = {}
+        self._counts: dict[tuple[str, int], Count] = {}
         self._write_after: datetime | None = None
         self._known: dict[str, JobClasses] = {}
         self._held: dict[str, tuple[datetime, Held]] = {}
@@ -133,7 +77,7 @@ class ThroughputStore:
         name = self._classes(queue_id).name(taken.asked, now) if taken is not None else REST
         if offered_at - enqueued_at <= AT_ONCE:
             return False
-        count = self._counts.setdefault((queue_id, _period(now)), _Count())
+        count = self._counts.setdefault((queue_id, _period(now)), Count())
         count.assigned += 1
         count.busy = merged([*count.busy, (enqueued_at, now)])
         count.answered += (now - offered_at).total_seconds()
@@ -145,7 +89,7 @@ class ThroughputStore:
 
     def judged(self, queue_id: str, held: bool, now: datetime) -> bool:
         """A job that was told a wait has been assigned, within it or not. True when it is time to `write`."""
-        count = self._counts.setdefault((queue_id, _period(now)), _Count())
+        count = self._counts.setdefault((queue_id, _period(now)), Count())
         count.told += 1
         count.held += held
         return self._changed(count, now)
@@ -153,7 +97,7 @@ class ThroughputStore:
     def _classes(self, queue_id: str) -> JobClasses:
         return self._known.setdefault(queue_id, JobClasses())
 
-    def _changed(self, count: _Count, now: datetime) -> bool:
+    def _changed(self, count: Count, now: datetime) -> bool:
         count.written = False
         if self._write_after is not None and now < self._write_after:
             return False
@@ -176,39 +120,32 @@ class ThroughputStore:
                 await self._remove_old(queue_id, current)
 
     async def recent(self, queue_id: str, asked: JobClass | None = None) -> Throughput:
-        """As much of the last hours as tells a rate, newest first; of what is `asked` too, if it can be had."""
-        now = self._clock.now()
-        oldest = _period(now - WINDOW)
-        name = asked.name if asked is not None else REST
-        found = self._own(queue_id, oldest)
+        """As much of the last hours as tells a rate; of what is `asked` too, if it can be had."""
+        counted = await self.counted(queue_id, [asked] if asked is not None else [])
+        return counted.of(asked.name if asked is not None else None)
+
+    async def counted(self, queue_id: str, asked: Iterable[JobClass] = ()) -> Counted:
+        """What tells the rates of all that is `asked`, read newest first."""
+        oldest = _period(self._clock.now() - WINDOW)
+        names: set[str | None] = {one.name for one in asked} or {None}
+        found = {period: [one.copy() for one in counts] for period, counts in self._own(queue_id, oldest).items()}
         own = {self._row(period) for period in found}
-        known = [count for counts in found.values() for count in counts]
-        assigned, of_class = sum(one.assigned for one in known), sum(one.taken_of(name) for one in known)
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "lt", descending(oldest - 1))]
         after: tuple[str, str] | None = None
-        period = -1
-
-        def enough() -> bool:
-            if asked is None:
-                return assigned >= ENOUGH
-            return assigned >= ENOUGH_FOR_CLASS and of_class >= ENOUGH_OF_CLASS
-
+        counted, period = Counted(found, start(oldest)), -1
         for _ in range(_MOST_PAGES):
             page = await self._table.query(where, limit=_PAGE, after=after)
             for entity in page.entities:
                 if entity.row in own:
                     continue
-                if enough() and _period_of(entity.row) != period:  # the rows of a period belong together
-                    break
+                if _period_of(entity.row) != period and counted.is_enough_for(names):
+                    return counted  # the rows of a period belong together
                 period = _period_of(entity.row)
-                count = self._read(queue_id, entity)
-                assigned += count.assigned
-                of_class += count.taken_of(name)
-                found.setdefault(period, []).append(count)
+                found.setdefault(period, []).append(self._read(queue_id, entity))
             after = page.next
-            if after is None or enough():
+            if after is None:
                 break
-        return _latest(found, _start(oldest), name if asked is not None else None)
+        return counted
 
     async def held(self, queue_id: str) -> Held:
         """How often "less than N minutes" held in the last 24 hours; read once a minute."""
@@ -238,14 +175,14 @@ class ThroughputStore:
             if after is None:
                 return Held(told, held)
 
-    def _own(self, queue_id: str, oldest: int) -> dict[int, list[_Count]]:
+    def _own(self, queue_id: str, oldest: int) -> dict[int, list[Count]]:
         return {
             period: [count]
             for (counted, period), count in self._counts.items()
             if counted == queue_id and period >= oldest
         }
 
-    def _read(self, queue_id: str, entity: Entity) -> _Count:
+    def _read(self, queue_id: str, entity: Entity) -> Count:
         count, classes = _parse(entity)
         self._classes(queue_id).learn(classes, self._clock.now())
         return count
@@ -260,7 +197,7 @@ class ThroughputStore:
     def _row(self, period: int) -> str:
         return f"{descending(period)}{SEPARATOR}{self._instance}"
 
-    def _entity(self, queue_id: str, period: int, count: _Count) -> Entity:
+    def _entity(self, queue_id: str, period: int, count: Count) -> Entity:
         columns: dict[str, Any] = {
             "Assigned": count.assigned,
             "Busy": _spans_out(count.busy),
@@ -291,72 +228,8 @@ class ThroughputStore:
         return Entity(key(queue_id), self._row(period), columns)
 
 
-def _latest(found: Mapping[int, Sequence[_Count]], oldest: datetime, name: str | None) -> Throughput:
-    """What the latest periods tell that together have enough assignments, or else all; of classes and workers, those
-    that have enough for the class with this name."""
-    counted = assigned = of_class = 0
-    since, class_since, enough = oldest, oldest, False
-    spans: list[Span] = []
-    counts: list[_Count] = []
-    for period in sorted(found, reverse=True):
-        counts += found[period]
-        counted += sum(count.assigned for count in found[period])
-        if not enough:
-            assigned = counted
-            spans += [span for count in found[period] for span in count.busy]
-        of_class += sum(count.taken_of(name) for count in found[period]) if name is not None else 0
-        if assigned >= ENOUGH and not enough:
-            enough, since = True, _start(period)
-        if enough and (name is None or (counted >= ENOUGH_FOR_CLASS and of_class >= ENOUGH_OF_CLASS)):
-            class_since = _start(period)
-            break
-    classes, pools = _joined(counts, class_since)
-    answer = sum(count.answered for count in counts) / max(sum(count.assigned for count in counts), 1)
-    return Throughput(assigned, merged(_clipped(spans, since)), classes, pools, class_since, answer)
-
-
-def _joined(counts: Sequence[_Count], since: datetime) -> tuple[dict[str, ClassFigures], list[PoolFigures]]:
-    names = {name for count in counts for name in count.classes} - {REST}
-    # A row names at most so many; those of several processes together may be more.
-    kept = sorted(
-        names, key=lambda name: -sum(sum(c.classes[name].assigned.values()) for c in counts if name in c.classes)
-    )
-    kept = kept[:MOST_CLASSES]
-    known = {REST: REST, **{name: name if name in kept else REST for name in names}}
-    ranks: dict[str, dict[Rank, int]] = {}
-    spans: dict[str, list[Span]] = {}
-    pools: dict[frozenset[str], int] = {}
-    for count in counts:
-        for name, one in count.classes.items():
-            into = ranks.setdefault(known[name], {})
-            for rank, number in one.assigned.items():
-                into[rank] = into.get(rank, 0) + number
-            spans.setdefault(known[name], []).extend(one.busy)
-        for serves, number in count.pools.items():
-            joined = frozenset(known[name] for name in serves if name in known)
-            pools[joined] = pools.get(joined, 0) + number
-    classes = {name: ClassFigures(ranks[name], merged(_clipped(spans[name], since))) for name in ranks}
-    return classes, [PoolFigures(serves, number) for serves, number in pools.items()]
-
-
-def _clipped(spans: Iterable[Span], since: datetime) -> list[Span]:
-    return [(max(start, since), end) for start, end in spans if end > since]
-
-
-def _bounded(spans: list[Span]) -> list[Span]:
-    """At most so many: the two that are nearest to each other become one."""
-    while len(spans) > _MOST_SPANS:
-        at = min(range(len(spans) - 1), key=lambda one: spans[one + 1][0] - spans[one][1])
-        spans[at : at + 2] = [(spans[at][0], spans[at + 1][1])]
-    return spans
-
-
 def _period(moment: datetime) -> int:
     return int(moment.timestamp() // PERIOD.total_seconds())
-
-
-def _start(period: int) -> datetime:
-    return datetime.fromtimestamp(period * PERIOD.total_seconds(), UTC)
 
 
 def _period_of(row: str) -> int:
@@ -364,10 +237,10 @@ def _period_of(row: str) -> int:
     return int(descending(0)) - number
 
 
-def _parse(entity: Entity) -> tuple[_Count, dict[str, Any]]:
+def _parse(entity: Entity) -> tuple[Count, dict[str, Any]]:
     """What a row has counted, and what the classes that it names ask for."""
     columns = entity.columns
-    count = _Count(int(columns["Assigned"]), _spans_in(json.loads(columns["Busy"])))
+    count = Count(int(columns["Assigned"]), _spans_in(json.loads(columns["Busy"])))
     count.answered = float(columns.get("Answered") or 0.0)
     text = columns.get("Classes")
     if not text:
@@ -376,7 +249,7 @@ def _parse(entity: Entity) -> tuple[_Count, dict[str, Any]]:
     names: list[str] = found["names"]
     for name, ranks, busy in zip(names, found["assigned"], found["busy"], strict=True):
         if ranks:
-            count.classes[name] = _ClassCount({(one[0], one[1]): one[2] for one in ranks}, _spans_in(busy))
+            count.classes[name] = ClassCount({(one[0], one[1]): one[2] for one in ranks}, _spans_in(busy))
     count.pools = {frozenset(names[at] for at in serves): number for serves, number in found["pools"]}
     return count, dict(zip(names, found["specs"], strict=True))
 

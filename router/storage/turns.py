@@ -55,6 +55,8 @@ ENTER_AT_ONCE: Final = 8
 #: How long a job that comes waits for that, all that it has waited for since its request came. Then its client is told
 #: so, and nothing of it is left.
 PATIENCE_SECONDS: Final = 6.0
+#: For so long after something has waited for its turn the process is taken to be behind with its work.
+_LATELY_SECONDS: Final = 15.0
 #: When the request came, by the loop's clock.
 CAME: Final[ContextVar[float | None]] = ContextVar("came", default=None)
 
@@ -72,6 +74,15 @@ class Turns:
         self._entering = 0
         self._waiting: dict[Urgency, deque[asyncio.Future[None]]] = {urgency: deque() for urgency in Urgency}
         self._at_the_door: deque[asyncio.Future[None]] = deque()
+        #: When something waited last, by the loop's clock.
+        self._waited = float("-inf")
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether calls wait for their turn, or have done so lately."""
+        now = asyncio.get_running_loop().time()
+        waits = any(not turn.done() for line in self._waiting.values() for turn in line)
+        return waits or now - self._waited < _LATELY_SECONDS
 
     def table(self, name: str) -> Table:
         return _InTurn(self._tables.table(name), self)
@@ -133,6 +144,7 @@ class Turns:
                 if turn.done() and not turn.cancelled():
                     self._ended()  # its turn had just come
                 raise
+            self._waited = asyncio.get_running_loop().time()
         try:
             return await call()
         finally:

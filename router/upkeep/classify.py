@@ -33,7 +33,7 @@ from router.offload import off_loop_if
 from router.rules import results
 from router.rules.failure import RuleFailure
 from router.rules.purse import one_purse
-from router.storage.aggregates import Row
+from router.storage.truth_rows import Row
 
 _log = logging.getLogger(__name__)
 #: Labels of queues that are held against selectors at once: each takes a microsecond or more.

@@ -28,6 +28,7 @@ from router.upkeep import job as job_upkeep
 from router.upkeep import worker as worker_upkeep
 from router.upkeep.facts import FactCounter
 from router.upkeep.gauges import QueueFigures
+from router.upkeep.shadows import ShadowReplayer
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class DeadlineRunner:
         self._done: dict[tuple[str, str], Deadline] = {}
         self._figures = QueueFigures(parts)
         self._facts = FactCounter(parts)
+        self._shadows = ShadowReplayer(parts)
 
     async def tick(self) -> None:
         """Starts everything that is due within the next second and returns when it is done, or shortly before the
@@ -110,6 +112,7 @@ class DeadlineRunner:
         await self._sweep()
         await self._figures.refresh()
         self._facts.refresh()
+        self._shadows.refresh()
 
     async def _start_due(self) -> None:
         until = self._parts.clock.now() + _AHEAD

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from router.commit.parts import Parts
 from router.commit.watch import PROMISED
-from router.storage.aggregates import Row
+from router.storage.truth_rows import Row
 from router.storage.turns import URGENCY, Urgency
 from router.upkeep.job import drive_job
 from router.upkeep.worker import find_work

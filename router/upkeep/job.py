@@ -19,8 +19,8 @@ from router.matching.carry_out import ABANDONED_AFTER
 from router.models.history import Actor
 from router.models.jobs import ENDED, SETTLED, JobRecord, JobStatus
 from router.models.sizes import LONGEST_REASON
-from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
+from router.storage.truth_rows import Row
 from router.telemetry import routing as metrics
 from router.upkeep import classify, rules
 from router.upkeep import worker as worker_upkeep

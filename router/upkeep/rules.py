@@ -13,7 +13,7 @@ from router.engine.change import JobChange
 from router.models.history import Actor
 from router.models.jobs import JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
-from router.storage.aggregates import Row
+from router.storage.truth_rows import Row
 
 
 async def fire_wait_rules(parts: Parts, job_id: str) -> None:

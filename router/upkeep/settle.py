@@ -12,9 +12,9 @@ from typing import Any
 from router.commit.loop import Commits
 from router.commit.parts import Parts
 from router.commit.watch import SETTLE_AFTER
-from router.storage.aggregates import Row
 from router.storage.deadlines import Deadline
 from router.storage.port import RowChanged
+from router.storage.truth_rows import Row
 from router.upkeep.job import reconcile_job
 from router.upkeep.worker import reconcile_worker
 
@@ -78,18 +78,18 @@ async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, r
                     continue
             # Last, and after all else: the topic may not answer.
             name = f"{store.kind}/{id}"
-            async for events, rows in store.overflow_parts(row):
+            async for events, rows in store.overflow.parts(row):
                 await parts.outbox.send_soon(name, events)
-                await store.drop_part(row, rows)
+                await store.overflow.drop_part(row, rows)
             await parts.outbox.send_soon(name, row.outbox)
             if row.record is None:
                 await parts.chronicle.bury(store.kind, row)
-                await store.drop_overflow(row)
+                await store.overflow.drop(row)
                 await store.drop(row)
                 return
             row = await parts.chronicle.settled(store.kind, row)
             await commits.watch.taken_back(row.followed())
-            await store.drop_overflow(row)
+            await store.overflow.drop(row)
             return
         except RowChanged:
             continue

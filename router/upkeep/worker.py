@@ -18,9 +18,9 @@ from router.matching import abandoned, revoke
 from router.matching.carry_out import ABANDONED_AFTER
 from router.models.jobs import JobRecord, OfferOutcome
 from router.models.workers import IDLE_DAYS, RouterJobOffer, WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.availability import Move
 from router.storage.deadlines import Deadline
+from router.storage.truth_rows import Row
 from router.telemetry import routing as metrics
 from router.upkeep import forget
 

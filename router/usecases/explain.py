@@ -13,7 +13,7 @@ from router.engine.matching import Reason
 from router.engine.selectors import all_selectors, describe
 from router.models.jobs import ENDED, JobRecord, JobStatus, ScheduleAndSuspendMode
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Position
+from router.storage.record_pages import Position
 from router.usecases import explain_workers
 from router.usecases import jobs as job_usecases
 

@@ -18,7 +18,7 @@ from router.engine.candidates import available
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.sizes import LARGEST_PAGE
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Position
+from router.storage.record_pages import Position
 
 J = TypeVar("J")
 
@@ -121,7 +121,7 @@ async def _available(parts: Parts, queue_id: str, size: int, position: Position,
 
 
 async def _others(parts: Parts, queue_id: str, size: int, position: Position, read: _Read) -> Position | None:
-    page = await parts.workers.store.page([], size, _key(position[1]))
+    page = await parts.workers.store.pages.page([], size, _key(position[1]))
     found = [
         worker
         for worker in page.records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,7 +48,7 @@ async def position(parts: Parts, job_id: str) -> Position:
     asked = job_class(record.job.channel_id, all_selectors(record.job))
     ahead = [one async for one in parts.backlog.all(where.queue_id, before=where.place)]
     length = max(await parts.backlog.count(where.queue_id), len(ahead) + 1)
-    outlook = await _outlook(parts, where.queue_id, asked)
+    outlook = await _outlook(parts, where.queue_id, [asked])
     enqueued = record.job.enqueued_at or parts.clock.now()
     wait = outlook.wait(asked, rank_of(record), enqueued, [_in_line(one) for one in ahead], enqueued)
     if wait.range is not None:
@@ -66,10 +67,10 @@ async def statistics(parts: Parts, queue_id: str) -> Statistics:
     first = min(one.enqueued_at for one in line)
     in_line = [_in_line(one) for one in line]
     last = {one.priority: place for place, one in enumerate(line)}
+    outlook = await _outlook(parts, queue_id, [_class(line[place]) for place in last.values()])
     waits: dict[int, Wait] = {}
     for priority, place in last.items():
         asked, one = _class(line[place]), line[place]
-        outlook = await _outlook(parts, queue_id, asked)
         rank = (one.place.rank, one.place.below)
         waits[priority] = outlook.wait(asked, rank, one.enqueued_at, in_line[:place], first)
     return Statistics(queue_id, len(line), waits, (now - first).total_seconds() / 60)
@@ -83,9 +84,9 @@ def _in_line(one: Waiting) -> InLine:
     return InLine(_class(one).name, one.enqueued_at, offered=not one.open)
 
 
-async def _outlook(parts: Parts, queue_id: str, asked: JobClass) -> Outlook:
-    recent = await parts.throughput.recent(queue_id, asked)
+async def _outlook(parts: Parts, queue_id: str, asked: Iterable[JobClass]) -> Outlook:
+    counted = await parts.throughput.counted(queue_id, asked)
     held = await parts.throughput.held(queue_id)
     if holds_too_seldom(held.told, held.held):
         _log.warning("Told waits hold too seldom", extra={"queue": queue_id, "told": held.told, "held": held.held})
-    return Outlook(recent, held, parts.clock.now())
+    return Outlook(counted, held, parts.clock.now())

@@ -30,9 +30,10 @@ from router.models.jobs import (
 )
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.offload import by_weight, by_weight_of
-from router.storage.aggregates import Position, Row
 from router.storage.keys import time_key
 from router.storage.port import Condition
+from router.storage.record_pages import Position
+from router.storage.truth_rows import Row
 from router.upkeep.job import reconcile_workers
 from router.upkeep.worker import free_workers
 from router.usecases.lists import Lister

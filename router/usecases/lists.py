@@ -17,9 +17,10 @@ from router.commit.parts import Parts
 from router.models.jobs import JobRecord
 from router.models.sizes import LARGEST_PAGE, within_a_page
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import AggregateStore, Position, Read
+from router.storage.aggregates import AggregateStore
 from router.storage.listing import END, Listed, last_place, moment, place
 from router.storage.port import Condition
+from router.storage.record_pages import Position, Read
 
 R = TypeVar("R", JobRecord, WorkerRecord)
 
@@ -94,7 +95,7 @@ class Lister(Generic[R]):
         """All that pass the filter behind the place, if storage has few: one query."""
         if self._lately("many") is not None:
             return None
-        page = await self._store.page(self._where, _FEW, None)
+        page = await self._store.pages.page(self._where, _FEW, None)
         if page.next is not None:
             self._note(1, "many")
             return None
@@ -173,7 +174,7 @@ class Lister(Generic[R]):
         if so many operations, or some time, do not tell all."""
         try:
             async with asyncio.timeout(_PATIENCE if operations is not None else None):
-                places, complete = await self._store.places(self._where, behind, operations)
+                places, complete = await self._store.pages.places(self._where, behind, operations)
         except TimeoutError:
             return None
         if not complete:
@@ -229,7 +230,7 @@ class Lister(Generic[R]):
         taken = math.inf
         try:
             async with asyncio.timeout(max(_PATIENCE, self._worth(most // 2))):
-                found = await self._store.between(behind, last, self._where, most)
+                found = await self._store.pages.between(behind, last, self._where, most)
             taken = (self._parts.clock.now() - started).total_seconds()
         except TimeoutError:
             found = None

@@ -25,7 +25,7 @@ from router.storage.keys import key
 from router.storage.throughput import Held
 from router.usecases import reports
 from router.usecases.live_rows import LiveRows, all_pages
-from router.usecases.outlook import LiveOutlook, Outlook
+from router.usecases.outlook import LiveOutlook, Outlook, class_of, last_of_each
 
 #: A picture is at least so old when the next one is begun.
 _LEAST_SECONDS: Final = 1.0
@@ -203,11 +203,13 @@ class Live:
         if now - read < _RATE_GOOD_FOR.total_seconds() or (read and at - self._rate_at < _RATES_EVERY):
             return 0
         self._rate_at = at
-        recent = await self._parts.throughput.recent(queue_id)
-        first = min(one.enqueued_at for one in lines[keys[queue_id]])
-        rate = waiting.rate(recent.assigned, recent.busy, parse_time(first), at)
+        line = lines[keys[queue_id]]
+        asked = [class_of(line[place]) for place in last_of_each(line).values()]
+        counted = await self._parts.throughput.counted(queue_id, asked)
+        recent = counted.of()
+        rate = waiting.rate(recent.assigned, recent.busy, parse_time(min(one.enqueued_at for one in line)), at)
         # How often what was told held is for those who ask for one job or queue.
-        self._paces[queue_id] = (Pace(rate, LiveOutlook(Outlook(recent, Held(0, 0), at))), at)
+        self._paces[queue_id] = (Pace(rate, LiveOutlook(Outlook(counted, Held(0, 0), at))), at)
         return _READS_OF_A_RATE
 
     async def _refresh_levels(self, at: datetime) -> int:

@@ -21,9 +21,9 @@ from router.errors import Conflict, NotFound
 from router.ids import was_offered
 from router.models.jobs import JobRecord, JobStatus
 from router.models.workers import RouterJobOffer, RouterWorker, WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.job_classes import job_class
 from router.storage.throughput import Taken
+from router.storage.truth_rows import Row
 from router.telemetry import routing as metrics
 from router.usecases import workers as worker_usecases
 

@@ -16,8 +16,9 @@ from router.engine import live_lines, waiting
 from router.engine.expected_wait import ENOUGH_TOLD, InLine, Rank, WaitRange, expected_wait, holds_too_seldom
 from router.models.results import EstimatedWait, EstimatedWaitBasis
 from router.models.selectors import RouterWorkerSelector
+from router.storage.counted import Counted, Throughput
 from router.storage.job_classes import REST, JobClass, job_class
-from router.storage.throughput import Held, Throughput
+from router.storage.throughput import Held
 
 #: A line is told of so many priorities at most in a live picture: those of which most jobs wait.
 _MOST_PRIORITIES: Final = 8
@@ -37,28 +38,21 @@ class Wait:
 class Outlook:
     """What is known of how fast a queue's jobs are taken."""
 
-    recent: Throughput
+    counted: Counted
     held: Held
     now: datetime
 
     def wait(self, asked: JobClass, rank: Rank, since: datetime, ahead: Sequence[InLine], first: datetime) -> Wait:
         """Of a job behind `ahead`; `first` is since when jobs have been waiting."""
-        recent = self.recent
-        own = InLine(self._known(asked.name, asked.name), since)
-        names = {name: self._known(name, own.needs) for name in {one.needs for one in ahead}}
+        recent = self.counted.of(asked.name)
+        own = InLine(_known(recent, asked.name, asked.name), since)
+        names = {name: _known(recent, name, own.needs) for name in {one.needs for one in ahead}}
         line = [one if one.needs == names[one.needs] else replace(one, needs=names[one.needs]) for one in ahead]
         found = expected_wait(own, rank, line, recent.classes, recent.pools, recent.since, self.now, recent.answer)
         if isinstance(found, WaitRange):
             return Wait(math.ceil(found.p50 / 60), self._shown(found))
         rate = waiting.rate(recent.assigned, recent.busy, first, self.now)
         return Wait(waiting.estimate(len(ahead) + 1, rate), unknown=found.reason)
-
-    def _known(self, name: str, otherwise: str) -> str:
-        """The class under which such jobs are counted. Of one that nobody has taken lately nothing is known: it is
-        taken to compete with the job itself."""
-        if name in self.recent.classes:
-            return name
-        return REST if REST in self.recent.classes else otherwise
 
     def _shown(self, found: WaitRange) -> EstimatedWait:
         told, percent, caution = None, None, None
@@ -83,6 +77,14 @@ class Outlook:
         )
 
 
+def _known(recent: Throughput, name: str, otherwise: str) -> str:
+    """The class under which such jobs are counted. Of one that nobody has taken lately nothing is known: it is taken
+    to compete with the job itself."""
+    if name in recent.classes:
+        return name
+    return REST if REST in recent.classes else otherwise
+
+
 @dataclass(frozen=True, eq=False)
 class LiveOutlook:
     """What is known of a queue, for its line as live pictures have it."""
@@ -92,21 +94,12 @@ class LiveOutlook:
     def of_line(self, rows: Sequence[live_lines.InLine], at: datetime) -> dict[str, Any]:
         """Of the last job of each priority, as statistics tell it."""
         outlook = replace(self.outlook, now=max(at, self.outlook.now))
-        names: dict[tuple[str, str], str] = {}
-        line: list[InLine] = []
-        for one in rows:
-            asks = (one.channel_id, one.selectors)
-            if asks not in names:
-                names[asks] = _class(*asks).name
-            line.append(InLine(names[asks], datetime.fromisoformat(one.enqueued_at), not one.open))
+        line = [InLine(class_of(one).name, datetime.fromisoformat(one.enqueued_at), not one.open) for one in rows]
         first = min(one.since for one in line)
-        last = {one.priority: place for place, one in enumerate(rows)}
-        counts = Counter(one.priority for one in rows)
         known: dict[str, Any] = {}
         unknown: dict[str, str] = {}
-        for priority, _ in counts.most_common(_MOST_PRIORITIES):
-            place = last[priority]
-            rank, asked = (int(rows[place].row[0]), -priority), _class(rows[place].channel_id, rows[place].selectors)
+        for priority, place in last_of_each(rows).items():
+            rank, asked = (int(rows[place].row[0]), -priority), class_of(rows[place])
             told = outlook.wait(asked, rank, line[place].since, line[:place], first)
             if told.range is not None:
                 known[str(priority)] = told.range.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -116,6 +109,17 @@ class LiveOutlook:
             **({"estimatedWait": known} if known else {}),
             **({"estimatedWaitUnknown": unknown} if unknown else {}),
         }
+
+
+def last_of_each(rows: Sequence[live_lines.InLine]) -> dict[int, int]:
+    """Where the last job of each priority stands."""
+    last = {one.priority: place for place, one in enumerate(rows)}
+    counts = Counter(one.priority for one in rows)
+    return {priority: last[priority] for priority, _ in counts.most_common(_MOST_PRIORITIES)}
+
+
+def class_of(row: live_lines.InLine) -> JobClass:
+    return _class(row.channel_id, row.selectors)
 
 
 @lru_cache(maxsize=1000)

@@ -219,7 +219,7 @@ async def _under_way(
         row = await parts.workers.store.load(worker_id)
         records: Sequence[WorkerRecord] = [row.record] if row.record is not None else []
     else:
-        records = (await parts.workers.store.page([], _MOST_WORKERS, None)).records
+        records = (await parts.workers.store.pages.page([], _MOST_WORKERS, None)).records
     found: list[tuple[str, datetime, Mapping[str, Any]]] = []
     for record in records:
         for what, start in _open_spans(record):

@@ -15,9 +15,9 @@ from router.models.jobs import ENDED
 from router.models.policies import exception_actions
 from router.models.types import check_id, same_on_wire
 from router.offload import by_size, by_weight
-from router.storage.aggregates import Position
 from router.storage.members import Owner
 from router.storage.port import RowChanged
+from router.storage.record_pages import Position
 from router.storage.resources import Resource
 from router.upkeep import changes
 from router.upkeep import settings as settings_upkeep

@@ -16,9 +16,9 @@ from router.errors import NotFound
 from router.models.history import Entry, entry_key
 from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import Row
 from router.storage.deadlines import SHARDS
 from router.storage.history import CHANGES, of_job, of_worker
+from router.storage.truth_rows import Row
 
 _EXPLAINED_AT_ONCE = 200
 #: Pages of storage that one page of filtered changes looks at.

@@ -19,8 +19,9 @@ from router.models.filters import WorkerFilter
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord
 from router.offload import by_weight_of
-from router.storage.aggregates import Position, Row
 from router.storage.port import Condition
+from router.storage.record_pages import Position
+from router.storage.truth_rows import Row
 from router.upkeep import worker as worker_upkeep
 from router.usecases.lists import Lister
 from router.usecases.settings import Check, checked, missing_reference

@@ -23,11 +23,11 @@ from azure.core.credentials import AzureKeyCredential
 
 from jobrouter import launcher
 from jobrouter.command import main
-from jobrouter.whatif.history import parse
 from local.network import choose_port
 from local.options import ROOT, read_options
 from local.parts import load_parts, make_parts, save_parts
 from router.models.types import format_time, parse_time
+from router.replay.history import parse
 from tests.acceptance.desk import Desk
 from tests.acceptance.rule_endpoint import rule_endpoint
 from tests.acceptance.service import PREVIEW, send

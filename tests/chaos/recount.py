@@ -10,10 +10,12 @@ from typing import Any
 
 from local.parts import Parts
 from router.models.types import parse_time
-from router.storage.aggregates import AggregateStore, WorkerStore, job_store
+from router.storage.aggregates import AggregateStore
 from router.storage.azure import AzureTables
 from router.storage.deadlines import SHARDS, DeadlineStore
+from router.storage.jobs import job_store
 from router.storage.keys import key
+from router.storage.workers import WorkerStore
 from tests.chaos.shift import Round
 
 #: Told once in a job's life, or once of an offer.

@@ -16,9 +16,11 @@ import pytest
 from router.models.jobs import JobRecord, JobRouting, RouterJob
 from router.outages import Surroundings
 from router.storage import azure
-from router.storage.aggregates import AggregateStore, Row, job_store
+from router.storage.aggregates import AggregateStore
 from router.storage.azure import AzureTables
+from router.storage.jobs import job_store
 from router.storage.port import StorageUnavailable
+from router.storage.truth_rows import Row
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

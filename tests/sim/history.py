@@ -16,9 +16,9 @@ from router.models.events import PendingEvent
 from router.models.jobs import JobRecord
 from router.models.policies import DistributionPolicy
 from router.models.workers import WorkerRecord
-from router.storage.aggregates import read_entries
 from router.storage.documents import read_document
 from router.storage.port import Entity
+from router.storage.truth_rows import read_entries
 from tests.sim import reference
 from tests.sim.event_grid import WAKES_JOB
 from tests.sim.observer import Observer
@@ -402,7 +402,7 @@ class History(Observer):
                 self._has_a_worker_yet(other, after, policy, now) or self._world.is_matched(other.job.queue_id)
             ):
                 continue  # its own queue's round gives it that room, or is deciding at this very moment
-            if other.job.queue_id == job.job.queue_id and self._has_a_rival(other, before, now):
+            if self._has_a_rival(other, job.job.queue_id, before, now):
                 continue  # what is set aside for that one may be what it lacks
             ahead[other.id] = self._version(other)
         self._reservations[offer.offer_id] = Reservation(offer.job_id, ahead)
@@ -412,12 +412,13 @@ class History(Observer):
         others = (worker for worker in self.workers.values() if worker.id != one.id)
         return any(reference.qualifies(job, worker, policy, self.jobs, now) for worker in (one, *others))
 
-    def _has_a_rival(self, job: JobRecord, worker: WorkerRecord, now: datetime) -> bool:
-        """Whether a job of another queue comes first and wants the worker."""
+    def _has_a_rival(self, job: JobRecord, queue_id: str | None, worker: WorkerRecord, now: datetime) -> bool:
+        """Whether a job of another queue than the one that is matched comes before this one and wants the worker."""
         for other in self.waiting.values():
             policy = self._world.policy_of(other.job.queue_id)
             if (
-                other.job.queue_id != job.job.queue_id
+                other.id != job.id
+                and other.job.queue_id != queue_id
                 and other.job.status in ("queued", "created")
                 and policy is not None
                 and reference.order(other, now) < reference.order(job, now)

@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import pytest
 
-from jobrouter.whatif.history import parse
 from jobrouter.whatif.sources import Replayed, play
 from router.models.jobs import CloseJobOptions, CompleteJobOptions, RouterJobInput
 from router.models.workers import RouterWorkerInput
+from router.replay.history import parse
 from router.usecases import jobs as job_usecases
 from router.usecases import offers as offer_usecases
 from router.usecases import settings as setting_usecases

@@ -16,10 +16,6 @@ from datetime import datetime, timedelta
 from itertools import zip_longest
 from typing import Any, Final
 
-from jobrouter.history import lines
-from jobrouter.whatif.figures import doubts
-from jobrouter.whatif.history import parse, told
-from jobrouter.whatif.play import Play
 from jobrouter.whatif.sources import Replayed
 from router.errors import RouterError
 from router.models.jobs import (
@@ -34,6 +30,10 @@ from router.models.jobs import (
 )
 from router.models.types import format_time, parse_time
 from router.models.workers import RouterWorkerInput
+from router.replay.exported import lines
+from router.replay.figures import doubts
+from router.replay.history import parse, told
+from router.replay.play import Play
 from router.usecases import jobs as job_usecases
 from router.usecases import offers as offer_usecases
 from router.usecases import settings as setting_usecases

@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.console.floor import Floor
 from tests.acceptance.console.tab import Console
 from tests.acceptance.desk import Desk
+from tests.yardstick import slower
 
 pytestmark = [
     pytest.mark.ours,
@@ -35,14 +36,16 @@ async def test_the_first_view_is_small(floor: Floor, tab: Console) -> None:
 @pytest.mark.timed
 async def test_the_first_view_is_quick(floor: Floor, tab: Console) -> None:
     shown: list[float] = []
-    # What others do on this machine is not the page's doing: the best of some.
-    while len(shown) < 3 or (len(shown) < 10 and min(shown) > MOST_FIRST_PAINT_MS):
+    # What others do on this machine is not the page's doing: the best of some, beside how slow it is just then.
+    most = 0.0
+    while len(shown) < 3 or (len(shown) < 10 and min(shown) > most):
+        most = max(most, MOST_FIRST_PAINT_MS * slower())
         await tab.page.send("Network.clearBrowserCache")
         await tab.open()
         await tab.sees("#key")
         shown.append(float(await tab.page.run("window.shownAt")))
     print(f"first view: shown after {min(shown):.0f} ms")
-    assert min(shown) < MOST_FIRST_PAINT_MS
+    assert min(shown) < most
 
 
 _AGAIN = "document.dispatchEvent(new Event('visibilitychange'))"

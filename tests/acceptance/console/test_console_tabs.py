@@ -81,7 +81,7 @@ async def test_a_tab_that_is_behind_another_does_not_ask(floor: Floor, desk: Des
         await second.job(job)
         await second.act("prioritise", priority=33)
         await second.confirm()
-        await asyncio.sleep(1.5)  # three times as long as it pauses
+        await asyncio.sleep(1.1)  # twice as long as it pauses
         assert len(first.asked) == all
 
         # At once, whatever its rhythm.

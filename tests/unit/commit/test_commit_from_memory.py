@@ -13,8 +13,8 @@ from router.engine.evolve import evolve
 from router.errors import Conflict
 from router.ids import Ids
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
-from router.storage.aggregates import Row
 from router.storage.port import Entity
+from router.storage.truth_rows import Row
 from router.upkeep.procedures import PROCEDURES
 from tests.sim.memory_tables import MemoryTable, Rows
 

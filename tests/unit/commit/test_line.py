@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from router.storage.port import StorageUnavailable
 from router.upkeep.classify import classify
 from router.upkeep.job import reconcile_job
@@ -149,3 +151,27 @@ async def test_who_goes_on_from_the_change_of_another_puts_its_own_late_row_righ
     await asyncio.sleep(1)
     assert changed
     assert await _channels(process) == ["sms"]
+
+
+@pytest.mark.parametrize("by_another", [True, False])
+@in_virtual_time
+async def test_a_removal_that_comes_late_does_not_take_a_job_away_that_is_there_again(by_another: bool) -> None:
+    process = Process(Tables())
+    other = Process(process.tables, process.topic, seed=2) if by_another else process
+    await _waiting(process)
+    is_late = False
+
+    async def late(call: Call) -> None:
+        nonlocal is_late
+        if (call.kind, call.table) == ("delete", "backlog") and not is_late:
+            is_late = True
+            await asyncio.sleep(1)
+
+    process.tables.before = late
+    moving = asyncio.create_task(process.job("j", priority=7))
+    await asyncio.sleep(0.1)
+    assert is_late
+    await other.job("j", priority=1)
+    await moving
+    await asyncio.sleep(0.1)
+    assert [waiting.priority for waiting in (await process.parts.backlog.line("q", 10)).jobs] == [1]

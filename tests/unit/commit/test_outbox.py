@@ -13,7 +13,7 @@ from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.models.events import EventDraft
 from router.models.jobs import CancelJobOptions, JobRecord
-from router.storage.aggregates import Row
+from router.storage.truth_rows import Row
 from router.storage.turns import AT_ONCE, Urgency
 from router.upkeep import settle
 from router.upkeep.deadlines import DeadlineRunner
@@ -193,14 +193,26 @@ def _reconciled(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return times
 
 
+def _is_behind(process: Process, until: asyncio.Future[None]) -> None:
+    """What follows commits waits for its turn until then."""
+
+    async def calls() -> None:
+        await until
+
+    for _ in range(AT_ONCE[Urgency.FOLLOW] + 1):
+        process.parts.background.start(process.parts.turns.take(calls), "call")
+
+
 def test_what_is_still_under_way_here_is_no_other_process_s(monkeypatch: pytest.MonkeyPatch) -> None:
     times = _reconciled(monkeypatch)
 
     @in_virtual_time
     async def story() -> None:
-        process, work = await _process(), _work()
+        process, work, waits = await _process(), _work(), _work()
+        _is_behind(process, waits)
         await _change(process, work, tag=1)
         await _timer(process, 40)
+        waits.set_result(None)
         row = await _row(process)
         assert not row.is_followed
         assert row.settle_at in [one.due for one in await process.deadlines("settle-job")]
@@ -214,17 +226,24 @@ def test_what_is_still_under_way_here_is_no_other_process_s(monkeypatch: pytest.
     assert times == []
 
 
-def test_work_that_does_not_end_is_looked_at_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("behind", "least", "most"), [(True, 60, 77), (False, 26, 29)])
+def test_work_that_does_not_end_is_looked_at(
+    behind: bool, least: float, most: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon where nothing else is in its way."""
     times = _reconciled(monkeypatch)
 
     @in_virtual_time
     async def story() -> None:
-        process = await _process()
+        process, waits = await _process(), _work()
+        if behind:
+            _is_behind(process, waits)
         await _change(process, _work(), tag=1)
         await _timer(process, 90)
+        waits.set_result(None)
 
     story()
-    assert 60 < times[0] < 77
+    assert least < times[0] < most
 
 
 def test_what_has_died_with_its_work_under_way_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +251,8 @@ def test_what_has_died_with_its_work_under_way_is_found(monkeypatch: pytest.Monk
 
     @in_virtual_time
     async def story() -> None:
-        process = await _process()
+        process, waits = await _process(), _work()
+        _is_behind(process, waits)
         await _change(process, _work(), tag=1)
         await _timer(process, 30)
         for task in process.parts.background._tasks:
@@ -282,6 +302,23 @@ async def test_a_row_that_is_cleared_late_is_taken_back_with_the_same_write() ->
     assert (row.is_followed, row.settle_at) == (True, None)
     assert process.tables.count("replace", "jobs") == 1
     assert await process.deadlines("settle-job") == []
+
+
+@in_virtual_time
+async def test_who_is_behind_clears_a_job_that_waits_once() -> None:
+    process, waits = await _process(), _work()
+    _is_behind(process, waits)
+    await asyncio.sleep(0.01)
+    waits.set_result(None)
+    await asyncio.sleep(0.01)
+    assert process.parts.turns.is_behind  # it has been so just now
+    process.tables.calls.clear()
+    await process.job("waits")
+    await asyncio.sleep(15)
+    row = await process.parts.jobs.store.load("waits")
+    assert (row.is_followed, row.settle_at) == (True, None)
+    written = [call.kind for call in process.tables.calls if (call.table, call.row) == ("jobs", "waits")]
+    assert written.count("replace") == 2  # it is queued, and cleared
 
 
 @in_virtual_time

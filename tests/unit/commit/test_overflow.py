@@ -71,12 +71,12 @@ async def test_what_was_sent_before_a_death_is_not_read_again_and_nothing_is_mis
     store = process.parts.jobs.store
     row = await store.load("j")
     sent: list[object] = []
-    async for events, names in store.overflow_parts(row):
+    async for events, names in store.overflow.parts(row):
         sent += [event.data["tag"] for event in events]
         if len(sent) > CHANGES / 2:
             break  # dies before it has dropped these
-        await store.drop_part(row, names)
-    again = [event.data["tag"] async for events, _ in store.overflow_parts(row) for event in events]
+        await store.overflow.drop_part(row, names)
+    again = [event.data["tag"] async for events, _ in store.overflow.parts(row) for event in events]
     assert again[0] in (sent[-1], sent[-2])
     assert sorted({*sent, *again}) == list(range(len({*sent, *again})))
     assert again[-1] >= CHANGES - 3
@@ -84,7 +84,7 @@ async def test_what_was_sent_before_a_death_is_not_read_again_and_nothing_is_mis
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("router.storage.aggregates._PIECE", 150)
+    monkeypatch.setattr("router.storage.overflow._PIECE", 150)
 
 
 @pytest.mark.usefixtures("small_pieces")
@@ -95,11 +95,11 @@ async def test_half_of_what_was_sent_is_never_read() -> None:
     for tag in range(9):
         await _change(process, tag)
     row = await store.load("j")
-    parts = [(len(events), names) async for events, names in store.overflow_parts(row)]
+    parts = [(len(events), names) async for events, names in store.overflow.parts(row)]
     assert len(parts) > 2
     assert all(len(names) > 2 for _, names in parts)
-    await store.drop_part(row, parts[0][1][1:])  # dies in the middle of it
-    assert [len(events) async for events, _ in store.overflow_parts(row)] == [size for size, _ in parts[1:]]
+    await store.overflow.drop_part(row, parts[0][1][1:])  # dies in the middle of it
+    assert [len(events) async for events, _ in store.overflow.parts(row)] == [size for size, _ in parts[1:]]
 
 
 @in_virtual_time
@@ -108,5 +108,5 @@ async def test_a_deleted_rows_overflow_goes_with_it() -> None:
     for tag in range(CHANGES):
         await _change(process, tag)
     store = process.parts.jobs.store
-    await store.drop_overflow(await store.load("j"))
+    await store.overflow.drop(await store.load("j"))
     assert _overflow_rows(process) == 0

@@ -9,8 +9,8 @@ import pytest
 
 from router.commit.watch import SETTLE_AFTER, SETTLE_MARGIN, watched_until
 from router.models.jobs import JobRecord
-from router.storage.aggregates import Row
 from router.storage.port import RowChanged
+from router.storage.truth_rows import Row
 from tests.memory_router import START, Process, Tables, in_virtual_time
 
 

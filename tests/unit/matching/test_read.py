@@ -21,6 +21,7 @@ from router.matching.scores import scores
 from router.models.jobs import JobStatus
 from router.models.workers import RouterChannel
 from router.storage.availability import Move
+from router.storage.port import RowChanged
 from tests.memory_router import Process, Tables, in_virtual_time
 from tests.unit.engine.engine_records import selector
 
@@ -36,6 +37,10 @@ async def _process(kind: str = "longestIdle", **mode: Any) -> Process:
 
 async def _unclaimed() -> None:
     raise AssertionError("little is read, and the queue is not asked for")
+
+
+async def _claimed() -> None:
+    """The queue is this process's."""
 
 
 async def _scene(process: Process, notes: Notes | None = None) -> Scene:
@@ -335,6 +340,24 @@ async def test_as_many_jobs_are_read_as_can_be_taken() -> None:
 
 
 @in_virtual_time
+async def test_old_rows_of_a_job_that_were_looked_at_in_vain_do_not_hide_the_one_that_counts() -> None:
+    process = await _process()
+    await process.job("j")
+    await process.parts.rounds.ask(["q"], sure=True)
+    await process.worker("w")
+    where = standing(record := await process.read_job("j"))
+    assert where is not None
+    for minutes in range(1, 9):
+        earlier = replace(where.place, enqueued_at=where.place.enqueued_at - timedelta(minutes=minutes))
+        await process.parts.backlog.put(record, Standing("q", earlier), process.parts.clock.now())
+    scene = await _scene(process)
+    taken = await rows.jobs(process.parts, scene, 99, _claimed)
+    assert (taken.found, taken.hardly_room) == ({}, True)
+    taken = await rows.jobs(process.parts, scene, 99, _claimed, taken.looked_at)
+    assert list(taken.found) == ["j"]
+
+
+@in_virtual_time
 async def test_who_does_not_fit_is_not_read() -> None:
     process = await _process()
     await _fill(process, 3, **SKILLED)
@@ -351,14 +374,62 @@ async def test_what_was_remembered_and_is_old_is_read_again() -> None:
     await _fill(process, 2)
     await process.worker("w", capacity=9)
     scene = await _scene(process)
-    found = (await rows.jobs(process.parts, scene, 99, _unclaimed)).found
-    assert not await rows.again(process.parts, found, list(found))
+    taken = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    assert not await rows.again(process.parts, scene, taken, list(taken.found))
+    taken = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    found = taken.found
     await other.job("j000", priority=7)
     await other.job("j001", tags={"a": "b"})
-    assert await rows.again(process.parts, found, list(found))
+    with pytest.raises(RowChanged):  # what it remembered is old, and it does not remember it any more
+        await process.parts.jobs.store.clear(found["j001"][1])
+    assert await rows.again(process.parts, scene, taken, list(found))
     assert list(found) == ["j001"]  # the other one stands elsewhere now
     assert (row := found["j001"][1]).record is not None
     assert row.record.job.tags == {"a": "b"}
+
+
+@in_virtual_time
+async def test_a_job_that_was_remembered_where_it_no_longer_stands_is_taken_where_it_does() -> None:
+    process = await _process()
+    other = Process(process.tables, seed=2, drives=False)
+    await _fill(process, 1)
+    await process.worker("w", capacity=9)
+    before = await process.read_job("j000")
+    where = standing(before)
+    assert where is not None
+    await other.job("j000", priority=7)
+    await process.parts.backlog.put(before, where, process.parts.clock.now())  # that row is to be removed yet
+    scene = await _scene(process)
+    assert _line(scene) == ["j000", "j000"]
+    taken = await rows.jobs(process.parts, scene, 99, _unclaimed)
+    assert await rows.again(process.parts, scene, taken, list(taken.found))
+    assert taken.found["j000"][0].priority == 7
+
+
+@in_virtual_time
+async def test_who_is_kept_for_those_ahead_takes_nobody_behind_them() -> None:
+    process = await _process()
+    await _fill(process, 1, **SKILLED)
+    await process.worker("skilled", labels={"skill": 9})
+    await process.worker("other")
+    scene = await _scene(process)
+    assert (kept := scene.takers(scene.line)) == {"skilled"}
+    assert [one.worker_id for one in scene.without(kept).candidates] == ["other"]
+
+
+@in_virtual_time
+async def test_nobody_who_enters_is_in_order_behind_one_that_was_not_looked_at() -> None:
+    process = await _process()
+    await _fill(process, 6)
+    await process.worker("w", capacity=9)
+    await process.job("last")
+    scene = await _scene(process)
+    entering = scene.line[0]
+    assert entering.entering
+    taken = await rows.jobs(process.parts, scene, 4, _claimed)
+    assert (taken.some_left, taken.is_in_order(entering)) == (True, False)
+    taken = await rows.jobs(process.parts, scene, 99, _claimed)
+    assert (taken.some_left, taken.is_in_order(entering)) == (False, True)
 
 
 @in_virtual_time

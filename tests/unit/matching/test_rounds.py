@@ -111,6 +111,51 @@ async def test_a_queue_that_is_held_is_left_and_looked_at_when_the_hold_ends() -
 
 
 @in_virtual_time
+async def test_a_queue_that_was_held_is_not_looked_at_for_each_ask() -> None:
+    """One look serves all who have asked meanwhile, and comes soon."""
+    one, _ = await _two()
+    await one.job("before")
+    await asyncio.sleep(2)
+    await _held_by_another(one, 3)
+    _rounds(one)._queues["q"].is_alone = False
+    await one.parts.rounds.ask(["q"], sure=True)
+    one.tables.calls.clear()
+    began = asyncio.get_running_loop().time()
+    asked = []
+    for _ in range(10):
+        asked.append(one.parts.rounds.ask(["q"], sure=True))
+        await asyncio.sleep(0.004)
+    await asyncio.gather(*asked)
+    assert [(call.kind, call.table) for call in one.tables.calls] == [("get", "rounds")]
+    assert asyncio.get_running_loop().time() - began < 0.06
+
+
+@in_virtual_time
+async def test_who_loses_a_queue_that_it_has_just_read_leaves_it_to_who_has_taken_it() -> None:
+    """That one looks once more, and sees what made this one look."""
+    one, _ = await _two()
+    await one.job("before", channel_id="chat")
+    await one.worker("w")
+    await asyncio.sleep(2)
+    queue = _rounds(one)._queues["q"]
+    queue.seen, queue.is_alone = None, False
+
+    async def take(call: Call) -> None:
+        if call.kind == "replace" and call.table == "rounds":
+            one.tables.before = None
+            await _held_by_another(one, 0.5)
+            one.tables.calls.clear()
+
+    one.tables.before = take
+    await one.job("j")
+    await asyncio.sleep(0.3)
+    assert one.tables.count("get", "rounds") == 0
+    assert await one.offered_to("j") == []
+    await asyncio.sleep(HELD_FOR.total_seconds())  # it may have died
+    assert await one.offered_to("j") == ["w"]
+
+
+@in_virtual_time
 async def test_a_job_that_has_just_come_is_left_to_who_has_made_it() -> None:
     """Both processes would plan the same round, and one of them in vain."""
     one, other = await _two()

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from router.storage.counted import ENOUGH
 from router.storage.port import Entity, StorageUnavailable
-from router.storage.throughput import ENOUGH, WINDOW, ThroughputStore
+from router.storage.throughput import WINDOW, ThroughputStore
 from tests.sim.memory_tables import MemoryTable, Rows
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)

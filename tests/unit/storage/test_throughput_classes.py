@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from router.models.selectors import RouterWorkerSelector
+from router.storage.counted import ENOUGH, ENOUGH_FOR_CLASS, ENOUGH_OF_CLASS
 from router.storage.job_classes import MOST_CLASSES, REST, JobClass, JobClasses, job_class
-from router.storage.throughput import ENOUGH, ENOUGH_FOR_CLASS, ENOUGH_OF_CLASS, Held, Taken, ThroughputStore
+from router.storage.throughput import Held, Taken, ThroughputStore
 from tests.sim.memory_tables import MemoryTable, Rows
 from tests.unit.storage.test_throughput import START, Clock
 

@@ -11,6 +11,8 @@ import pytest
 
 from router.models.jobs import CloseJobOptions, CompleteJobOptions
 from router.models.selectors import RouterWorkerSelector
+from router.storage.job_classes import job_class
+from router.storage.throughput import Taken
 from router.upkeep.facts import FactCounter
 from router.usecases import figures, timelines
 from router.usecases import jobs as job_usecases
@@ -114,6 +116,38 @@ async def test_the_live_picture_tells_queues_what_statistics_tell() -> None:
         await serve(process, "w", 60)
         await asyncio.sleep(31)  # the rates of a queue are read each half a minute
     assert "estimatedWait" not in await _of_an_empty_queue()
+
+
+@in_virtual_time
+async def test_the_same_assignments_tell_the_range_whoever_asks() -> None:
+    """Statistics and the live picture look equally far back: work was slower until 60 assignments ago, and of the rare
+    class all assignments lie before that."""
+    process = Process(Tables())
+    await process.queue()
+    began = process.parts.clock.now()
+    await asyncio.sleep(6 * 3600)
+    asked = [job_class("voice", []), job_class("voice", [FRENCH])]
+    moment = began
+    for number in range(400):
+        moment += timedelta(seconds=60 if number < 340 else 10)
+        own = asked[1] if number < 300 and number % 3 == 0 else asked[0]
+        labels = {"french": True} if own is asked[1] else {}
+        taken = Taken(own, (1, -1), frozenset({"voice"}), labels)
+        process.parts.throughput.assigned("q", moment - timedelta(seconds=50), moment, moment, taken)
+    for number in range(3):
+        await process.job(f"j{number}")
+    await process.job("oui", priority=3, requested_worker_selectors=[FRENCH])
+    await asyncio.sleep(2)
+    (shown,) = (await Live(process.parts).picture()).queues
+    statistics = await figures.statistics(process.parts, "q")
+    ranges = {
+        str(priority): wait.range.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for priority, wait in statistics.waits.items()
+        if wait.range is not None
+    }
+    assert shown["estimatedWait"] == ranges
+    assert 240 <= ranges["1"]["basis"]["assignments"] < 250
+    assert ranges["3"]["basis"]["assignments"] == 100, "all that there are"
 
 
 async def _of_an_empty_queue() -> Any:

@@ -8,7 +8,7 @@ import pytest
 
 from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import CancelJobOptions, JobStatus
-from router.storage.aggregates import Position
+from router.storage.record_pages import Position
 from router.usecases import jobs as job_usecases
 from router.usecases import lists
 from router.usecases import settings as setting_usecases

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
-from router.storage.aggregates import AggregateStore, Row, job_store
+from router.storage.aggregates import AggregateStore
+from router.storage.jobs import job_store
 from router.storage.port import Condition, Entity, Page
+from router.storage.truth_rows import Row
 from tests.sim.memory_tables import MemoryTable, Rows
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
@@ -62,7 +64,7 @@ async def pages(store: AggregateStore[JobRecord], size: int, *where: Condition) 
     found: list[list[str]] = []
     after = None
     while True:
-        page = await store.page(where, size, after)
+        page = await store.pages.page(where, size, after)
         found.append([record.job.id for record in page.records])
         after = page.next
         if after is None:
@@ -72,7 +74,7 @@ async def pages(store: AggregateStore[JobRecord], size: int, *where: Condition) 
 
 @pytest.mark.parametrize("size", [1, 100, 500])
 async def test_a_page_takes_no_more_rows_than_it_shows(table: Table, size: int) -> None:
-    page = await job_store(table).page([], size, None)
+    page = await job_store(table).pages.page([], size, None)
     assert (len(page.records), table.given, table.queries) == (size, size, 1)
 
 

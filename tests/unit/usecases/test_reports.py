@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from jobrouter.history import lines, table
+from jobrouter.history import table
 from router.engine.facts import Level
 from router.models.history import entry_key
 from router.models.jobs import CancelJobOptions
+from router.replay.exported import lines
 from router.storage.facts import minute_columns, of_hour, of_minute, of_quarter
 from router.storage.history import of_job
 from router.upkeep.facts import FactCounter

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from jobrouter.history import lines
-from jobrouter.whatif.history import BadLine, Day, parse, told
 from jobrouter.whatif.sources import Replayed, play
+from router.replay.errors import BadLine
+from router.replay.exported import lines
+from router.replay.history import Day, parse, told
 from tests.unit.whatif.whatif_days import one_job, worker
 
 FROM, TO = "2026-01-05T08:00:00+00:00", "2026-01-05T09:00:00+00:00"

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from jobrouter.failure import CommandError
-from jobrouter.whatif.history import BadLine, parse, read
+from jobrouter.whatif.sources import read
+from router.replay.errors import BadLine, ReplayError
+from router.replay.history import parse
 from tests.unit.whatif.whatif_days import day, lines, one_job
 
 QUEUED = {"at": "2026-01-05T08:10:00Z", "what": "queued"}
@@ -64,10 +66,10 @@ def test_entries_are_in_the_order_of_time() -> None:
 
 
 def test_what_is_named_stands_in_the_file(tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="queue 'other' of job 'j'"):
+    with pytest.raises(ReplayError, match="queue 'other' of job 'j'"):
         parse(one_job(QUEUED, queueId="other"), "f")
     without = [line for line in one_job(QUEUED) if '"distributionPolicy"' not in line]
-    with pytest.raises(CommandError, match="distribution policy 'd' of queue 'q'"):
+    with pytest.raises(ReplayError, match="distribution policy 'd' of queue 'q'"):
         parse(without, "f")
     with pytest.raises(BadLine, match=r"f:1: there is no header"):
         parse([], "f")

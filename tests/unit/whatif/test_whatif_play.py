@@ -11,10 +11,10 @@ import pytest
 from jobrouter.failure import CommandError
 from jobrouter.whatif import search
 from jobrouter.whatif.changes import changed
-from jobrouter.whatif.figures import doubts, estimates, figures
-from jobrouter.whatif.history import parse
-from jobrouter.whatif.rules import NotReplayable
 from jobrouter.whatif.sources import Generated, Replayed, play
+from router.replay.errors import NotReplayable
+from router.replay.figures import doubts, estimates, figures
+from router.replay.history import parse
 from tests.unit.whatif.whatif_days import day, lines, one_job, profile, worker
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import pytest
 
 from jobrouter.whatif.erlang import erlang_a, erlang_c
-from jobrouter.whatif.play import Play
 from jobrouter.whatif.sources import Generated
+from router.replay.play import Play
 from tests.unit.whatif.whatif_days import profile, worker
 
 WORK, PATIENCE = 300.0, 240.0

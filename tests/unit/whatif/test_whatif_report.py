@@ -13,10 +13,11 @@ import pytest
 from jobrouter.command import main
 from jobrouter.whatif import search
 from jobrouter.whatif.changes import changed
-from jobrouter.whatif.figures import Estimate, estimates
-from jobrouter.whatif.history import parse
-from jobrouter.whatif.report import Comparison, page
+from jobrouter.whatif.report import page
 from router.models.types import format_time
+from router.replay.comparison import Comparison
+from router.replay.figures import Estimate, estimates
+from router.replay.history import parse
 from tests.unit.whatif.whatif_days import lines, one_job, profile, worker
 
 CELL = ("all", "")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from jobrouter.whatif import history
-from jobrouter.whatif.history import Day
 from jobrouter.whatif.sources import Generated, play, written
+from router.replay import history
+from router.replay.history import Day
 
 MODE = {"kind": "longestIdle"}
 

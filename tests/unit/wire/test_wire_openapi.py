@@ -63,7 +63,7 @@ def test_every_operation_is_in_it_once() -> None:
     }
     expected = {operation.name: (operation.method, f"/{operation.route}") for operation in OPERATIONS}
     assert found == {**expected, "Health": ("GET", "/health"), "OpenApi": ("GET", "/openapi.json")}
-    assert len(expected) == len(OPERATIONS) == 42
+    assert len(expected) == len(OPERATIONS) == 43
 
 
 def test_every_reference_leads_somewhere() -> None:

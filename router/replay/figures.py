@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from jobrouter.whatif.history import Day
-from jobrouter.whatif.played import Outcome, Played
 from router.engine.selectors import first_failing
 from router.models.types import with_id_label
+from router.replay.history import Day
+from router.replay.played import Outcome, Played
 
-NAMES: Final = ("serviceLevel", "meanWait", "p50", "p80", "p95", "abandonment", "occupancy")
 #: Two-sided 95 % of Student's t by degrees of freedom.
 _T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)
 

@@ -7,17 +7,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
-from jobrouter.failure import CommandError
 from router.models.jobs import RouterJobInput
 from router.models.policies import DistributionPolicy, ExceptionPolicy
 from router.models.queues import RouterQueue
 from router.models.types import parse_time
 from router.models.workers import RouterWorkerInput
+from router.replay.errors import BadLine, ReplayError
 
 RESOURCES: Final[dict[str, type[BaseModel]]] = {
     "queue": RouterQueue,
@@ -41,14 +40,6 @@ _JOB_NEEDS: Final[tuple[str, ...]] = (
     "requestedWorkerSelectors",
     "attachedWorkerSelectors",
 )
-
-
-class BadLine(CommandError):
-    """A line of a file that cannot be read, and why."""
-
-    def __init__(self, file: str, line: int, reason: str) -> None:
-        super().__init__(f"{file}:{line}: {reason}")
-        self.line = line
 
 
 @dataclass(frozen=True)
@@ -115,54 +106,61 @@ class Day:
     taken_as_became: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
 
-def read(path: Path) -> Day:
-    """Raises BadLine."""
-    try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path}: {error}") from error
-    return parse(text.splitlines(), str(path))
-
-
 def parse(lines: Iterable[str], file: str) -> Day:
-    """Raises BadLine."""
-    day: Day | None = None
-    seen: set[tuple[str, str]] = set()
-    number = 0
+    """Raises ReplayError."""
+    reader, number = Reader(file), 0
     for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+        if line.strip():
+            try:
+                found = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise BadLine(file, number, f"it is no JSON: {error.msg} at {error.colno}") from error
+            reader.add(found, number)
+    return reader.day(number + 1)
+
+
+class Reader:
+    """Makes a day of what a file's lines hold, one after the other."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._day: Day | None = None
+        self._seen: set[tuple[str, str]] = set()
+
+    def add(self, found: Any, number: int) -> None:
+        """What line `number` holds. Raises BadLine."""
         try:
-            found = json.loads(line)
-            if not isinstance(found, dict):
-                raise ValueError("it is no object")
-            kind = found.get("kind")
-            if kind not in _KINDS:
-                raise ValueError(f"kind is {kind!r}")
-            if day is None:
-                day = _header(found)
-                continue
-            if kind == "header":
-                raise ValueError("a second header")
-            named = (kind, _text(found, "id"))
-            if named in seen:
-                raise ValueError(f"{kind} '{named[1]}' stands in the file twice")
-            seen.add(named)
-            _add(day, found)
-        except json.JSONDecodeError as error:
-            raise BadLine(file, number, f"it is no JSON: {error.msg} at {error.colno}") from error
+            self._add(found)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(one) for one in first["loc"])
-            raise BadLine(file, number, f"resource.{place}: {first['msg']}") from error
+            raise BadLine(self._file, number, f"resource.{place}: {first['msg']}") from error
         except ValueError as error:
-            raise BadLine(file, number, str(error)) from error
-    if day is None:
-        raise BadLine(file, number + 1, "there is no header")
-    _check_names(day, file)
-    return day
+            raise BadLine(self._file, number, str(error)) from error
+
+    def day(self, number: int) -> Day:
+        """What was read until that line. Raises ReplayError."""
+        if self._day is None:
+            raise BadLine(self._file, number, "there is no header")
+        _check_names(self._day, self._file)
+        return self._day
+
+    def _add(self, found: Any) -> None:
+        if not isinstance(found, dict):
+            raise ValueError("it is no object")
+        kind = found.get("kind")
+        if kind not in _KINDS:
+            raise ValueError(f"kind is {kind!r}")
+        if self._day is None:
+            self._day = _header(found)
+            return
+        if kind == "header":
+            raise ValueError("a second header")
+        named = (kind, _text(found, "id"))
+        if named in self._seen:
+            raise ValueError(f"{kind} '{named[1]}' stands in the file twice")
+        self._seen.add(named)
+        _add(self._day, found)
 
 
 def _header(found: Mapping[str, Any]) -> Day:
@@ -322,10 +320,10 @@ def _check_names(day: Day, file: str) -> None:
         if kind == "queue":
             for queue in (setting.resource, *(later for _, later in setting.changes)):
                 if queue is not None and ("distributionPolicy", queue.distribution_policy_id) not in day.settings:
-                    raise CommandError(
+                    raise ReplayError(
                         f"{file}: distribution policy '{queue.distribution_policy_id}' of queue '{id}' is not in it"
                     )
     for job in day.jobs:
         queue_id = job.classified["queueId"] if job.classified else job.resource.queue_id
         if queue_id is not None and ("queue", queue_id) not in day.settings:
-            raise CommandError(f"{file}: queue '{queue_id}' of job '{job.id}' is not in it")
+            raise ReplayError(f"{file}: queue '{queue_id}' of job '{job.id}' is not in it")

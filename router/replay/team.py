@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from jobrouter.whatif.played import Played
 from router.engine.candidates import Candidate, available
 from router.engine.capacity import in_use
 from router.models.workers import WorkerRecord
+from router.replay.played import Played
 
 
 class Team:
@@ -19,6 +19,8 @@ class Team:
         #: As matching sees them; none for those who can take nothing.
         self._candidates: dict[str, Candidate | None] = {}
         self._free: dict[str, dict[str, Candidate]] = defaultdict(dict)
+        #: The queues in which it stands there.
+        self._free_in: dict[str, frozenset[str]] = {}
         #: Since when its use is not counted yet, and the capacity in use.
         self._since: dict[str, tuple[float, int]] = {}
         #: Which of its forms it has now (Played.teams).
@@ -53,9 +55,10 @@ class Team:
             self._played.teams[worker_id, number] = worker
         self._form[worker_id] = number
         candidate = self._candidates[worker_id] = available(record)
-        for queue_id, free in self._free.items():
-            if worker_id in free and (candidate is None or queue_id not in candidate.queues):
-                del free[worker_id]
+        stays = frozenset(candidate.queues) if candidate is not None else frozenset()
+        for queue_id in self._free_in.get(worker_id, frozenset()) - stays:
+            del self._free[queue_id][worker_id]
+        self._free_in[worker_id] = stays
         if candidate is not None:
             for queue_id in candidate.queues:
                 self._free[queue_id][worker_id] = candidate

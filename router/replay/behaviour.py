@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from jobrouter.whatif.history import Day, Entry, JobTrace
+from router.replay.history import Day, Entry, JobTrace
 
 #: What begins at most so far from when it began that day goes on as it did that day, by the clock.
 _ALIKE_SECONDS: Final = 2.0

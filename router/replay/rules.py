@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from jobrouter.failure import CommandError
 from router.models.policies import (
     BestWorkerMode,
     DistributionPolicy,
@@ -12,10 +11,7 @@ from router.models.policies import (
     ReclassifyExceptionAction,
 )
 from router.models.queues import RouterQueue
-
-
-class NotReplayable(CommandError):
-    """The day has something that cannot be decided again here."""
+from router.replay.errors import NotReplayable
 
 
 class Rules:
