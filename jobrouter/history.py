@@ -7,7 +7,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,10 +35,10 @@ _COLUMNS: Final = (
 async def export(options: argparse.Namespace) -> int:
     """Writes the history of a span into a file."""
     since = _time(options.since, "--from")
-    until = _time(options.until, "--to") if options.until else format_time(datetime.now(UTC))
+    until = _time(options.until, "--to") if options.until else None
     async with connect(options.trust) as client:
         if options.format == "csv":
-            entries = await _all(client, "/routing/history", {"from": since, "to": until})
+            entries = await _all(client, "/routing/history", {"from": since} | ({"to": until} if until else {}))
             text, what = table(entries), f"{len(entries)} entries"
         else:
             documents = await fetched(client, since, until)
@@ -53,13 +53,20 @@ async def export(options: argparse.Namespace) -> int:
     return DONE
 
 
-async def fetched(client: Client, since: str, until: str) -> list[Document]:
-    """The lines of a span. What came after it is read too: without that, nobody knows how workers were before."""
+async def fetched(client: Client, since: str, until: str | None = None) -> list[Document]:
+    """The lines of a span: None is up to the last that happened, by the router's clock. What came after it is read
+    too: without that, nobody knows how workers were before."""
     entries = await _all(client, "/routing/history", {"from": since})
     changes = await _all(client, "/routing/changes", {})
     settings = {name: [one async for one in client.list(kind)] for name, kind in _KINDS.items()}
     workers = [one async for one in client.list(WORKER)]
-    return list(lines(since, until, entries, changes, settings, workers))
+    return list(lines(since, until or _behind([*entries, *changes]), entries, changes, settings, workers))
+
+
+def _behind(entries: Iterable[Document]) -> str:
+    """Just after the last of them, and not before now: the router's clock may be ahead of the one here."""
+    last = [parse_time(entry["at"]) + timedelta(milliseconds=1) for entry in entries]
+    return format_time(max([datetime.now(UTC), *last]))
 
 
 def table(entries: Iterable[Document]) -> str:

@@ -19,12 +19,12 @@ def older(tables: Tables) -> Caller:
     call.parts.chronicle._days = 0
     stores: tuple[Any, ...] = (call.parts.jobs.store, call.parts.workers.store)
     for store in stores:
-        known = store._row
+        known = store._form.row
 
         def row(id: str, entity: Entity, known: Any = known) -> Any:
             return replace(known(id, entity), history=(), logged=0, copied=0)
 
-        store._row = row
+        store._form.row = row
     return call
 
 
