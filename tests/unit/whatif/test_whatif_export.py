@@ -30,7 +30,8 @@ class Answers:
         return {"value": [entry] if path == "/routing/history" else []}
 
     async def list(self, kind: object) -> AsyncIterator[dict[str, Any]]:
-        for one in ():
+        nothing: tuple[dict[str, Any], ...] = ()
+        for one in nothing:
             yield one
 
 
