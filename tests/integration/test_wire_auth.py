@@ -35,7 +35,7 @@ def unauthorized(answer: Answer) -> str:
 
 async def test_no_operation_answers_without_credentials(wire: RawWire) -> None:
     answers = await asyncio.gather(*(wire.send(method, path, signed=False) for _, method, path in REQUESTS))
-    assert len(answers) == 42
+    assert len(answers) == 43
     assert {unauthorized(answer) for answer in answers} == {"MissingCredentials"}
 
 
