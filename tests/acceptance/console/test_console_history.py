@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.communication.jobrouter import models as m
 
 from jobrouter.command import make_parser, parse
-from router.models.types import parse_time
+from local.parts import load_parts
+from router.models.types import format_time, parse_time
+from router.storage.azure import AzureTables
+from router.storage.shadows import ShadowStore
 from tests.acceptance.console.floor import COUNTED_SECONDS, SETTLED_SECONDS, Floor
 from tests.acceptance.console.tab import Console
 from tests.acceptance.desk import Desk
@@ -268,3 +272,30 @@ async def test_changes_tell_who_changed_what(tab: Console, desk: Desk) -> None:
     await tab.page.click("summary")
     await tab.reads("details pre", "rules.example.com")
     assert "hidden" not in await tab.page.run("document.querySelector('details pre').textContent")
+
+
+async def test_a_report_has_what_a_candidate_policy_would_have_done(floor: Floor, tab: Console) -> None:
+    """The router plays the day before after midnight: what it has written then is put there."""
+    queue = floor.past.queue
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    sentence = "queue <b>'Reported'</b>: service level 71 to 79 % (+8.1 points, give or take 1.2)"
+    yesterday = {"from": format_time(midnight - timedelta(days=1)), "to": format_time(midnight), "queueId": queue}
+    told = {"distributionPolicyId": "fair", "candidatePolicyId": "best"}
+    parts = load_parts(floor.router.data_dir)
+    assert parts is not None
+    tables = AzureTables.from_connection_string(parts.tables_connection_string)
+    try:
+        store = ShadowStore(tables.table("facts"), "UTC")
+        await store.write(queue, midnight - timedelta(days=1), json.dumps({**yesterday, **told, "sentence": sentence}))
+        reason = "The replay is not the day that was."
+        refused = {**told, "queueId": "other", "from": format_time(midnight), "notPredicted": reason}
+        await store.write("other", midnight, json.dumps(refused))
+    finally:
+        await tables.close()
+    await tab.enter()
+    await tab.page.click("nav a[href='#/reports']")
+    await tab.reads(f".shadows [data-queue='{queue}']", sentence)
+    await tab.reads(".shadows [data-queue='other']", f"other with best: not predicted. {reason}")
+    await tab.go(f"/reports?id={queue}")
+    await tab.misses(".shadows [data-queue='other']")
+    await tab.sees(f".shadows [data-queue='{queue}']")

@@ -1,6 +1,6 @@
 // How queues and workers did over a day, a week or a month, beside the same days a week before.
 
-import { download } from "../api.js";
+import { download, everyItem } from "../api.js";
 import { dayAndMonth, duration, hourAndMinute, number, percent } from "../format.js";
 import { Plot } from "../plot.js";
 import { before, dayOf, dayText, held, heldTooSeldom, inTime, mean, occupied, queryOf, read, spanOf } from "../report.js";
@@ -11,6 +11,7 @@ import { Empty, Failed, html, Icon, Loading, more, WorkerLink } from "../ui.js";
 import { useState } from "../vendor/hooks.js";
 
 const EVERY_MS = 60_000;
+const DAY_MS = 86_400_000;
 const seconds = (value) => duration(Math.round(value));
 const UNITS = new Map([[number, "count"], [percent, "part"], [seconds, "seconds"]]);
 const COLUMNS = {
@@ -94,8 +95,23 @@ function Shown({ value: { now, then }, of, asked, id, ago, route, named }) {
     <div class="plots">${plots.map((column) => html`<${PlotOf} key=${column.name} ...${{ column, now, then, words, ago }} />`)}</div>
     <${ById} ...${{ now, then, of, columns, id, route, named, ago }} />
     <${BySlot} ...${{ now, then, columns, words, ago, grain: asked.grain }} />
+    ${of === "queues" && html`<${Shadows} ...${{ asked, id }} />`}
     <${WhatIf} asked=${asked} />
   `;
+}
+
+/** What queues' candidate policies would have done. It is known the morning after, so the day before is shown as well. */
+function Shadows({ asked, id }) {
+  const query = { from: new Date(asked.from.getTime() - DAY_MS).toISOString(), to: asked.to.toISOString(), queueId: id };
+  const { value } = useResource(["shadows", query.from, query.to, id].join(" "), (signal) => everyItem("/routing/reports/shadows", { query, signal }), EVERY_MS);
+  if (!value?.length) return null;
+  return html`<section class="card" aria-labelledby="shadows-title">
+    <h2 id="shadows-title">Shadow policies <small>${number(value.length)}</small></h2>
+    <p class="quiet">What the candidates that queues name would have done to these days and the one before.</p>
+    <ul class="shadows">${value.map((one) => html`<li key=${one.from + one.queueId} data-queue=${one.queueId}>
+      <b>${dayAndMonth(new Date(one.from))}</b> ${one.notPredicted ? `${one.queueId} with ${one.candidatePolicyId}: not predicted. ${one.notPredicted}` : one.sentence}
+    </li>`)}</ul>
+  </section>`;
 }
 
 /** A replay takes a second of processor time for every thousand jobs, ten times over: too much for a page that is kept open. */
