@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import aiohttp
@@ -22,6 +23,8 @@ GA = "2023-11-01"
 PREVIEW = "2024-01-18-preview"
 MERGE_PATCH = "application/merge-patch+json"
 JSON = "application/json"
+#: How often a request is sent, at most: on a slow machine it may be asked to come again.
+MOST_TRIES: Final = 20
 CONTAINERS = {
     "ClassificationPolicy": "classificationPolicies",
     "DistributionPolicy": "distributionPolicies",
@@ -200,3 +203,16 @@ class RawWire:
     async def worker(self, *queues: str, **fields: Any) -> str:
         """The path of a new worker."""
         return await self.make("Worker", {"capacity": 1, "queues": list(queues), **fields})
+
+
+class PatientWire(RawWire):
+    """Who is asked to try again does so, as with the official clients: a machine that is slow breaks nothing."""
+
+    async def exchange(self, method: str, target: str, headers: Mapping[str, str], content: bytes) -> Answer:
+        answer = await super().exchange(method, target, headers, content)
+        for _ in range(MOST_TRIES):
+            if answer.status not in (429, 503) or "Retry-After" not in answer.headers:
+                break
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
+            answer = await super().exchange(method, target, headers, content)
+        return answer

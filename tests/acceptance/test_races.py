@@ -9,8 +9,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from functools import partial
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -20,8 +19,7 @@ from scripts.event_run import Subscriber
 from tests.acceptance.histories import Histories
 from tests.eventually import eventually_async
 from tests.local_router import LocalRouter
-from tests.raw_wire import Answer, RawWire
-from tests.yardstick import Deadline
+from tests.raw_wire import Answer, PatientWire, RawWire
 
 pytestmark = [pytest.mark.ours, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -29,36 +27,24 @@ StartRouter = Callable[..., LocalRouter]
 #: How long the app is under load and killed again and again.
 SECONDS = float(os.environ.get("ROUTER_RACES_SECONDS", "12"))
 CHANNELS = [{"channelId": "voice", "capacityCostPerJob": 1}]
-#: The app asks to try again: a slow machine has more to do than it carries, or a part is away.
-_LATER = (429, 503)
 
 
 @pytest.fixture
 async def wire(start_router: StartRouter) -> AsyncIterator[tuple[LocalRouter, RawWire]]:
     router = start_router(workers=2)
-    async with RawWire(router.port, router.key, connections=64) as wire:
+    async with PatientWire(router.port, router.key, connections=64) as wire:
         yield router, wire
 
 
 async def every(wire: RawWire, path: str, **query: Any) -> list[dict[str, Any]]:
     """All resources of a list."""
     found: list[dict[str, Any]] = []
-    page = (await patiently(lambda: wire.get(path, query={"maxpagesize": 500, **query}))).expect(200)
+    page = (await wire.get(path, query={"maxpagesize": 500, **query})).expect(200)
     while True:
         found += page["value"]
         if "nextLink" not in page:
             return found
-        page = (await patiently(lambda: wire.get(page["nextLink"]))).expect(200)  # noqa: B023 (called at once)
-
-
-async def patiently(send: Callable[[], Awaitable[Answer]]) -> Answer:
-    """The answer of a request that is sent again as long as the app asks for that."""
-    deadline = Deadline(30)
-    while True:
-        answer = await send()
-        if answer.status not in _LATER or deadline.is_over():
-            return answer
-        await asyncio.sleep(float(answer.headers["Retry-After"]))
+        page = (await wire.get(page["nextLink"])).expect(200)
 
 
 async def workers_of(wire: RawWire, queue: str) -> list[dict[str, Any]]:
@@ -91,10 +77,7 @@ async def test_of_many_who_accept_at_the_same_moment_one_gets_the_job(wire: tupl
     assert len({worker for worker, _, _ in held}) >= 20, "no worker holds more than ten"
     random.Random(1).shuffle(held)
     answers = await asyncio.gather(
-        *(
-            patiently(partial(http.post, f"/routing/workers/{worker}/offers/{offer}:accept"))
-            for worker, offer, _ in held
-        )
+        *(http.post(f"/routing/workers/{worker}/offers/{offer}:accept") for worker, offer, _ in held)
     )
     statuses: dict[str, Counter[int]] = {job: Counter() for job in jobs}
     winners: dict[str, tuple[str, str]] = {}
@@ -155,8 +138,6 @@ class Shift:
         self.answers[answer.status] += 1
         if answer.status not in (200, 201, 204, 400, 404, 409, 429, 503):
             self.failures.append(f"{method} {path}: {answer.status} {answer.content[:200]!r}")
-        if answer.status in _LATER:
-            await asyncio.sleep(0.2)
         return answer
 
     async def work(self, until: float) -> None:
@@ -266,7 +247,7 @@ def subscriber() -> Iterator[Subscriber]:
 @pytest.fixture
 async def told_wire(start_router: StartRouter, subscriber: Subscriber) -> AsyncIterator[tuple[LocalRouter, RawWire]]:
     router = start_router(workers=2, environment={"ROUTER_EVENT_SUBSCRIBERS": subscriber.url})
-    async with RawWire(router.port, router.key, connections=64) as wire:
+    async with PatientWire(router.port, router.key, connections=64) as wire:
         yield router, wire
 
 
@@ -302,7 +283,7 @@ async def test_killed_at_any_moment_under_load(told_wire: tuple[LocalRouter, Raw
         for queue in shift.queues
         for worker, offer, _ in offers_of(await workers_of(http, queue))
     ]
-    assert {answer.status for answer in accepts if answer} <= {200, *_LATER}, "an offer that cannot be accepted"
+    assert {answer.status for answer in accepts if answer} <= {200}, "an offer that cannot be accepted"
     await eventually_async(shift.finish, "every job is brought to its end", 60, pause=0.2)
     await eventually_async(shift.check_rest, "everything is at rest again", 30, pause=0.5)
     loads = {one["id"]: one["loadRatio"] for queue in shift.queues for one in await workers_of(http, queue)}

@@ -22,7 +22,7 @@ from typing import Final
 from router.storage.azure import AzureTables
 from router.storage.keys import key
 from router.storage.port import Table
-from tests.hostile.ground import PatientWire
+from tests.raw_wire import PatientWire
 
 #: Between two requests of one kind: a client that asks without a pause would itself be what others wait for.
 _PAUSE_SECONDS: Final = 0.02

@@ -14,8 +14,9 @@ import psutil
 from local.parts import load_parts
 from tests.hostile import endpoints, floods, lives, requests, rules
 from tests.hostile.bystander import Bystander, Waits
-from tests.hostile.ground import Ground, PatientWire, Tally
+from tests.hostile.ground import Ground, Tally
 from tests.local_router import LocalRouter
+from tests.raw_wire import PatientWire
 
 Attack = Callable[[Ground, Tally], Awaitable[None]]
 #: Name, attack, and its share of the time.

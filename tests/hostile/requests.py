@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from router.models.operations import OPERATIONS
-from tests.hostile.ground import MOST_TRIES, Ground, Tally
-from tests.raw_wire import sign
+from tests.hostile.ground import Ground, Tally
+from tests.raw_wire import MOST_TRIES, sign
 
 Header = tuple[bytes, bytes]
 #: What takes longer is no answer: the host itself waits 20 s for what a client does not send.
