@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -23,10 +22,8 @@ from router.models.history import Entry, entry_key, minute_of, minute_time
 from router.offload import off_loop_if
 from router.storage.deadlines import LATE, LATE_AFTER, SHARDS
 from router.storage.facts import Place, minute_columns, of_hour, of_minute, of_quarter
-from router.storage.port import StorageUnavailable
 from router.upkeep.days import DayAdder
-
-_log = logging.getLogger(__name__)
+from router.upkeep.looks import Looks
 
 _EVERY: Final = timedelta(seconds=15)
 _MINUTE: Final = timedelta(minutes=1)
@@ -55,7 +52,7 @@ class FactCounter:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._next: datetime | None = None
+        self._looks = Looks(parts, _EVERY, "count for reports", "Reports are counted")
         self._tidied: datetime | None = None
         self._position: tuple[str, str] | None = None
         #: Minutes that could not be written.
@@ -63,27 +60,17 @@ class FactCounter:
         #: All minutes before this one are counted, and nothing comes for them without a mark.
         self._final = ""
         self._days = DayAdder(parts)
-        self._task: asyncio.Task[Any] | None = None
 
     def refresh(self) -> None:
         """Begins to count if it is time; nobody waits for that. A failure is told and costs one count."""
-        now = self._parts.clock.now()
-        if not self._parts.chronicle.keeps or self._parts.overdue.is_storm:
-            return
-        if (self._next is not None and now < self._next) or (self._task is not None and not self._task.done()):
-            return
-        self._next = now + _EVERY
-        self._task = self._parts.background.start(self._guarded(now), "count for reports")
+        self._looks.begin(self._look)
 
-    async def _guarded(self, now: datetime) -> None:
-        try:
-            await self.count(now)
-            await self._look_at_lines(now)
-            if self._tidied is None or now - self._tidied >= _TIDIED_EVERY:
-                self._tidied = now
-                await self.tidy(now)
-        except StorageUnavailable as error:
-            _log.info("Reports are counted later: %s", error)
+    async def _look(self, now: datetime) -> None:
+        await self.count(now)
+        await self._look_at_lines(now)
+        if self._tidied is None or now - self._tidied >= _TIDIED_EVERY:
+            self._tidied = now
+            await self.tidy(now)
 
     async def count(self, now: datetime) -> None:
         """Counts the last minutes, those that nobody has counted to their end, and those for which something has come

@@ -22,10 +22,10 @@ from router.replay.shadows import named
 from router.settings import of_a_child
 from router.storage.deadlines import SHARDS
 from router.storage.history import CHANGES
-from router.storage.port import StorageUnavailable
 from router.storage.shadows import LARGEST
 from router.upkeep.days import midnight
 from router.upkeep.facts import thresholds_of
+from router.upkeep.looks import Looks
 
 _log = logging.getLogger(__name__)
 
@@ -98,30 +98,16 @@ class ShadowReplayer:
 
     def __init__(self, parts: Parts, process: Process = in_a_process) -> None:
         self._parts, self._process = parts, process
-        self._next: datetime | None = None
+        self._looks = Looks(parts, _EVERY, "play yesterday for reports", "Yesterday is played")
         #: The last day that nobody need look at any more.
         self._done: date | None = None
-        self._task: asyncio.Task[Any] | None = None
 
     def refresh(self) -> None:
         """Begins to look if it is time; nobody waits for that."""
-        now = self._parts.clock.now()
-        if not self._parts.chronicle.keeps or self._parts.overdue.is_storm:
-            return
-        if (self._next is not None and now < self._next) or (self._task is not None and not self._task.done()):
-            return
-        self._next = now + _EVERY
-        if self._done is None or self._done < self._yesterday(now):
-            self._task = self._parts.background.start(self._guarded(now), "play yesterday for reports")
+        self._looks.begin(self.look, lambda now: self._done is None or self._done < self._yesterday(now))
 
     def _yesterday(self, now: datetime) -> date:
         return now.astimezone(self._parts.report_zone).date() - _ONE
-
-    async def _guarded(self, now: datetime) -> None:
-        try:
-            await self.look(now)
-        except StorageUnavailable as error:
-            _log.info("Yesterday is played later: %s", error)
 
     async def look(self, now: datetime) -> None:
         """Plays the day before, once it is counted and if nobody else has. Raises StorageUnavailable."""
