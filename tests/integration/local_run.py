@@ -11,21 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from local.network import choose_port
 from local.options import ROOT
-from tests.yardstick import Deadline, slower
+from tests.eventually import eventually
+from tests.yardstick import slower
 
 SAMPLE = ROOT / "tests" / "unit" / "local" / "sample_app"
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    deadline = Deadline(seconds)
-    while not (value := condition()):
-        assert not deadline.is_over(), "the condition did not come true in time"
-        time.sleep(0.02)
-    return value
 
 
 def http_is_up(port: int) -> bool:
@@ -73,7 +65,7 @@ class Run:
         return words in self.output.read_text()
 
     def wait_until_ready(self) -> None:
-        wait_for(lambda: self.said("Ctrl-C ends") or self.process.poll() is not None, 40)
+        eventually(lambda: self.said("Ctrl-C ends") or self.process.poll() is not None, seconds=40)
         assert self.said("Ctrl-C ends"), self.output.read_text()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> float:

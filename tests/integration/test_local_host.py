@@ -22,7 +22,8 @@ from azure.data.tables import TableServiceClient
 
 from local.network import choose_port
 from local.options import ROOT
-from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
+from tests.eventually import eventually
+from tests.integration.local_run import SAMPLE, Run, http_is_up, runs
 from tests.yardstick import slower
 
 KEY = "system key"
@@ -50,7 +51,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         [sys.executable, "-m", "local.host", "--app-dir", str(SAMPLE), "--port", str(port)], cwd=ROOT, env=environment
     )
     try:
-        wait_for(lambda: http_is_up(port))
+        eventually(lambda: http_is_up(port))
         yield Host(port, process, records)
     finally:
         process.kill()
@@ -130,15 +131,15 @@ async def test_responses(host: Host) -> None:
 async def test_a_client_that_goes_away_does_not_stop_its_function(host: Host) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", host.port)
     writer.write(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n0.3")
-    await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+    await asyncio.to_thread(eventually, lambda: host.recorded("slow began"))
     writer.close()
-    await asyncio.to_thread(wait_for, lambda: host.recorded("slow ended"))
+    await asyncio.to_thread(eventually, lambda: host.recorded("slow ended"))
 
 
 async def test_at_the_end_what_is_under_way_is_finished(host: Host) -> None:
     async with ClientSession() as session:
         request = asyncio.create_task(session.post(f"{host.url}/slow", data=b"0.5"))
-        await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+        await asyncio.to_thread(eventually, lambda: host.recorded("slow began"))
         host.process.send_signal(signal.SIGTERM)
         assert (await request).status == 200
     assert host.process.wait(60) == 0
@@ -147,7 +148,7 @@ async def test_at_the_end_what_is_under_way_is_finished(host: Host) -> None:
 async def test_an_invocation_that_takes_too_long_does_not_hold_up_the_end(host: Host) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", host.port)
     writer.write(b"POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n60")
-    await asyncio.to_thread(wait_for, lambda: host.recorded("slow began"))
+    await asyncio.to_thread(eventually, lambda: host.recorded("slow began"))
     began = time.monotonic()
     host.process.send_signal(signal.SIGINT)
     assert host.process.wait(60) == 0
@@ -285,13 +286,13 @@ async def test_more_requests_than_host_json_allows_are_429(host: Host) -> None:
         answered |= done
     assert {(task.result()[0], task.result()[2]) for task in answered} == {(429, b"")}
     assert "retry-after" not in next(iter(answered)).result()[1]
-    await asyncio.to_thread(wait_for, lambda: len(host.recorded("slow began")) == 2)
+    await asyncio.to_thread(eventually, lambda: len(host.recorded("slow began")) == 2)
     for task in waiting:
         task.cancel()
 
 
 async def test_the_timer_fires_each_second(host: Host) -> None:
-    await asyncio.to_thread(wait_for, lambda: len(host.recorded("tick")) >= 2)
+    await asyncio.to_thread(eventually, lambda: len(host.recorded("tick")) >= 2)
     assert host.recorded("tick") == [f"tick {host.process.pid} False"] * len(host.recorded("tick"))
 
 
@@ -360,11 +361,11 @@ def test_the_app_alone_is_ended_and_started_again(run: Callable[..., Run]) -> No
     whole = run()
     parts = whole.pid("azurite"), whole.pid("eventgrid")
     os.kill(whole.pid("app"), signal.SIGTERM)
-    wait_for(lambda: whole.said("start the app again with `make start-app`"))
+    eventually(lambda: whole.said("start the app again with `make start-app`"))
     said = whole.output.read_text()
     app = whole.launch("--app-only")
     try:
-        wait_for(lambda: whole.said("Ctrl-C ends the app"))
+        eventually(lambda: whole.said("Ctrl-C ends the app"))
         assert http_is_up(whole.port)
         assert (whole.pid("azurite"), whole.pid("eventgrid")) == parts, "the parts run on"
         second = whole.launch("--app-only")
@@ -397,7 +398,7 @@ def test_a_second_start_while_the_first_is_starting(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "function_app.py").write_text("import time\nwhile True:\n    time.sleep(0.05)\n")
     first = Run(tmp_path / "data", "--app-dir", str(tmp_path / "app"))
-    wait_for(lambda: (first.data_dir / "app.pid").is_file())
+    eventually(lambda: (first.data_dir / "app.pid").is_file())
     second = first.launch()
     assert second.wait(20) == 1
     assert first.said("runs already, and does not answer yet: it is starting or ending")

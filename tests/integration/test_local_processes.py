@@ -15,7 +15,8 @@ import pytest
 from local.network import choose_port
 from local.options import ROOT
 from local.parts import load_parts
-from tests.integration.local_run import SAMPLE, Run, http_is_up, runs, wait_for
+from tests.eventually import eventually
+from tests.integration.local_run import SAMPLE, Run, http_is_up, runs
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def app_names(run: Run) -> set[str]:
 
 def started_again(run: Run, name: str, killed: int) -> int:
     """The pid of the process that took the killed one's place."""
-    wait_for(lambda: (run.data_dir / f"{name}.pid").exists() and run.pid(name) != killed)
+    eventually(lambda: (run.data_dir / f"{name}.pid").exists() and run.pid(name) != killed)
     return run.pid(name)
 
 
@@ -50,7 +51,7 @@ def test_one_worker_does_everything_in_one_process(run: Callable[..., Run]) -> N
     whole = run()
     assert app_names(whole) == {"app"}
     assert whole.said("1 for HTTP, Event Grid and the timer")
-    wait_for(lambda: ticks_of(whole) == {whole.pid("app")})
+    eventually(lambda: ticks_of(whole) == {whole.pid("app")})
     assert listening(whole.pid("app")) == {whole.port, whole.https_port}
 
 
@@ -60,12 +61,12 @@ def test_the_timer_runs_alone_and_listens_nowhere(run: Callable[..., Run], worke
     serving = ["app", "app.1"][:workers]
     assert app_names(whole) == {*serving, "app.timer"}
     assert whole.said(f"{workers} for HTTP and Event Grid, 1 for the timer")
-    wait_for(lambda: len(ticks_of(whole)) > 0)
+    eventually(lambda: len(ticks_of(whole)) > 0)
     for name in serving:
-        wait_for(lambda: listening(whole.pid(name)) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
+        eventually(lambda: listening(whole.pid(name)) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
     assert listening(whole.pid("app.timer")) == set()
     records = whole.data_dir.parent / "records"
-    wait_for(lambda: records.read_text().count("tick") >= 3)
+    eventually(lambda: records.read_text().count("tick") >= 3)
     assert ticks_of(whole) == {whole.pid("app.timer")}
     parts = [psutil.Process(whole.pid(name)) for name in ("azurite", "eventgrid", *serving, "app.timer")]
     assert whole.end() < 5
@@ -77,9 +78,9 @@ def test_the_timers_process_is_started_again(run: Callable[..., Run]) -> None:
     whole = run(timer="apart")
     killed, serving = whole.pid("app.timer"), whole.pid("app")
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: whole.said("The timer's process of the app was ended by SIGKILL; the others serve on"))
+    eventually(lambda: whole.said("The timer's process of the app was ended by SIGKILL; the others serve on"))
     again = started_again(whole, "app.timer", killed)
-    wait_for(lambda: again in ticks_of(whole))
+    eventually(lambda: again in ticks_of(whole))
     assert whole.pid("app") == serving
     assert http_is_up(whole.port)
     assert whole.end() < 5
@@ -89,9 +90,9 @@ def test_a_worker_is_started_again_without_the_timer(run: Callable[..., Run]) ->
     whole = run(workers=2)
     killed, timer = whole.pid("app"), whole.pid("app.timer")
     os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: whole.said("Worker 0 of the app was ended by SIGKILL; the others serve on"))
+    eventually(lambda: whole.said("Worker 0 of the app was ended by SIGKILL; the others serve on"))
     again = started_again(whole, "app", killed)
-    wait_for(lambda: listening(again) == {whole.port, whole.https_port})
+    eventually(lambda: listening(again) == {whole.port, whole.https_port})
     assert whole.pid("app.timer") == timer
     assert whole.end() < 5
     assert ticks_of(whole) <= {timer}
@@ -106,20 +107,20 @@ def test_the_timer_ends_with_the_last_that_serves_and_starts_with_the_app(
     timer = psutil.Process(whole.pid("app.timer"))
     for name in ["app", "app.1"][:workers]:
         os.kill(whole.pid(name), signal.SIGTERM)
-    wait_for(lambda: whole.said("start the app again with `make start-app`"))
+    eventually(lambda: whole.said("start the app again with `make start-app`"))
     assert not timer.is_running()
     assert app_names(whole) == set()
 
     app = whole.launch("--app-only")
     try:
-        wait_for(lambda: whole.said("Ctrl-C ends the app"))
+        eventually(lambda: whole.said("Ctrl-C ends the app"))
         killed = whole.pid("app.timer")
         assert listening(killed) == set()
-        wait_for(lambda: killed in ticks_of(whole))
+        eventually(lambda: killed in ticks_of(whole))
         os.kill(killed, signal.SIGKILL)
-        wait_for(lambda: whole.said("The timer's process of the app was ended by SIGKILL"))
+        eventually(lambda: whole.said("The timer's process of the app was ended by SIGKILL"))
         again = started_again(whole, "app.timer", killed)
-        wait_for(lambda: again in ticks_of(whole))
+        eventually(lambda: again in ticks_of(whole))
     finally:
         app.send_signal(signal.SIGINT)
         assert app.wait(60) == 0
@@ -134,8 +135,8 @@ def test_the_only_worker_is_started_again_when_it_dies_and_the_timer_stays(run: 
         killed = whole.pid("app")
         os.kill(killed, signal.SIGKILL)
         again = started_again(whole, "app", killed)
-        wait_for(lambda: http_is_up(whole.port))
-        wait_for(lambda: listening(again) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
+        eventually(lambda: http_is_up(whole.port))
+        eventually(lambda: listening(again) == {whole.port, whole.https_port})  # noqa: B023 (called at once)
     assert whole.output.read_text().count("Worker 0 of the app was ended by SIGKILL; it is started again.") == 2
     assert whole.pid("app.timer") == timer
     assert whole.end() < 5
@@ -148,7 +149,7 @@ def test_a_part_that_dies_is_started_again(run: Callable[..., Run], name: str) -
     app, killed = whole.pid("app"), whole.pid(name)
     os.kill(killed, signal.SIGKILL)
     again = started_again(whole, name, killed)
-    wait_for(lambda: listening(again) != set())
+    eventually(lambda: listening(again) != set())
     assert whole.output.read_text().count(f"{name} was ended by SIGKILL and is started again.") == 1
     assert whole.pid("app") == app
     assert whole.end() < 5
@@ -158,7 +159,7 @@ def test_a_part_that_dies_is_started_again(run: Callable[..., Run], name: str) -
 @pytest.mark.parametrize("name", ["app", "app.timer"])
 def test_a_process_that_hangs_is_replaced(run: Callable[..., Run], name: str) -> None:
     whole = run(workers=2)
-    wait_for(lambda: len(ticks_of(whole)) > 0)
+    eventually(lambda: len(ticks_of(whole)) > 0)
     hung = psutil.Process(whole.pid(name))
     others = {other: whole.pid(other) for other in ("app", "app.1", "app.timer") if other != name}
     hung.suspend()
@@ -168,9 +169,9 @@ def test_a_process_that_hangs_is_replaced(run: Callable[..., Run], name: str) ->
     assert whole.output.read_text().count(words) == 1
     assert {other: whole.pid(other) for other in others} == others
     if name == "app.timer":
-        wait_for(lambda: again in ticks_of(whole))
+        eventually(lambda: again in ticks_of(whole))
     else:
-        wait_for(lambda: listening(again) == {whole.port, whole.https_port})
+        eventually(lambda: listening(again) == {whole.port, whole.https_port})
     assert whole.end() < 5
 
 
@@ -210,7 +211,7 @@ def test_a_host_for_timers_alone_has_no_route_and_no_webhook(tmp_path: Path) -> 
     command = [sys.executable, "-m", "local.host", "--app-dir", str(SAMPLE), "--port", str(port), "--timers-only"]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SAMPLE_RECORDS": str(records)})
     try:
-        wait_for(lambda: records.exists() and f"tick {process.pid}" in records.read_text())
+        eventually(lambda: records.exists() and f"tick {process.pid}" in records.read_text())
         assert listening(process.pid) == set()
         assert not http_is_up(port)
         process.send_signal(signal.SIGTERM)

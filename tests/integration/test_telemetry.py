@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ import pytest
 from bench.telemetry_bytes import measure
 from local.metrics import start
 from router.telemetry import names
+from tests.eventually import eventually
 from tests.integration.telemetry_sink import Sink, sink
-from tests.yardstick import Deadline
 
 ROOT = Path(__file__).parents[2]
 STATUSES = (200, 201, 204, 400, 401, 404, 409, 412, 500, 503)
@@ -288,7 +287,7 @@ def test_metrics_leave_by_themselves_within_the_interval(received: Sink) -> None
         env={**clean_environment(), "OTEL_METRIC_EXPORT_INTERVAL": "500"},
     )
     try:
-        wait_for(lambda: received.metrics("ApiRequestRouter"))
+        eventually(lambda: received.metrics("ApiRequestRouter"))
     finally:
         process.kill()
         process.wait()
@@ -393,13 +392,6 @@ def counted(points: list[dict[str, Any]]) -> Counter[tuple[str, ...]]:
     for point in points:
         counts[tuple(point["dimensions"][name] for name in names.REQUEST_DIMENSIONS)] += point["count"]
     return counts
-
-
-def wait_for(condition: Any, seconds: float = 20.0) -> None:
-    deadline = Deadline(seconds)
-    while not condition():
-        assert not deadline.is_over(), "it did not happen in time"
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

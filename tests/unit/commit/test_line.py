@@ -4,6 +4,7 @@ seems to ask for what nobody present has is not looked at."""
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -17,6 +18,19 @@ from tests.memory_router import Call, Process, Tables, in_virtual_time
 async def _channels(process: Process) -> list[str]:
     """Of the jobs in the line, first one first."""
     return [waiting.channel_id for waiting in (await process.parts.backlog.line("q", 10)).jobs]
+
+
+def _once_before(process: Process, kind: str, table: str, act: Callable[[], Awaitable[None]]) -> asyncio.Event:
+    """Before the first such call of storage something happens: then the event is set."""
+    happens = asyncio.Event()
+
+    async def before(call: Call) -> None:
+        if (call.kind, call.table) == (kind, table) and not happens.is_set():
+            happens.set()
+            await act()
+
+    process.tables.before = before
+    return happens
 
 
 async def _waiting(process: Process) -> None:
@@ -53,18 +67,14 @@ async def test_a_commit_that_storage_refuses_leaves_nothing_in_the_place_of_anot
     before = await process.parts.jobs.store.load("j")
     await process.job("j", queue_id=None, classification_policy_id="c", channel_id="chat")
     await classify(process.parts, await process.parts.jobs.store.load("j"))
-    refused = False
 
-    async def refuse(call: Call) -> None:
-        nonlocal refused
-        if (call.kind, call.table) == ("replace", "jobs") and not refused:
-            refused = True
-            raise StorageUnavailable("It does not answer.")
+    async def refuse() -> None:
+        raise StorageUnavailable("It does not answer.")
 
-    process.tables.before = refuse
+    refused = _once_before(process, "replace", "jobs", refuse)
     await asyncio.gather(classify(process.parts, before), return_exceptions=True)
     await asyncio.sleep(0.1)
-    assert refused
+    assert refused.is_set()
     assert await _channels(process) == ["chat"]
 
 
@@ -73,18 +83,14 @@ async def test_who_puts_a_job_into_its_place_sees_that_it_changes_meanwhile() ->
     process = Process(Tables())
     await _waiting(process)
     other = Process(process.tables, process.topic, seed=2)
-    changed = False
 
-    async def change(call: Call) -> None:
-        nonlocal changed
-        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
-            changed = True
-            await other.job("j", channel_id="chat")
-            await asyncio.sleep(1)
+    async def change() -> None:
+        await other.job("j", channel_id="chat")
+        await asyncio.sleep(1)
 
-    process.tables.before = change
+    changed = _once_before(process, "upsert", "backlog", change)
     await reconcile_job(process.parts, "j")
-    assert changed
+    assert changed.is_set()
     assert await _channels(process) == ["chat"]
 
 
@@ -93,18 +99,14 @@ async def test_who_changes_a_job_writes_its_row_in_the_line_after_who_has_found_
     process = Process(Tables())
     await _waiting(process)
     other = Process(process.tables, process.topic, seed=2)
-    looked_at = False
 
-    async def look(call: Call) -> None:
-        nonlocal looked_at
-        if (call.kind, call.table) == ("replace", "jobs") and not looked_at:
-            looked_at = True
-            await asyncio.sleep(0.1)
-            await reconcile_job(other.parts, "j")
+    async def look() -> None:
+        await asyncio.sleep(0.1)
+        await reconcile_job(other.parts, "j")
 
-    process.tables.before = look
+    looked_at = _once_before(process, "replace", "jobs", look)
     await process.job("j", channel_id="chat")
-    assert looked_at
+    assert looked_at.is_set()
     assert await _channels(process) == ["chat"]
 
 
@@ -113,19 +115,15 @@ async def test_a_row_of_the_line_that_comes_later_than_that_of_the_next_change_i
     process = Process(Tables())
     await _waiting(process)
     other = Process(process.tables, process.topic, seed=2)
-    changed = False
 
-    async def change(call: Call) -> None:
-        nonlocal changed
-        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
-            changed = True
-            await other.job("j", channel_id="sms")
-            await asyncio.sleep(1)
+    async def change() -> None:
+        await other.job("j", channel_id="sms")
+        await asyncio.sleep(1)
 
-    process.tables.before = change
+    changed = _once_before(process, "upsert", "backlog", change)
     await process.job("j", channel_id="chat")
     await asyncio.sleep(1)
-    assert changed
+    assert changed.is_set()
     assert (await process.read_job("j")).job.channel_id == "sms"
     assert await _channels(process) == ["sms"]
 
@@ -136,20 +134,16 @@ async def test_who_goes_on_from_the_change_of_another_puts_its_own_late_row_righ
     process = Process(Tables())
     await _waiting(process)
     other = Process(process.tables, process.topic, seed=2)
-    changed = False
 
-    async def change(call: Call) -> None:
-        nonlocal changed
-        if (call.kind, call.table) == ("upsert", "backlog") and not changed:
-            changed = True
-            await other.job("j", channel_id="sms")
-            await asyncio.sleep(1)
+    async def change() -> None:
+        await other.job("j", channel_id="sms")
+        await asyncio.sleep(1)
 
-    process.tables.before = change
+    changed = _once_before(process, "upsert", "backlog", change)
     await process.job("j", channel_id="chat")
     await process.job("j", channel_id="sms", tags={"a": 1})
     await asyncio.sleep(1)
-    assert changed
+    assert changed.is_set()
     assert await _channels(process) == ["sms"]
 
 
