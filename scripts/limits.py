@@ -21,12 +21,13 @@ from router.rules.check import MOST_EXPRESSIONS
 from router.rules.http.client import RuleHttpLimits
 from router.rules.powerfx.cache import MOST_CHARACTERS
 from router.rules.powerfx.limits import DEFAULT_LIMITS
+from router.rules.powerfx.patterns import MOST_MEMORY
 from router.rules.purse import MOST_SECONDS, MOST_STEPS
 from router.storage.azure import LARGEST_ANSWER
 from router.storage.deadlines import LONGEST_BACKOFF_SECONDS, MOST_ATTEMPTS
 from router.wire.bodies import MAX_VALUES
+from router.wire.paging import MAX_PAGE_SIZE
 from router.wire.parse import MAX_BODY_BYTES, MAX_DEPTH
-from router.wire.query import MAX_PAGE_SIZE
 from scripts.made_part import with_part
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs" / "security.md"
@@ -71,6 +72,7 @@ def rows() -> Iterator[tuple[str, str]]:
         f"{MOST_STEPS:,} steps and {MOST_SECONDS:g} s of processor time together",
     )
     yield "compiled expressions that a process remembers", f"{MOST_CHARACTERS:,} characters"
+    yield "regular expressions that a process remembers", f"{MOST_MEMORY:,} bytes that they may grow to"
     yield (
         "a call of a rule",
         f"{calls.attempt:g} s, {calls.retries} retries, {calls.total:g} s in all,"

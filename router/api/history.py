@@ -21,6 +21,7 @@ from router.usecases import reports, timelines
 from router.usecases.reports import MOST_DAYS, Asked, Grain, QueueSlot, end_of
 from router.usecases.timelines import Span
 from router.wire import documents
+from router.wire.paging import unknown_position
 from router.wire.query import DEFAULT_PAGE_SIZE, HistoryFilter, ListRequest, read_history
 
 _REPORT_ROWS: Final = 1000
@@ -29,6 +30,8 @@ _ROWS_AT_ONCE: Final = 100
 #: Times that have days before and after them in every time zone.
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST: Final = datetime(9000, 1, 1, tzinfo=UTC)
+#: No report has so many rows as this has digits.
+_LONGEST_COUNT: Final = 10
 #: What a report of shadow policies spans.
 _A_WEEK: Final = timedelta(days=7)
 _MOST_SHADOWED: Final = timedelta(days=400)
@@ -83,8 +86,8 @@ async def queue_report(call: Call) -> Reply:
     # A page begins with a slot, behind so many of its rows: nothing before that is read again.
     begin, _, passed = (_behind(request) or "").partition("~")
     if begin:
-        asked = replace(asked, since=max(asked.since, parse_time(begin)))
-    start = int(passed or 0)
+        asked = replace(asked, since=max(asked.since, _time(begin)))
+    start = _count(passed)
     end = start + request.size
     slots = await reports.of_queues(call.parts, asked, request.filter.queue_id, end + 1)
     shown = slots[start:end]
@@ -102,7 +105,7 @@ async def worker_report(call: Call) -> Reply:
     rows = await reports.of_workers(call.parts, asked, request.filter.worker_id)
     if request.filter.csv:
         return _csv_reply(await off_loop_if(len(rows) > _ROWS_AT_ONCE, _csv, rows))
-    start = int(_behind(request) or 0)
+    start = _count(_behind(request))
     end = start + request.size
     return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
 
@@ -120,7 +123,7 @@ async def shadow_report(call: Call) -> Reply:
     rows = [dict(one) for one in await call.parts.shadows.of(since, until, wanted.queue_id)]
     if wanted.csv:
         return _csv_reply(_csv([_flat(one) for one in rows]))
-    start = int(_behind(request) or 0)
+    start = _count(_behind(request))
     end = start + request.size
     return _page(call, request, rows[start:end], str(end) if len(rows) > end else None)
 
@@ -135,6 +138,23 @@ def _request(call: Call, size: int = DEFAULT_PAGE_SIZE) -> ListRequest[HistoryFi
 
 def _behind(request: ListRequest[HistoryFilter]) -> str | None:
     return request.position[1] if request.position is not None else None
+
+
+def _count(text: str | None) -> int:
+    """So many rows are on former pages. Raises BadRequest."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdecimal() and len(text) < _LONGEST_COUNT):
+        raise unknown_position()
+    return int(text)
+
+
+def _time(text: str) -> datetime:
+    """Where a page begins. Raises BadRequest."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise unknown_position() from None
 
 
 def _span(wanted: HistoryFilter) -> Span:

@@ -13,8 +13,9 @@ from router.models.jobs import JobStatus
 from router.models.operations import API_VERSIONS, GA, OPERATIONS, Operation
 from router.models.rights import reaches
 from router.models.workers import WorkerState
+from router.wire.paging import MAX_PAGE_SIZE
 from router.wire.parse import PATCH_TYPES
-from router.wire.query import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from router.wire.query import DEFAULT_PAGE_SIZE
 from router.wire.schemas import RESOURCES, component_schemas, ref, update_name
 
 Document = dict[str, Any]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import to_json
@@ -18,6 +18,8 @@ from router.models.types import format_time, parse_time
 
 #: How far apart the clocks of two processes may be: what has changed is sent for so much longer.
 _CLOCKS: Final = timedelta(seconds=2)
+#: A time before which nothing has changed, and which has times before it.
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Of each queue so many jobs come before the next so many of any.
 _BLOCK: Final = 100
 
@@ -71,7 +73,7 @@ def view(picture: Picture, asked: Asked, key: Callable[[str], str]) -> View:
     old_workers: list[str] = []
     old_lines: list[str] = []
     if asked.since is not None and asked.since <= picture.at and asked.after is None:
-        limit = asked.since - _CLOCKS
+        limit = max(asked.since, _FIRST) - _CLOCKS
         old_workers = [id for id in shown if shown[id].since <= limit]
         old_lines = [part.queue_id for part in parts if lines[part.queue_id].since <= limit]
     left_workers, left_lines = frozenset(old_workers), frozenset(old_lines)

@@ -152,6 +152,17 @@ Id = Annotated[
 ]
 
 
+def is_text(value: str) -> bool:
+    """Whether UTF-8 can hold it. Half of a surrogate pair, which JSON can name (`"\\ud800"`), it cannot."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def check_label(value: Any) -> LabelScalar:
     """A label, tag or selector value: a string, a finite number or a boolean."""
     if isinstance(value, bool):
@@ -159,6 +170,8 @@ def check_label(value: Any) -> LabelScalar:
     if isinstance(value, str):
         if len(value) > MAX_TEXT_LENGTH:
             raise ValueError(f"must have at most {MAX_TEXT_LENGTH} characters")
+        if not is_text(value):
+            raise ValueError("must not have halves of surrogate pairs")
         return value
     if isinstance(value, int):
         if abs(value) > 2**63:

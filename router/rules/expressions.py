@@ -46,7 +46,13 @@ def _in_thread(expression: str, context: Mapping[str, Any], purse: Purse) -> Any
     steps = min(DEFAULT_LIMITS.steps, purse.steps)
     if not is_compiled(expression, context):
         steps -= _STEPS_A_CHARACTER * len(expression)
-    limits = replace(DEFAULT_LIMITS, steps=max(steps, 0), seconds=max(purse.seconds, 0.0), clock=time.thread_time)
+    limits = replace(
+        DEFAULT_LIMITS,
+        steps=max(steps, 0),
+        seconds=max(purse.seconds, 0.0),
+        clock=time.thread_time,
+        pause=time.sleep,
+    )
     budget = Budget(limits)
     try:
         if steps <= 0 or purse.seconds <= 0:

@@ -18,6 +18,7 @@ from router.errors import BadRequest, ErrorDetail
 #: Where storage goes on: its own, opaque here.
 Position = tuple[str, str]
 
+MAX_PAGE_SIZE: Final = 1000
 _SEAL_BYTES: Final = 16
 
 
@@ -33,8 +34,13 @@ class PageToken:
 
 def seal_token(token: PageToken, keys: Sequence[str | bytes]) -> str:
     """The token under the first access key. It has only letters, digits, `-` and `_`."""
-    payload = to_json([1, token.path, token.size, token.position, dict(token.filters)])
-    return _encode(_seal(payload, _token_key(keys[0])) + payload)
+    return sealed([1, token.path, token.size, token.position, dict(token.filters)], keys[0])
+
+
+def sealed(content: Any, key: str | bytes) -> str:
+    """Any content under a key: what whoever has an access key can make."""
+    payload = to_json(content)
+    return _encode(_seal(payload, _token_key(key)) + payload)
 
 
 def open_token(text: str, path: str, keys: Sequence[str | bytes]) -> PageToken:
@@ -48,10 +54,24 @@ def open_token(text: str, path: str, keys: Sequence[str | bytes]) -> PageToken:
     seal, payload = raw[:_SEAL_BYTES], raw[_SEAL_BYTES:]
     if not any(hmac.compare_digest(seal, _seal(payload, _token_key(key))) for key in keys):
         raise _refused("was changed, or the access key that sealed it is no longer valid")
-    content: list[Any] = from_json(payload)
-    if content[0] != 1 or content[1] != path:
+    if (found := _read(payload)) is None:
+        raise _refused("is not one of this router's")
+    if found.path != path:
         raise _refused("belongs to another list")
-    return PageToken(path=content[1], size=content[2], position=(content[3][0], content[3][1]), filters=content[4])
+    return found
+
+
+def _read(payload: bytes) -> PageToken | None:
+    """None for what is no token of this router: whoever has an access key can seal anything."""
+    try:
+        match from_json(payload):
+            case [1, str(path), int(size), [str(partition), str(row)], dict(filters)] if (
+                1 <= size <= MAX_PAGE_SIZE and all(isinstance(value, str) for value in filters.values())
+            ):
+                return PageToken(path, size, (partition, row), filters)
+    except ValueError:
+        pass
+    return None
 
 
 def _encode(raw: bytes) -> str:
@@ -67,6 +87,11 @@ def _token_key(access_key: str | bytes) -> bytes:
     """A key of its own purpose: a sealed token says nothing about the signatures of requests."""
     raw = access_key.encode() if isinstance(access_key, str) else access_key
     return hmac.digest(hashlib.sha256(raw).digest(), b"continuation token", "sha256")
+
+
+def unknown_position() -> BadRequest:
+    """For a token of this list from which no page of it goes on."""
+    return _refused("is not one of this router's")
 
 
 def _refused(reason: str) -> BadRequest:

@@ -15,11 +15,10 @@ from router.models.jobs import ACTIVE, JobStatus
 from router.models.operations import API_VERSIONS, SUPPORTED_VERSIONS_HEADER, Operation
 from router.models.types import check_id, parse_time
 from router.models.workers import WorkerState
-from router.wire.paging import PageToken, Position, open_token, seal_token
+from router.wire.paging import MAX_PAGE_SIZE, PageToken, Position, open_token, seal_token
 from router.wire.validate import refusal, shown
 
 DEFAULT_PAGE_SIZE: Final = 100
-MAX_PAGE_SIZE: Final = 1000
 
 #: The settings whose changes are told, and the grains of reports.
 _SETTINGS: Final = ("ClassificationPolicy", "DistributionPolicy", "ExceptionPolicy", "Queue")

@@ -23,6 +23,8 @@ class Limits:
     json_depth: int = 64
     seconds: float = 0.15
     clock: Callable[[], float] | None = None
+    #: Lets others have the interpreter for so many seconds, after what had to hold it.
+    pause: Callable[[float], None] | None = None
 
 
 DEFAULT_LIMITS = Limits()

@@ -5,21 +5,35 @@ groups - is refused when the expression is compiled.
 
 The letters of all alphabets make large programs. Most texts are plain ASCII, and for them a pattern has
 a second, small program, in which `\\w` is `[0-9A-Za-z_]`; the large one is made with the first other text.
+
+A program grows while it searches, up to the memory that it is given, and holds the interpreter while it is made. So
+its memory is small, all programs have theirs from one store, and a pattern whose program has gone makes it anew.
 """
 
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any, Final
 
 from router.rules.powerfx.limits import Budget
 
 _LONGEST: Final = 1_000
-_MEMORY: Final = 1 << 20
-_MEMORY_FOR_ALL_LETTERS: Final = 1 << 22
-_STEPS_TO_COMPILE: Final = 100_000
+#: Some 10,000 instructions; they take some 10 ms to make.
+_MEMORY: Final = 1 << 18
+#: Most find room in the first, some 40,000 instructions; no pattern gets more than the last.
+_MEMORY_FOR_ALL_LETTERS: Final = (1 << 20, 1 << 22)
+#: Of all programs that a process keeps.
+MOST_MEMORY: Final = 48 << 20
+#: To make a program for all letters: a step for each of its instructions, so many at least and at most.
+_STEPS_TO_COMPILE: Final = (1_000, 100_000)
+#: To make the program for plain texts anew.
+_STEPS_TO_COMPILE_PLAIN: Final = 50
+#: A pause after a program for all letters, for each of its instructions: as long as it has held the interpreter.
+_PAUSE_SECONDS: Final = 1e-6
 _ANY: Final = r"[^\n\r\v\f\x{85}\x{2028}\x{2029}]"
 _ALL: Final = {"d": r"\p{Nd}", "w": r"\p{L}\p{Mn}\p{Nd}\p{Pc}", "s": r"\t\n\v\f\r\x{85}\p{Z}"}
 _ASCII: Final = {"d": "0-9", "w": "0-9A-Za-z_", "s": r"\t\n\v\f\r "}
@@ -38,19 +52,55 @@ class PatternError(ValueError):
     """The pattern is not valid, or RE2 cannot do what it asks for."""
 
 
+class Programs:
+    """The programs that are kept, those that were asked for last. Used by several threads."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str, bool], tuple[Any, int]] = OrderedDict()
+        self._lock = Lock()
+        #: That they may grow to.
+        self.memory = 0
+
+    def get(self, pattern: Pattern, *, ascii_only: bool) -> Any:
+        """None for one that is to be made."""
+        key = (pattern.source, pattern.options, ascii_only)
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None:
+                return None
+            self._kept.move_to_end(key)
+            return found[0]
+
+    def put(self, pattern: Pattern, program: Any, memory: int, *, ascii_only: bool) -> None:
+        key = (pattern.source, pattern.options, ascii_only)
+        with self._lock:
+            if key in self._kept:
+                return
+            self._kept[key] = (program, memory)
+            self.memory += memory
+            while self.memory > MOST_MEMORY:
+                _, (_, gone) = self._kept.popitem(last=False)
+                self.memory -= gone
+
+
+PROGRAMS: Final = Programs()
+
+
 class Pattern:
-    """A compiled pattern and its groups."""
+    """A pattern that has been compiled, and its groups."""
 
     def __init__(self, source: str, options: str) -> None:
         self.source = source
         self.options = options
         self.is_numbered = "N" in options
         translator = _Translator(source, options, ascii_only=True)
-        self.plain = _compiled(translator, options, _MEMORY)
+        plain = _compiled(translator, options, _MEMORY)
         self.names = tuple(translator.names)
         self.numbered = translator.count
-        self.cost = int(self.plain.programsize)
-        self.full: Any = None
+        self.cost = int(plain.programsize)
+        #: Why there is no program for all letters.
+        self._without_full: str | None = None
+        PROGRAMS.put(self, plain, _MEMORY, ascii_only=True)
 
     def search(self, text: str, budget: Budget) -> Any:
         """The first match or None, paid for by the length of the text and of the program."""
@@ -61,15 +111,45 @@ class Pattern:
         return self._paid(text, budget).finditer(text)
 
     def _paid(self, text: str, budget: Budget) -> Any:
-        regex = self.plain
-        if not text.isascii():
-            regex = self.full
-            if regex is None:
-                budget.spend(_STEPS_TO_COMPILE)
-                translator = _Translator(self.source, self.options, ascii_only=False)
-                regex = self.full = _compiled(translator, self.options, _MEMORY_FOR_ALL_LETTERS)
-        budget.spend(1 + ((len(text) * int(regex.programsize)) >> 7))
-        return regex
+        program = self._full(budget) if not text.isascii() else self._plain(budget)
+        budget.spend(1 + ((len(text) * int(program.programsize)) >> 7))
+        return program
+
+    def _plain(self, budget: Budget) -> Any:
+        program = PROGRAMS.get(self, ascii_only=True)
+        if program is None:
+            budget.spend(_STEPS_TO_COMPILE_PLAIN + self.cost)
+            translator = _Translator(self.source, self.options, ascii_only=True)
+            program = _compiled(translator, self.options, _MEMORY)
+            PROGRAMS.put(self, program, _MEMORY, ascii_only=True)
+        return program
+
+    def _full(self, budget: Budget) -> Any:
+        program = PROGRAMS.get(self, ascii_only=False)
+        if program is None:
+            if self._without_full is not None:
+                raise PatternError(self._without_full)
+            least, most = _STEPS_TO_COMPILE
+            budget.spend(most)
+            program, memory = self._made_full()
+            size = int(program.programsize)
+            budget.left += most - min(max(size, least), most)
+            if budget.limits.pause is not None:
+                budget.limits.pause(_PAUSE_SECONDS * size)
+            PROGRAMS.put(self, program, memory, ascii_only=False)
+        return program
+
+    def _made_full(self) -> tuple[Any, int]:
+        """The program for all letters, and the memory that it may have."""
+        for memory in _MEMORY_FOR_ALL_LETTERS:
+            translator = _Translator(self.source, self.options, ascii_only=False)
+            try:
+                return _compiled(translator, self.options, memory), memory
+            except PatternError as problem:
+                if memory == _MEMORY_FOR_ALL_LETTERS[-1]:
+                    self._without_full = str(problem)
+                    raise
+        raise AssertionError("unreachable")
 
 
 @dataclass(slots=True)
@@ -304,7 +384,9 @@ def _compiled(translator: _Translator, options: str, memory: int) -> Any:
     inline = leading.group() if leading else ""
     text = inline + (f"(?{flags})" if flags else "") + _anchored(body[len(inline) :], options)
     try:
-        return re2.compile(text, settings)
+        program = re2.compile(text, settings)
+        re2.purge()  # the library would keep as many as it likes
+        return program
     except re2.error as problem:
         reason = problem.args[0] if problem.args else problem
         raise PatternError(reason.decode() if isinstance(reason, bytes) else str(reason)) from None

@@ -15,6 +15,7 @@ from router.models.types import format_time
 from router.upkeep.deadlines import HANDLERS
 from router.upkeep.facts import FactCounter
 from router.usecases import reports
+from router.wire.paging import PageToken, seal_token
 from tests.memory_router import in_virtual_time
 from tests.unit.api.api_caller import Caller
 
@@ -311,3 +312,17 @@ async def test_a_report_of_times_at_the_ends_of_the_calendar_is_refused() -> Non
                 for tz in ("UTC", "America/Adak", "Pacific/Kiritimati"):
                     answer = await call(f"Get{kind}Report", **dict[str, Any]({**query, "grain": "1d", "tz": tz}))
                     assert answer.status == 400, (query, tz, answer.body)
+
+
+@in_virtual_time
+async def test_a_place_that_no_page_ends_at_is_refused() -> None:
+    """Whoever has an access key can seal a token of any content."""
+    call = Caller()
+    await call.settings()
+    places = ("x", "-1", "9" * 5_000, "\u0663", "2024-01-01T00:00:00Z~-3", "2024-01-01T00:00:00Z~x", "x~1")
+    for name, path in (("GetQueueReport", "queues"), ("GetWorkerReport", "workers"), ("GetShadowReport", "shadows")):
+        for place in places:
+            token = seal_token(PageToken(f"/routing/reports/{path}", 10, ("", place)), call.gate.token_keys)
+            answer = await call(name, continuationToken=token)
+            assert answer.status == 400, (name, place)
+            assert answer.body["error"]["details"][0]["code"] == "InvalidContinuationToken", (name, place)

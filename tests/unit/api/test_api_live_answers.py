@@ -60,6 +60,8 @@ async def test_since_leaves_out_what_has_not_changed_and_names_it() -> None:
     ahead = format_time(call.parts.clock.now() + timedelta(days=1))
     assert len((await seen(call, since=ahead))["workers"]) == 2
     assert (await call("GetLive", since="yesterday")).status == 400
+    for first in ("0001-01-01T00:00:00Z", "0001-01-01T00:00:01+14:00"):
+        assert len((await seen(call, since=first))["workers"]) == 2
 
 
 @in_virtual_time

@@ -6,11 +6,14 @@ import contextlib
 import gc
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from router.rules.powerfx import Limits, PowerFxError, PowerFxSyntaxError, compile_expression, evaluate
+from router.rules.powerfx.limits import DEFAULT_LIMITS, Budget
+from router.rules.powerfx.patterns import MOST_MEMORY, PROGRAMS, PatternError, compile_pattern
 from tests.unit.powerfx.powerfx_hostile import expressions
 from tests.yardstick import slower
 
@@ -194,3 +197,23 @@ def test_what_python_does_in_one_piece_with_a_long_text_is_short(call: str) -> N
         return time.thread_time() - started
 
     assert min(took() for _ in range(5)) < 0.005 * slower(time.thread_time)
+
+
+def test_what_patterns_grow_to_is_bounded() -> None:
+    """A program takes memory while it searches. What is kept of all is bounded, and what has gone is made anew."""
+    text = "".join("abé"[number * number * 7 % 3] for number in range(2_000))
+    expressions = [f'IsMatch(job.X, "(a|b|é)*a(a|b|é){{{2 + number % 8}}}x{number}")' for number in range(400)]
+    for x in (text, "abcab" * 100):
+        for expression in [*expressions, *expressions[:3]]:
+            assert evaluate(expression, {"job": {"X": x}}) is False
+            assert PROGRAMS.memory <= MOST_MEMORY
+
+
+def test_a_program_for_all_letters_costs_its_size_and_one_that_is_too_large_is_made_once() -> None:
+    accents = "é" * 10
+    small = " && ".join(f'!IsMatch(job.X, "\\w{{2}}\\d{number}")' for number in range(8))
+    assert evaluate(small, {"job": {"X": accents}}) is True
+    too_large = compile_pattern(r"\w{1,300}", "c")
+    for steps in (DEFAULT_LIMITS.steps, 1):
+        with pytest.raises(PatternError, match="too large"):
+            too_large.search(accents, Budget(replace(DEFAULT_LIMITS, steps=steps)))

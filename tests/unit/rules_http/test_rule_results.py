@@ -257,6 +257,10 @@ def test_worker_selectors_start_active_and_keep_their_duration() -> None:
         ([{"key": 5, "labelOperator": "equal", "value": 1}], "key"),
         ([{"key": "a", "labelOperator": "equal", "value": [1]}], "value"),
         ([{"key": "a", "labelOperator": "equal", "value": float("nan")}], "value"),
+        ([{"key": "a", "labelOperator": "equal", "value": "\ud800"}], "value"),
+        ([{"key": "a\udfff", "labelOperator": "equal", "value": 1}], "key"),
+        ({"a": "\ud83d"}, "value"),
+        ('[{"key": "a", "labelOperator": "equal", "value": "\\ud800"}]', "value"),
         ([{"key": "a", "labelOperator": "equal", "value": 1}] * 101, "101 selectors; at most 100"),
     ],
 )

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import json
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -36,6 +37,17 @@ def test_too_many_values(body: Any) -> None:
     with pytest.raises(TooLarge):
         check_values(text)
     assert time.thread_time() - started < 0.05
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("unit", ['\\"', '"', "[ ", "{ ", " ", '"\\', 'a\\"'])
+def test_a_body_is_walked_through_once(unit: str) -> None:
+    """Whatever does not end in it is not looked for again from each place on."""
+    text = b"," * (MAX_VALUES // 2 + 1) + b'"' + unit.encode() * (900_000 // len(unit))
+    started = time.thread_time()
+    with suppress(TooLarge):
+        check_values(text)
+    assert time.thread_time() - started < 0.1 * slower(time.thread_time)
 
 
 def test_deep_nesting_is_left_to_the_parser() -> None:

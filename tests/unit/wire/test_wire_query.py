@@ -18,7 +18,7 @@ from router.models.filters import JobFilter, WorkerFilter
 from router.models.jobs import ACTIVE, JobStatus
 from router.models.operations import BY_NAME
 from router.models.workers import WorkerState
-from router.wire.paging import PageToken, open_token, seal_token
+from router.wire.paging import PageToken, open_token, seal_token, sealed
 from router.wire.query import parse_api_version, read_job_list, read_list, read_worker_list
 
 KEYS = ["cHJpbWFyeQ==", "c2Vjb25kYXJ5"]
@@ -188,6 +188,24 @@ def test_a_changed_token_is_refused(data: st.DataObject) -> None:
     with pytest.raises(RouterError) as caught:
         open_token(text[:place] + letter + text[place + 1 :], "/routing/jobs", KEYS)
     assert (caught.value.status, caught.value.code, caught.value.target) == (400, "BadRequest", "continuationToken")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None, 1, "x", [], {}, [1], [1, "/routing/jobs"],
+        [1, "/routing/jobs", 0, ["", ""], {}], [1, "/routing/jobs", 10**9, ["", ""], {}],
+        [1, "/routing/jobs", "x", ["", ""], {}], [1, "/routing/jobs", 1, [], {}], [1, "/routing/jobs", 1, None, {}],
+        [1, "/routing/jobs", 1, [1, 2], {}], [1, "/routing/jobs", 1, ["", ""], []],
+        [1, "/routing/jobs", 1, ["", ""], {"status": 1}], [2, "/routing/jobs", 1, ["", ""], {}],
+    ],
+)  # fmt: skip
+def test_what_a_key_holder_seals_is_not_believed(content: Any) -> None:
+    good = seal_token(PageToken("/routing/jobs", 1, ("", "")), KEYS)
+    assert sealed([1, "/routing/jobs", 1, ["", ""], {}], KEYS[0]) == good
+    with pytest.raises(RouterError) as caught:
+        open_token(sealed(content, KEYS[0]), "/routing/jobs", KEYS)
+    assert (caught.value.status, caught.value.target) == (400, "continuationToken")
 
 
 @given(st.text() | st.text(alphabet=string.ascii_letters + string.digits + "-_"))
