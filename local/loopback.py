@@ -17,7 +17,10 @@ _LOOPBACK: Final = re.compile(
 
 
 def is_local(request: web.BaseRequest) -> bool:
-    """Whether the request names loopback as its host, and as its origin where it has one."""
+    """Whether the request names loopback as its host, and as its origin where it has one. A target in absolute form
+    names a host too: no browser sends one but to a proxy."""
+    if not request.raw_path.startswith("/"):
+        return False
     hosts, origins = request.headers.getall("Host", []), request.headers.getall("Origin", [])
     if len(hosts) != 1 or not _LOOPBACK.fullmatch(hosts[0]):
         return False

@@ -15,6 +15,11 @@ _HEADERS: Final = 100
 _HOST: Final = re.compile(rb"[^\x00-\x20\x7f-\xff/?#@]*")
 
 
+#: A target in absolute form, and the host that it names: no other than the header does.
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)", re.IGNORECASE)
+_PORT: Final = re.compile(rb":(?:80|443)?$")
+
+
 class ParserLimits(TypedDict):
     max_line_size: int
     max_field_size: int
@@ -38,9 +43,16 @@ def refused_by_the_web_server(message: RawRequestMessage) -> int | None:
     hosts = [value for name, value in message.raw_headers if name.lower() == b"host"]
     if len(hosts) > 1 or not all(_HOST.fullmatch(host) for host in hosts):
         return 400
+    named = _ABSOLUTE.match(target)
+    if named is not None and not any(_same(host, named[1]) for host in hosts):
+        return 400
     for _, value in message.raw_headers:
         try:
             value.decode()
         except UnicodeDecodeError:
             return 400
     return None
+
+
+def _same(host: bytes, authority: bytes) -> bool:
+    return _PORT.sub(b"", host).lower() == _PORT.sub(b"", authority).lower()

@@ -13,6 +13,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from pydantic_core import from_json
+
 from router.api.auth.refusal import Unauthorized
 from router.errors import Busy
 
@@ -227,6 +229,8 @@ def _strictly(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         if urlsafe_b64encode(packed).rstrip(b"=").decode() != text:
             raise ValueError("not the one form of base64url")
         parts.append(packed)
+    for part in parts[:2]:
+        from_json(part, allow_inf_nan=False)  # refuses halves of surrogate pairs, which no log and no row can hold
     header, claims = (
         json.loads(part.decode(), parse_constant=_no_constant, object_pairs_hook=_once) for part in parts[:2]
     )

@@ -19,9 +19,9 @@ _NEVER: Final = {
     ip_address("168.63.129.16"),  # Azure
     ip_address("100.100.100.200"),  # Alibaba Cloud
     ip_address("192.0.0.192"),  # Oracle Cloud
-    ip_address("fd00:ec2::254"),  # AWS
     ip_address("fd20:ce::254"),  # Google Cloud
 }
+_NEVER_NETWORK: Final = ip_network("fd00:ec2::/32")  # AWS: metadata, credentials, names, time
 _LOOPBACK: Final = [ip_network("127.0.0.0/8"), ip_network("::1/128")]
 _PRIVATE: Final = [
     ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
@@ -45,9 +45,10 @@ SPECIAL_IPV6: Final = [
 _UNICAST: Final = ip_network("2000::/3")
 _TEREDO: Final = ip_network("2001::/32")
 _NAT64: Final = ip_network("64:ff9b::/96")
-#: Interface identifiers of ISATAP, before the IPv4 address.
-_ISATAP: Final = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
-#: Where an IPv4 address stands behind a NAT64 prefix of so many bits; the byte at 8 is skipped, the rest is zero.
+#: Interface identifiers of ISATAP, before the IPv4 address: the two lowest bits of the first byte may be set.
+_ISATAP: Final = tuple(bytes((flags, 0x00, 0x5E, 0xFE)) for flags in range(4))
+#: Where an IPv4 address stands behind a NAT64 prefix of so many bits; the byte at 8 is zero, and skipped. What is behind
+#: should be zero, but a translator does not look at it.
 _NAT64_PLACES: Final = {
     32: (4, 5, 6, 7),
     40: (5, 6, 7, 9),
@@ -55,6 +56,7 @@ _NAT64_PLACES: Final = {
     56: (7, 9, 10, 11),
     64: (9, 10, 11, 12),
 }
+_SKIPPED: Final = 8
 #: Bytes of an answer that wait to be read; the system doubles it.
 _RECEIVED_AT_ONCE: Final = 8 * 1024
 _THIS_NETWORK: Final = ip_network("0.0.0.0/8")
@@ -81,7 +83,7 @@ class AddressPolicy:
         return self._allows_plain(address, SPECIAL_IPV6) and all(map(self.allows, _embedded(address)))
 
     def _allows_plain(self, address: Address, special: Sequence[IPv4Network | IPv6Network]) -> bool:
-        if address in _NEVER:
+        if address in _NEVER or address in _NEVER_NETWORK:
             return False
         if any(address in network for network in _LOOPBACK):
             return self._allow_loopback
@@ -132,10 +134,13 @@ def _embedded(address: IPv6Address) -> list[IPv4Address]:
         found.append(IPv4Address(packed[12:]))
     if packed[8:12] == bytes(4) and (last := IPv4Address(packed[12:])) not in _THIS_NETWORK:
         found.append(last)  # a prefix of 96 bits
+    if packed[_SKIPPED]:
+        return found
     for places in _NAT64_PLACES.values():
-        rest = [byte for place, byte in enumerate(packed) if place > places[-1] or place == 8]
         inner = IPv4Address(bytes(packed[place] for place in places))
-        if not any(rest) and inner not in _THIS_NETWORK:
+        # The number of a subnet (`a00::1`) is no address, where nothing behind it says so.
+        is_one = not any(packed[places[-1] + 1 :]) or any(packed[place] for place in places if place > _SKIPPED)
+        if is_one and inner not in _THIS_NETWORK:
             found.append(inner)
     return found
 

@@ -32,6 +32,8 @@ MOST_MEMORY: Final = 48 << 20
 _STEPS_TO_COMPILE: Final = (1_000, 100_000)
 #: To make the program for plain texts anew.
 _STEPS_TO_COMPILE_PLAIN: Final = 50
+#: What an instruction takes while a program is made that then is too large.
+_MEMORY_A_PART: Final = 64
 #: A pause after a program for all letters, for each of its instructions: as long as it has held the interpreter.
 _PAUSE_SECONDS: Final = 1e-6
 _ANY: Final = r"[^\n\r\v\f\x{85}\x{2028}\x{2029}]"
@@ -131,25 +133,32 @@ class Pattern:
                 raise PatternError(self._without_full)
             least, most = _STEPS_TO_COMPILE
             budget.spend(most)
-            program, memory = self._made_full()
-            size = int(program.programsize)
-            budget.left += most - min(max(size, least), most)
-            if budget.limits.pause is not None:
-                budget.limits.pause(_PAUSE_SECONDS * size)
+            program, memory = self._made_full(budget)
+            budget.left += most - min(max(int(program.programsize), least), most)
             PROGRAMS.put(self, program, memory, ascii_only=False)
         return program
 
-    def _made_full(self) -> tuple[Any, int]:
+    def _made_full(self, budget: Budget) -> tuple[Any, int]:
         """The program for all letters, and the memory that it may have."""
         for memory in _MEMORY_FOR_ALL_LETTERS:
             translator = _Translator(self.source, self.options, ascii_only=False)
             try:
-                return _compiled(translator, self.options, memory), memory
+                program = _compiled(translator, self.options, memory)
             except PatternError as problem:
+                _pause(budget, memory // _MEMORY_A_PART)
                 if memory == _MEMORY_FOR_ALL_LETTERS[-1]:
                     self._without_full = str(problem)
                     raise
+            else:
+                _pause(budget, int(program.programsize))
+                return program, memory
         raise AssertionError("unreachable")
+
+
+def _pause(budget: Budget, size: int) -> None:
+    """After a program of this size has been made, which held the interpreter all the while."""
+    if budget.limits.pause is not None:
+        budget.limits.pause(_PAUSE_SECONDS * size)
 
 
 @dataclass(slots=True)

@@ -347,5 +347,9 @@ async def test_names_are_there_once_and_extensions_are_not_known(issuer: Issuer)
         ('["RS256"]', claims),
         ('{"alg": "RS256", "kid": "k1"}', "[1]"),
         ('{"alg": "RS256", "kid": "k1"}', "[" * 5_000),
+        ('{"alg": "RS256", "kid": "k1", "x": "\\ud800"}', claims),
+        ('{"alg": "RS256", "kid": "k1"}', f'{claims[:-1]}, "roles": ["\\udfff"]}}'),
+        ('{"alg": "RS256", "kid": "k1"}', f'{{"\\ud83d": 1, {claims[1:]}'),
+        ('{"alg": "RS256", "kid": "k1"}', claims.replace('"oid":"', '"oid":"\\ud800')),
     ):
         assert await reason(issuer, _raw(header, text)) == "InvalidToken", header

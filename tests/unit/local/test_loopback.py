@@ -42,3 +42,8 @@ def test_a_foreign_origin(origin: str) -> None:
 def test_two_hosts_and_no_host() -> None:
     assert not asked(("Host", "localhost"), ("Host", "localhost"))
     assert not asked()
+
+
+@pytest.mark.parametrize("target", ["http://evil.example/metrics-explorer", "http://localhost:7071/metrics-explorer"])
+def test_a_target_in_absolute_form(target: str) -> None:
+    assert not is_local(make_mocked_request("GET", target, headers=CIMultiDict(Host="localhost:7071")))

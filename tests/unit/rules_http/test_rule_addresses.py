@@ -17,6 +17,7 @@ NEVER = [
     "169.254.0.1",
     "fe80::1",
     "fd00:ec2::254",
+    "fd00:ec2::23",
     "fd20:ce::254",
     "168.63.129.16",
     "100.100.100.200",
@@ -132,8 +133,8 @@ def test_the_rows_of_the_registries(prefix: str, setting: str | None) -> None:
             assert allows(str(address), **SETTINGS[setting])
 
 
-def nat64(text: str) -> list[str]:
-    """An IPv4 address behind NAT64 prefixes of an operator's own, of each length."""
+def nat64(text: str, suffix: bytes = b"") -> list[str]:
+    """An IPv4 address behind NAT64 prefixes of an operator's own, of each length that has room for the suffix."""
     value = ip_address(text).packed
     prefix = ip_address("2a00:1234:5678:9abc:0:0:0:0").packed
     found = []
@@ -143,6 +144,8 @@ def nat64(text: str) -> list[str]:
             place += place == 8
             form[place] = byte
             place += 1
+        if suffix and place > 9:
+            form[-len(suffix) :] = suffix
         found.append(str(ip_address(bytes(form))))
     return [*found, str(ip_address(prefix[:12] + value))]
 
@@ -150,15 +153,20 @@ def nat64(text: str) -> list[str]:
 def isatap(text: str) -> list[str]:
     value = ip_address(text).packed
     prefix = ip_address("2a00:1234:5678:9abc::").packed[:8]
-    return [str(ip_address(prefix + head + value)) for head in (b"\0\0\x5e\xfe", b"\x02\0\x5e\xfe")]
+    return [str(ip_address(prefix + bytes((flags, 0, 0x5E, 0xFE)) + value)) for flags in range(4)]
 
 
 @pytest.mark.parametrize("text", ["127.0.0.1", "169.254.169.254", "10.0.0.4", "168.63.129.16", "192.168.0.1"])
 def test_what_an_address_embeds_is_judged_too(text: str) -> None:
-    for form in (*nat64(text), *isatap(text), *wrapped(text)):
+    for form in (*nat64(text), *nat64(text, b"\x01"), *isatap(text), *wrapped(text)):
         assert not allows(form), form
-    for form in (*nat64("8.8.8.8"), *isatap("8.8.8.8"), *wrapped("8.8.8.8")):
+    for form in (*nat64("8.8.8.8"), *nat64("8.8.8.8", b"\x01"), *isatap("8.8.8.8"), *wrapped("8.8.8.8")):
         assert allows(form), form
+
+
+@pytest.mark.parametrize("text", ["2600:1f18:1:a00::1", "2600:1f18:1:7f::2:1", "2001:4860:a9fe:a9fe::1", "2600:a00::1"])
+def test_the_number_of_a_subnet_is_no_address(text: str) -> None:
+    assert allows(text)
 
 
 @pytest.mark.parametrize("prefix", ["fe80", "fec0", "2002:7f00:1", "2001:db8"])
