@@ -47,8 +47,8 @@ _TEREDO: Final = ip_network("2001::/32")
 _NAT64: Final = ip_network("64:ff9b::/96")
 #: Interface identifiers of ISATAP, before the IPv4 address: the two lowest bits of the first byte may be set.
 _ISATAP: Final = tuple(bytes((flags, 0x00, 0x5E, 0xFE)) for flags in range(4))
-#: Where an IPv4 address stands behind a NAT64 prefix of so many bits; the byte at 8 is zero, and skipped. What is behind
-#: should be zero, but a translator does not look at it.
+#: Where an IPv4 address stands behind a NAT64 prefix of so many bits; the byte at 8 is zero, and skipped. What is
+#: behind should be zero, but a translator does not look at it.
 _NAT64_PLACES: Final = {
     32: (4, 5, 6, 7),
     40: (5, 6, 7, 9),
