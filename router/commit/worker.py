@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from router.commit.loop import Committed
 from router.commit.parts import Parts
@@ -21,6 +22,7 @@ from router.storage.deadlines import Deadline
 from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
 
+_DAY: Final = timedelta(days=1)
 #: A decision about a worker's row; it may run several times.
 Step = Callable[[Row[WorkerRecord]], Awaitable[WorkerChange | None]]
 
@@ -198,5 +200,12 @@ def _queues(committed: Committed[WorkerRecord]) -> set[str]:
 async def _arm_idle(parts: Parts, row: Row[WorkerRecord], after: WorkerRecord) -> None:
     before, registered = row.record, after.routing.registered_at
     if registered is not None and (before is None or before.routing.registered_at != registered):
-        idle = Deadline("idle", after.id, registered + timedelta(days=IDLE_DAYS))
+        idle = Deadline("idle", after.id, _look_at(after.id, registered + timedelta(days=IDLE_DAYS)))
         await asyncio.gather(parts.workers.watch.early(row), parts.deadlines.arm(idle))
+
+
+def _look_at(worker_id: str, at: datetime) -> datetime:
+    """A time in the day before, the same for all of a day, so that a worker that registers again and again owns a row a
+    day. Who looks then looks again at the time itself (upkeep/worker.py). Each worker has a time of day of its own."""
+    own = timedelta(seconds=zlib.crc32(worker_id.encode()) % _DAY.total_seconds())
+    return at - (at - datetime.min.replace(tzinfo=at.tzinfo) - own) % _DAY

@@ -127,3 +127,28 @@ def test_what_fails_for_more_than_an_hour_is_given_up_and_told(caplog: pytest.Lo
 
     story()
     assert "is given up" in caplog.text
+
+
+@in_virtual_time
+async def test_a_worker_who_registers_again_and_again_owns_a_few_rows() -> None:
+    process = Process(Tables())
+    await process.queue()
+    runner = DeadlineRunner(process.parts)
+
+    async def later(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await runner.tick()
+        await runner.drain()
+
+    for hours in range(12):
+        for available in (True, False) * 20:
+            await process.worker("w", available_for_offers=available)
+            await asyncio.sleep(1)
+        await later(hours * 3600)
+    assert len(await process.deadlines("idle")) <= 5
+    await process.worker("w", available_for_offers=True)
+    await later(6.5 * 86_400)
+    await later(0.5 * 86_400 - 60)
+    assert (await process.read_worker("w")).worker.available_for_offers
+    await later(120)
+    assert not (await process.read_worker("w")).worker.available_for_offers
