@@ -43,7 +43,14 @@ SUBMISSIONS: Final = frozenset(
 
 
 #: Lists, and what reads as much.
-PAGES: Final = frozenset({*(operation.name for operation in OPERATIONS if operation.is_list), "ExplainJob"})
+PAGES: Final = frozenset(
+    {
+        *(operation.name for operation in OPERATIONS if operation.is_list),
+        "ExplainJob",
+        "GetJobTimeline",
+        "GetWorkerTimeline",
+    }
+)
 
 
 class TooManyAtOnce(RouterError):

@@ -13,7 +13,7 @@ from typing import Final
 import azure.functions as func
 
 from router import offload
-from router.api.admission import Admission
+from router.api.admission import PAGES, Admission
 from router.api.auth.authenticate import Authenticator, Caller
 from router.api.auth.encodings import LEFT_BY_CLIENTS
 from router.api.auth.ratelimit import RateLimiter
@@ -177,7 +177,7 @@ class Gate:
     async def _handle(self, call: Call) -> Reply:
         operation = call.operation
         # To read one thing costs little, and others' work is not to make it wait.
-        reads_one = operation.method == "GET" and bool(call.ids)
+        reads_one = operation.method == "GET" and bool(call.ids) and operation.name not in PAGES
         urgency = Urgency.ROUND if reads_one else Urgency.ANSWER
         with acting(call.caller.actor), at_least(urgency), offload.request(heavy=_is_heavy(call)):
             if operation.method in ("PATCH", "POST"):

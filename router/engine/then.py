@@ -20,19 +20,28 @@ _NOT_KNOWN: Final = (
 )
 
 
-def explained(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Status, summary, the offers so far, what was known of the job, and what is not known."""
-    known: dict[str, Any] = {}
-    offers: dict[str, dict[str, Any]] = {}
-    assigned: dict[str, Any] | None = None
-    left_out: set[str] = set()
-    for entry in entries:
+#: The offers that are told, the last ones: a job may have any number.
+MOST_OFFERS_TOLD: Final = 1_000
+
+
+class Told:
+    """What the entries say that were added, in their order. Keeps of them what an answer needs."""
+
+    def __init__(self) -> None:
+        self.last: Mapping[str, Any] | None = None
+        self._known: dict[str, Any] = {}
+        self._offers: dict[str, dict[str, Any]] = {}
+        self._assigned: dict[str, Any] | None = None
+        self._left_out: set[str] = set()
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        self.last = entry
         what = dict(entry.get("what") or {})
-        left_out |= set(what.pop("tooLong", ()))
-        known |= what
+        self._left_out |= set(what.pop("tooLong", ()))
+        self._known |= what
         for event in entry.get("events", ()):
             name = str(event["eventType"]).removeprefix(EVENT_TYPE_PREFIX)
-            offer = offers.setdefault(event["offerId"], {"offerId": event["offerId"]}) if "offerId" in event else {}
+            offer = self._offer(event["offerId"]) if "offerId" in event else {}
             if name == _E.WORKER_OFFER_ISSUED:
                 offer |= {"workerId": event.get("workerId"), "offeredAt": entry["at"], "outcome": "open"}
                 if entry.get("decidedBy"):
@@ -42,22 +51,34 @@ def explained(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
                 assigned = {"workerId": event.get("workerId"), "assignedAt": entry["at"], "by": entry.get("actor")}
                 if offer.get("decidedBy"):
                     assigned["decidedBy"] = offer["decidedBy"]
+                self._assigned = assigned
             elif name in _ENDS:
                 offer |= {"workerId": event.get("workerId"), "outcome": _ENDS[EventName(name)]}
             elif name == _E.JOB_UNASSIGNED:
-                assigned = None
-    deleted = str(entries[-1].get("eventType") or "").endswith(_E.JOB_DELETED)
-    status = "deleted" if deleted else str(known.get("status", "unknown"))
-    fields = ("queueId", "priority", "requestedWorkerSelectors", "attachedWorkerSelectors", "labels", "channelId")
-    return {
-        "status": status,
-        "summary": _summary(status, known, list(offers.values()), assigned),
-        "assigned": assigned,
-        "offers": list(offers.values()),
-        "knownThen": {name: known[name] for name in fields if name in known},
-        "notKnown": [*_NOT_KNOWN, *(f"{name}: it was too long to be kept" for name in sorted(left_out))],
-        "last": entries[-1],
-    }
+                self._assigned = None
+
+    def _offer(self, offer_id: str) -> dict[str, Any]:
+        found = self._offers.setdefault(offer_id, {"offerId": offer_id})
+        if len(self._offers) > MOST_OFFERS_TOLD:
+            del self._offers[next(iter(self._offers))]
+        return found
+
+    def explained(self) -> dict[str, Any]:
+        """Status, summary, the offers so far, what was known of the job, and what is not known."""
+        assert self.last is not None
+        known, offers = self._known, list(self._offers.values())
+        deleted = str(self.last.get("eventType") or "").endswith(_E.JOB_DELETED)
+        status = "deleted" if deleted else str(known.get("status", "unknown"))
+        fields = ("queueId", "priority", "requestedWorkerSelectors", "attachedWorkerSelectors", "labels", "channelId")
+        return {
+            "status": status,
+            "summary": _summary(status, known, offers, self._assigned),
+            "assigned": self._assigned,
+            "offers": offers,
+            "knownThen": {name: known[name] for name in fields if name in known},
+            "notKnown": [*_NOT_KNOWN, *(f"{name}: it was too long to be kept" for name in sorted(self._left_out))],
+            "last": self.last,
+        }
 
 
 def _summary(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from router.models.history import Entry
-from router.models.sizes import LARGEST_ROW
+from router.models.sizes import LARGEST_ROW, within_a_page
 from router.storage.documents import read_document, write_document
 from router.storage.keys import key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
@@ -50,8 +50,8 @@ class HistoryStore:
         await self._table.upsert(entity)
 
     async def page(self, partition: str, after: str, until: str, size: int) -> tuple[list[Entry], bool]:
-        """Up to `size` entries of a partition behind a key and before another (empty: no end), and whether there are
-        more."""
+        """Up to `size` entries of a partition behind a key and before another (empty: no end), fewer of large ones, and
+        whether there are more."""
         where: list[Condition] = [("PartitionKey", "eq", partition), ("RowKey", "gt", after)]
         if until:
             where.append(("RowKey", "lt", until))
@@ -61,8 +61,9 @@ class HistoryStore:
             page = await self._table.query(where, limit=min(size - len(found), 1000), after=token)
             found += [entry_of(entity) for entity in page.entities]
             token = page.next
-            if token is None or len(found) >= size:
-                return found, token is not None
+            shown = within_a_page([len(entry.text) for entry in found], size)
+            if token is None or len(found) >= size or shown < len(found):
+                return found[:shown], token is not None or shown < len(found)
 
     async def get(self, partition: str, row: str) -> Entry | None:
         found = await self._table.get(partition, row)

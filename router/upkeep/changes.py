@@ -83,8 +83,12 @@ async def follow(parts: Parts, target: str) -> None:
     resource = await parts.resources.load(kind, id)
     if resource is not None:
         await tell(parts, resource.change)
-    pending, _ = await parts.history.page(PENDING_CHANGES, "", "", _MOST_PENDING)
-    for entry in pending:
-        told = from_json(entry.text)
-        if (told["kind"], told["id"]) == (kind, id) and parts.clock.now() - entry.at >= _TOLD_AFTER:
-            await end_deletion(parts, entry, done=resource is None or resource.created > entry.at)
+    behind, more = "", True
+    while more:
+        pending, more = await parts.history.page(PENDING_CHANGES, behind, "", _MOST_PENDING)
+        for entry in pending:
+            told = from_json(entry.text)
+            if (told["kind"], told["id"]) == (kind, id) and parts.clock.now() - entry.at >= _TOLD_AFTER:
+                await end_deletion(parts, entry, done=resource is None or resource.created > entry.at)
+        if pending:
+            behind = pending[-1].key

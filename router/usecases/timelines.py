@@ -14,6 +14,7 @@ from router.commit.parts import Parts
 from router.engine import history, then
 from router.errors import NotFound
 from router.models.history import Entry, entry_key
+from router.models.sizes import LARGEST_PAGE
 from router.models.types import format_time, parse_time
 from router.models.workers import WorkerRecord
 from router.storage.deadlines import SHARDS
@@ -90,17 +91,17 @@ async def _in_hand(parts: Parts, row: Row[WorkerRecord], worker_id: str) -> list
 
 async def explain_at(parts: Parts, job_id: str, at: datetime) -> dict[str, Any]:
     """Why the job was where it was at a time, by what its timeline tells until then. Raises NotFound."""
-    told: list[dict[str, Any]] = []
-    after: str | None = None
+    told, after = then.Told(), None
     while True:
         found, after = await of_a_job(parts, job_id, _EXPLAINED_AT_ONCE, after)
-        told += found
+        for one in found:
+            if parse_time(one["at"]) <= at:
+                told.add(one)
         if after is None or parse_time(found[-1]["at"]) > at:
             break
-    known = [one for one in told if parse_time(one["at"]) <= at]
-    if not known:
+    if told.last is None:
         raise NotFound("Job", job_id)
-    return {"jobId": job_id, "at": format_time(at), **then.explained(known)}
+    return {"jobId": job_id, "at": format_time(at), **told.explained()}
 
 
 async def of_settings(
@@ -108,13 +109,14 @@ async def of_settings(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """One page of changes of policies and queues, oldest first."""
     found: list[dict[str, Any]] = []
-    behind = max(after or "", span.start)
+    behind, characters = max(after or "", span.start), 0
     for _ in range(_MOST_PAGES):
         some, more = await parts.history.page(CHANGES, behind, span.end, size + 1 - len(found))
         for entry in some:
             told = from_json(entry.text)
             if kind in (None, told["kind"]) and id in (None, told["id"]):
-                if len(found) == size:
+                characters += len(entry.text)
+                if len(found) == size or (found and characters > LARGEST_PAGE):
                     return found, behind
                 found.append({"at": format_time(entry.at), "eventId": entry.id, **told})
             behind = entry.key

@@ -10,7 +10,9 @@ from typing import Any
 from router.api.auth.authenticate import Caller as Client
 from router.commit.acting import acting
 from router.engine.facts import Level
+from router.engine.then import MOST_OFFERS_TOLD, Told
 from router.models.history import Actor
+from router.models.sizes import LARGEST_PAGE
 from router.models.types import format_time
 from router.upkeep.deadlines import HANDLERS
 from router.upkeep.facts import FactCounter
@@ -326,3 +328,37 @@ async def test_a_place_that_no_page_ends_at_is_refused() -> None:
             answer = await call(name, continuationToken=token)
             assert answer.status == 400, (name, place)
             assert answer.body["error"]["details"][0]["code"] == "InvalidContinuationToken", (name, place)
+
+
+@in_virtual_time
+async def test_a_page_of_large_changes_ends_early_and_the_next_goes_on() -> None:
+    call = Caller()
+    await call.settings()
+    for number in range(40):
+        rule = {"kind": "static", "value": number}
+        selectors = [{"key": f"k{n}", "labelOperator": "equal", "value": "x" * 1_400} for n in range(100)]
+        attachments = [{"kind": "static", "workerSelector": one} for one in selectors]
+        body = {"prioritizationRule": rule, "workerSelectorAttachments": attachments}
+        await call("UpsertClassificationPolicy", "large", body=body)
+    await asyncio.sleep(1)
+    found: list[str] = []
+    query: dict[str, Any] = {"maxpagesize": "1000"}
+    pages = 0
+    while query:
+        answer = await call("ListChanges", **query)
+        assert len(answer.raw) < 1.1 * LARGEST_PAGE
+        found += [one["eventId"] for one in answer.body["value"] if one["id"] == "large"]
+        pages += 1
+        link = answer.body.get("nextLink")
+        query = {"continuationToken": link.partition("=")[2]} if link else {}
+    assert len(found) == len(set(found)) == 40
+    assert pages > 2
+
+
+def test_of_very_many_offers_the_last_are_told() -> None:
+    told = Told()
+    for number in range(MOST_OFFERS_TOLD + 10):
+        event = {"eventType": "Microsoft.Communication.RouterWorkerOfferIssued", "offerId": str(number)}
+        told.add({"at": "2026-11-30T00:00:00Z", "events": [event]})
+    offers = told.explained()["offers"]
+    assert (len(offers), offers[-1]["offerId"]) == (MOST_OFFERS_TOLD, str(MOST_OFFERS_TOLD + 9))
