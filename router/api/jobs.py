@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from router.api.call import Call, Reply, resource_headers
-from router.api.pages import one_of, page_of
+from router.api.pages import one_of, page_of, place_of
 from router.models.jobs import (
     CancelJobOptions,
     CloseJobOptions,
@@ -43,7 +43,7 @@ async def delete(call: Call) -> Reply:
 
 async def list_page(call: Call) -> Reply:
     request = read_job_list(call.query, call.operation, call.token_keys)
-    found, after = await job_usecases.page(call.parts, request.filter, request.size, request.position)
+    found, after = await job_usecases.page(call.parts, request.filter, request.size, place_of(request))
     return await page_of(
         found, documents.render_job, lambda record: record.weight, request.next_link(after, call.token_keys)
     )

@@ -7,7 +7,10 @@ from typing import Any, Final, TypeVar
 
 from router.api.call import Reply
 from router.offload import LARGE, for_a_request
+from router.storage.listing import is_place
 from router.wire.documents import json_bytes, page_body
+from router.wire.paging import Position, unknown_position
+from router.wire.query import ListRequest
 
 T = TypeVar("T")
 #: Items that are written at once: each may be large.
@@ -32,3 +35,10 @@ async def page_of(
 
 def _written(found: Sequence[T], render: Callable[[T], dict[str, Any]], next_link: str | None) -> bytes:
     return json_bytes(page_body([render(one) for one in found], next_link))
+
+
+def place_of(request: ListRequest[Any]) -> Position | None:
+    """Where a list of jobs or workers goes on. Raises BadRequest."""
+    if request.position is not None and not is_place(request.position[1]):
+        raise unknown_position()
+    return request.position

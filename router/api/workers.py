@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from router.api.call import Call, Reply, resource_headers
-from router.api.pages import one_of, page_of
+from router.api.pages import one_of, page_of, place_of
 from router.models.results import AcceptJobOfferResult
 from router.models.types import Model
 from router.models.workers import DeclineJobOfferOptions, WorkerRecord
@@ -40,7 +40,7 @@ async def delete(call: Call) -> Reply:
 
 async def list_page(call: Call) -> Reply:
     request = read_worker_list(call.query, call.operation, call.token_keys)
-    found, after = await worker_usecases.page(call.parts, request.filter, request.size, request.position)
+    found, after = await worker_usecases.page(call.parts, request.filter, request.size, place_of(request))
     link = request.next_link(after, call.token_keys)
     render = partial(documents.render_worker, api_version=call.api_version)
     return await page_of(found, render, lambda record: record.weight, link)

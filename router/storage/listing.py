@@ -17,6 +17,8 @@ from router.storage.keys import SEPARATOR, key
 from router.storage.marks import Marks
 from router.storage.port import Condition, Entity, Table
 
+#: Of the part of a place that says when.
+_DIGITS: Final = 18
 _MICROSECOND: Final = timedelta(microseconds=1)
 _START: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _START) // _MICROSECOND
@@ -98,14 +100,19 @@ class ListingStore:
 
 def place(id: str, created_at: datetime) -> str:
     """Where an item stands among those of its kind: the text sorts the newest first."""
-    return f"{_LATEST - (created_at - _START) // _MICROSECOND:018d}{SEPARATOR}{key(id)}"
+    return f"{_LATEST - (created_at - _START) // _MICROSECOND:0{_DIGITS}d}{SEPARATOR}{key(id)}"
 
 
 def moment(place: str) -> int:
     """The part of a place that says when: it counts up from the newest on."""
-    return int(place[:18])
+    return int(place[:_DIGITS])
+
+
+def is_place(text: str) -> bool:
+    """Whether a list may go on behind it."""
+    return len(text) >= _DIGITS and text[:_DIGITS].isascii() and text[:_DIGITS].isdecimal()
 
 
 def last_place(moment: int) -> str:
     """Behind all items of that moment."""
-    return f"{moment:018d}{SEPARATOR}{SEPARATOR}"
+    return f"{moment:0{_DIGITS}d}{SEPARATOR}{SEPARATOR}"
