@@ -14,6 +14,7 @@ from router.engine.live import Picture
 from router.engine.live_lines import LinePiece
 from router.engine.live_piece import digest_of, shown_time
 from router.engine.live_workers import Document, WorkerPiece
+from router.models.sizes import LARGEST_PAGE, within_a_page
 from router.models.types import format_time, parse_time
 
 #: How far apart the clocks of two processes may be: what has changed is sent for so much longer.
@@ -97,10 +98,12 @@ def with_link(content: bytes, link: str) -> bytes:
 def _workers_page(
     workers: Mapping[str, WorkerPiece], after: str, key: Callable[[str], str]
 ) -> tuple[dict[str, WorkerPiece], str | None]:
-    if not after and len(workers) <= MOST_WORKERS:
+    characters = sum(len(piece.content) for piece in workers.values())
+    if not after and len(workers) <= MOST_WORKERS and characters <= LARGEST_PAGE:
         return dict(workers), None
     ahead = sorted((key(id), id) for id in workers if key(id) > after)
-    page = ahead[:MOST_WORKERS]
+    sizes = [len(workers[id].content) for _, id in ahead[:MOST_WORKERS]]
+    page = ahead[: within_a_page(sizes, MOST_WORKERS)]
     return {id: workers[id] for _, id in page}, page[-1][0] if len(ahead) > len(page) else None
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from router.commit.parts import Parts
@@ -43,6 +44,9 @@ _MOST_RATES: Final = 5_000
 _LEVELS_GOOD_FOR: Final = 15.0
 #: Answers of one picture that are kept for others who ask the same.
 _MOST_VIEWS: Final = 64
+#: Characters of all of them, with the forms in which each is sent.
+_LARGEST_VIEWS: Final = 24_000_000
+_FORMS_OF_ONE: Final = 3
 #: And forms of one answer: packed or not, with the link of whoever asked.
 _MOST_FORMS: Final = 4
 #: `since` is taken for the full two seconds before it: so those who have looked at about the same time share an answer.
@@ -78,7 +82,10 @@ class Live:
         self._rate_at = datetime.min.replace(tzinfo=UTC)
         self._levels: Mapping[str, Level] | None = None
         self._levels_until = 0.0
-        self._views: Recent[tuple[Any, ...], asyncio.Future[Answer]] = Recent(_MOST_VIEWS)
+        self._views: Recent[tuple[Any, ...], Answer] = Recent(
+            _MOST_VIEWS, size=lambda kept: _FORMS_OF_ONE * len(kept.view.content), most_size=_LARGEST_VIEWS
+        )
+        self._in_making: dict[tuple[Any, ...], asyncio.Future[Answer]] = {}
         self._rows = LiveRows(parts)
         #: What the picture was made of, and a number that it has in common with those that show the same.
         self._made_of: tuple[Any, ...] = ()
@@ -97,16 +104,22 @@ class Live:
         if since is not None:
             since = since.replace(second=since.second - since.second % _SINCE_SECONDS, microsecond=0)
         what = (picture.at, queue_id, own, since, after)
-        kept = self._views.get(what)
-        if kept is None:
-            asked = Asked(queue_id, own.owns if own is not None else None, since, after)
-            kept = asyncio.ensure_future(self._view(picture, asked))
-            self._views[what] = kept
-            kept.add_done_callback(lambda done: done.exception())
-        answer = await asyncio.shield(kept)
+        answer = self._views.get(what)
+        if answer is None:
+            making = self._in_making.get(what)
+            if making is None:
+                asked = Asked(queue_id, own.owns if own is not None else None, since, after)
+                self._in_making[what] = making = asyncio.ensure_future(self._view(picture, asked))
+                making.add_done_callback(partial(self._viewed, what))
+            answer = await asyncio.shield(making)
         if picture is self._picture:
             self._etags[self._number, queue_id, own, after] = answer.view.etag
         return answer
+
+    def _viewed(self, what: tuple[Any, ...], done: asyncio.Future[Answer]) -> None:
+        del self._in_making[what]
+        if not done.cancelled() and done.exception() is None:
+            self._views[what] = done.result()
 
     async def etag(self, *, queue_id: str | None, own: Own | None, after: tuple[str, str] | None) -> str | None:
         """That of the answer, where it is known without making one: nothing has changed since the last was made."""

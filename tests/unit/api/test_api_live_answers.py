@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from router.models.sizes import LARGEST_PAGE
 from router.models.types import format_time
 from tests.memory_router import in_virtual_time
 from tests.unit.api.api_caller import Answer, Caller
@@ -141,3 +142,25 @@ async def test_it_is_packed_where_that_is_allowed() -> None:
     assert "Content-Encoding" not in plain.headers
     assert gzip.decompress(packed.raw) == plain.raw
     assert len(packed.raw) < len(plain.raw) / 4
+
+
+@in_virtual_time
+async def test_a_page_of_large_workers_ends_early_and_the_next_goes_on() -> None:
+    call = Caller()
+    await call.settings()
+    labels = {f"k{number}": "x" * 1_500 for number in range(100)}
+    for number in range(40):
+        await call.worker(f"w{number}", labels=labels)
+    await soon()
+    found: list[str] = []
+    query: dict[str, Any] = {"since": "2020-01-01T00:00:00Z"}
+    pages = 0
+    while query:
+        answer = await call("GetLive", **query)
+        assert len(answer.raw) < 1.1 * LARGEST_PAGE
+        found += [one["id"] for one in answer.body["workers"]]
+        pages += 1
+        link = answer.body.get("nextLink")
+        query = {"continuationToken": link.partition("=")[2]} if link else {}
+    assert sorted(found) == sorted(f"w{number}" for number in range(40))
+    assert pages > 1
