@@ -86,10 +86,15 @@ async def test_the_request_reaches_the_function_as_it_was_sent(host: Host) -> No
     assert seen["body"] == "{}"
 
 
-@pytest.mark.parametrize("target", ["http://elsewhere:1/things/1?a=b", "/things/1?a=b", "/THINGS/1/?a=b"])
+@pytest.mark.parametrize("target", ["http://x:80/things/1?a=b", "/things/1?a=b", "/THINGS/1/?a=b"])
 async def test_targets_in_every_form(host: Host, target: str) -> None:
     status, _, body = await raw(host.port, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     assert (status, json.loads(body)["function"]) == (200, "GetThing")
+
+
+async def test_a_target_that_names_another_host_than_the_header(host: Host) -> None:
+    status, _, _ = await raw(host.port, b"GET http://elsewhere:1/things/1 HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert status == 400
 
 
 async def test_nothing_a_client_sends_stops_the_host(host: Host) -> None:
