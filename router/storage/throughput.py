@@ -22,8 +22,9 @@ from router.storage.job_classes import REST, JobClass, JobClasses
 from router.storage.keys import SEPARATOR, descending, key
 from router.storage.port import Condition, Entity, Table
 
-#: How far back "recent" goes at most.
-WINDOW: Final = timedelta(hours=12)
+#: How far back the latest assignments go at most, and those that tell rates where nothing has changed since.
+LATELY: Final = timedelta(hours=12)
+WINDOW: Final = timedelta(hours=24)
 #: A process writes at most once in this time.
 WRITE_EVERY: Final = timedelta(seconds=10)
 #: A job that is offered this soon has not waited: a worker was free.
@@ -126,13 +127,14 @@ class ThroughputStore:
 
     async def counted(self, queue_id: str, asked: Iterable[JobClass] = ()) -> Counted:
         """What tells the rates of all that is `asked`, read newest first."""
-        oldest = _period(self._clock.now() - WINDOW)
+        now = self._clock.now()
+        oldest, lately = _period(now - WINDOW), _period(now - LATELY)
         names: set[str | None] = {one.name for one in asked} or {None}
         found = {period: [one.copy() for one in counts] for period, counts in self._own(queue_id, oldest).items()}
         own = {self._row(period) for period in found}
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "lt", descending(oldest - 1))]
         after: tuple[str, str] | None = None
-        counted, period = Counted(found, start(oldest)), -1
+        counted, period = Counted(found, start(oldest), start(lately)), -1
         for _ in range(_MOST_PAGES):
             page = await self._table.query(where, limit=_PAGE, after=after)
             for entity in page.entities:
