@@ -104,6 +104,23 @@ def test_what_cannot_be_believed_predicts_nothing(files: Path, capsys: pytest.Ca
     assert "nothing is predicted" in told.err
     assert re.search(r"mean wait: [\d.]+ s in reality, [\d.]+ s in the replay; most in queue 'q' from hour", told.err)
     assert told.out == ""
+    assert "offers were made" not in told.err
+
+
+def test_that_offers_came_late_is_told_where_nothing_is_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day, change = tmp_path / "day.ndjson", tmp_path / "change.json"
+
+    def at(second: int, what: str) -> dict[str, str]:
+        return {"at": f"2026-01-05T08:10:{second:02}Z", "what": what, "workerId": "w", "offerId": "o"}
+
+    day.write_text("\n".join(one_job(at(0, "queued"), at(30, "offered"), at(31, "accepted"))), "utf-8")
+    change.write_text('{"queues": {"q": {"name": "another"}}}', "utf-8")
+    assert whatif("--history", day, "--change", change) == 1
+    told = capsys.readouterr().err
+    assert "mean wait: 31.0 s in reality, 1.0 s in the replay" in told
+    assert "1 of 1 offers were made 30.0 s on average after the last thing that happened to their job or worker" in told
 
 
 def test_a_search_prints_the_best_first(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
