@@ -27,8 +27,8 @@ def lateness(day: Day) -> str | None:
         for entry in job.entries:
             if entry.what == "offered":
                 offers += 1
-                whose = (("job", job.id), ("worker", str(entry.fields.get("workerId"))), ("setting", ""))
-                before = [one for some in whose if (one := _last(happened[some], entry)) is not None]
+                owners = (("job", job.id), ("worker", str(entry.fields.get("workerId"))), ("setting", ""))
+                before = [one for owner in owners if (one := _last(happened[owner], entry)) is not None]
                 seconds = (entry.at - max(before)).total_seconds() if before else 0.0
                 if seconds > _AT_ONCE_SECONDS:
                     late.append(seconds)

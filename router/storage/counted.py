@@ -81,6 +81,23 @@ class Count:
         return sum(count for serves, count in self.pools.items() if name in serves)
 
 
+class Enough:
+    """Whether what was read, newest first, tells the rates of these classes; None: that of the queue."""
+
+    def __init__(self, names: Iterable[str | None]) -> None:
+        self._counted = 0
+        self._of = {name: 0 for name in names if name is not None}
+
+    def add(self, count: Count) -> None:
+        self._counted += count.assigned
+        for name in self._of:
+            self._of[name] += count.taken_of(name)
+
+    def __bool__(self) -> bool:
+        of_each = all(number >= _LONGER * ENOUGH_OF_CLASS for number in self._of.values())
+        return of_each and self._counted >= _LONGER * ENOUGH_FOR_CLASS
+
+
 @dataclass(frozen=True, eq=False)
 class Counted:
     """By period, as it was when it was read. Nothing is older than `oldest`, and what is said of latest assignments
@@ -118,9 +135,6 @@ class Counted:
             longer = self._since(self._reaches(name, _LONGER))
             self._of[name] = longer if _went_on(lately, longer, name) else lately
         return self._of[name]
-
-    def is_enough_for(self, names: Iterable[str | None]) -> bool:
-        return all(self._reaches(name, _LONGER) > self.oldest for name in names)
 
     def _since(self, moment: datetime) -> Throughput:
         if moment not in self._windows:
