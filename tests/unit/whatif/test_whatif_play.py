@@ -16,6 +16,7 @@ from router.replay.errors import NotReplayable
 from router.replay.figures import doubts, estimates, figures
 from router.replay.history import parse
 from router.replay.lateness import lateness
+from router.replay.verdicts import verdicts
 from tests.unit.whatif.whatif_days import day, lines, one_job, profile, worker
 
 
@@ -115,6 +116,17 @@ def test_an_offer_that_came_long_after_all_that_it_follows_from_is_told() -> Non
     assert told.startswith("1 of 2 offers were made 60.0 s on average after the last thing that happened to")
     became_free = json.loads(late[3]) | {"entries": [at(14, "available")]}
     assert lateness(parse([*late[:3], json.dumps(became_free), *late[4:]], "f")) is None
+
+
+def test_a_report_of_a_candidate_says_that_offers_came_late() -> None:
+    offer = {"workerId": "w", "offerId": "o1"}
+    given = one_job(at(10, "queued"), at(12, "offered", **offer), at(13, "accepted", **offer), at(14, "closed"))
+    given[1] = given[1].replace(
+        '{"distributionPolicyId": "d"}', '{"distributionPolicyId": "d", "labels": {"shadowPolicyId": "e"}}'
+    )
+    given.insert(3, given[2].replace('"id": "d"', '"id": "e"'))
+    (found,) = verdicts(parse(given, "f"), {}, 20)
+    assert "; 1 of 1 offers were made 120.0 s on average after" in found["notPredicted"]
 
 
 def test_no_offer_of_a_day_that_was_replayed_came_late() -> None:
