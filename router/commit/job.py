@@ -320,6 +320,7 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
             work.append(parts.departures.tell(departures.LINES, [(key(was.queue_id), row_key(was))]))
     if before is not None and after is None:
         work.append(parts.listing.remove("job", job_id, before.created_at))
+        parts.jobs.watch.drop(deadlines.of_deleted(parts, before))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
         work += [parts.members.remove(owner, job_id) for owner in all_owners(before)]
     work += [_forget(parts, owner, job_id) for owner in forgotten(before, after)]
