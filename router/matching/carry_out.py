@@ -22,6 +22,7 @@ from router.engine.change import Change, JobChange, WorkerChange
 from router.engine.evolve import evolve
 from router.engine.ownership import owner
 from router.engine.plan import Match, Plan
+from router.engine.selectors import all_selectors
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
 from router.matching.rows import workers as rows_of_workers
@@ -116,6 +117,9 @@ async def carry_out(
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
     rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
     done.entered = sum(id in entering for id in rows_after)
+    done.again = done.again or any(
+        _asks_for_less(row.record, rows_after[id]) for id, (_, row) in entering.items() if id in rows_after
+    )
     work = [_entered(parts, seen, found[id][0], rows_after[id], done) for id in offered if id in rows_after]
     moves = [
         move
@@ -299,13 +303,28 @@ def _queued(waiting: Waiting) -> Standing:
     return Standing(waiting.queue_id, waiting.place)
 
 
+def _enqueued(seen: Scene, waiting: Waiting, record: JobRecord) -> JobChange:
+    """A job that enters, with the place with which it was planned. It may have stood there for so long that the time
+    of a selector is over: then it waits without that from the start."""
+    return jobs.enqueue(record, seen.now, since=waiting.place.enqueued_at)
+
+
+def _asks_for_less(planned: JobRecord | None, now: JobRecord | None) -> bool:
+    """Whether more workers may take the job than when it was planned."""
+    return now is not None and planned is not None and _active(now) < _active(planned)
+
+
+def _active(record: JobRecord) -> int:
+    return sum(one.active for one in all_selectors(record.job))
+
+
 async def _enter(parts: Parts, seen: Scene, plan: Plan, offered: Jobs) -> None:
     """Jobs that enter with an offer get their place in the line before they are queued: who accepts the offer at once
     takes it away again."""
     moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
     for waiting, row in offered.values():
         assert row.record is not None
-        queued = jobs.enqueue(row.record, waiting.place.enqueued_at).record
+        queued = _enqueued(seen, waiting, row.record).record
         assert queued is not None
         moves.append((waiting, queued, _queued(waiting), _takes_more(seen, plan, row.record)))
     if moves:
@@ -336,7 +355,9 @@ def _moved(seen: Scene, waiting: Waiting, record: JobRecord | None) -> tuple[Wai
     if record is None or where is None or where.entering:
         return None
     if waiting.entering:
-        return (waiting, record, where, True) if row_key(where) == row_key(_queued(waiting)) else None
+        # Not as urgent any more, perhaps. Who has made it more urgent since has put it there.
+        is_there = where.queue_id == waiting.queue_id and where.place >= waiting.place
+        return (waiting, record, where, True) if is_there else None
     return (waiting, record, where, False) if row_key(where) == waiting.row and not _is_open(seen, record) else None
 
 
@@ -397,7 +418,10 @@ async def _attach(
             return None  # gone, or further back than when it was looked who comes first
         change = JobChange(record)
         if record.status is JobStatus.CREATED:
-            change = jobs.enqueue(record, waiting.place.enqueued_at)
+            change = _enqueued(seen, waiting, record)
+            entered = standing(change.record)
+            if entered is None or entered.place > waiting.place:
+                return change  # it is not as urgent any more as it was when it was looked who comes first
         for offer, one in reserved:
             attached = _with_offer(change, offer, one, seen, planned, now)
             change = attached if attached is not None else change

@@ -135,6 +135,41 @@ async def test_who_enters_is_queued_though_nobody_is_free() -> None:
 
 
 @in_virtual_time
+async def test_who_enters_late_waits_without_the_selectors_whose_time_is_over() -> None:
+    """They are counted from when it came. With one more worker for it, it is planned again before those behind it."""
+    process = await _process(jobs=[])
+    await process.job(
+        "j", priority=5, requested_worker_selectors=[selector("language", "equal", "x", expires_after_seconds=2)]
+    )
+    await asyncio.sleep(3)
+    done, _ = await _carry_out(process)
+    assert (done.entered, done.again) == (1, True)
+    (waiting,) = (await process.parts.backlog.line("q", 9)).jobs
+    assert (waiting.entering, list(waiting.selectors)) == (False, [])
+    record = await process.read_job("j")
+    assert [str(one.status) for one in record.job.requested_worker_selectors] == ["expired"]
+    assert record.job.enqueued_at == record.routing.created_at
+    done, _ = await _carry_out(process, ("j", "w"))
+    assert (done.offered, done.again) == (1, False)
+
+
+@pytest.mark.parametrize("offered", [False, True])
+@in_virtual_time
+async def test_who_enters_late_and_is_not_urgent_any_more_waits_where_that_puts_it(offered: bool) -> None:
+    process = await _process(jobs=["k"])
+    await process.job(
+        "j", requested_worker_selectors=[selector("Id", "equal", "w", expires_after_seconds=2, expedite=True)]
+    )
+    assert [one.job_id for one in (await process.parts.backlog.line("q", 9)).jobs] == ["j", "k"]
+    await asyncio.sleep(3)
+    done, _ = await _carry_out(process, *([("j", "w")] if offered else []))
+    assert (done.offered, done.entered, done.again) == (0, 2, True)
+    assert await _held(process, "w") == []
+    line = (await process.parts.backlog.line("q", 9)).jobs
+    assert [(one.job_id, one.entering) for one in line] == [("k", False), ("j", False)]
+
+
+@in_virtual_time
 async def test_the_index_follows_the_reservations() -> None:
     process = await _process()
     await process.worker("w", capacity=2)
