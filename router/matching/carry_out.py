@@ -94,14 +94,24 @@ async def carry_out(
     their end when `round` is done."""
     done = Done()
     entering = {id: both for id, both in found.items() if both[0].entering}
-    offered = {match.job.id: found[match.job.id] for match in plan.matches if match.job.id in entering}
+    planned = {match.job.id: found[match.job.id] for match in plan.matches}
+    offered = {id: both for id, both in planned.items() if id in entering}
+    closed = {
+        id: both
+        for id, both in planned.items()
+        if id not in entering and both[1].record is not None and not _takes_more(seen, plan, both[1].record)
+    }
     taken: list[_Reserved] = []
     if entering and not plan.matches:
         await announce([], [])
     if plan.matches:
         worker_ids = sorted({match.worker_id for match in plan.matches})
-        rows, _ = await asyncio.gather(rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))
-        taken, _ = await asyncio.gather(_reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, offered))
+        rows, _ = await asyncio.gather(
+            rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted({*offered, *closed}))
+        )
+        taken, _ = await asyncio.gather(
+            _reserve_all(parts, seen, plan, rows, done), _take_places(parts, seen, plan, {**offered, **closed})
+        )
     by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
     counted = entering and await _is_counted(parts, seen.queue_id)
@@ -124,9 +134,14 @@ async def carry_out(
     moves = [
         move
         for id, record in rows_after.items()
-        if id not in offered and (move := _moved(seen, found[id][0], record)) is not None
+        if id not in offered and id not in closed and (move := _moved(seen, found[id][0], record)) is not None
     ]
     work += [parts.backlog.update(moves, seen.now)] if moves else []
+    work += [
+        _opened(parts, seen, waiting, rows_after.get(id, row.record))
+        for id, (waiting, row) in closed.items()
+        if id in rows_after or id not in touched
+    ]
     work += _unattached(parts, taken, rows_after, done)
     if isinstance(seen.policy and seen.policy.mode, RoundRobinMode):
         served = [match.worker_id for match in plan.matches if _has(rows_after.get(match.job.id), match.worker_id)]
@@ -318,15 +333,15 @@ def _active(record: JobRecord) -> int:
     return sum(one.active for one in all_selectors(record.job))
 
 
-async def _enter(parts: Parts, seen: Scene, plan: Plan, offered: Jobs) -> None:
-    """Jobs that enter with an offer get their place in the line before they are queued: who accepts the offer at once
-    takes it away again."""
+async def _take_places(parts: Parts, seen: Scene, plan: Plan, planned: Jobs) -> None:
+    """Jobs that enter with an offer get their place in the line, and the rows of those that get all their offers are
+    closed, before the offers are theirs: who accepts one at once takes the row away again."""
     moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
-    for waiting, row in offered.values():
+    for waiting, row in planned.values():
         assert row.record is not None
-        queued = _enqueued(seen, waiting, row.record).record
-        assert queued is not None
-        moves.append((waiting, queued, _queued(waiting), _takes_more(seen, plan, row.record)))
+        record = _enqueued(seen, waiting, row.record).record if waiting.entering else row.record
+        assert record is not None
+        moves.append((waiting, record, _queued(waiting), _takes_more(seen, plan, row.record)))
     if moves:
         await parts.backlog.update(moves, seen.now)
 
@@ -346,6 +361,13 @@ async def _entered(parts: Parts, seen: Scene, waiting: Waiting, record: JobRecor
         if record is not None and where is not None:
             await job_commits.stand(parts, record, where)
     elif _is_open(seen, record):
+        await job_commits.stand(parts, record, where)
+
+
+async def _opened(parts: Parts, seen: Scene, waiting: Waiting, record: JobRecord | None) -> None:
+    """A job whose row was closed, and that has not got what was planned, is found again."""
+    where = standing(record)
+    if record is not None and where == _queued(waiting) and _is_open(seen, record):
         await job_commits.stand(parts, record, where)
 
 

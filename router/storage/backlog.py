@@ -8,6 +8,7 @@ apart), Declined (who has declined it and when, JSON), Written. A hint: the job'
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -117,10 +118,13 @@ class BacklogStore:
         for group in split(writes):
             try:
                 await self._apply(group)
-            except (RowChanged, RowExists):
-                for write in group:  # one of them has changed: each on its own
-                    with contextlib.suppress(RowChanged, RowExists):
-                        await self._apply([write])
+            except (RowChanged, RowExists):  # one of them has changed: each on its own, where it stands first
+                await asyncio.gather(*(self._try(write) for write in group if write.kind != "delete"))
+                await asyncio.gather(*(self._try(write) for write in group if write.kind == "delete"))
+
+    async def _try(self, write: Write) -> None:
+        with contextlib.suppress(RowChanged, RowExists):
+            await self._apply([write])
 
     async def _apply(self, writes: Sequence[Write]) -> None:
         await self._write(writes)

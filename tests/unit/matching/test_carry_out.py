@@ -169,6 +169,67 @@ async def test_who_enters_late_and_is_not_urgent_any_more_waits_where_that_puts_
     assert [(one.job_id, one.entering) for one in line] == [("k", False), ("j", False)]
 
 
+async def _waiting(*, workers: Sequence[str] = ("w",), jobs: Sequence[str] = ("j",)) -> Process:
+    """The jobs have been queued before the workers came."""
+    process = await _process(workers=[], jobs=jobs)
+    await _carry_out(process)
+    for id in workers:
+        await process.worker(id)
+    process.tables.calls.clear()
+    return process
+
+
+async def _open(process: Process) -> list[str]:
+    return [one.job_id for one in (await process.parts.backlog.line("q", 9)).jobs]
+
+
+@in_virtual_time
+async def test_a_row_of_the_line_is_closed_before_its_job_has_the_offers() -> None:
+    """Who accepts one at once takes the row away: what is closed with it in one transaction would fail."""
+    process = await _waiting(workers=["v", "w"], jobs=["j", "k"])
+    announced: list[tuple[list[str], list[str]]] = []
+    await _carry_out(process, ("j", "v"), ("k", "w"), announced=announced)
+    calls = [(call.kind, call.table) for call in process.tables.calls]
+    assert calls.index(("transact", "backlog")) < calls.index(("replace", "jobs"))
+    assert calls.count(("transact", "backlog")) == 1
+    assert announced == [(["v", "w"], ["j", "k"])]  # whoever takes over opens them again
+    assert await _open(process) == []
+    assert await process.parts.backlog.count("q") == 2
+
+
+@in_virtual_time
+async def test_a_job_that_takes_more_offers_stays_open() -> None:
+    process = await _waiting(workers=["v", "w"])
+    await process.queue("q", maxConcurrentOffers=2)
+    await _carry_out(process, ("j", "v"))
+    assert await _open(process) == ["j"]
+    await _carry_out(process, ("j", "w"))
+    assert await _open(process) == []
+
+
+@in_virtual_time
+async def test_a_row_that_was_closed_in_vain_is_opened_again() -> None:
+    process = await _waiting(workers=["v", "w"], jobs=["j", "k"])
+    other = Process(process.tables, seed=2, drives=False)
+    done, _ = await _carry_out(
+        process, ("j", "v"), ("k", "w"), meanwhile=lambda: other.worker("v", available_for_offers=False)
+    )
+    # The worker of `j` has changed, and `k` is not to have what `j` could have instead.
+    assert (done.offered, done.again) == (0, True)
+    assert await _open(process) == ["j", "k"]
+
+
+@in_virtual_time
+async def test_a_row_that_somebody_has_written_since_is_not_closed() -> None:
+    process = await _waiting()
+    other = Process(process.tables, seed=2, drives=False)
+    labels = [selector("Id", "equal", "nobody")]
+    done, _ = await _carry_out(process, ("j", "w"), meanwhile=lambda: other.job("j", requested_worker_selectors=labels))
+    assert done.offered == 0
+    (found,) = (await process.parts.backlog.line("q", 9)).jobs
+    assert [one.value for one in found.selectors] == ["nobody"]
+
+
 @in_virtual_time
 async def test_the_index_follows_the_reservations() -> None:
     process = await _process()
