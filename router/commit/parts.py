@@ -74,6 +74,10 @@ class Rounds(Protocol):
         sure to do it. `sure`: somebody waits there for certain."""
         ...
 
+    def take_over(self, queue_ids: Iterable[str]) -> None:
+        """Somebody has to look after these queues, whose holder stands still or is gone."""
+        ...
+
     def held(self, queue_id: str) -> AbstractAsyncContextManager[None]:
         """While it is held, nobody else adds jobs to the queue or matches its jobs."""
         ...

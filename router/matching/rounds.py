@@ -137,6 +137,15 @@ class Rounds:
         every.add_done_callback(_retrieved)
         return every
 
+    def take_over(self, queue_ids: Iterable[str]) -> None:
+        """Holds of these queues are over and were not given back: whoever has them stands still or is gone. What is
+        remembered of their rows is older than that."""
+        queues = list(queue_ids)
+        for queue_id in queues:
+            if (queue := self._queues.get(queue_id)) is not None:
+                queue.seen = None
+        self.ask(queues, sure=True)
+
     def holds(self, queue_id: str) -> bool:
         return any(token.lasts and token.queue_id == queue_id for token in _HOLDS.get())
 
@@ -212,6 +221,7 @@ class Rounds:
             return
         left = vain = 0
         while True:
+            queue.notes.left_in_vain = left > 1
             async with self._parts.locks.hold(f"round/{queue.id}"):
                 played = await self._rounds(queue, fresh)
                 fresh = False
