@@ -8,7 +8,6 @@ apart), Declined (who has declined it and when, JSON), Written. A hint: the job'
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from router.models.types import format_time, parse_time
 from router.storage.gone import Gone
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
-from router.storage.transactions import split
+from router.storage.transactions import write_groups
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _DECLINED: Final = TypeAdapter(dict[str, Decline])
@@ -115,12 +114,7 @@ class BacklogStore:
         that somebody has written since keeps what that one says: "open" must always win, for a row that wrongly says
         "closed" would keep a job from its worker."""
         writes = (_move(seen, _entity(record, where, now, open)) for seen, record, where, open in moves)
-        for group in split(writes):
-            try:
-                await self._apply(group)
-            except (RowChanged, RowExists):  # one of them has changed: each on its own, where it stands first
-                await asyncio.gather(*(self._try(write) for write in group if write.kind != "delete"))
-                await asyncio.gather(*(self._try(write) for write in group if write.kind == "delete"))
+        await write_groups(writes, self._apply, self._try)
 
     async def _try(self, write: Write) -> None:
         with contextlib.suppress(RowChanged, RowExists):
