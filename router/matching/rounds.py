@@ -88,6 +88,8 @@ class _Queue:
     #: Its row as it was read or written last, and whether no other process has written it lately.
     seen: Hold | None = None
     is_alone: bool = True
+    #: Somebody knows that the row is not as it was seen.
+    is_outdated: bool = False
     #: Another process had it when it was looked at last.
     is_contended: bool = False
     #: Until then that one is taken to have it still: who asks meanwhile waits for that look.
@@ -143,7 +145,7 @@ class Rounds:
         queues = list(queue_ids)
         for queue_id in queues:
             if (queue := self._queues.get(queue_id)) is not None:
-                queue.seen = None
+                queue.is_outdated = True
         self.ask(queues, sure=True)
 
     def holds(self, queue_id: str) -> bool:
@@ -312,6 +314,8 @@ class Rounds:
         if keeper.hold is not None:
             return await scene_of(self._parts, queue.id, queue.notes)
         keeper.is_fresh = fresh
+        if queue.is_outdated:
+            queue.is_outdated, queue.seen = False, None
         if queue.seen is not None and (queue.is_alone or fresh):
             scene = await scene_of(self._parts, queue.id, queue.notes)
         else:

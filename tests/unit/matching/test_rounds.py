@@ -368,6 +368,28 @@ async def test_a_job_whose_row_a_dead_holder_has_closed_is_offered() -> None:
 
 
 @in_virtual_time
+async def test_a_queue_that_is_looked_at_may_be_taken_over_at_any_moment() -> None:
+    one, _ = await _two()
+    await one.job("first")
+    await one.worker("v")
+    await asyncio.sleep(2)
+    times = 20
+
+    async def meanwhile(call: Call) -> None:
+        nonlocal times
+        if call.table in ("backlog", "availability", "rounds") and times:
+            times -= 1
+            one.parts.rounds.take_over(["q"])
+
+    one.tables.before = meanwhile
+    await one.worker("w")
+    await one.job("second")
+    await one.parts.rounds.ask(["q"], sure=True)
+    assert times == 0
+    assert await one.offered_to("second") == ["w"]
+
+
+@in_virtual_time
 async def test_a_holder_that_lost_its_hold_does_nothing() -> None:
     """It stood still until somebody else had taken the queue over."""
     one, _ = await _two()
