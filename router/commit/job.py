@@ -129,12 +129,15 @@ async def _change(
     places: list[tuple[JobRecord, Standing]] = []
     again: list[tuple[JobRecord, Standing]] = []
     tried: set[Standing] = set()
+    #: Since when rows stand in the line that the write of the job relies on.
+    stood: list[tuple[Standing, datetime]] = []
     new: list[JobRecord] = []
     listed: list[JobRecord] = []
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         places.clear()
         again.clear()
+        stood.clear()
         new.clear()
         decided = await step(found)
         if decided is None or decided.record is None:
@@ -152,6 +155,8 @@ async def _change(
                 and early.where == where
                 and parts.clock.now() - early.at < _STANDS  # a round removes a row that no job has come for
             )
+            if is_there and early is not None:
+                stood.append((where, early.at))
             stands = standing(found.record) == where
             (again if stands else places).extend([] if is_there else [(record, where)])
         if found.record is None:
@@ -162,6 +167,7 @@ async def _change(
     async def take_places() -> None:
         listed.extend(new)
         tried.update(where for _, where in places)
+        stood.extend((where, parts.clock.now()) for _, where in places)
         await asyncio.gather(
             *(_put(parts, record, where) for record, where in places),
             *(parts.listing.add("job", record.id, record.created_at) for record in new),
@@ -186,6 +192,9 @@ async def _change(
         await _stand_if_in(parts, committed.after.record, tried)
         return committed
     tried.difference_update(where for _, where in places)
+    # A process that stood still meanwhile: a round may have removed what no job had come for.
+    now = parts.clock.now()
+    tried.update(where for where, since in stood if now - since >= _STANDS)
     work: asyncio.Future[Any] | None = round
     is_left = parts.outbox.is_left(parts.jobs.store, committed.before)
     left = is_left and _leaves_work(committed, in_round=round is not None)
