@@ -64,6 +64,9 @@ long: setup ## Run the tests that take longer: browsers, the Java SDK, crashes, 
 	$(RUN) -m pytest $(WHOLE) -m "long and not timed" -n 2 --dist loadgroup || failed=1; \
 	exit $$failed
 
+again: setup ## Run alone, one after the other, the tests that failed last
+	@$(RUN) -m pytest tests --last-failed --last-failed-no-failures none
+
 worker: setup ## Run wire and event tests under Microsoft's Python worker, where a Python 3.13 is found
 	@$(RUN) -m scripts.other_pythons worker
 

@@ -109,5 +109,8 @@ class TooLarge(RouterError):
 class Busy(RouterError):
     """503: the row changed under every attempt, or storage did not answer; trying again is safe."""
 
+    #: It is not a fault of the code: see router/outages.py.
+    passes = True
+
     def __init__(self, message: str = "The resource is busy. Try again.", *, retry_after: int = 1) -> None:
         super().__init__("ServiceUnavailable", message, 503, headers={"Retry-After": str(retry_after)})

@@ -86,6 +86,18 @@ def is_told(error: BaseException) -> bool:
     return bool(getattr(error, "told", False))
 
 
+def passes(error: BaseException) -> bool:
+    """Whether a failure is of storage, the topic or the network, or of many who write the same row: tried again it
+    succeeds."""
+    return bool(getattr(error, "passes", False)) or isinstance(error, OSError)
+
+
+def trace(error: BaseException) -> BaseException | None:
+    """What a log line of this failure shows of how it came about: nothing where it passes, for that is nobody's
+    fault."""
+    return None if passes(error) else error
+
+
 class WrongClock(Exception):
     """The clock of this process is far from storage's: what it would decide by time is left to others."""
 

@@ -30,7 +30,7 @@ class Failures:
             return
         self._told[kind] = (now, 0)
         again = f" (and {more} times since it was told)" if more else ""
-        if error.told:  # of an outage: the app has said why
+        if error.passes:  # how it came about would tell nobody anything
             log.warning("function %s failed %s%s: %s", function, what, again, error)
         else:
             log.error("function %s failed %s%s: %s\n%s", function, what, again, error, error.trace)

@@ -153,8 +153,8 @@ class ThinWorker:
                 raise TypeError(f"an HTTP function must return HttpResponse or str, not {kind}") from None
         except Exception as error:
             trail = "".join(traceback.format_exception(error))
-            told = bool(getattr(error, "told", False))
-            raise FunctionFailed(f"{type(error).__name__}: {error}", trail, told=told) from None
+            passes = any(getattr(error, name, False) for name in ("told", "passes"))
+            raise FunctionFailed(f"{type(error).__name__}: {error}", trail, passes=passes) from None
 
     async def _run(self, known: _Callable, arguments: dict[str, object]) -> Any:
         if known.is_async:

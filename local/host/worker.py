@@ -42,11 +42,11 @@ class HttpAnswer:
 class FunctionFailed(Exception):
     """A function has raised, or returned what its binding cannot take; the message is the worker's."""
 
-    def __init__(self, message: str, trace: str = "", *, told: bool = False) -> None:
-        """`told`: the app has said why, if the worker can know."""
+    def __init__(self, message: str, trace: str = "", *, passes: bool = False) -> None:
+        """`passes`: it is no fault of the code and succeeds when it is tried again, if the worker can know."""
         super().__init__(message)
         self.trace = trace
-        self.told = told
+        self.passes = passes
 
 
 class Worker(Protocol):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from router.commit.acting import own_context
-from router.outages import is_told
+from router.outages import is_told, passes, trace
 from router.storage.turns import URGENCY, Urgency
 
 _log = logging.getLogger(__name__)
@@ -63,7 +63,8 @@ class Background:
             # A settle deadline stands behind it: it is done again.
             if is_told(error):
                 return
-            _log.exception("Background work failed", extra={"work": name})
+            level = logging.WARNING if passes(error) else logging.ERROR
+            _log.log(level, "Background work failed: %r", error, exc_info=trace(error), extra={"work": name})
 
 
 @contextmanager

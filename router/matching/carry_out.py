@@ -30,6 +30,7 @@ from router.matching.scene import Scene
 from router.models.jobs import JobOffer, JobRecord, JobStatus
 from router.models.policies import DistributionPolicy, RoundRobinMode
 from router.models.workers import WorkerRecord
+from router.outages import trace
 from router.storage.availability import Move, row_keys
 from router.storage.backlog import Waiting, row_key
 from router.storage.port import RowChanged
@@ -303,8 +304,8 @@ async def _follow_workers(parts: Parts, taken: Sequence[_Reserved], done: Done) 
 async def _give_back(parts: Parts, worker_id: str, offer_ids: set[str]) -> None:
     try:
         queues = await worker_commits.drop_offers(parts, worker_id, frozenset(offer_ids), expired=False)
-    except RouterError:
-        _log.warning("A reservation is given back later", exc_info=True, extra={"worker": worker_id})
+    except RouterError as error:
+        _log.warning("A reservation is given back later: %s", error, exc_info=trace(error), extra={"worker": worker_id})
         raise
     if queues:
         parts.rounds.ask(sorted(queues))

@@ -23,7 +23,8 @@ from router.matching.notes import Notes
 from router.matching.round import Played, play
 from router.matching.scene import Scene, fingerprint
 from router.matching.scene import scene as scene_of
-from router.storage.port import RowChanged, StorageUnavailable
+from router.outages import passes
+from router.storage.port import RowChanged
 from router.storage.rounds import Hold
 from router.storage.turns import Urgency
 
@@ -54,6 +55,8 @@ _MOST_LEFT: Final = 60
 
 class HoldLost(Exception):
     """The hold's time is over, or somebody else has it."""
+
+    passes = True
 
 
 @dataclass(eq=False)
@@ -181,7 +184,7 @@ class Rounds:
                     await self._look(queue, sure)
                 except Exception as error:
                     failed += 1
-                    patient = isinstance(error, StorageUnavailable | RowChanged | HoldLost)
+                    patient = passes(error)
                     if failed < (_MOST_TRIES if patient else 5):
                         if not patient:
                             _log.exception("A round failed and is tried again", extra={"queue": queue.id})

@@ -60,11 +60,14 @@ class RowExists(Exception):
 class RowChanged(Exception):
     """A conditional write found another version, or none."""
 
+    passes = True
+
 
 class StorageUnavailable(Exception):
     """Storage did not answer in time, or refused for load. `told`: the log has it, as an outage of storage."""
 
     told = False
+    passes = True
 
 
 class Table(Protocol):

@@ -13,13 +13,11 @@ from datetime import timedelta
 from typing import Final
 
 from router.commit.acting import acting
-from router.commit.outbox import NotSent
 from router.commit.parts import Parts
-from router.errors import Busy
 from router.models.history import ROUTER, Actor
-from router.outages import is_told
+from router.outages import is_told, passes, trace
 from router.storage.deadlines import MOST_ATTEMPTS, SHARDS, Deadline, put_off_until
-from router.storage.port import RowChanged, StorageUnavailable
+from router.storage.port import StorageUnavailable
 from router.storage.turns import URGENCY, Urgency
 from router.telemetry import routing as metrics
 from router.telemetry import tracing
@@ -68,13 +66,10 @@ HANDLERS: Final[Mapping[str, Handler]] = {
 class _Unknown(Exception):
     """Armed by a later version, during its deployment: left to its instances."""
 
+    passes = True
+
 
 _OF_SETTINGS: Final = frozenset({"queue", "distribution-policy", "exception-policy", "idle", "change"})
-
-
-def _passes(error: Exception) -> bool:
-    """Whether the failure is of storage or the topic, or of an older version: that passes."""
-    return isinstance(error, StorageUnavailable | Busy | RowChanged | NotSent | _Unknown | OSError)
 
 
 def _actor(deadline: Deadline) -> Actor:
@@ -188,15 +183,15 @@ class DeadlineRunner:
         except Exception as error:
             if deadline.kind.startswith("settle-"):
                 metrics.record_reconciliation(deadline.kind.removeprefix("settle-").rstrip("s"), "failed")  # type: ignore[arg-type]
-            if deadline.attempt + 1 >= MOST_ATTEMPTS and not _passes(error):
+            if deadline.attempt + 1 >= MOST_ATTEMPTS and not passes(error):
                 await self._give_up(deadline, error)
                 return
             told = is_told(error)
             _log.log(
-                logging.DEBUG if told else logging.WARNING if _passes(error) else logging.ERROR,
+                logging.DEBUG if told else logging.WARNING if passes(error) else logging.ERROR,
                 "A deadline failed and is tried again: %r",
                 error,
-                exc_info=None if told or _passes(error) else error,
+                exc_info=None if told else trace(error),
                 extra={"deadline": deadline.kind, "target": deadline.target, "attempt": deadline.attempt},
             )
             await self._put_off(deadline)
@@ -224,7 +219,9 @@ class DeadlineRunner:
             await self._parts.deadlines.put_off(deadline, later)
         except Exception as error:
             if not is_told(error):
-                _log.warning("A deadline could not be put off; the next tick takes it again", exc_info=True)
+                _log.warning(
+                    "A deadline could not be put off; the next tick takes it again: %r", error, exc_info=trace(error)
+                )
 
     async def _sweep(self) -> None:
         """Removes what is done, many rows a transaction."""
@@ -235,7 +232,7 @@ class DeadlineRunner:
             await self._parts.deadlines.remove(list(done.values()))
         except Exception as error:
             if not is_told(error):
-                _log.warning("Done deadlines could not be removed yet", exc_info=True)
+                _log.warning("Done deadlines could not be removed yet: %r", error, exc_info=trace(error))
             return
         for place, deadline in done.items():
             if self._done.get(place) is deadline:

@@ -10,7 +10,7 @@ from typing import Final
 
 from router.commit.parts import Parts
 from router.engine.facts import LEVEL_MINUTES, Level
-from router.outages import is_told
+from router.outages import is_told, trace
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class QueueFigures:
         except Exception as error:
             if is_told(error):
                 return
-            _log.warning("Queue figures could not be read", exc_info=True)
+            _log.warning("Queue figures could not be read: %r", error, exc_info=trace(error))
 
     async def _levels(self, now: datetime) -> Mapping[str, Level]:
         if not self._parts.chronicle.keeps:

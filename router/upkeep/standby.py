@@ -11,9 +11,8 @@ from datetime import timedelta
 from typing import Final
 
 from router.commit.parts import Parts
-from router.outages import WrongClock, is_told
+from router.outages import is_told, trace
 from router.storage.deadlines import SHARDS
-from router.storage.port import StorageUnavailable
 from router.upkeep.deadlines import DeadlineRunner
 
 _log = logging.getLogger(__name__)
@@ -40,13 +39,11 @@ class Standby:
             try:
                 if await self._is_late():
                     await self._stand_in()
-            except StorageUnavailable as error:
-                if not is_told(error):
-                    _log.info("Whether the timer runs could not be looked up: %s", error)
-            except WrongClock:
-                pass  # it is told: those with the right time stand in
-            except Exception:
-                _log.exception("Standing in for the timer failed; it is tried again")
+            except Exception as error:
+                if not is_told(error):  # a wrong clock is: those with the right time stand in
+                    _log.warning(
+                        "Standing in for the timer failed; it is tried again: %r", error, exc_info=trace(error)
+                    )
 
     async def _is_late(self) -> bool:
         until = self._parts.clock.now() - LATE

@@ -69,7 +69,7 @@ async def build(wire: RawWire) -> World:
         offers = (await wire.get(worker)).expect(200)["offers"]
         return offers[0]["offerId"] if offers else None
 
-    offer_id = await eventually_async(offer, "an offer")
+    offer_id = await eventually_async(offer, "an offer", 60)
     accepted = (await wire.post(f"{worker}/offers/{offer_id}:accept")).expect(200)
     suspended = [
         await wire.make("Job", {"channelId": "voice", "queueId": queue, "matchingMode": {"kind": "suspend"},

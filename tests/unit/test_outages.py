@@ -6,8 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from router.commit.background import Background
+from router.commit.outbox import NotSent
+from router.errors import Busy, NotFound
+from router.matching.rounds import HoldLost
 from router.outages import FAR, ClockCheck, Health, Outage, Surroundings, WrongClock, is_told
-from router.storage.port import StorageUnavailable
+from router.storage.port import RowChanged, StorageUnavailable
 
 
 class Time:
@@ -188,3 +192,32 @@ def test_a_failure_is_told_where_an_outage_has_told_it() -> None:
     assert not is_told(error)
     error.told = True
     assert is_told(error)
+
+
+PASSING = (
+    StorageUnavailable("no answer"),
+    RowChanged("row"),
+    Busy(),
+    NotSent("no"),
+    HoldLost("gone"),
+    OSError("reset"),
+)
+
+
+@pytest.mark.parametrize(
+    "error", [*PASSING, LookupError("wrong"), NotFound("job", "x")], ids=lambda it: type(it).__name__
+)
+async def test_only_what_does_not_pass_is_told_with_its_traceback(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def failing() -> None:
+        raise error
+
+    background = Background()
+    background.start(failing(), "work")
+    await background.drain(5)
+    passing = error in PASSING
+    assert ("Traceback" in caplog.text) == (not passing)
+    assert [record.levelname for record in caplog.records] == (
+        [] if is_told(error) else ["WARNING" if passing else "ERROR"]
+    )

@@ -130,5 +130,5 @@ def test_a_function_that_goes_on_failing_is_told_once_a_minute(caplog: pytest.Lo
 
 
 def test_an_outage_that_the_app_has_told_brings_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    Failures().tell("OnJobEvent", FunctionFailed("StorageUnavailable: no answer", "Traceback", told=True))
+    Failures().tell("OnJobEvent", FunctionFailed("StorageUnavailable: no answer", "Traceback", passes=True))
     assert "Traceback" not in caplog.records[0].getMessage()

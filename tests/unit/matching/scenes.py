@@ -1,0 +1,43 @@
+"""A process, its queue and what a round of it sees."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from router.matching.notes import Notes
+from router.matching.scene import Scene
+from router.matching.scene import scene as scene_of
+from tests.memory_router import Process, Tables
+from tests.unit.engine.engine_records import selector
+
+SKILLED: dict[str, Any] = {"requested_worker_selectors": [selector("skill", "greaterThan", 5)]}
+
+
+async def one_process(kind: str = "longestIdle", **mode: Any) -> Process:
+    """One whose commits ask for no rounds: the test looks by itself."""
+    process = Process(Tables(), drives=False)
+    await process.queue("q", kind, **mode)
+    return process
+
+
+async def unclaimed() -> None:
+    raise AssertionError("little is read, and the queue is not asked for")
+
+
+async def claimed() -> None:
+    """The queue is this process's."""
+
+
+async def look(process: Process, notes: Notes | None = None) -> Scene:
+    return await scene_of(process.parts, "q", notes if notes is not None else Notes())
+
+
+def line(scene: Scene) -> list[str]:
+    return [one.job_id for one in scene.line]
+
+
+async def fill(process: Process, jobs: int, **fields: Any) -> None:
+    """Jobs that wait: queued, as a round leaves them."""
+    for number in range(jobs):
+        await process.job(f"j{number:03}", **fields)
+    await process.parts.rounds.ask(["q"], sure=True)

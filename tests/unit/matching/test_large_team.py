@@ -1,0 +1,80 @@
+"""Of a large team a round asks for those who fit."""
+
+from __future__ import annotations
+
+from router.matching.notes import Notes
+from router.matching.scene import note_hopeless
+from tests.memory_router import Process, in_virtual_time
+from tests.unit.engine.engine_records import selector
+from tests.unit.matching.scenes import fill, line, look, one_process
+
+
+async def _large_team(process: Process) -> None:
+    for number in range(70):
+        await process.worker(f"w{number:02}", labels={"skill": number % 10, "number": number})
+
+
+@in_virtual_time
+async def test_of_a_large_team_who_fits_is_asked_for() -> None:
+    process = await one_process()
+    await _large_team(process)
+    await process.job("j", requested_worker_selectors=[selector("number", "equal", 69)])
+    notes = Notes()
+    scene = await look(process, notes)
+    assert notes.is_large
+    assert not scene.all_workers
+    assert [one.worker_id for one in scene.candidates] == ["w69"]
+    assert not any(scene.is_hopeless(one) for one in scene.line)
+
+
+@in_virtual_time
+async def test_hope_comes_back_in_a_large_team() -> None:
+    process = await one_process()
+    await fill(process, 1, requested_worker_selectors=[selector("number", "equal", 99)])
+    notes = Notes()
+    await process.worker("only", labels={})
+    note_hopeless(await look(process, notes), notes)
+    assert notes.hopeless
+    await _large_team(process)
+    assert line(await look(process, notes)) == []
+    await process.worker("late", labels={"number": 99})
+    scene = await look(process, notes)
+    assert line(scene) == ["j000"]
+    assert [one.worker_id for one in scene.candidates] == ["late"]
+
+
+@in_virtual_time
+async def test_the_best_of_a_large_team_is_looked_for_among_all() -> None:
+    process = await one_process("bestWorker")
+    await _large_team(process)
+    await process.job("j", requested_worker_selectors=[selector("skill", "greaterThanOrEqual", 5)])
+    assert len((await look(process)).candidates) == 35
+
+
+@in_virtual_time
+async def test_round_robin_goes_on_in_a_large_team() -> None:
+    """From behind the last one, round the end, to the first."""
+    process = await one_process("roundRobin")
+    await _large_team(process)
+    await process.job("j")
+    first = (await look(process)).candidates
+    assert [one.worker_id for one in first][:2] == ["w00", "w01"]
+    await process.parts.availability.save_turn("q", "w67")
+    assert [one.worker_id for one in (await look(process)).candidates][:4] == ["w68", "w69", "w00", "w01"]
+    await process.parts.availability.save_turn("q", "w20")
+    assert next(one.worker_id for one in (await look(process)).candidates) == "w21"
+
+
+@in_virtual_time
+async def test_the_team_may_become_small_again() -> None:
+    process = await one_process()
+    await _large_team(process)
+    notes = Notes()
+    await look(process, notes)
+    for number in range(69):
+        await process.worker(f"w{number:02}", available_for_offers=False)
+    assert not (await look(process, notes)).all_workers
+    for _ in range(40):
+        scene = await look(process, notes)
+    assert scene.all_workers
+    assert [one.worker_id for one in scene.candidates] == ["w69"]
