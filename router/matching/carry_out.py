@@ -34,7 +34,7 @@ from router.outages import trace
 from router.storage.availability import Move, row_keys
 from router.storage.backlog import Waiting, row_key
 from router.storage.port import RowChanged
-from router.storage.truth_rows import Row
+from router.storage.truth_rows import Overtaken, Row
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
@@ -271,7 +271,15 @@ async def _reserve(parts: Parts, seen: Scene, row: Row[WorkerRecord], matches: S
                 made[match.job.id] = offer
         return Change(record, result=made) if made else None
 
-    committed = await parts.workers.attempt(row, step, watched=False)
+    try:
+        committed = await parts.workers.attempt(row, step, watched=False)
+    except Overtaken as error:
+        # It may have been written before that somebody else wrote, and its answer be lost: nobody else knows of it.
+        holder = error.row.record
+        held = {one.offer_id for one in holder.worker.offers} & set(ids) if holder is not None else set[str]()
+        if held:
+            await _give_back(parts, row.id, held)
+        raise
     return _Reserved(committed, committed.result) if committed.changed else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from router.matching.rounds import HoldLost
 from router.matching.scene import Scene
 from router.matching.scene import scene as scene_of
 from router.models.jobs import CancelJobOptions, JobStatus
-from router.storage.port import StorageUnavailable
+from router.storage.port import Entity, RowChanged, StorageUnavailable
 from router.usecases import jobs as job_usecases
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 from tests.unit.engine.engine_records import selector
@@ -228,6 +229,25 @@ async def test_a_row_that_somebody_has_written_since_is_not_closed() -> None:
     assert done.offered == 0
     (found,) = (await process.parts.backlog.line("q", 9)).jobs
     assert [one.value for one in found.selectors] == ["nobody"]
+
+
+@in_virtual_time
+async def test_a_reservation_whose_answer_was_lost_is_given_back_though_somebody_wrote_after_it() -> None:
+    process = await _process()
+    workers = process.tables.of("workers")
+    write = workers.replace
+
+    def answer_is_lost(entity: Entity) -> str:
+        workers.replace = write  # type: ignore[method-assign]
+        workers.replace(entity)
+        (row,) = workers.all()
+        workers.replace(replace(row, columns={**row.columns, "Commit": "another"}))
+        raise RowChanged
+
+    workers.replace = answer_is_lost  # type: ignore[method-assign]
+    done, _ = await _carry_out(process, ("j", "w"))
+    assert (done.offered, done.again) == (0, True)
+    assert await _held(process, "w") == []
 
 
 @in_virtual_time
