@@ -14,6 +14,7 @@ from jobrouter.whatif.sources import Generated, Replayed, Source, play, read
 from router.replay.comparison import Comparison
 from router.replay.figures import Figures, doubts, figures
 from router.replay.history import Day, told
+from router.replay.lateness import lateness
 from router.replay.shadows import LABEL
 
 _SEARCH_REPLICATIONS = 3
@@ -36,7 +37,8 @@ async def run(options: argparse.Namespace) -> int:
         source = Replayed(day)
         refused = doubts(day, play(source, 0), options.threshold)
         if refused:
-            lines = "\n".join(f"  {one}" for one in refused)
+            late = lateness(day)
+            lines = "\n".join(f"  {one}" for one in (*refused, *([late] if late is not None else [])))
             raise NotSo(f"The replay is not the day that was, so nothing is predicted:\n{lines}")
     else:
         source = Generated.load(options.generate)

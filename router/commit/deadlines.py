@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 
 from router.commit import policies
 from router.commit.parts import Parts
-from router.commit.watch import watched_until
+from router.commit.watch import Rest, watched_until
 from router.engine import deadlines
 from router.engine.deadlines import Due
 from router.engine.evolve import evolve
-from router.models.jobs import JobRecord, JobStatus
+from router.models.jobs import ENDED, JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
-from router.storage.deadlines import Deadline
+from router.storage.deadlines import Deadline, Over, kind_of, shard_of
+from router.storage.keys import time_key
 from router.storage.truth_rows import Row
 
 #: A deadline this soon after the settle deadline is armed at once, so that it is never late.
 NEAR: Final = timedelta(seconds=3)
 #: How many far deadlines of a job are remembered as armed.
 _MOST_ARMED: Final = 60
+#: What is due this soon is left to the timer, which may have it in hand.
+_SOON: Final = timedelta(seconds=5)
 
 
 async def of_change(parts: Parts, row: Row[JobRecord], after: JobRecord) -> list[Deadline]:
@@ -47,18 +50,42 @@ def _unknown(before: JobRecord | None, after: JobRecord, policy: ExceptionPolicy
     return [one for one in found if one.row not in known or one.row in again]
 
 
-async def armed(parts: Parts, record: JobRecord) -> JobRecord:
+async def armed(parts: Parts, record: JobRecord) -> Rest[JobRecord]:
     """Arms the deadlines of a job that rests which are not known to stand in storage, and returns the record that knows
-    them. After an outage some have passed by then, and are armed all the same: nobody else would see to them."""
-    later = [
-        one
-        for one in _deadlines(record, deadlines.of_life(record, await _policy(parts, record)))
-        if one.row not in record.routing.armed
-    ]
-    if not later:
-        return record
+    them. After an outage some have passed by then, and are armed all the same: nobody else would see to them. With it
+    come those that stand there and are over."""
+    known = record.routing.armed
+    needed = _deadlines(record, deadlines.of_life(record, await _policy(parts, record)))
+    later = [one for one in needed if one.row not in known]
+    over = _over(record, {one.row for one in needed}, ended=record.status in ENDED)
+    if not later and not over:
+        return Rest(record)
     await asyncio.gather(*(parts.deadlines.arm(deadline) for deadline in later))
-    return evolve(record, routing={"armed": [*record.routing.armed, *(one.row for one in later)][-_MOST_ARMED:]})
+    now_known = [*(row for row in known if row not in over), *(one.row for one in later)]
+    routing = {"armed": now_known[-_MOST_ARMED:], "armed_since": record.job.enqueued_at}
+    return Rest(evolve(record, routing=routing), _to_remove(parts, record, over))
+
+
+def of_deleted(parts: Parts, record: JobRecord) -> list[Over]:
+    """What stands in storage for a job that is deleted now."""
+    return _to_remove(parts, record, _over(record, (), ended=True))
+
+
+def _to_remove(parts: Parts, record: JobRecord, over: Collection[str]) -> list[Over]:
+    soon, shard = time_key(parts.clock.now() + _SOON), shard_of(record.id)
+    return [Over(shard, row) for row in sorted(over) if row > soon]
+
+
+def _over(record: JobRecord, needed: Collection[str], *, ended: bool) -> set[str]:
+    """Those of the job's deadlines in storage that it does not need any more and never will again. A time that a client
+    has set may be set once more, so its row stays until it is due."""
+    since = record.routing.armed_since
+    kinds = {"offer"}  # an offer that ended is never there again
+    if ended or (since is not None and since != record.job.enqueued_at):
+        kinds.add("wait")  # counted from a moment that the job has left behind
+    if ended:
+        kinds.add("life")
+    return {row for row in record.routing.armed if kind_of(row) in kinds and row not in needed}
 
 
 async def arm_wait_rules(parts: Parts, record: JobRecord) -> None:

@@ -129,12 +129,15 @@ async def _change(
     places: list[tuple[JobRecord, Standing]] = []
     again: list[tuple[JobRecord, Standing]] = []
     tried: set[Standing] = set()
+    #: Since when rows stand in the line that the write of the job relies on.
+    stood: list[tuple[Standing, datetime]] = []
     new: list[JobRecord] = []
     listed: list[JobRecord] = []
 
     async def decide(found: Row[JobRecord]) -> JobChange | None:
         places.clear()
         again.clear()
+        stood.clear()
         new.clear()
         decided = await step(found)
         if decided is None or decided.record is None:
@@ -152,6 +155,8 @@ async def _change(
                 and early.where == where
                 and parts.clock.now() - early.at < _STANDS  # a round removes a row that no job has come for
             )
+            if is_there and early is not None:
+                stood.append((where, early.at))
             stands = standing(found.record) == where
             (again if stands else places).extend([] if is_there else [(record, where)])
         if found.record is None:
@@ -162,6 +167,7 @@ async def _change(
     async def take_places() -> None:
         listed.extend(new)
         tried.update(where for _, where in places)
+        stood.extend((where, parts.clock.now()) for _, where in places)
         await asyncio.gather(
             *(_put(parts, record, where) for record, where in places),
             *(parts.listing.add("job", record.id, record.created_at) for record in new),
@@ -181,17 +187,21 @@ async def _change(
         if tried:
             parts.background.start(_put_right(parts, job_id, tried), f"put job/{job_id} right in the line")
         raise
+    since = asyncio.get_running_loop().time()
     _withdraw(parts, listed, early, committed.after.record)
     if not committed.changed:
         await _stand_if_in(parts, committed.after.record, tried)
         return committed
     tried.difference_update(where for _, where in places)
+    # A process that stood still meanwhile: a round may have removed what no job had come for.
+    now = parts.clock.now()
+    tried.update(where for where, since in stood if now - since >= _STANDS)
     work: asyncio.Future[Any] | None = round
     is_left = parts.outbox.is_left(parts.jobs.store, committed.before)
     left = is_left and _leaves_work(committed, in_round=round is not None)
     try:
         await _stand_if_in(parts, committed.after.record, tried)
-        freed = await _follow(parts, committed, in_round=round is not None)
+        freed = await _follow(parts, committed, since, in_round=round is not None)
         if left:
             # Whoever made the commit before may have died, and this one takes its events and its promise over.
             work = parts.background.begin(
@@ -308,18 +318,20 @@ async def _put(parts: Parts, record: JobRecord, where: Standing) -> None:
 # After the write.
 
 
-async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bool) -> set[str]:
-    """Brings in line what hangs on the job. The queues of the workers that are freed by that."""
+async def _follow(parts: Parts, committed: Committed[JobRecord], since: float, *, in_round: bool) -> set[str]:
+    """Brings in line what hangs on the job, which was written before `since` by the loop's clock. The queues of the
+    workers that are freed by that."""
     before, after, job_id = committed.before.record, committed.after.record, committed.after.id
     work: list[Work] = []
     was, now = standing(before), standing(after)
     if was is not None and not in_round and (now is None or _row(was) != _row(now)):
-        work.append(_leave(parts, job_id, was))
+        work.append(_leave(parts, job_id, was, since))
         if now is None and (after is None or after.status is not JobStatus.ASSIGNED):
             # Who has come into another line, or to a worker, is seen there.
             work.append(parts.departures.tell(departures.LINES, [(key(was.queue_id), row_key(was))]))
     if before is not None and after is None:
         work.append(parts.listing.remove("job", job_id, before.created_at))
+        parts.jobs.watch.drop(deadlines.of_deleted(parts, before))
     if before is not None and before.status not in ENDED and (after is None or after.status in ENDED):
         work += [parts.members.remove(owner, job_id) for owner in all_owners(before)]
     work += [_forget(parts, owner, job_id) for owner in forgotten(before, after)]
@@ -328,11 +340,17 @@ async def _follow(parts: Parts, committed: Committed[JobRecord], *, in_round: bo
     return {queue_id for queues in found[: len(releases)] for queue_id in queues}
 
 
-async def _leave(parts: Parts, job_id: str, was: Standing) -> None:
-    """Removes the job's row from where it stood. One that took long may have come after the job was there again."""
+async def _leave(parts: Parts, job_id: str, was: Standing, since: float) -> None:
+    """Removes the job's row from where it stood. One that took long may have come after the job was there again. So may
+    any, where another commit here has put it there `since` the one that took it away: that one may be on its way."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     await parts.backlog.remove(was)
+    if parts.backlog.was_put(was, since):
+        async with parts.locks.hold(f"job/{job_id}"):
+            pass
+        await _put_right(parts, job_id, {was})
+        return
     known = parts.jobs.store.as_written(job_id)
     is_back = known is not None and standing(known.record) == was
     if is_back or loop.time() - began > _LONG_SECONDS:

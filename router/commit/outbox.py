@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, Protocol
@@ -390,19 +390,17 @@ class Outbox:
                 watch.done(row)
                 return True
             ended = isinstance(row.record, JobRecord) and row.record.status in ENDED
-            if ended:
-                row = await self._chronicle.copied(row)
             # One that nobody relies on any more is taken back with the same write.
-            rests = not ended and row.settle_at is not None and not self._ripens(row)
+            rests = ended or (row.settle_at is not None and not self._ripens(row))
             if rests:
                 row = await self._chronicle.copied(row)
                 cleared = await watch.taken_back(row.followed())
             else:
-                cleared = await store.clear(replace(row, settle_at=None) if ended else row)
+                cleared = await store.clear(row)
             await store.overflow.drop(row)
         except (RowChanged, StorageUnavailable, RouterError):
             return False  # the next commit, or the settle deadline, takes it over
-        if ended or rests:
+        if rests:
             watch.done(row)
         else:
             watch.rests(cleared)

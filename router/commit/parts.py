@@ -17,7 +17,7 @@ from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
 from router.commit.told import ToldWaits
-from router.commit.watch import Settled, Standing, Watch
+from router.commit.watch import Rest, Settled, Standing, Watch
 from router.engine.facts import Thresholds
 from router.ids import Ids
 from router.models.jobs import JobRecord
@@ -74,6 +74,10 @@ class Rounds(Protocol):
         sure to do it. `sure`: somebody waits there for certain."""
         ...
 
+    def take_over(self, queue_ids: Iterable[str]) -> None:
+        """Somebody has to look after these queues, whose holder stands still or is gone."""
+        ...
+
     def held(self, queue_id: str) -> AbstractAsyncContextManager[None]:
         """While it is held, nobody else adds jobs to the queue or matches its jobs."""
         ...
@@ -94,8 +98,8 @@ class Procedures:
     #: Bring everything about a job or a worker to where it should be, from its row if that has just been written.
     reconcile_job: Callable[[Parts, str, Row[JobRecord] | None], Coroutine[Any, Any, None]]
     reconcile_worker: Callable[[Parts, str, Row[WorkerRecord] | None], Coroutine[Any, Any, None]]
-    #: Arms what a job that rests needs further on; the record that knows it.
-    job_rests: Callable[[Parts, JobRecord], Coroutine[Any, Any, JobRecord]]
+    #: Arms what a job that rests needs further on; the record that knows it, and what it does not need any more.
+    job_rests: Callable[[Parts, JobRecord], Coroutine[Any, Any, Rest[JobRecord]]]
     #: Revokes the worker's offers that its state no longer allows.
     revoke_unqualified: Callable[[Parts, WorkerRecord], Coroutine[Any, Any, None]]
 
@@ -159,11 +163,11 @@ class Parts:
         settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
         standing = Standing(self.deadlines, self.background)
 
-        async def job_rests(record: JobRecord) -> JobRecord:
+        async def job_rests(record: JobRecord) -> Rest[JobRecord]:
             return await self.procedures.job_rests(self, record)
 
-        async def worker_rests(record: WorkerRecord) -> WorkerRecord:
-            return record
+        async def worker_rests(record: WorkerRecord) -> Rest[WorkerRecord]:
+            return Rest(record)
 
         jobs, workers = job_store(table("jobs")), WorkerStore(table("workers"), self.clock, self.departures)
         self.worker_rows = workers

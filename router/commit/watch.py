@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
@@ -24,7 +24,7 @@ from router.models.workers import WorkerRecord
 from router.outages import is_told
 from router.recent import Recent
 from router.storage.aggregates import AggregateStore
-from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow
+from router.storage.deadlines import MOST_TARGETS, Deadline, DeadlineStore, LogRow, Over
 from router.storage.port import RowChanged, StorageUnavailable
 from router.storage.truth_rows import Row
 from router.storage.turns import Urgency
@@ -44,6 +44,14 @@ _TIDIED_AT_ONCE: Final = 8
 _MOST_EARLY: Final = 10_000
 
 
+@dataclass(frozen=True)
+class Rest(Generic[R]):
+    """What a row that rests is written as, and the deadlines that it needs no more."""
+
+    record: R
+    over: Sequence[Over] = ()
+
+
 class Settled:
     """Deadlines that are done, removed together: one transaction for what comes within a moment."""
 
@@ -54,16 +62,24 @@ class Settled:
         self._background = background
         self._chronicle = chronicle
         self._clock = clock
-        self._done: list[Deadline] = []
+        self._done: list[Deadline | Over] = []
         self._told: list[LogRow] = []
 
     def add(self, deadline: Deadline, row: Row[Any] | None = None) -> None:
         """`row`: what the deadline has watched over, whose entries go into the log with its removal."""
-        if not self._done:
-            self._background.start(self._remove(), "remove settle deadlines")
-        self._done.append(deadline)
+        self._add([deadline])
         if row is not None:
             self._told += self._chronicle.pending(deadline.kind.removeprefix("settle-"), row)
+
+    def drop(self, over: Sequence[Over]) -> None:
+        """Deadlines that nobody needs any more: they go with the others of their shard."""
+        if over:
+            self._add(over)
+
+    def _add(self, done: Sequence[Deadline | Over]) -> None:
+        if not self._done:
+            self._background.start(self._remove(), "remove settle deadlines")
+        self._done += done
 
     async def _remove(self) -> None:
         await asyncio.sleep(self._TOGETHER_SECONDS)
@@ -131,9 +147,9 @@ class Watch(Generic[R]):
         ids: Ids,
         chronicle: Chronicle,
         standing: Standing,
-        prepare: Callable[[R], Awaitable[R]],
+        prepare: Callable[[R], Awaitable[Rest[R]]],
     ) -> None:
-        """`prepare` arms what a row that rests needs further on, and returns its record as it is to be written."""
+        """`prepare` arms what a row that rests needs further on, and tells what it does not need any more."""
         self._store: AggregateStore[R] = store
         self._kind = f"settle-{store.kind}"
         self._deadlines = deadlines
@@ -143,7 +159,7 @@ class Watch(Generic[R]):
         self._ids = ids
         self._chronicle = chronicle
         self._standing = standing
-        self._prepare: Callable[[R], Awaitable[R]] = prepare
+        self._prepare: Callable[[R], Awaitable[Rest[R]]] = prepare
         #: Rows whose next write is watched over already: the version that was read, and until when.
         self._early: Recent[str, tuple[str, datetime]] = Recent(_MOST_EARLY)
         #: Deadlines that stand in storage for writes that have failed since: the next try relies on them.
@@ -201,10 +217,17 @@ class Watch(Generic[R]):
         return saved
 
     async def taken_back(self, row: Row[R]) -> Row[R]:
-        """The row, no longer watched: it rests, and what it needs further on is armed. Raises RowChanged."""
+        """The row, no longer watched: it rests or has ended, what it needs further on is armed, and what it needs no
+        more is removed. Raises RowChanged."""
         assert row.record is not None
-        record = await self._prepare(row.record)
-        return await self._store.rest(replace(row, record=record, settle_at=None), self._ids.guid())
+        rest = await self._prepare(row.record)
+        saved = await self._store.rest(replace(row, record=rest.record, settle_at=None), self._ids.guid())
+        self._settled.drop(rest.over)
+        return saved
+
+    def drop(self, over: Sequence[Over]) -> None:
+        """These stand in storage, and nobody needs them any more."""
+        self._settled.drop(over)
 
     async def _arm(self, row: Row[R]) -> datetime:
         now = self._clock.now()

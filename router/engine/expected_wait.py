@@ -23,10 +23,15 @@ _HELD_AT_LEAST: Final = 70.0
 _MOST_BLOCKS: Final = 400
 #: Where more urgent jobs take more than this share of the workers, nothing is said.
 _MOST_OVERTAKEN: Final = 0.95
+#: A quantile is known as well as this.
+_EXACT: Final = 1e-6
+#: From here the tail of a normal distribution is told by its series.
+_FAR: Final = 6.0
 #: So little of a job is none.
 _NOTHING: Final = 1e-9
-#: 80 of 100 values of a normal distribution are less than so many deviations above its mean.
-_Z80: Final = 0.8416
+#: Shares of values, each with how many deviations above its mean a normal distribution has as many below.
+_HALF: Final = (0.5, 0.0)
+_FOUR_OF_FIVE: Final = (0.8, 0.8416)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +165,12 @@ def expected_wait(
     # So many of the workers' next assignments pass until the job has its own; the more of their time goes to jobs that
     # come later and are more urgent, the wider it spreads.
     overtaken = 1 - left / full
-    shape = max(left * turn, 1.0) * (1 - overtaken) / (1 + overtaken)
+    assignments = max(left * turn, 1.0)
     seconds = taken / full
     return WaitRange(
         turn + answer,
-        turn * _quantile(0.0, shape, taken) + answer,
-        turn * _quantile(_Z80, shape, taken) + answer,
+        turn * _of_turn(_HALF, assignments, overtaken, taken) + answer,
+        turn * _of_turn(_FOUR_OF_FIVE, assignments, overtaken, taken) + answer,
         Basis(taken, seconds, len(competing)),
     )
 
@@ -258,6 +263,20 @@ def _drained(blocks: Sequence[tuple[str, float]], own: str, team: Sequence[_Pool
             return seconds
 
 
+def _of_turn(share: tuple[float, float], assignments: float, overtaken: float, counted: int) -> float:
+    """Below what multiple of the mean this share of the times lies until so many of the workers' assignments have left
+    their line, if others overtake."""
+    below, z = share
+    shape = assignments * (1 - overtaken) / (1 + overtaken)
+    steady = _quantile(z, shape, counted)
+    # Who is overtaken is overtaken while that lasts too: the third moment is that of a busy period, which lies between
+    # those of the two distributions.
+    skewed = 4 * overtaken / (1 + overtaken) ** 2
+    if skewed < _NOTHING:
+        return steady
+    return (1 - skewed) * steady + skewed * _inverse_gaussian(below, 1 / (1 / shape + 1 / counted))
+
+
 def _quantile(z: float, shape: float, counted: int) -> float:
     """As a multiple of the mean: of a sum of `shape` exponential times, at a rate known by `counted` of them (an F
     distribution, by Paulson's approximation)."""
@@ -266,3 +285,28 @@ def _quantile(z: float, shape: float, counted: int) -> float:
     lead = q * q - z * z * b
     root = (p * q + z * math.sqrt(max(p * p * b + q * q * a - z * z * a * b, 0.0))) / lead
     return max(root, 0.0) ** 3
+
+
+def _inverse_gaussian(share: float, shape: float) -> float:
+    """Below what this share of an inverse Gaussian distribution lies, with mean 1 and variance 1 / shape."""
+    low, high = 0.0, 1.0
+    while _inverse_gaussian_below(high, shape) < share:
+        low, high = high, 2 * high
+    while high - low > _EXACT * high:
+        middle = (low + high) / 2
+        if _inverse_gaussian_below(middle, shape) < share:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _inverse_gaussian_below(most: float, shape: float) -> float:
+    root = math.sqrt(shape / most / 2)
+    near, far = root * (most - 1), root * (most + 1)
+    if far < _FAR:
+        tail = math.exp(2 * shape) * math.erfc(far)
+    else:  # the same, without the product of something huge and something tiny
+        square = far * far
+        tail = math.exp(-near * near) / (far * math.sqrt(math.pi)) * (1 - 1 / (2 * square) + 3 / (4 * square * square))
+    return (math.erfc(-near) + tail) / 2

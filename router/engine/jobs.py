@@ -100,11 +100,11 @@ def reclassify(record: JobRecord) -> JobChange:
     return _to_classification(record)
 
 
-def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True) -> JobChange:
+def enqueue(record: JobRecord, now: datetime, *, new_stay: bool = True, since: datetime | None = None) -> JobChange:
     """The job waits in its queue from now on, or goes on waiting there with what has changed. A new stay gets
-    its exception rules anew; `enqueued_at` is kept if the job has one."""
+    its exception rules anew; `enqueued_at` is kept if the job has one. `since`: it has waited there already."""
     assert record.job.queue_id is not None
-    enqueued_at = record.job.enqueued_at or now
+    enqueued_at = record.job.enqueued_at or since or now
     # A job that comes back to its old place may bring selectors whose time is over by now.
     requested, gone_requested = expire(start(record.job.requested_worker_selectors, enqueued_at), now)
     attached, gone_attached = expire(start(record.job.attached_worker_selectors, enqueued_at), now)

@@ -46,6 +46,8 @@ class Plan:
     matches: tuple[Match, ...]
     #: Queues to whose jobs workers were left that a job of these would have had otherwise.
     left: frozenset[str]
+    #: Workers of whom something was set aside for rivals.
+    aside: frozenset[str] = frozenset()
 
 
 class _Team:
@@ -87,6 +89,10 @@ class _Team:
     def set_aside(self, worker: Candidate, rival: JobRecord) -> None:
         self._now_as[worker.worker_id] = worker.with_offer(rival.id, rival.job.channel_id)
         self._aside.setdefault(worker.worker_id, set()).add(rival.job.queue_id or "")
+
+    @property
+    def aside(self) -> frozenset[str]:
+        return frozenset(self._aside)
 
     def left_to(self, job: JobRecord, bypass: bool, now: datetime) -> set[str]:
         """The queues of rivals without whom the job would have a worker more."""
@@ -143,7 +149,7 @@ def plan(
             matches.append(Match(job, best.worker_id))
             if isinstance(mode, RoundRobinMode):
                 rank = _by_turn(best.worker_id)
-    return Plan(tuple(matches), frozenset(left))
+    return Plan(tuple(matches), frozenset(left), team.aside)
 
 
 def _set_aside(

@@ -22,6 +22,7 @@ from router.engine.change import Change, JobChange, WorkerChange
 from router.engine.evolve import evolve
 from router.engine.ownership import owner
 from router.engine.plan import Match, Plan
+from router.engine.selectors import all_selectors
 from router.engine.service_order import Standing, standing
 from router.errors import RouterError
 from router.matching.rows import workers as rows_of_workers
@@ -33,7 +34,7 @@ from router.outages import trace
 from router.storage.availability import Move, row_keys
 from router.storage.backlog import Waiting, row_key
 from router.storage.port import RowChanged
-from router.storage.truth_rows import Row
+from router.storage.truth_rows import Overtaken, Row
 from router.telemetry import routing as metrics
 
 _log = logging.getLogger(__name__)
@@ -94,14 +95,24 @@ async def carry_out(
     their end when `round` is done."""
     done = Done()
     entering = {id: both for id, both in found.items() if both[0].entering}
-    offered = {match.job.id: found[match.job.id] for match in plan.matches if match.job.id in entering}
+    planned = {match.job.id: found[match.job.id] for match in plan.matches}
+    offered = {id: both for id, both in planned.items() if id in entering}
+    closed = {
+        id: both
+        for id, both in planned.items()
+        if id not in entering and both[1].record is not None and not _takes_more(seen, plan, both[1].record)
+    }
     taken: list[_Reserved] = []
     if entering and not plan.matches:
         await announce([], [])
     if plan.matches:
         worker_ids = sorted({match.worker_id for match in plan.matches})
-        rows, _ = await asyncio.gather(rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted(offered)))
-        taken, _ = await asyncio.gather(_reserve_all(parts, seen, plan, rows, done), _enter(parts, seen, plan, offered))
+        rows, _ = await asyncio.gather(
+            rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted({*offered, *closed}))
+        )
+        taken, _ = await asyncio.gather(
+            _reserve_all(parts, seen, plan, rows, done), _take_places(parts, seen, plan, {**offered, **closed})
+        )
     by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
     counted = entering and await _is_counted(parts, seen.queue_id)
@@ -117,13 +128,21 @@ async def carry_out(
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
     rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
     done.entered = sum(id in entering for id in rows_after)
+    done.again = done.again or any(
+        _asks_for_less(row.record, rows_after[id]) for id, (_, row) in entering.items() if id in rows_after
+    )
     work = [_entered(parts, seen, found[id][0], rows_after[id], done) for id in offered if id in rows_after]
     moves = [
         move
         for id, record in rows_after.items()
-        if id not in offered and (move := _moved(seen, found[id][0], record)) is not None
+        if id not in offered and id not in closed and (move := _moved(seen, found[id][0], record)) is not None
     ]
     work += [parts.backlog.update(moves, seen.now)] if moves else []
+    work += [
+        _opened(parts, seen, waiting, rows_after.get(id, row.record))
+        for id, (waiting, row) in closed.items()
+        if id in rows_after or id not in touched
+    ]
     work += _unattached(parts, taken, rows_after, done)
     if isinstance(seen.policy and seen.policy.mode, RoundRobinMode):
         served = [match.worker_id for match in plan.matches if _has(rows_after.get(match.job.id), match.worker_id)]
@@ -252,7 +271,15 @@ async def _reserve(parts: Parts, seen: Scene, row: Row[WorkerRecord], matches: S
                 made[match.job.id] = offer
         return Change(record, result=made) if made else None
 
-    committed = await parts.workers.attempt(row, step, watched=False)
+    try:
+        committed = await parts.workers.attempt(row, step, watched=False)
+    except Overtaken as error:
+        # It may have been written before that somebody else wrote, and its answer be lost: nobody else knows of it.
+        holder = error.row.record
+        held = {one.offer_id for one in holder.worker.offers} & set(ids) if holder is not None else set[str]()
+        if held:
+            await _give_back(parts, row.id, held)
+        raise
     return _Reserved(committed, committed.result) if committed.changed else None
 
 
@@ -300,15 +327,30 @@ def _queued(waiting: Waiting) -> Standing:
     return Standing(waiting.queue_id, waiting.place)
 
 
-async def _enter(parts: Parts, seen: Scene, plan: Plan, offered: Jobs) -> None:
-    """Jobs that enter with an offer get their place in the line before they are queued: who accepts the offer at once
-    takes it away again."""
+def _enqueued(seen: Scene, waiting: Waiting, record: JobRecord) -> JobChange:
+    """A job that enters, with the place with which it was planned. It may have stood there for so long that the time
+    of a selector is over: then it waits without that from the start."""
+    return jobs.enqueue(record, seen.now, since=waiting.place.enqueued_at)
+
+
+def _asks_for_less(planned: JobRecord | None, now: JobRecord | None) -> bool:
+    """Whether more workers may take the job than when it was planned."""
+    return now is not None and planned is not None and _active(now) < _active(planned)
+
+
+def _active(record: JobRecord) -> int:
+    return sum(one.active for one in all_selectors(record.job))
+
+
+async def _take_places(parts: Parts, seen: Scene, plan: Plan, planned: Jobs) -> None:
+    """Jobs that enter with an offer get their place in the line, and the rows of those that get all their offers are
+    closed, before the offers are theirs: who accepts one at once takes the row away again."""
     moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
-    for waiting, row in offered.values():
+    for waiting, row in planned.values():
         assert row.record is not None
-        queued = jobs.enqueue(row.record, waiting.place.enqueued_at).record
-        assert queued is not None
-        moves.append((waiting, queued, _queued(waiting), _takes_more(seen, plan, row.record)))
+        record = _enqueued(seen, waiting, row.record).record if waiting.entering else row.record
+        assert record is not None
+        moves.append((waiting, record, _queued(waiting), _takes_more(seen, plan, row.record)))
     if moves:
         await parts.backlog.update(moves, seen.now)
 
@@ -331,13 +373,22 @@ async def _entered(parts: Parts, seen: Scene, waiting: Waiting, record: JobRecor
         await job_commits.stand(parts, record, where)
 
 
+async def _opened(parts: Parts, seen: Scene, waiting: Waiting, record: JobRecord | None) -> None:
+    """A job whose row was closed, and that has not got what was planned, is found again."""
+    where = standing(record)
+    if record is not None and where == _queued(waiting) and _is_open(seen, record):
+        await job_commits.stand(parts, record, where)
+
+
 def _moved(seen: Scene, waiting: Waiting, record: JobRecord | None) -> tuple[Waiting, JobRecord, Standing, bool] | None:
     """The row of a job that has entered without an offer, or waited and has all its offers now."""
     where = standing(record)
     if record is None or where is None or where.entering:
         return None
     if waiting.entering:
-        return (waiting, record, where, True) if row_key(where) == row_key(_queued(waiting)) else None
+        # Not as urgent any more, perhaps. Who has made it more urgent since has put it there.
+        is_there = where.queue_id == waiting.queue_id and where.place >= waiting.place
+        return (waiting, record, where, True) if is_there else None
     return (waiting, record, where, False) if row_key(where) == waiting.row and not _is_open(seen, record) else None
 
 
@@ -398,7 +449,10 @@ async def _attach(
             return None  # gone, or further back than when it was looked who comes first
         change = JobChange(record)
         if record.status is JobStatus.CREATED:
-            change = jobs.enqueue(record, waiting.place.enqueued_at)
+            change = _enqueued(seen, waiting, record)
+            entered = standing(change.record)
+            if entered is None or entered.place > waiting.place:
+                return change  # it is not as urgent any more as it was when it was looked who comes first
         for offer, one in reserved:
             attached = _with_offer(change, offer, one, seen, planned, now)
             change = attached if attached is not None else change

@@ -26,6 +26,8 @@ class Notes:
     rounds: int = 0
     #: Rows of the index that tell of a worker as it was (rows.py, `distrust`): not looked at.
     outdated: set[str] = field(default_factory=set)
+    #: Jobs were left to other queues' rounds, and these have not taken the workers that they were left for.
+    left_in_vain: bool = False
     #: How far the line has been looked at in vain; the next round goes on there.
     reach: str | None = None
     #: Jobs that a round takes on: so few that it ends long before its hold does. It begins with few.

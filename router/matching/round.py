@@ -125,14 +125,20 @@ async def _planned(parts: Parts, notes: Notes, scene: Scene, taken: rows.Taken) 
         last = _last(decided)
         rivals = await rivals_of(parts, scene.queue_id, of_several, last)
         decided = again() if rivals else decided
-    # They change without this queue's doing: what the index tells of those who get something is looked at.
+    # They change without this queue's doing: what the index tells of those who get something is looked at, and of those
+    # whom a rival does not get though they were left to it.
     looked: set[str] = set()
-    while planned := {match.worker_id for match in decided.matches} & shared - looked:
+    while planned := _to_look_at(decided, notes) & shared - looked:
         looked |= planned
         before, scene = scene, await rows.without_outdated(parts, notes, scene, sorted(planned))
         if len(scene.candidates) != len(before.candidates):
             decided = again()
     return decided, failing
+
+
+def _to_look_at(decided: Plan, notes: Notes) -> set[str]:
+    aside = decided.aside if notes.left_in_vain else frozenset[str]()
+    return {match.worker_id for match in decided.matches} | aside
 
 
 def _last(decided: Plan) -> Place:

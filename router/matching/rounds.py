@@ -91,6 +91,8 @@ class _Queue:
     #: Its row as it was read or written last, and whether no other process has written it lately.
     seen: Hold | None = None
     is_alone: bool = True
+    #: Somebody knows that the row is not as it was seen.
+    is_outdated: bool = False
     #: Another process had it when it was looked at last.
     is_contended: bool = False
     #: Until then that one is taken to have it still: who asks meanwhile waits for that look.
@@ -139,6 +141,15 @@ class Rounds:
         every: asyncio.Future[None] = asyncio.ensure_future(_all(asked))
         every.add_done_callback(_retrieved)
         return every
+
+    def take_over(self, queue_ids: Iterable[str]) -> None:
+        """Holds of these queues are over and were not given back: whoever has them stands still or is gone. What is
+        remembered of their rows is older than that."""
+        queues = list(queue_ids)
+        for queue_id in queues:
+            if (queue := self._queues.get(queue_id)) is not None:
+                queue.is_outdated = True
+        self.ask(queues, sure=True)
 
     def holds(self, queue_id: str) -> bool:
         return any(token.lasts and token.queue_id == queue_id for token in _HOLDS.get())
@@ -215,6 +226,7 @@ class Rounds:
             return
         left = vain = 0
         while True:
+            queue.notes.left_in_vain = left > 1
             async with self._parts.locks.hold(f"round/{queue.id}"):
                 played = await self._rounds(queue, fresh)
                 fresh = False
@@ -305,6 +317,8 @@ class Rounds:
         if keeper.hold is not None:
             return await scene_of(self._parts, queue.id, queue.notes)
         keeper.is_fresh = fresh
+        if queue.is_outdated:
+            queue.is_outdated, queue.seen = False, None
         if queue.seen is not None and (queue.is_alone or fresh):
             scene = await scene_of(self._parts, queue.id, queue.notes)
         else:

@@ -208,6 +208,8 @@ class JobRouting(Model):
     left_owners: list[tuple[Literal["q", "c"], str]] = []
     #: Row keys of deadlines that its settle deadline has written.
     armed: list[str] = []
+    #: When the job came into the queue whose waits are among them.
+    armed_since: Time | None = None
     #: A scoring rule failed: not tried again before this.
     scoring_failures: int = 0
     #: Which rule failed last, and why.

@@ -23,6 +23,17 @@ class Answer:
     after: float
 
 
+@dataclass(frozen=True)
+class Work:
+    """On one assignment, which began at this second of the day: how long it took, and whether it ended with the job's
+    return to the queue. Without `ended` it went on at the day's end."""
+
+    seconds: float
+    comes_back: bool
+    began: float
+    ended: bool = True
+
+
 @dataclass
 class Behaviour:
     """Of one job and those who are offered it."""
@@ -30,8 +41,8 @@ class Behaviour:
     enters: float
     #: To its offers in their order, who was offered it, and at which second of the day.
     answers: list[tuple[str, Answer, float]] = field(default_factory=list)
-    #: Of each assignment: how long it takes, whether it ends with the job's return to the queue, and when it began.
-    work: list[tuple[float, bool, float]] = field(default_factory=list)
+    #: Of each assignment.
+    work: list[Work] = field(default_factory=list)
     #: Seconds in the queue after which the customer goes, by the assignments before: who has been served may come back.
     patience: dict[int, float] = field(default_factory=dict)
     #: What clients do to it while it waits: seconds after the start, and the entry.
@@ -102,7 +113,7 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
             case "unassigned" | "closed" | "cancelled" if accepted is not None:
                 seconds = (entry.at - accepted.at).total_seconds()
                 began = (accepted.at - day.begins).total_seconds()
-                one.work.append((seconds, entry.what == "unassigned", began))
+                one.work.append(Work(seconds, entry.what == "unassigned", began))
                 if entry.what != "unassigned":
                     found.work.setdefault(job.resource.channel_id, []).append(seconds)
                 accepted, since = None, entry
@@ -110,6 +121,9 @@ def _of(job: JobTrace, day: Day, found: Observed) -> Behaviour | None:
                 one.patience[len(one.work)] = (entry.at - since.at).total_seconds()
             case "moved" | "reprioritised" if not by_router(entry) and accepted is None:
                 one.acts.append((since_begin, entry))
+    if accepted is not None:
+        seconds, began = (day.ends - accepted.at).total_seconds(), (accepted.at - day.begins).total_seconds()
+        one.work.append(Work(max(seconds, 0.0), False, began, ended=False))
     one.answers = [
         (str(entry.fields.get("workerId")), answers[offer_id], (entry.at - day.begins).total_seconds())
         for offer_id, entry in offered.items()
@@ -173,13 +187,17 @@ class Draws(People):
 
     def work(self, job_id: str, channel_id: str, number: int, second: float) -> tuple[float, bool]:
         known = self._observed.behaviours[job_id].work
-        if number < len(known) and (not self._replication or known[number][1]):
-            seconds, comes_back, was = known[number]
-            return self._by_the_clock(seconds, was, second), comes_back
+        one = known[number] if number < len(known) else None
+        if one is not None and not self._replication and not one.ended:
+            return max(one.seconds, one.began + one.seconds - second), False
+        if one is not None and (not self._replication or one.comes_back):
+            return self._by_the_clock(one.seconds, one.began, second), one.comes_back
+        least = 0.0 if one is None or one.ended else one.seconds
         typical = self._observed.work.get(channel_id)
         if typical is None:
             typical = [one for times in self._observed.work.values() for one in times]
-        return (self._chance(job_id, f"work {number}").choice(typical), False) if typical else (0.0, False)
+        drawn = self._chance(job_id, f"work {number}").choice(typical) if typical else 0.0
+        return max(drawn, least), False
 
     def enters(self, job_id: str) -> float | None:
         one = self._observed.behaviours.get(job_id)

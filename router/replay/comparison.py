@@ -49,11 +49,17 @@ class Comparison:
         if change.mean == change.half == 0.0:
             text += " (no difference)"
         elif math.isfinite(change.half):
-            sure = abs(change.mean) > change.half
             text += f" ({change.mean:+.1f} points, give or take {change.half:.1f}"
-            text += ")" if sure else ": it may be chance)"
-        wait = whole["p80"]
-        return f"{text}; four of five wait less than {_seconds(wait[1].mean)} instead of {_seconds(wait[0].mean)}."
+            text += ": it may be chance)" if may_be_chance(change) else ")"
+        was, wait = (_seconds(one.mean) for one in whole["p80"][:2])
+        return f"{text}; four of five wait less than {wait}{' as before' if wait == was else f' instead of {was}'}."
+
+
+def may_be_chance(change: Estimate) -> bool:
+    """Whether a difference may as well be none. That there is none in any replication is no chance."""
+    if change.mean == change.half == 0.0:
+        return False
+    return not (math.isfinite(change.half) and abs(change.mean) > change.half)
 
 
 def _seconds(value: float) -> str:

@@ -26,8 +26,8 @@ from router.engine.matching import no_room
 from router.models.selectors import LabelOperator, RouterWorkerSelector
 from router.offload import by_size
 from router.storage.keys import ascending_ratio, key, time_key
-from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
-from router.storage.transactions import split
+from router.storage.port import Condition, Entity, Table, Write
+from router.storage.transactions import write_groups
 
 #: 100 labels and `Id`; with as many channels still fewer columns than an entity may have.
 _MOST_COLUMNS: Final = 101
@@ -114,8 +114,8 @@ class AvailabilityStore:
         at_once = asyncio.Semaphore(_QUEUES_AT_ONCE)
 
         async def move_in(queue_id: str) -> None:
-            for group in split(writes for move in moves if (writes := move.writes(queue_id))):
-                await self._apply(group)
+            groups = (writes for move in moves if (writes := move.writes(queue_id)))
+            await write_groups(groups, self._table.transact, self._write)  # a row to go may not be there
 
         async def bounded(queue_id: str) -> None:
             async with at_once:
@@ -127,15 +127,11 @@ class AvailabilityStore:
         """Takes rows away; those that are not there are fine."""
         await asyncio.gather(*(self._table.delete(key(queue_id), row) for row in rows))
 
-    async def _apply(self, writes: Sequence[Write]) -> None:
-        try:
-            await self._table.transact(writes)
-        except (RowChanged, RowExists):  # a row to go was not there
-            for write in writes:
-                if write.kind == "delete":
-                    await self._table.delete(write.entity.partition, write.entity.row)
-                else:
-                    await self._table.upsert(write.entity)
+    async def _write(self, write: Write) -> None:
+        if write.kind == "delete":
+            await self._table.delete(write.entity.partition, write.entity.row)
+        else:
+            await self._table.upsert(write.entity)
 
     async def available(
         self,

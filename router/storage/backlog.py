@@ -8,6 +8,7 @@ apart), Declined (who has declined it and when, JSON), Written. A hint: the job'
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,15 +25,18 @@ from router.engine.service_order import Place, Standing
 from router.models.jobs import Decline, JobRecord
 from router.models.selectors import RouterWorkerSelector
 from router.models.types import format_time, parse_time
+from router.recent import Recent
 from router.storage.gone import Gone
 from router.storage.keys import descending, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
-from router.storage.transactions import split
+from router.storage.transactions import write_groups
 
 _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 _DECLINED: Final = TypeAdapter(dict[str, Decline])
 _LARGEST_COLUMN: Final = 16_000
 _ENTERING: Final = "!"
+#: Places of which it is remembered when a row was put there.
+_MOST_PUT: Final = 2_000
 #: Behind every `!`, before every row of a job that is queued: these start with `0` (expedited) or `1`.
 _FIRST_QUEUED: Final = "0"
 #: Behind every row of a job that enters.
@@ -91,14 +95,26 @@ class BacklogStore:
     def __init__(self, table: Table) -> None:
         self._table = table
         self.gone: Gone[tuple[str, str]] = Gone()
+        #: When rows were put from here, by the loop's clock.
+        self._put: Recent[tuple[str, str], float] = Recent(_MOST_PUT)
+
+    def was_put(self, where: Standing, since: float) -> bool:
+        """Whether a row has been put there from here since then, or is about to be."""
+        at = self._put.get((where.queue_id, row_key(where)))
+        return at is not None and at >= since
+
+    def _note_put(self, where: Standing) -> None:
+        self._put[where.queue_id, row_key(where)] = asyncio.get_running_loop().time()
 
     async def put(self, record: JobRecord, where: Standing, now: datetime) -> None:
         """Writes the row of a job that stands there and may take an offer, whatever was there."""
+        self._note_put(where)
         await self._table.upsert(_entity(record, where, now, True))
 
     async def put_closed(self, record: JobRecord, where: Standing, now: datetime) -> None:
         """Writes the row of a job that stands there and has all its offers, unless there is one: that it says "open"
         must always win, for a row that wrongly says "closed" would keep a job from its worker."""
+        self._note_put(where)
         with contextlib.suppress(RowExists):
             await self._table.insert(_entity(record, where, now, False))
 
@@ -114,13 +130,11 @@ class BacklogStore:
         that somebody has written since keeps what that one says: "open" must always win, for a row that wrongly says
         "closed" would keep a job from its worker."""
         writes = (_move(seen, _entity(record, where, now, open)) for seen, record, where, open in moves)
-        for group in split(writes):
-            try:
-                await self._apply(group)
-            except (RowChanged, RowExists):
-                for write in group:  # one of them has changed: each on its own
-                    with contextlib.suppress(RowChanged, RowExists):
-                        await self._apply([write])
+        await write_groups(writes, self._apply, self._try)
+
+    async def _try(self, write: Write) -> None:
+        with contextlib.suppress(RowChanged, RowExists):
+            await self._apply([write])
 
     async def _apply(self, writes: Sequence[Write]) -> None:
         await self._write(writes)

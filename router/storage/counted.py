@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,6 +19,10 @@ ENOUGH: Final = 120
 #: that is long has often become so while work took longer by chance: what fewer tell would go on with that.
 ENOUGH_FOR_CLASS: Final = 240
 ENOUGH_OF_CLASS: Final = 120
+#: Twice as many, from further back, tell it better unless the team has changed meanwhile: if the latest went as fast as
+#: those before them, but for so many standard deviations.
+_LONGER: Final = 2
+_AS_FAST: Final = 2.0
 #: Waiting times of a class in a row; beyond, those that lie next to each other are joined.
 _MOST_SPANS: Final = 40
 _MOST_POOLS: Final = 64
@@ -76,19 +81,38 @@ class Count:
         return sum(count for serves, count in self.pools.items() if name in serves)
 
 
+class Enough:
+    """Whether what was read, newest first, tells the rates of these classes; None: that of the queue."""
+
+    def __init__(self, names: Iterable[str | None]) -> None:
+        self._counted = 0
+        self._of = {name: 0 for name in names if name is not None}
+
+    def add(self, count: Count) -> None:
+        self._counted += count.assigned
+        for name in self._of:
+            self._of[name] += count.taken_of(name)
+
+    def __bool__(self) -> bool:
+        of_each = all(number >= _LONGER * ENOUGH_OF_CLASS for number in self._of.values())
+        return of_each and self._counted >= _LONGER * ENOUGH_FOR_CLASS
+
+
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """By period, as it was when it was read; nothing is older than `oldest`."""
+    """By period, as it was when it was read. Nothing is older than `oldest`, and what is said of latest assignments
+    looks no further back than `lately`."""
 
     periods: Mapping[int, Sequence[Count]] = field(default_factory=dict)
     oldest: datetime = _LONG_AGO
+    lately: datetime = _LONG_AGO
 
     @cached_property
     def _line(self) -> tuple[int, list[Span]]:
         """The latest assignments that are enough for one line, and the times in which jobs waited."""
-        assigned, since = 0, self.oldest
+        assigned, since = 0, self.lately
         spans: list[Span] = []
-        for period in self._latest_first():
+        for period in self._latest_first(self.lately):
             assigned += sum(count.assigned for count in self.periods[period])
             spans += [span for count in self.periods[period] for span in count.busy]
             if assigned >= ENOUGH:
@@ -97,7 +121,7 @@ class Counted:
         return assigned, merged(_clipped(spans, since))
 
     @cached_property
-    def _windows(self) -> dict[int | None, Throughput]:
+    def _windows(self) -> dict[datetime, Throughput]:
         return {}
 
     @cached_property
@@ -107,35 +131,52 @@ class Counted:
     def of(self, name: str | None = None) -> Throughput:
         """What tells the rates for jobs of the class with this name; without one, those of the queue."""
         if name not in self._of:
-            reaches = self._reaches(name)
-            if reaches not in self._windows:
-                self._windows[reaches] = self._window(reaches)
-            self._of[name] = self._windows[reaches]
+            lately = self._since(max(self._reaches(name), self.lately))
+            longer = self._since(self._reaches(name, _LONGER))
+            self._of[name] = longer if _went_on(lately, longer, name) else lately
         return self._of[name]
 
-    def is_enough_for(self, names: Iterable[str | None]) -> bool:
-        return all(self._reaches(name) is not None for name in names)
+    def _since(self, moment: datetime) -> Throughput:
+        if moment not in self._windows:
+            self._windows[moment] = self._window(moment)
+        return self._windows[moment]
 
-    def _latest_first(self) -> Iterator[int]:
-        return iter(sorted(self.periods, reverse=True))
+    def _latest_first(self, since: datetime = _LONG_AGO) -> Iterator[int]:
+        return (period for period in sorted(self.periods, reverse=True) if start(period) >= since)
 
-    def _reaches(self, name: str | None) -> int | None:
-        """The period with which there are enough; None where all there is is not."""
+    def _reaches(self, name: str | None, times: int = 1) -> datetime:
+        """Since when there are so many times enough; `oldest` where all there is is not."""
         counted = of_class = 0
         for period in self._latest_first():
             counted += sum(count.assigned for count in self.periods[period])
             of_class += sum(count.taken_of(name) for count in self.periods[period]) if name is not None else 0
-            if counted >= ENOUGH_FOR_CLASS and (name is None or of_class >= ENOUGH_OF_CLASS):
-                return period
-        return None
+            if counted >= times * ENOUGH_FOR_CLASS and (name is None or of_class >= times * ENOUGH_OF_CLASS):
+                return start(period)
+        return self.oldest
 
-    def _window(self, reaches: int | None) -> Throughput:
-        periods = [one for one in self._latest_first() if reaches is None or one >= reaches]
-        counts = [count for period in periods for count in self.periods[period]]
-        since = self.oldest if reaches is None else start(reaches)
+    def _window(self, since: datetime) -> Throughput:
+        counts = [count for period in self._latest_first(since) for count in self.periods[period]]
         classes, pools = _joined(counts, since)
         answer = sum(count.answered for count in counts) / max(sum(count.assigned for count in counts), 1)
         return Throughput(*self._line, classes, pools, since, answer)
+
+
+def _went_on(lately: Throughput, longer: Throughput, name: str | None) -> bool:
+    """Whether those who can take the class were as fast lately as before, by what chance allows."""
+    (late, late_seconds), (both, both_seconds) = _pace(lately, name), _pace(longer, name)
+    early, early_seconds = both - late, both_seconds - late_seconds
+    if not early or not late or early_seconds <= 0 or late_seconds <= 0:
+        return True
+    apart = math.log((late / late_seconds) / (early / early_seconds))
+    return abs(apart) < _AS_FAST * math.sqrt(1 / early + 1 / late)
+
+
+def _pace(found: Throughput, name: str | None) -> tuple[int, float]:
+    """Assignments by those who can take the class, and the seconds in which jobs waited for them."""
+    able = [pool for pool in found.pools if name is None or name in pool.serves]
+    served = {one for pool in able for one in pool.serves}
+    spans = merged([span for one in served if one in found.classes for span in found.classes[one].busy])
+    return sum(pool.taken for pool in able), sum((end - start).total_seconds() for start, end in spans)
 
 
 def _joined(counts: Sequence[Count], since: datetime) -> tuple[dict[str, ClassFigures], list[PoolFigures]]:

@@ -24,7 +24,7 @@ from router.models.history import Entry, minute_of
 from router.models.types import format_time, parse_time
 from router.storage.documents import read_document, write_document
 from router.storage.grouped import GroupedUpserts
-from router.storage.keys import key, time_key
+from router.storage.keys import SEPARATOR, key, time_key
 from router.storage.port import Condition, Entity, RowChanged, RowExists, Table, Write
 from router.storage.transactions import split
 
@@ -85,6 +85,20 @@ class Deadline:
         return f"{time_key(self.due)}~{self.kind}~{key(self.target)}~{key(self.argument) if self.argument else ''}"
 
 
+@dataclass(frozen=True)
+class Over:
+    """A deadline that nobody needs any more, known by its row alone."""
+
+    partition: str
+    row: str
+    version: str = ""
+
+
+def kind_of(row: str) -> str:
+    """What kind of deadline a row key is of."""
+    return row.split(SEPARATOR, 2)[1]
+
+
 class DeadlineStore:
     """Arms, finds and removes deadlines."""
 
@@ -113,11 +127,11 @@ class DeadlineStore:
         return {entity.row for entity in page.entities} if page.next is None else None
 
     async def remove(
-        self, deadlines: Sequence[Deadline], log: Sequence[LogRow] = (), now: datetime | None = None
+        self, deadlines: Sequence[Deadline | Over], log: Sequence[LogRow] = (), now: datetime | None = None
     ) -> None:
         """Removes what was done, in as few transactions as it takes. Missing rows are fine; rows that have been armed
         anew stay. What is to be logged is written with that, or before it."""
-        by_shard: dict[str, dict[str, Deadline]] = {}
+        by_shard: dict[str, dict[str, Deadline | Over]] = {}
         for deadline in deadlines:
             by_shard.setdefault(deadline.partition, {})[deadline.row] = deadline
         logs: dict[str, list[LogRow]] = {}
@@ -135,7 +149,7 @@ class DeadlineStore:
         """Writes entries into the log. Raises StorageUnavailable."""
         await self.remove((), rows, now)
 
-    async def _log_and_remove(self, written: list[Write], some: list[Deadline]) -> list[Deadline]:
+    async def _log_and_remove(self, written: list[Write], some: list[Deadline | Over]) -> list[Deadline | Over]:
         """Writes the log, and removes the deadlines in the same transaction if that goes; those that are left."""
         deletes = [Write("delete", Entity(one.partition, one.row, version=one.version)) for one in some]
         transactions = list(split([[*written, *deletes]] if len(written) + len(deletes) <= 100 else []))
@@ -237,8 +251,8 @@ class DeadlineStore:
         await self.arm(later)
         await self.remove([deadline])
 
-    async def _remove(self, some: list[Deadline]) -> None:
-        if len(some) > 2:
+    async def _remove(self, some: Sequence[Deadline | Over]) -> None:
+        if len(some) > 1:
             try:
                 await self._table.transact(
                     [
@@ -251,7 +265,7 @@ class DeadlineStore:
                 pass  # another instance was faster with one of them
         await asyncio.gather(*(self._remove_one(deadline) for deadline in some))
 
-    async def _remove_one(self, deadline: Deadline) -> None:
+    async def _remove_one(self, deadline: Deadline | Over) -> None:
         with contextlib.suppress(RowChanged):
             await self._table.delete(deadline.partition, deadline.row, deadline.version)
 

@@ -1,8 +1,8 @@
 """Who matches a queue's jobs and workers at the moment: one process a queue at a time.
 
 Layout: PartitionKey = shard, RowKey = key(queue); columns Queue, Holder (none: free), Until, Workers and Jobs (those
-whose capacity the holder is about to reserve, and those that it is about to take into the line; JSON, in pieces). A
-hold ends by itself at `Until`: whoever takes it over then looks after these first."""
+whose capacity the holder is about to reserve, and those whose rows in the line it is about to write; JSON, in pieces).
+A hold ends by itself at `Until`: whoever takes it over then looks after these first."""
 
 from __future__ import annotations
 

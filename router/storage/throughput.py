@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from router.clock import Clock
 from router.engine.expected_wait import Rank, Span, merged
-from router.storage.counted import PERIOD, ClassCount, Count, Counted, Throughput, start
+from router.storage.counted import PERIOD, ClassCount, Count, Counted, Enough, Throughput, start
 from router.storage.job_classes import REST, JobClass, JobClasses
 from router.storage.keys import SEPARATOR, descending, key
 from router.storage.port import Condition, Entity, Table
 
-#: How far back "recent" goes at most.
-WINDOW: Final = timedelta(hours=12)
+#: How far back the latest assignments go at most, and those that tell rates where nothing has changed since.
+LATELY: Final = timedelta(hours=12)
+WINDOW: Final = timedelta(hours=24)
 #: A process writes at most once in this time.
 WRITE_EVERY: Final = timedelta(seconds=10)
 #: A job that is offered this soon has not waited: a worker was free.
@@ -126,22 +127,29 @@ class ThroughputStore:
 
     async def counted(self, queue_id: str, asked: Iterable[JobClass] = ()) -> Counted:
         """What tells the rates of all that is `asked`, read newest first."""
-        oldest = _period(self._clock.now() - WINDOW)
+        now = self._clock.now()
+        oldest, lately = _period(now - WINDOW), _period(now - LATELY)
         names: set[str | None] = {one.name for one in asked} or {None}
         found = {period: [one.copy() for one in counts] for period, counts in self._own(queue_id, oldest).items()}
         own = {self._row(period) for period in found}
         where: list[Condition] = [("PartitionKey", "eq", key(queue_id)), ("RowKey", "lt", descending(oldest - 1))]
         after: tuple[str, str] | None = None
-        counted, period = Counted(found, start(oldest)), -1
+        enough, period = Enough(names), -1
+        for counts in found.values():
+            for count in counts:
+                enough.add(count)
+        counted = Counted(found, start(oldest), start(lately))
         for _ in range(_MOST_PAGES):
             page = await self._table.query(where, limit=_PAGE, after=after)
             for entity in page.entities:
                 if entity.row in own:
                     continue
-                if _period_of(entity.row) != period and counted.is_enough_for(names):
+                if _period_of(entity.row) != period and enough:
                     return counted  # the rows of a period belong together
                 period = _period_of(entity.row)
-                found.setdefault(period, []).append(self._read(queue_id, entity))
+                count = self._read(queue_id, entity)
+                found.setdefault(period, []).append(count)
+                enough.add(count)
             after = page.next
             if after is None:
                 break

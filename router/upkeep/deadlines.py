@@ -130,7 +130,7 @@ class DeadlineRunner:
         """Queues whose holder stands still or is gone are matched by somebody else."""
         overdue = await self._parts.round_store.overdue(self._parts.clock.now())
         if overdue:
-            self._parts.rounds.ask([hold.queue_id for hold in overdue], sure=True)
+            self._parts.rounds.take_over([hold.queue_id for hold in overdue])
 
     async def _watch(self, job_ids: Sequence[str]) -> None:
         """Puts the settle deadlines there of what many expiring offers are about to change: together they are a few

@@ -419,10 +419,9 @@ class History(Observer):
             if (
                 other.id != job.id
                 and other.job.queue_id != queue_id
-                and other.job.status in ("queued", "created")
                 and policy is not None
                 and reference.order(other, now) < reference.order(job, now)
-                and reference.wants(other, policy, now)
+                and reference.wants(other, policy, now, or_will=True)
                 and reference.qualifies(other, worker, policy, self.jobs, now)
             ):
                 return True

@@ -92,11 +92,11 @@ def order(job: JobRecord, now: datetime) -> tuple[Any, ...]:
     return (0 if expedited(job) else 1, -job.job.priority, job.job.enqueued_at or now)
 
 
-def wants(job: JobRecord, policy: DistributionPolicy, now: datetime) -> bool:
-    """Whether the job takes another offer."""
+def wants(job: JobRecord, policy: DistributionPolicy, now: datetime, *, or_will: bool = False) -> bool:
+    """Whether the job takes another offer; `or_will`: or will when it is queued, as it is about to be."""
     backing_off = job.routing.retry_at is not None and job.routing.retry_at > now
     return (
-        job.job.status == "queued"
+        job.job.status in (("queued", "created") if or_will else ("queued",))
         and len(job.routing.offers) < policy.mode.max_concurrent_offers
         and not job.routing.triggered
         and not backing_off

@@ -169,3 +169,29 @@ async def test_a_removal_that_comes_late_does_not_take_a_job_away_that_is_there_
     await moving
     await asyncio.sleep(0.1)
     assert [waiting.priority for waiting in (await process.parts.backlog.line("q", 10)).jobs] == [1]
+
+
+@in_virtual_time
+async def test_a_removal_does_not_take_away_what_the_next_commit_has_put_there_ahead() -> None:
+    """Its row in the line is written beside the job, and the job comes later."""
+    process = Process(Tables())
+    await _waiting(process)
+    writes = removals = 0
+
+    async def late(call: Call) -> None:
+        nonlocal writes, removals
+        if (call.kind, call.table) == ("delete", "backlog"):
+            removals += 1
+            await asyncio.sleep(0.1)
+        elif (call.kind, call.table) == ("replace", "jobs"):
+            writes += 1
+            await asyncio.sleep(0.2 if writes == 2 else 0)
+
+    process.tables.before = late
+    moving = asyncio.create_task(process.job("j", priority=7))
+    await asyncio.sleep(0.05)
+    assert (writes, removals) == (1, 1)
+    await process.job("j", priority=1)
+    await moving
+    await asyncio.sleep(1)
+    assert [waiting.priority for waiting in (await process.parts.backlog.line("q", 10)).jobs] == [1]

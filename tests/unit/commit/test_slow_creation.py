@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 
 
+@pytest.mark.parametrize("stands_still_before", [("upsert", "members"), ("insert", "jobs")])
 @in_virtual_time
-async def test_a_job_that_comes_long_after_its_row_is_offered_at_once() -> None:
+async def test_a_job_that_comes_long_after_its_row_is_offered_at_once(stands_still_before: tuple[str, str]) -> None:
     process = Process(Tables())
     await process.queue()
     await process.worker("w")
@@ -20,7 +23,7 @@ async def test_a_job_that_comes_long_after_its_row_is_offered_at_once() -> None:
 
     async def before(call: Call) -> None:
         nonlocal slow
-        if call.kind == "upsert" and call.table == "members" and call.row == "late" and not slow:
+        if (call.kind, call.table) == stands_still_before and call.row == "late" and not slow:
             slow = True
             await asyncio.sleep(1)
             early.append(any("late" in row.row for row in process.tables.of("backlog").all()))

@@ -7,10 +7,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from router.commit import job as job_commits
 from router.commit.watch import SETTLE_AFTER, SETTLE_MARGIN, watched_until
-from router.models.jobs import JobRecord
+from router.engine import offers
+from router.models.jobs import CancelJobOptions, CloseJobOptions, CompleteJobOptions, JobRecord
+from router.storage.deadlines import kind_of
 from router.storage.port import RowChanged
 from router.storage.truth_rows import Row
+from router.usecases import jobs as job_usecases
+from router.usecases import offers as offer_usecases
 from tests.memory_router import START, Process, Tables, in_virtual_time
 
 
@@ -165,3 +170,74 @@ async def test_a_longer_watch_takes_the_place_of_the_old_one() -> None:
     assert extended.settle_at == _at(61)
     await asyncio.sleep(2)
     assert [one.due for one in await process.deadlines("settle-job")] == [_at(61)]
+
+
+async def _rested(process: Process, worker_id: str = "w") -> JobRecord:
+    """A job that has been offered for so long that its deadlines stand in storage."""
+    await process.worker(worker_id)
+    await process.job("j")
+    await asyncio.sleep(13)
+    assert await process.offered_to("j") == [worker_id]
+    assert len(await process.deadlines("offer")) == 1
+    return await process.read_job("j")
+
+
+def _removals(process: Process) -> list[str]:
+    """Calls that took rows of deadlines away."""
+    return [one.row for one in process.tables.calls if one.table == "deadlines" and one.kind in ("delete", "transact")]
+
+
+@in_virtual_time
+async def test_the_expiry_of_an_offer_that_ended_goes_with_the_settle_deadline() -> None:
+    process = Process(Tables())
+    await process.queue()
+    (offer_id,) = (await _rested(process)).routing.offers
+    process.tables.calls.clear()
+    await job_commits.change(process.parts, "j", job_commits.existing(lambda record: offers.revoke(record, [offer_id])))
+    await process.worker("w", available_for_offers=False)
+    await asyncio.sleep(13)
+    assert await process.deadlines("offer") == await process.deadlines("settle-job") == []
+    assert len(await process.deadlines("life")) == 1
+    assert [row.count("~settle-job~j~") for row in _removals(process) if "~offer~j~" in row] == [1]
+    record = await process.read_job("j")
+    assert [kind_of(row) for row in record.routing.armed] == ["life"]
+
+
+@in_virtual_time
+async def test_a_job_that_has_ended_leaves_no_deadline_behind() -> None:
+    process = Process(Tables())
+    await process.queue()
+    (offer_id,) = (await _rested(process)).routing.offers
+    assert len(await process.deadlines("life")) == 1
+    _, assignment_id = await offer_usecases.accept(process.parts, "w", offer_id)
+    await job_usecases.complete(process.parts, "j", assignment_id, CompleteJobOptions())
+    process.tables.calls.clear()
+    await job_usecases.close(process.parts, "j", assignment_id, CloseJobOptions())
+    await asyncio.sleep(3)
+    for kind in ("offer", "life", "settle-job"):
+        assert await process.deadlines(kind) == [], kind
+    assert len([row for row in _removals(process) if "~j~" in row]) == 1
+
+
+@in_virtual_time
+async def test_a_job_that_is_deleted_leaves_no_deadline_behind() -> None:
+    process = Process(Tables())
+    await process.queue()
+    await _rested(process)
+    await job_usecases.cancel(process.parts, "j", CancelJobOptions())
+    await job_usecases.delete(process.parts, "j")
+    await asyncio.sleep(3)
+    assert await process.deadlines("life") == await process.deadlines("offer") == []
+
+
+@in_virtual_time
+async def test_an_expiry_that_is_near_is_left_to_the_timer() -> None:
+    process = Process(Tables())
+    await process.queue()
+    (offer_id,) = (await _rested(process)).routing.offers
+    await asyncio.sleep(60 - 13 - 13)
+    await job_commits.change(process.parts, "j", job_commits.existing(lambda record: offers.revoke(record, [offer_id])))
+    await process.worker("w", available_for_offers=False)
+    await asyncio.sleep(12.8)
+    assert len(await process.deadlines("offer")) == 1
+    assert [kind_of(row) for row in (await process.read_job("j")).routing.armed] == ["life"]

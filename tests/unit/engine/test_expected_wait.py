@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import statistics
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +16,8 @@ from router.engine.expected_wait import (
     NoRange,
     PoolFigures,
     WaitRange,
+    _inverse_gaussian,
+    _inverse_gaussian_below,
     expected_wait,
     less_than,
 )
@@ -92,6 +96,31 @@ def test_more_urgent_jobs_will_overtake() -> None:
     assert pressed.p80 / pressed.p50 > calm.p80 / calm.p50
     assert known(told([ALL] * 3, pools, rank=(1, -9), urgent=30)).mean == pytest.approx(calm.mean)
     assert isinstance(told([ALL] * 3, pools, urgent=60), NoRange)
+
+
+@pytest.mark.parametrize("ahead", [0, 4])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_who_is_overtaken_waits_for_a_line_to_be_gone_that_others_join(ahead: int, share: float) -> None:
+    """Those who overtake are overtaken by nobody, but while they are served more of them come."""
+    fast = 36_000  # so many that the rates are certain
+    found = known(told([ALL] * ahead, {frozenset({ALL}): fast}, urgent=round(share * fast)))
+    chance, waits = random.Random(7), list[float]()
+    for _ in range(4_000):
+        line, seconds = ahead + 1, 0.0
+        while line:
+            seconds += chance.expovariate(10 * (1 + share))
+            line += 1 if chance.random() < share / (1 + share) else -1
+        waits.append(seconds)
+    cut = statistics.quantiles(waits, n=10)
+    assert found.p50 == pytest.approx(cut[4], rel=0.1)
+    assert found.p80 == pytest.approx(cut[7], rel=0.1)
+
+
+@given(st.floats(0.01, 3000), st.floats(0.05, 0.95))
+def test_a_quantile_of_an_inverse_gaussian_has_its_share_below(shape: float, share: float) -> None:
+    most = _inverse_gaussian(share, shape)
+    assert _inverse_gaussian_below(most, shape) == pytest.approx(share, abs=1e-4)
+    assert _inverse_gaussian_below(most * 1.01, shape) > share
 
 
 def test_it_is_silent_without_a_basis() -> None:

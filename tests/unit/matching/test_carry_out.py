@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from router.matching.rounds import HoldLost
 from router.matching.scene import Scene
 from router.matching.scene import scene as scene_of
 from router.models.jobs import CancelJobOptions, JobStatus
-from router.storage.port import StorageUnavailable
+from router.storage.port import Entity, RowChanged, StorageUnavailable
 from router.usecases import jobs as job_usecases
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 from tests.unit.engine.engine_records import selector
@@ -132,6 +133,121 @@ async def test_who_enters_is_queued_though_nobody_is_free() -> None:
         assert (await process.read_job(id)).status is JobStatus.QUEUED
     line = (await process.parts.backlog.line("q", 9)).jobs
     assert [(one.job_id, one.entering) for one in line] == [("j", False), ("k", False)]
+
+
+@in_virtual_time
+async def test_who_enters_late_waits_without_the_selectors_whose_time_is_over() -> None:
+    """They are counted from when it came. With one more worker for it, it is planned again before those behind it."""
+    process = await _process(jobs=[])
+    await process.job(
+        "j", priority=5, requested_worker_selectors=[selector("language", "equal", "x", expires_after_seconds=2)]
+    )
+    await asyncio.sleep(3)
+    done, _ = await _carry_out(process)
+    assert (done.entered, done.again) == (1, True)
+    (waiting,) = (await process.parts.backlog.line("q", 9)).jobs
+    assert (waiting.entering, list(waiting.selectors)) == (False, [])
+    record = await process.read_job("j")
+    assert [str(one.status) for one in record.job.requested_worker_selectors] == ["expired"]
+    assert record.job.enqueued_at == record.routing.created_at
+    done, _ = await _carry_out(process, ("j", "w"))
+    assert (done.offered, done.again) == (1, False)
+
+
+@pytest.mark.parametrize("offered", [False, True])
+@in_virtual_time
+async def test_who_enters_late_and_is_not_urgent_any_more_waits_where_that_puts_it(offered: bool) -> None:
+    process = await _process(jobs=["k"])
+    await process.job(
+        "j", requested_worker_selectors=[selector("Id", "equal", "w", expires_after_seconds=2, expedite=True)]
+    )
+    assert [one.job_id for one in (await process.parts.backlog.line("q", 9)).jobs] == ["j", "k"]
+    await asyncio.sleep(3)
+    done, _ = await _carry_out(process, *([("j", "w")] if offered else []))
+    assert (done.offered, done.entered, done.again) == (0, 2, True)
+    assert await _held(process, "w") == []
+    line = (await process.parts.backlog.line("q", 9)).jobs
+    assert [(one.job_id, one.entering) for one in line] == [("k", False), ("j", False)]
+
+
+async def _waiting(*, workers: Sequence[str] = ("w",), jobs: Sequence[str] = ("j",)) -> Process:
+    """The jobs have been queued before the workers came."""
+    process = await _process(workers=[], jobs=jobs)
+    await _carry_out(process)
+    for id in workers:
+        await process.worker(id)
+    process.tables.calls.clear()
+    return process
+
+
+async def _open(process: Process) -> list[str]:
+    return [one.job_id for one in (await process.parts.backlog.line("q", 9)).jobs]
+
+
+@in_virtual_time
+async def test_a_row_of_the_line_is_closed_before_its_job_has_the_offers() -> None:
+    """Who accepts one at once takes the row away: what is closed with it in one transaction would fail."""
+    process = await _waiting(workers=["v", "w"], jobs=["j", "k"])
+    announced: list[tuple[list[str], list[str]]] = []
+    await _carry_out(process, ("j", "v"), ("k", "w"), announced=announced)
+    calls = [(call.kind, call.table) for call in process.tables.calls]
+    assert calls.index(("transact", "backlog")) < calls.index(("replace", "jobs"))
+    assert calls.count(("transact", "backlog")) == 1
+    assert announced == [(["v", "w"], ["j", "k"])]  # whoever takes over opens them again
+    assert await _open(process) == []
+    assert await process.parts.backlog.count("q") == 2
+
+
+@in_virtual_time
+async def test_a_job_that_takes_more_offers_stays_open() -> None:
+    process = await _waiting(workers=["v", "w"])
+    await process.queue("q", maxConcurrentOffers=2)
+    await _carry_out(process, ("j", "v"))
+    assert await _open(process) == ["j"]
+    await _carry_out(process, ("j", "w"))
+    assert await _open(process) == []
+
+
+@in_virtual_time
+async def test_a_row_that_was_closed_in_vain_is_opened_again() -> None:
+    process = await _waiting(workers=["v", "w"], jobs=["j", "k"])
+    other = Process(process.tables, seed=2, drives=False)
+    done, _ = await _carry_out(
+        process, ("j", "v"), ("k", "w"), meanwhile=lambda: other.worker("v", available_for_offers=False)
+    )
+    # The worker of `j` has changed, and `k` is not to have what `j` could have instead.
+    assert (done.offered, done.again) == (0, True)
+    assert await _open(process) == ["j", "k"]
+
+
+@in_virtual_time
+async def test_a_row_that_somebody_has_written_since_is_not_closed() -> None:
+    process = await _waiting()
+    other = Process(process.tables, seed=2, drives=False)
+    labels = [selector("Id", "equal", "nobody")]
+    done, _ = await _carry_out(process, ("j", "w"), meanwhile=lambda: other.job("j", requested_worker_selectors=labels))
+    assert done.offered == 0
+    (found,) = (await process.parts.backlog.line("q", 9)).jobs
+    assert [one.value for one in found.selectors] == ["nobody"]
+
+
+@in_virtual_time
+async def test_a_reservation_whose_answer_was_lost_is_given_back_though_somebody_wrote_after_it() -> None:
+    process = await _process()
+    workers = process.tables.of("workers")
+    write = workers.replace
+
+    def answer_is_lost(entity: Entity) -> str:
+        workers.replace = write  # type: ignore[method-assign]
+        workers.replace(entity)
+        (row,) = workers.all()
+        workers.replace(replace(row, columns={**row.columns, "Commit": "another"}))
+        raise RowChanged
+
+    workers.replace = answer_is_lost  # type: ignore[method-assign]
+    done, _ = await _carry_out(process, ("j", "w"))
+    assert (done.offered, done.again) == (0, True)
+    assert await _held(process, "w") == []
 
 
 @in_virtual_time

@@ -10,11 +10,15 @@ import pytest
 
 from router.commit import worker as worker_commits
 from router.engine import workers
+from router.engine.candidates import available
+from router.engine.service_order import Standing
 from router.matching.rounds import HELD_FOR, HoldLost, Rounds, _Keeper, _Queue
 from router.models.jobs import JobOffer, JobStatus
 from router.models.workers import RouterChannel
+from router.storage.availability import Move, row_keys
 from router.storage.port import StorageUnavailable
 from router.storage.rounds import Hold
+from router.upkeep.deadlines import DeadlineRunner
 from router.usecases import offers as offer_usecases
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 
@@ -345,6 +349,49 @@ async def test_a_job_that_a_dead_holder_was_about_to_queue_has_its_place() -> No
 
 
 @in_virtual_time
+async def test_a_job_whose_row_a_dead_holder_has_closed_is_offered() -> None:
+    """Its offer was to follow."""
+    one, other = await _two()
+    await one.job("j")
+    await asyncio.sleep(1)
+    (waiting,) = (await one.parts.backlog.line("q", 9)).jobs
+    record = await one.read_job("j")
+    store = one.parts.round_store
+    until = one.parts.clock.now() + timedelta(seconds=3)
+    await store.take(await store.load("q"), "another", until, (), ("j",))
+    await one.parts.backlog.update([(waiting, record, Standing("q", waiting.place), False)], one.parts.clock.now())
+    await other.worker("w")
+    await asyncio.sleep(4)
+    assert await one.offered_to("j") == []
+    await DeadlineRunner(one.parts).tick()  # what `one` remembers of the queue's row is older than that hold
+    assert await one.offered_to("j") == ["w"]
+
+
+@in_virtual_time
+async def test_a_queue_that_is_looked_at_may_be_taken_over_at_any_moment(caplog: pytest.LogCaptureFixture) -> None:
+    one, _ = await _two()
+    await one.worker("v", capacity=9)
+    for number in range(4):  # until what it remembers of the queue's row need not be read any more
+        await one.job(f"{number}")
+        await asyncio.sleep(1)
+    times = 3
+
+    async def meanwhile(call: Call) -> None:
+        nonlocal times
+        if (call.kind, call.table) == ("query", "availability") and times:
+            times -= 1
+            one.parts.rounds.take_over(["q"])
+
+    one.tables.before = meanwhile
+    for number in range(4, 8):
+        await one.job(f"{number}")
+        await asyncio.sleep(1)
+        assert await one.offered_to(f"{number}") == ["v"]
+    assert times == 0
+    assert "A round failed" not in caplog.text
+
+
+@in_virtual_time
 async def test_a_holder_that_lost_its_hold_does_nothing() -> None:
     """It stood still until somebody else had taken the queue over."""
     one, _ = await _two()
@@ -442,6 +489,29 @@ async def test_several_queues_are_asked_together() -> None:
     await one.parts.rounds.ask(["q", "r"], sure=True)
     assert await one.offered_to("j") == ["w"]
     assert await one.offered_to("k") == ["w"]
+
+
+@in_virtual_time
+async def test_a_worker_who_is_gone_is_not_left_to_another_queue_for_long() -> None:
+    """A late write has left his rows in the index of one of his queues: the other queue's round cannot find him."""
+    one, _ = await _two()
+    await one.queue("r")
+    await one.worker("w", queues=["q", "r"])
+    before = available(await one.read_worker("w"))
+    assert before is not None
+    await one.worker("w", queues=["q", "r"], available_for_offers=False)
+    await one.job("first", queue_id="r")
+    await one.job("second")
+    await asyncio.sleep(3)
+    await one.parts.availability.move([Move(None, before)])
+    await one.parts.availability.remove("r", row_keys(before))
+    one.tables.calls.clear()
+    began = one.parts.clock.now()
+    await one.parts.rounds.ask(["q"], sure=True)
+    assert one.parts.clock.now() - began < timedelta(seconds=1)
+    assert len(one.tables.calls) < 60
+    await asyncio.sleep(3)
+    assert await one.parts.availability.available("q", "i", 9) == ([], None)
 
 
 @in_virtual_time

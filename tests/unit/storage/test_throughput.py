@@ -8,7 +8,7 @@ import pytest
 
 from router.storage.counted import ENOUGH
 from router.storage.port import Entity, StorageUnavailable
-from router.storage.throughput import WINDOW, ThroughputStore
+from router.storage.throughput import LATELY, ThroughputStore
 from tests.sim.memory_tables import MemoryTable, Rows
 
 START = datetime(2024, 3, 4, 8, tzinfo=UTC)
@@ -134,7 +134,7 @@ async def test_the_latest_are_enough(rows: Rows, clock: Clock) -> None:
 
 async def test_old_rows_go(rows: Rows, clock: Clock) -> None:
     store = ThroughputStore(MemoryTable(rows), clock, "one")
-    day = WINDOW.total_seconds()
+    day = LATELY.total_seconds()
     for number in range(30):
         waited(store, clock, number * 3600, number * 3600 + 60)
         await store.write()

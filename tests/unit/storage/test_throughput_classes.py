@@ -35,11 +35,13 @@ def rows() -> Rows:
     return Rows("throughput")
 
 
-def take(store: ThroughputStore, clock: Clock, until: float, asked: JobClass, *languages: str) -> bool:
-    """A job that waited for ten seconds is taken by a worker who speaks these."""
+def take(
+    store: ThroughputStore, clock: Clock, until: float, asked: JobClass, *languages: str, waited: float = 10
+) -> bool:
+    """A job that waited for so long is taken by a worker who speaks these."""
     now = clock.at(until)
     taken = Taken(asked, RANK, frozenset({"chat"}), dict.fromkeys(languages, True))
-    return store.assigned("q", now - timedelta(seconds=10), now, now, taken)
+    return store.assigned("q", now - timedelta(seconds=waited), now, now, taken)
 
 
 async def test_the_time_until_an_answer_is_told_apart(rows: Rows, clock: Clock) -> None:
@@ -83,7 +85,7 @@ async def test_who_could_take_what_is_joined_over_processes(rows: Rows, clock: C
 
 async def test_a_rare_class_is_looked_for_further_back(rows: Rows, clock: Clock) -> None:
     store, period = ThroughputStore(MemoryTable(rows), clock, "one"), 300
-    for number in range(70):
+    for number in range(140):
         take(store, clock, number * period + 20, FRENCH, "french")
         take(store, clock, number * period + 40, FRENCH, "french")
         for more in range(10):
@@ -92,9 +94,52 @@ async def test_a_rare_class_is_looked_for_further_back(rows: Rows, clock: Clock)
     recent = await store.recent("q", FRENCH)
     of_french = sum(one.taken for one in recent.pools if FRENCH.name in one.serves)
     assert ENOUGH <= recent.assigned < ENOUGH + 20, "the queue's own rate is of the latest"
-    assert ENOUGH_OF_CLASS <= of_french < ENOUGH_OF_CLASS + 4
+    assert 2 * ENOUGH_OF_CLASS <= of_french < 2 * ENOUGH_OF_CLASS + 4
     of_all = sum(one.taken for one in (await store.recent("q", PLAIN)).pools)
-    assert ENOUGH_FOR_CLASS <= of_all < ENOUGH_FOR_CLASS + 20, "of all that can be taken less is enough"
+    assert 2 * ENOUGH_FOR_CLASS <= of_all < 2 * ENOUGH_FOR_CLASS + 20, "of all that can be taken less is enough"
+
+
+@pytest.mark.parametrize(("waited", "twice"), [(10, True), (11, True), (15, False), (7, False)])
+async def test_what_was_before_the_team_changed_does_not_count(
+    rows: Rows, clock: Clock, waited: float, twice: bool
+) -> None:
+    """Ten jobs in five minutes, always one at a time: how long each waits is how fast they are taken."""
+    store, reader, period = *(ThroughputStore(MemoryTable(rows), clock, name) for name in ("one", "two")), 300
+    long, lately = 2 * ENOUGH_FOR_CLASS // 10 + 5, ENOUGH_FOR_CLASS // 10
+    for number in range(long):
+        late = number >= long - lately
+        for more in range(10):
+            take(store, clock, number * period + 20 + more * 20, PLAIN, waited=waited if late else 10)
+        await store.write()
+    for one in (store, reader):
+        for asked in (PLAIN, None):
+            found = sum(one.taken for one in (await one.recent("q", asked)).pools)
+            assert found == ENOUGH_FOR_CLASS * (2 if twice else 1)
+
+
+@pytest.mark.parametrize(("waited", "hours"), [(10, 24), (20, 12)])
+async def test_where_jobs_are_few_a_day_tells_their_rate_if_nothing_has_changed(
+    rows: Rows, clock: Clock, waited: float, hours: int
+) -> None:
+    store = ThroughputStore(MemoryTable(rows), clock, "one")
+    for number in range(240):  # a job in six minutes
+        take(store, clock, number * 360 + 20, PLAIN, waited=waited if number >= 120 else 10)
+        await store.write()
+    recent = await store.recent("q", PLAIN)
+    assert sum(one.taken for one in recent.pools) == pytest.approx(hours * 10, abs=1)
+    assert recent.assigned == pytest.approx(120, abs=1), "the line for all is of the latest"
+
+
+async def test_a_change_of_others_is_none(rows: Rows, clock: Clock) -> None:
+    store, period, german = ThroughputStore(MemoryTable(rows), clock, "one"), 300, job_class("chat", [speaks("german")])
+    for number in range(65):
+        for more in range(5):
+            take(store, clock, number * period + 20 + more * 40, german, "german")
+            take(store, clock, number * period + 40 + more * 40, FRENCH, "french", waited=10 if number < 35 else 18)
+        await store.write()
+    reach = {asked: (await store.recent("q", asked)).since for asked in (german, FRENCH)}
+    assert reach[german] == START + 17 * timedelta(seconds=period)
+    assert reach[FRENCH] == START + 41 * timedelta(seconds=period)
 
 
 async def test_more_classes_than_are_kept_are_one(rows: Rows, clock: Clock) -> None:

@@ -15,6 +15,8 @@ from jobrouter.whatif.sources import Generated, Replayed, play
 from router.replay.errors import NotReplayable
 from router.replay.figures import doubts, estimates, figures
 from router.replay.history import parse
+from router.replay.lateness import lateness
+from router.replay.verdicts import verdicts
 from tests.unit.whatif.whatif_days import day, lines, one_job, profile, worker
 
 
@@ -82,6 +84,53 @@ def test_who_was_served_and_came_back_leaves_then() -> None:
     played = play(Replayed(parse(lived, "day.ndjson")), 0)
     assert played.assignments == [("j", "w", 600.0)]
     assert not played.outcomes["j"].abandoned, "it has been served"
+
+
+@pytest.mark.parametrize("replication", [0, 1])
+def test_what_was_not_done_at_the_end_of_the_day_lasts_until_then(replication: int) -> None:
+    """Its worker has no hand free for those who waited still."""
+    offer = {"workerId": "w", "offerId": "o1"}
+    lived = one_job(at(12, "queued"), at(12, "offered", **offer), at(13, "accepted", **offer))
+    done = one_job(
+        at(10, "queued"), at(10, "offered", **offer), at(10, "accepted", **offer), at(12, "completed"), at(12, "closed")
+    )
+    waits = one_job(at(20, "queued"))
+    given = [*done, *(line.replace('"j"', f'"{id}"') for line, id in ((lived[4], "k"), (waits[4], "l")))]
+    found = parse(given, "f")
+    played = play(Replayed(found), replication)
+    within = [job for job, _, second in played.assignments if second < 3600]
+    assert within == ["j", "k"], "one of two minutes, one that goes on"
+    if not replication:
+        assert doubts(found, played, 20) == []
+
+
+def test_an_offer_that_came_long_after_all_that_it_follows_from_is_told() -> None:
+    offer = {"workerId": "w", "offerId": "o1"}
+    prompt = one_job(at(10, "queued"), at(10, "offered", **offer), at(11, "accepted", **offer), at(13, "closed"))
+    follows = one_job(at(11, "queued"), at(13, "offered", **offer), at(13, "accepted", **offer))
+    given = [*prompt, follows[4].replace('"j"', '"k"')]
+    assert lateness(parse(given, "f")) is None, "its worker was done just then"
+    late = [*prompt, given[-1].replace("08:13", "08:14")]
+    told = lateness(parse(late, "f"))
+    assert told is not None
+    assert told.startswith("1 of 2 offers were made 60.0 s on average after the last thing that happened to")
+    became_free = json.loads(late[3]) | {"entries": [at(14, "available")]}
+    assert lateness(parse([*late[:3], json.dumps(became_free), *late[4:]], "f")) is None
+
+
+def test_a_report_of_a_candidate_says_that_offers_came_late() -> None:
+    offer = {"workerId": "w", "offerId": "o1"}
+    given = one_job(at(10, "queued"), at(12, "offered", **offer), at(13, "accepted", **offer), at(14, "closed"))
+    given[1] = given[1].replace(
+        '{"distributionPolicyId": "d"}', '{"distributionPolicyId": "d", "labels": {"shadowPolicyId": "e"}}'
+    )
+    given.insert(3, given[2].replace('"id": "d"', '"id": "e"'))
+    (found,) = verdicts(parse(given, "f"), {}, 20)
+    assert "; 1 of 1 offers were made 120.0 s on average after" in found["notPredicted"]
+
+
+def test_no_offer_of_a_day_that_was_replayed_came_late() -> None:
+    assert lateness(day()) is None
 
 
 def test_declines_expiries_and_leaving() -> None:

@@ -50,7 +50,7 @@ def test_a_change_beside_the_day(files: Path, capsys: pytest.CaptureFixture[str]
     assert "&lt;one&gt;" in written
     assert "<one>" not in written
     assert written.count("<svg") == 3
-    assert not re.search(r"(src|href)=", written), "it needs nothing else"
+    assert not re.search(r"(src|href)=(?!data:)", written), "it needs nothing else"
     assert whatif(*given, "--json") == 0
     found = json.loads(capsys.readouterr().out)["comparisons"][0]
     level = next(one for one in found["figures"] if one["figure"] == "serviceLevel" and one["dimension"] == "all")
@@ -104,6 +104,25 @@ def test_what_cannot_be_believed_predicts_nothing(files: Path, capsys: pytest.Ca
     assert "nothing is predicted" in told.err
     assert re.search(r"mean wait: [\d.]+ s in reality, [\d.]+ s in the replay; most in queue 'q' from hour", told.err)
     assert told.out == ""
+    assert "offers were made" not in told.err
+
+
+def test_that_offers_came_late_is_told_where_nothing_is_predicted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    day, change = tmp_path / "day.ndjson", tmp_path / "change.json"
+
+    def at(second: int, what: str, **fields: str) -> dict[str, str]:
+        return {"at": f"2026-01-05T08:10:{second:02}Z", "what": what, **fields}
+
+    offer = {"workerId": "w", "offerId": "o"}
+    lived = one_job(at(0, "queued"), at(30, "offered", **offer), at(31, "accepted", **offer))
+    day.write_text("\n".join(lived), "utf-8")
+    change.write_text('{"queues": {"q": {"name": "another"}}}', "utf-8")
+    assert whatif("--history", day, "--change", change) == 1
+    told = capsys.readouterr().err
+    assert "mean wait: 31.0 s in reality, 1.0 s in the replay" in told
+    assert "1 of 1 offers were made 30.0 s on average after the last thing that happened to their job or worker" in told
 
 
 def test_a_search_prints_the_best_first(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +150,26 @@ def test_intervals() -> None:
     assert found.mean == 2
     assert found.half == pytest.approx(4.30 / math.sqrt(3))
     assert estimates([{CELL: {"p50": 1.0}}])[CELL]["p50"] == Estimate(1.0, math.inf)
+
+
+def test_what_stays_as_it_was_is_told_so() -> None:
+    before = [{CELL: {"serviceLevel": 71.0, "p80": 30.2}}, {CELL: {"serviceLevel": 75.0, "p80": 29.8}}]
+    found = Comparison("same", 20, before, before)
+    assert (
+        found.sentence()
+        == "same: service level 73 to 73 % (no difference); four of five wait less than 30 s as before."
+    )
+    written = page([found])
+    assert "<td>+0.0 ±0.0" in written, "that there is none is no chance"
+    by_chance = page([Comparison("other", 20, before, [before[1], before[0]])])
+    assert "<tr class=chance><td>all<td>service level" in by_chance
+    assert "<td>≈ +0.0 ±" in by_chance
+
+
+@pytest.mark.parametrize(("p80", "told"), [(5.0, "2.5"), (4.0, "2"), (2469.0, "1234")])
+def test_the_scale_of_a_plot(p80: float, told: str) -> None:
+    hours = {("hour", "00"): {"p80": p80}, CELL: {"serviceLevel": 71.0, "p80": p80}}
+    assert f">{told}</text>" in page([Comparison("same", 20, [hours], [hours])])
 
 
 def test_one_replication_has_no_interval() -> None:
