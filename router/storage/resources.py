@@ -201,14 +201,22 @@ class ResourceStore:
 
     async def refers(self, kind: str, column: str, id: str) -> str | None:
         """The id of a resource of `kind` whose reference column names `id`, if there is one."""
-        page = await self._table(kind).query(
-            [("PartitionKey", "eq", kind), (column, "eq", id)], limit=1, columns=["Id"]
-        )
-        while not page.entities and page.next:
+        async for found in self.referring(kind, column, id, at_once=1):
+            return found
+        return None
+
+    async def referring(self, kind: str, column: str, id: str, at_once: int = 1000) -> AsyncIterator[str]:
+        """The ids of all of them; nothing else of them is read."""
+        after: tuple[str, str] | None = None
+        while True:
             page = await self._table(kind).query(
-                [("PartitionKey", "eq", kind), (column, "eq", id)], limit=1, columns=["Id"], after=page.next
+                [("PartitionKey", "eq", kind), (column, "eq", id)], limit=at_once, columns=["Id"], after=after
             )
-        return str(page.entities[0].columns["Id"]) if page.entities else None
+            for entity in page.entities:
+                yield str(entity.columns["Id"])
+            after = page.next
+            if after is None:
+                return
 
     def _table(self, kind: str) -> Any:
         return self._tables.table("queues" if kind == "Queue" else "policies")

@@ -33,8 +33,8 @@ _KINDS: Final[Mapping[str, str]] = {
     "ExceptionPolicy": "exception-policy",
 }
 _REFERENCES: Final[Mapping[str, str]] = {
-    "distribution-policy": "distributionPolicyId",
-    "exception-policy": "exceptionPolicyId",
+    "distribution-policy": "DistributionPolicyId",
+    "exception-policy": "ExceptionPolicyId",
 }
 #: Until then the change has been written and no process remembers what was before.
 _KNOWN_AFTER: Final = timedelta(seconds=CACHE_SECONDS + 2)
@@ -55,12 +55,7 @@ async def follow(parts: Parts, kind: str, id: str) -> None:
     if kind == "queue":
         await _look_again(parts, id)
         return
-    named = [
-        queue.id
-        async for some in parts.resources.some("Queue")
-        for queue in some
-        if queue.document.get(_REFERENCES[kind]) == id
-    ]
+    named = [queue_id async for queue_id in parts.resources.referring("Queue", _REFERENCES[kind], id)]
     for queue_id in named:
         await _look_again(parts, queue_id)
 
