@@ -194,6 +194,8 @@ def _operation(operation: Operation) -> Document:
     if body is not None:
         described["requestBody"] = body
     described["responses"] = {**_successes(operation), **_refusals(operation)}
+    if "format" in operation.query:
+        described["responses"]["200"]["content"]["text/csv"] = {"schema": {"type": "string"}}
     return described
 
 

@@ -302,7 +302,8 @@ class Centre:
             wanted = {"priority": priority}
 
             def patched(current: Any) -> RouterJobInput:
-                fields = {name: getattr(current.job, name) for name in RouterJobInput.model_fields}
+                known = current or job  # a process that does not know the job takes it for a new one first
+                fields = {name: getattr(known.job, name) for name in RouterJobInput.model_fields}
                 return RouterJobInput(**{**fields, **wanted})
 
             await self._call(job_usecases.upsert, id, patched, anything)

@@ -55,6 +55,24 @@ def test_what_it_says_can_be_read_without_the_source() -> None:
     assert not re.search(r"contract|behaviour\.md|section \d", json.dumps(DOCUMENT), re.IGNORECASE)
 
 
+def test_whatever_form_an_answer_may_be_asked_for_in_is_announced() -> None:
+    operations = [one for methods in DOCUMENT["paths"].values() for one in methods.values()]
+    asked = {
+        operation["operationId"]: {
+            name
+            for parameter in operation.get("parameters", ())
+            if parameter.get("name") == "format"
+            for name in parameter["schema"]["enum"]
+        }
+        for operation in operations
+    }
+    forms = {"application/json": "json", "text/csv": "csv"}
+    for operation in operations:
+        content = operation["responses"].get("200", {}).get("content", {})
+        assert {forms[one] for one in content} >= asked[operation["operationId"]]
+    assert {name for name, some in asked.items() if "csv" in some} >= {"GetShadowReport", "GetQueueReport"}
+
+
 def test_every_operation_is_in_it_once() -> None:
     found = {
         operation["operationId"]: (method.upper(), path)
