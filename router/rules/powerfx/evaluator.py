@@ -80,7 +80,7 @@ def _typed(names: Names) -> tuple[tuple[str, Type], ...]:
     return tuple((name, ANY) for name in sorted(names))
 
 
-_CACHE: CompiledCache[Compiled] = CompiledCache()
+_CACHE: CompiledCache[Compiled | PowerFxSyntaxError] = CompiledCache()
 
 
 def _compiled(text: str, names: tuple[tuple[str, Type], ...], limits: Limits) -> Compiled:

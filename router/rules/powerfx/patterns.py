@@ -13,12 +13,11 @@ its memory is small, all programs have theirs from one store, and a pattern whos
 from __future__ import annotations
 
 import re
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 from typing import Any, Final
 
+from router.rules.powerfx.cache import CompiledCache
 from router.rules.powerfx.limits import Budget
 
 _LONGEST: Final = 1_000
@@ -54,38 +53,8 @@ class PatternError(ValueError):
     """The pattern is not valid, or RE2 cannot do what it asks for."""
 
 
-class Programs:
-    """The programs that are kept, those that were asked for last. Used by several threads."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str, bool], tuple[Any, int]] = OrderedDict()
-        self._lock = Lock()
-        #: That they may grow to.
-        self.memory = 0
-
-    def get(self, pattern: Pattern, *, ascii_only: bool) -> Any:
-        """None for one that is to be made."""
-        key = (pattern.source, pattern.options, ascii_only)
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                return None
-            self._kept.move_to_end(key)
-            return found[0]
-
-    def put(self, pattern: Pattern, program: Any, memory: int, *, ascii_only: bool) -> None:
-        key = (pattern.source, pattern.options, ascii_only)
-        with self._lock:
-            if key in self._kept:
-                return
-            self._kept[key] = (program, memory)
-            self.memory += memory
-            while self.memory > MOST_MEMORY:
-                _, (_, gone) = self._kept.popitem(last=False)
-                self.memory -= gone
-
-
-PROGRAMS: Final = Programs()
+#: By pattern, its options, and whether it is for plain texts; with the memory that each may grow to.
+PROGRAMS: Final[CompiledCache[Any]] = CompiledCache(MOST_MEMORY)
 
 
 class Pattern:
@@ -102,7 +71,8 @@ class Pattern:
         self.cost = int(plain.programsize)
         #: Why there is no program for all letters.
         self._without_full: str | None = None
-        PROGRAMS.put(self, plain, _MEMORY, ascii_only=True)
+        self._plain_key, self._full_key = (source, options, True), (source, options, False)
+        PROGRAMS.put(self._plain_key, plain, _MEMORY)
 
     def search(self, text: str, budget: Budget) -> Any:
         """The first match or None, paid for by the length of the text and of the program."""
@@ -118,16 +88,16 @@ class Pattern:
         return program
 
     def _plain(self, budget: Budget) -> Any:
-        program = PROGRAMS.get(self, ascii_only=True)
+        program = PROGRAMS.get(self._plain_key)
         if program is None:
             budget.spend(_STEPS_TO_COMPILE_PLAIN + self.cost)
             translator = _Translator(self.source, self.options, ascii_only=True)
             program = _compiled(translator, self.options, _MEMORY)
-            PROGRAMS.put(self, program, _MEMORY, ascii_only=True)
+            PROGRAMS.put(self._plain_key, program, _MEMORY)
         return program
 
     def _full(self, budget: Budget) -> Any:
-        program = PROGRAMS.get(self, ascii_only=False)
+        program = PROGRAMS.get(self._full_key)
         if program is None:
             if self._without_full is not None:
                 raise PatternError(self._without_full)
@@ -135,7 +105,7 @@ class Pattern:
             budget.spend(most)
             program, memory = self._made_full(budget)
             budget.left += most - min(max(int(program.programsize), least), most)
-            PROGRAMS.put(self, program, memory, ascii_only=False)
+            PROGRAMS.put(self._full_key, program, memory)
         return program
 
     def _made_full(self, budget: Budget) -> tuple[Any, int]:

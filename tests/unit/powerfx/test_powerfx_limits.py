@@ -206,7 +206,7 @@ def test_what_patterns_grow_to_is_bounded() -> None:
     for x in (text, "abcab" * 100):
         for expression in [*expressions, *expressions[:3]]:
             assert evaluate(expression, {"job": {"X": x}}) is False
-            assert PROGRAMS.memory <= MOST_MEMORY
+            assert PROGRAMS.size <= MOST_MEMORY
 
 
 def test_a_program_for_all_letters_costs_its_size_and_one_that_is_too_large_is_made_once() -> None:
