@@ -42,15 +42,8 @@ SUBMISSIONS: Final = frozenset(
 )
 
 
-#: Lists, and what reads as much.
-PAGES: Final = frozenset(
-    {
-        *(operation.name for operation in OPERATIONS if operation.is_list),
-        "ExplainJob",
-        "GetJobTimeline",
-        "GetWorkerTimeline",
-    }
-)
+#: Lists, and what else is read in pages.
+PAGES: Final = frozenset(operation.name for operation in OPERATIONS if "maxpagesize" in operation.query)
 
 
 class TooManyAtOnce(RouterError):

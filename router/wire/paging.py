@@ -55,7 +55,7 @@ def open_token(text: str, path: str, keys: Sequence[str | bytes]) -> PageToken:
     if not any(hmac.compare_digest(seal, _seal(payload, _token_key(key))) for key in keys):
         raise _refused("was changed, or the access key that sealed it is no longer valid")
     if (found := _read(payload)) is None:
-        raise _refused("is not one of this router's")
+        raise unknown_position()
     if found.path != path:
         raise _refused("belongs to another list")
     return found
@@ -90,7 +90,7 @@ def _token_key(access_key: str | bytes) -> bytes:
 
 
 def unknown_position() -> BadRequest:
-    """For a token of this list from which no page of it goes on."""
+    """For a token that this router has not made, or from which no page of its list goes on."""
     return _refused("is not one of this router's")
 
 
