@@ -14,7 +14,7 @@ from jobrouter.whatif.sources import Generated, Replayed, Source, play, read
 from router.replay.comparison import Comparison
 from router.replay.figures import Figures, doubts, figures
 from router.replay.history import Day, told
-from router.replay.lateness import lateness
+from router.replay.lateness import refusal
 from router.replay.shadows import LABEL
 
 _SEARCH_REPLICATIONS = 3
@@ -35,10 +35,9 @@ async def run(options: argparse.Namespace) -> int:
         if not any(one.first("accepted", "cancelled") for one in day.jobs):
             raise NotSo(f"{options.history} tells of no job that was assigned or left, so there is nothing to compare.")
         source = Replayed(day)
-        refused = doubts(day, play(source, 0), options.threshold)
-        if refused:
-            late = lateness(day)
-            lines = "\n".join(f"  {one}" for one in (*refused, *([late] if late is not None else [])))
+        off = doubts(day, play(source, 0), options.threshold)
+        if off:
+            lines = "\n".join(f"  {one}" for one in refusal(day, off))
             raise NotSo(f"The replay is not the day that was, so nothing is predicted:\n{lines}")
     else:
         source = Generated.load(options.generate)

@@ -8,10 +8,17 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from router.replay.figures import Doubt
 from router.replay.history import Day, Entry
 
 #: Sooner, an offer has come at once: what it follows from and the offer itself are written one after the other.
 _AT_ONCE_SECONDS: Final = 2.0
+
+
+def refusal(day: Day, off: Sequence[Doubt]) -> list[str]:
+    """Why a replay is not believed: where it is off, and what may be the reason."""
+    late = lateness(day)
+    return [*map(str, off), *([late] if late is not None else [])]
 
 
 def lateness(day: Day) -> str | None:

@@ -11,7 +11,7 @@ from router.replay.comparison import Comparison
 from router.replay.errors import ReplayError
 from router.replay.figures import doubts, figures
 from router.replay.history import Day
-from router.replay.lateness import lateness
+from router.replay.lateness import refusal
 from router.replay.play import Play
 from router.replay.played import Played
 from router.replay.shadows import Shadow, shadows
@@ -47,9 +47,7 @@ def _verdict(
 ) -> dict[str, Any]:
     off = doubts(day, before[0], threshold)
     if off:
-        late = lateness(day)
-        reasons = [*map(str, off), *([late] if late is not None else [])]
-        return _refused(shadow, "; ".join(["The replay is not the day that was", *reasons]))
+        return _refused(shadow, "; ".join(["The replay is not the day that was", *refusal(day, off)]))
     try:
         changed = shadow.on(day)
         after = [Play(changed, one).run() for one in people]
