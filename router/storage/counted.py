@@ -84,7 +84,9 @@ class Count:
 class Enough:
     """Whether what was read, newest first, tells the rates of these classes; None: that of the queue."""
 
-    def __init__(self, names: Iterable[str | None]) -> None:
+    def __init__(self, names: Iterable[str | None], times: int = _LONGER) -> None:
+        """`times`: so many times what is enough is wanted."""
+        self._times = times
         self._counted = 0
         self._of = {name: 0 for name in names if name is not None}
 
@@ -94,8 +96,8 @@ class Enough:
             self._of[name] += count.taken_of(name)
 
     def __bool__(self) -> bool:
-        of_each = all(number >= _LONGER * ENOUGH_OF_CLASS for number in self._of.values())
-        return of_each and self._counted >= _LONGER * ENOUGH_FOR_CLASS
+        of_each = all(number >= self._times * ENOUGH_OF_CLASS for number in self._of.values())
+        return of_each and self._counted >= self._times * ENOUGH_FOR_CLASS
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,11 +148,11 @@ class Counted:
 
     def _reaches(self, name: str | None, times: int = 1) -> datetime:
         """Since when there are so many times enough; `oldest` where all there is is not."""
-        counted = of_class = 0
+        enough = Enough([name], times)
         for period in self._latest_first():
-            counted += sum(count.assigned for count in self.periods[period])
-            of_class += sum(count.taken_of(name) for count in self.periods[period]) if name is not None else 0
-            if counted >= times * ENOUGH_FOR_CLASS and (name is None or of_class >= times * ENOUGH_OF_CLASS):
+            for count in self.periods[period]:
+                enough.add(count)
+            if enough:
                 return start(period)
         return self.oldest
 
