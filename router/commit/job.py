@@ -195,7 +195,7 @@ async def _change(
     tried.difference_update(where for _, where in places)
     # A process that stood still meanwhile: a round may have removed what no job had come for.
     now = parts.clock.now()
-    tried.update(where for where, since in stood if now - since >= _STANDS)
+    tried.update(where for where, at in stood if now - at >= _STANDS)
     work: asyncio.Future[Any] | None = round
     is_left = parts.outbox.is_left(parts.jobs.store, committed.before)
     left = is_left and _leaves_work(committed, in_round=round is not None)
