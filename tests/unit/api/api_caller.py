@@ -95,6 +95,13 @@ class Caller:
         """The page that a nextLink leads to."""
         return await self.send(name, f"{link}&api-version={PREVIEW}")
 
+    async def pages(self, name: str, *ids: str, **query: Any) -> list[Answer]:
+        """All pages of a list, from the first on."""
+        pages = [await self(name, *ids, **query)]
+        while (link := pages[-1].body.get("nextLink")) is not None:
+            pages.append(await self.follow(name, link))
+        return pages
+
     async def send(
         self,
         name: str,

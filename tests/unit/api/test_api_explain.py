@@ -220,13 +220,9 @@ async def test_a_queue_that_is_gone_is_told() -> None:
 
 
 async def pages(call: Caller, size: int) -> list[str]:
-    page = await call("ExplainJob", "j", maxpagesize=str(size))
-    found = [one["workerId"] for one in page.body["workers"]]
-    while "nextLink" in page.body:
-        page = await call.follow("ExplainJob", page.body["nextLink"])
-        assert len(page.body["workers"]) <= size
-        found += [one["workerId"] for one in page.body["workers"]]
-    return found
+    found = [page.body["workers"] for page in await call.pages("ExplainJob", "j", maxpagesize=str(size))]
+    assert all(len(some) <= size for some in found)
+    return [one["workerId"] for some in found for one in some]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 100])
@@ -294,11 +290,7 @@ async def test_large_workers_are_read_a_few_at_a_time_and_the_pages_name_them_al
 
     monkeypatch.setattr(call.parts.workers.store, "load", watched)
     EXPLAINING.set(True)
-    answer = await call("ExplainJob", "j", maxpagesize="1000")
-    pages = [answer.body["workers"]]
-    while (link := answer.body.get("nextLink")) is not None:
-        answer = await call.follow("ExplainJob", link)
-        pages.append(answer.body["workers"])
+    pages = [page.body["workers"] for page in await call.pages("ExplainJob", "j", maxpagesize="1000")]
     named = [one["workerId"] for page in pages for one in page]
     assert sorted(named) == [f"w{number:02}" for number in range(70)]
     assert max(map(len, pages)) <= 40

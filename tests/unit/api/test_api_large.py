@@ -11,7 +11,7 @@ import pytest
 
 from router.models.sizes import LARGEST_PAGE
 from tests.loop_holds import measured
-from tests.unit.api.api_caller import Answer, Caller
+from tests.unit.api.api_caller import Caller
 from tests.yardstick import slower
 
 pytestmark = pytest.mark.timed
@@ -98,13 +98,6 @@ async def test_a_large_policy() -> None:
     steps.check(4)
 
 
-async def all_pages(call: Caller, name: str, **query: Any) -> list[Answer]:
-    pages = [await call(name, **query)]
-    while (link := pages[-1].body.get("nextLink")) is not None:
-        pages.append(await call.follow(name, link))
-    return pages
-
-
 @pytest.mark.parametrize("singly", [False, True], ids=["together", "singly"])
 async def test_a_page_of_large_jobs_ends_early_and_the_pages_have_them_all(
     singly: bool, monkeypatch: pytest.MonkeyPatch
@@ -120,7 +113,7 @@ async def test_a_page_of_large_jobs_ends_early_and_the_pages_have_them_all(
         monkeypatch.setattr("router.usecases.lists.Lister._read_together", nothing)
     filters: tuple[dict[str, Any], ...] = ({}, {"status": "active"})
     for query in filters:
-        pages = await all_pages(call, "GetJobs", maxpagesize="1000", **query)
+        pages = await call.pages("GetJobs", maxpagesize="1000", **query)
         assert [id for page in pages for id in page.ids] == ["small", *reversed(made)]
         assert len(pages) == 3
         assert max(len(page.raw) for page in pages) <= LARGEST_PAGE * 1.1
@@ -137,7 +130,7 @@ async def test_a_page_of_large_settings_ends_early_too() -> None:
     await call("UpsertDistributionPolicy", "q", body={"mode": {"kind": "longestIdle"}})
     for queue in made:
         assert (await call("UpsertQueue", queue, body={"distributionPolicyId": "q", **TEXTS})).status == 201
-    pages = await all_pages(call, "GetQueues", maxpagesize="1000")
+    pages = await call.pages("GetQueues", maxpagesize="1000")
     assert [id for page in pages for id in page.ids] == made[::-1]
     assert len(pages) == 2
     assert max(len(page.raw) for page in pages) <= LARGEST_PAGE * 1.1
