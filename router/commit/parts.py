@@ -16,6 +16,7 @@ from router.commit.locks import KeyedLocks
 from router.commit.loop import Commits
 from router.commit.outbox import Outbox, Publisher
 from router.commit.overdue import Overdue
+from router.commit.queue_search import QueueSearch
 from router.commit.told import ToldWaits
 from router.commit.watch import Rest, Settled, Standing, Watch
 from router.engine.facts import Thresholds
@@ -136,6 +137,7 @@ class Parts:
     workers: Commits[WorkerRecord] = field(init=False)
     worker_rows: WorkerStore = field(init=False)
     resources: ResourceStore = field(init=False)
+    queue_search: QueueSearch = field(init=False)
     departures: DepartureStore = field(init=False)
     deadlines: DeadlineStore = field(init=False)
     backlog: BacklogStore = field(init=False)
@@ -160,6 +162,7 @@ class Parts:
             self.publisher, self.background, self.clock, self.overdue, self.drives, self.chronicle, self.turns
         )
         self.resources = ResourceStore(self.tables, self.clock)
+        self.queue_search = QueueSearch(self.resources)
         settled = Settled(self.deadlines, self.background, self.chronicle, self.clock)
         standing = Standing(self.deadlines, self.background)
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from router.commit import job as job_commits
 from router.commit.parts import Parts
@@ -28,16 +28,12 @@ from router.models.rules import (
     StaticWorkerSelectorAttachment,
 )
 from router.models.selectors import MAX_ATTACHED, RouterQueueSelector, RouterWorkerSelector
-from router.models.types import with_id_label
-from router.offload import off_loop_if
 from router.rules import results
 from router.rules.failure import RuleFailure
 from router.rules.purse import one_purse
 from router.storage.truth_rows import Row
 
 _log = logging.getLogger(__name__)
-#: Labels of queues that are held against selectors at once: each takes a microsecond or more.
-_FEW: Final = 1_000
 
 
 async def classify(parts: Parts, row: Row[JobRecord]) -> Row[JobRecord]:
@@ -105,7 +101,7 @@ async def _queue(
         if len(selectors) > MAX_ATTACHED:
             return ErrorDetail("TooManySelectors", classification.too_many(len(selectors)))
         if selectors:
-            queue_id = await _picked(parts, selectors) or policy.fallback_queue_id
+            queue_id = await parts.queue_search.find(selectors) or policy.fallback_queue_id
         else:
             # No attachment had anything to say of this job: that is no queue, not any queue.
             queue_id = policy.fallback_queue_id or record.job.queue_id
@@ -123,17 +119,6 @@ async def _priority(parts: Parts, record: JobRecord, policy: ClassificationPolic
         return record.job.priority
     context = f"ClassificationPolicy/{policy_id}"
     return results.as_priority(await parts.rules.value(policy.prioritization_rule, record.job.labels, context))
-
-
-async def _picked(parts: Parts, selectors: Sequence[RouterQueueSelector]) -> str | None:
-    """The queue whose labels satisfy all selectors, of all queues."""
-    found: list[str] = []
-    async for some in parts.resources.some("Queue"):
-        labels = {queue.id: with_id_label(queue.document.get("labels", {}), queue.id) for queue in some}
-        many = len(some) * len(selectors) > _FEW
-        picked = await off_loop_if(many, classification.pick_queue, selectors, labels)
-        found += [picked] if picked is not None else []
-    return min(found, default=None)
 
 
 async def _queue_selectors(
