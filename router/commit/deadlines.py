@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -17,7 +18,8 @@ from router.models.jobs import ENDED, JobRecord, JobStatus
 from router.models.policies import ExceptionPolicy
 from router.storage.deadlines import Deadline, Over, kind_of, shard_of
 from router.storage.keys import time_key
-from router.storage.truth_rows import Row
+from router.storage.port import RowChanged
+from router.storage.truth_rows import Overtaken, Row
 
 #: A deadline this soon after the settle deadline is armed at once, so that it is never late.
 NEAR: Final = timedelta(seconds=3)
@@ -25,6 +27,8 @@ NEAR: Final = timedelta(seconds=3)
 _MOST_ARMED: Final = 60
 #: What is due this soon is left to the timer, which may have it in hand.
 _SOON: Final = timedelta(seconds=5)
+#: Tries of a write that others are faster with.
+_MOST_TRIES: Final = 10
 
 
 async def of_change(parts: Parts, row: Row[JobRecord], after: JobRecord) -> list[Deadline]:
@@ -88,11 +92,35 @@ def _over(record: JobRecord, needed: Collection[str], *, ended: bool) -> set[str
     return {row for row in record.routing.armed if kind_of(row) in kinds and row not in needed}
 
 
-async def arm_wait_rules(parts: Parts, record: JobRecord) -> None:
-    """For a job that waits already when its queue's waitTime rules change."""
-    policy = await _policy(parts, record)
-    found = _deadlines(record, deadlines.of_wait_rules(record, policy)) if policy else []
-    await asyncio.gather(*(parts.deadlines.arm(deadline) for deadline in found))
+async def follow_wait_rules(parts: Parts, row: Row[JobRecord]) -> None:
+    """For a job that waits already, when its queue's waitTime rules have changed and every process knows them: its next
+    one is armed, and those of the rules before are removed. Else each change would leave one, for years perhaps."""
+    for _ in range(_MOST_TRIES):
+        record = row.record
+        if record is None or record.status is not JobStatus.QUEUED:
+            return
+        due = deadlines.next_wait(record, await _policy(parts, record))
+        needed = _deadlines(record, [due] if due is not None else [])
+        names = {one.row for one in needed}
+        later = [one for one in needed if one.row not in record.routing.armed]
+        over = [one for one in record.routing.armed if kind_of(one) == "wait" and one not in names]
+        if not later and not over:
+            return
+        shard = shard_of(record.id)
+        # One that another process arms anew after this, since the rules have changed once more, stays.
+        versions = await asyncio.gather(*(parts.deadlines.version(shard, one) for one in over))
+        await asyncio.gather(*(parts.deadlines.arm(one) for one in later))
+        known = [*(one for one in record.routing.armed if one not in over), *(one.row for one in later)]
+        armed = evolve(record, routing={"armed": known[-_MOST_ARMED:], "armed_since": record.job.enqueued_at})
+        try:
+            await parts.jobs.store.save(replace(row, record=armed), parts.ids.guid())
+        except Overtaken as error:
+            row = error.row
+            continue
+        gone = [Over(shard, one, version) for one, version in zip(over, versions, strict=True) if version is not None]
+        await parts.deadlines.remove(gone)
+        return
+    raise RowChanged(f"Job '{row.id}' changes all the time.")
 
 
 async def _policy(parts: Parts, record: JobRecord) -> ExceptionPolicy | None:

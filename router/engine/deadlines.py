@@ -47,20 +47,23 @@ def of_change(before: JobRecord | None, after: JobRecord, policy: ExceptionPolic
     expiry = selectors.next_expiry(after.job)
     if expiry and (entered or before is None or selectors.next_expiry(before.job) != expiry):
         found.append(Due("selectors", expiry))
-    if policy is not None and (entered or before is None or before.routing.stay != routing.stay):
-        found += of_wait_rules(after, policy)
+    wait = next_wait(after, policy)
+    if wait and (entered or before is None or before.routing.stay != routing.stay or next_wait(before, policy) != wait):
+        found.append(wait)
     return found
 
 
-def of_wait_rules(record: JobRecord, policy: ExceptionPolicy) -> Sequence[Due]:
-    """When the waitTime rules that have not fired in this stay are to be looked at."""
-    if record.job.enqueued_at is None:
-        return []
-    return [
+def next_wait(record: JobRecord, policy: ExceptionPolicy | None) -> Due | None:
+    """When the first of the waitTime rules that have not fired in this stay is due. The others follow when it has
+    fired: a job owns one such deadline, however many rules there are."""
+    if policy is None or record.job.enqueued_at is None:
+        return None
+    waits = (
         Due("wait", at, rule_id)
         for rule_id, at in exceptions.wait_deadlines(policy, record.job.enqueued_at)
         if not exceptions.has_fired(record, rule_id)
-    ]
+    )
+    return min(waits, key=lambda due: due.at, default=None)
 
 
 def of_life(record: JobRecord, policy: ExceptionPolicy | None) -> Sequence[Due]:

@@ -126,6 +126,11 @@ class DeadlineStore:
         page = await self._table.query(where, columns=[])
         return {entity.row for entity in page.entities} if page.next is None else None
 
+    async def version(self, shard: str, row: str) -> str | None:
+        """Of a row that stands; it is another one after each time that it is armed."""
+        found = await self._table.get(shard, row)
+        return found.version if found is not None else None
+
     async def remove(
         self, deadlines: Sequence[Deadline | Over], log: Sequence[LogRow] = (), now: datetime | None = None
     ) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from router.commit import deadlines, policies
 from router.commit import job as job_commits
-from router.commit.parts import Parts
+from router.commit.parts import Parts, gathered
 from router.engine import matching
 from router.engine.service_order import standing
 from router.models.jobs import JobStatus
@@ -75,18 +75,18 @@ async def _look_again(parts: Parts, queue_id: str) -> None:
 
 async def _look_at(parts: Parts, queue_id: str, some: list[Waiting]) -> None:
     rows = await asyncio.gather(*(parts.jobs.store.load(waiting.job_id) for waiting in some))
-    waits = [
-        (waiting, row.record)
+    found = [
+        (waiting, row, row.record)
         for waiting, row in zip(some, rows, strict=True)
         if row.record is not None and row.record.status is JobStatus.QUEUED and row.record.job.queue_id == queue_id
     ]
-    await asyncio.gather(*(deadlines.arm_wait_rules(parts, record) for _, record in waits))
+    await gathered(deadlines.follow_wait_rules(parts, row) for _, row, _ in found)
     policy = await policies.distribution_policy(parts, queue_id)
     if policy is None:
         return
     open_again = [
         job_commits.stand(parts, record, where)
-        for waiting, record in waits
+        for waiting, _, record in found
         if not waiting.open and matching.wants_offers(record, policy.mode) and (where := standing(record)) is not None
     ]
     await asyncio.gather(*open_again)

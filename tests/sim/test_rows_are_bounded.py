@@ -152,3 +152,43 @@ async def test_a_worker_who_registers_again_and_again_owns_a_few_rows() -> None:
     assert (await process.read_worker("w")).worker.available_for_offers
     await later(120)
     assert not (await process.read_worker("w")).worker.available_for_offers
+
+
+@in_virtual_time
+async def test_rules_that_change_again_and_again_leave_a_row_for_each_who_waits() -> None:
+    process = Process(Tables())
+    timer = asyncio.create_task(_ticks(process))
+    await process.queue()
+
+    async def rules(*seconds: float) -> None:
+        some = [
+            {
+                "id": f"r{number}",
+                "trigger": {"kind": "waitTime", "thresholdSeconds": one},
+                "actions": [{"kind": "manualReclassify", "priority": number}],
+            }
+            for number, one in enumerate(seconds)
+        ]
+        wanted = functools.partial(_wanted, {"exceptionRules": some})
+        await setting_usecases.upsert(process.parts, "ExceptionPolicy", "e", wanted, lambda etag, modified: None)
+
+    await rules(3600)
+    queue = functools.partial(_wanted, {"distributionPolicyId": "q", "exceptionPolicyId": "e"})
+    await setting_usecases.upsert(process.parts, "Queue", "q", queue, lambda etag, modified: None)
+    await asyncio.sleep(0.3712)
+    for number in range(3):
+        await process.job(f"j{number}")
+    for number in range(30):
+        await rules(*(3600 + 100 * number + one for one in range(100)))
+        await asyncio.sleep(20)
+        assert len(await process.deadlines("wait")) <= 3
+    # The rules as they are now fire when they are due, each at its time.
+    await rules(2000, 900, 902, 903, 904)
+    await asyncio.sleep(899 - 600.3712)
+    assert (await process.read_job("j0")).job.priority == 1
+    for seconds, priority in ((2.5, 1), (1, 2), (1, 3), (1, 4), (1090, 4), (10, 0)):
+        await asyncio.sleep(seconds)
+        assert (await process.read_job("j0")).job.priority == priority, seconds
+    timer.cancel()
+    with suppress(asyncio.CancelledError):
+        await timer

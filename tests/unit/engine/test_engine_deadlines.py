@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from router.engine import endings
-from router.engine.deadlines import Due, of_change, of_life, of_wait_rules
+from router.engine.deadlines import Due, next_wait, of_change, of_life
 from router.models.jobs import Decline, JobRecord, JobStatus, ScheduleAndSuspendMode
 from router.models.policies import ExceptionPolicy
 from tests.unit.engine.engine_records import NOW, job, later, offer, offered, selector
@@ -61,32 +61,35 @@ def test_what_a_change_makes_necessary(before: JobRecord | None, after: JobRecor
     assert list(of_change(before, after, None)) == due
 
 
-WAITS = [Due("wait", later(5), "soon"), Due("wait", later(50), "late")]
+FIRST, NEXT = Due("wait", later(5), "soon"), Due("wait", later(50), "late")
 
 
 @pytest.mark.parametrize(
     ("before", "after", "due"),
     [
-        (None, job(), WAITS),
-        (job(JobStatus.CREATED), job(), WAITS),
-        (job(routing={"stay": 1}), job(routing={"stay": 2}), WAITS),
+        (None, job(), [FIRST]),
+        (job(JobStatus.CREATED), job(), [FIRST]),
+        (job(routing={"stay": 1}), job(routing={"stay": 2}), [FIRST]),
         (job(), job(), []),
-        (job(JobStatus.CREATED), job(routing={"fired_rules": ["soon"]}), WAITS[1:]),
+        (job(JobStatus.CREATED), job(routing={"fired_rules": ["soon"]}), [NEXT]),
+        (job(), job(routing={"fired_rules": ["soon"]}), [NEXT]),
+        (job(), job(routing={"fired_rules": ["late"]}), []),
+        (job(routing={"fired_rules": ["soon"]}), job(routing={"fired_rules": ["soon", "late"]}), []),
         (None, job(JobStatus.CREATED), []),
     ],
 )
-def test_wait_rules_of_a_new_stay(before: JobRecord | None, after: JobRecord, due: list[Due]) -> None:
+def test_of_the_wait_rules_the_next_one(before: JobRecord | None, after: JobRecord, due: list[Due]) -> None:
     assert list(of_change(before, after, POLICY)) == due
 
 
-def test_wait_rules_of_who_is_not_in_line() -> None:
-    assert of_wait_rules(job(enqueued_at=None), POLICY) == []
+def test_who_is_not_in_line_waits_for_no_rule() -> None:
+    assert next_wait(job(enqueued_at=None), POLICY) is None
 
 
 def test_the_life_of_a_job() -> None:
     record = offered(offer("o", expires=30))
     found = of_life(record, POLICY)
-    assert found == [Due("offer", later(30), "o"), *WAITS, Due("life", endings.life_ends(record))]
+    assert found == [Due("offer", later(30), "o"), FIRST, Due("life", endings.life_ends(record))]
 
 
 @pytest.mark.parametrize("status", [JobStatus.CLOSED, JobStatus.CANCELLED])
