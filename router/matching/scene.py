@@ -46,9 +46,11 @@ class Scene:
     more_enter: bool
     workers: Mapping[str, Available]
     candidates: Sequence[Candidate]
-    #: All that is available is among them; else only who can meet these needs.
+    #: All that is available is among them; else only who can meet what the line needs.
     all_workers: bool
     turn: Turn | None
+    #: Needs of which, where not all is among them, everybody is who may meet them.
+    sought: frozenset[str] = frozenset()
     #: Rows of workers that have been read for it.
     rows: dict[str, Row[WorkerRecord]] = field(default_factory=dict, compare=False)
 
@@ -77,7 +79,8 @@ class Scene:
 
     def is_hopeless(self, waiting: Waiting) -> bool:
         """Whether nobody who is available is what the job asks for."""
-        return self.all_workers and not any(meets(waiting, one, self._bypass) for one in self.candidates)
+        is_known = self.all_workers or waiting.needs in self.sought
+        return is_known and not any(meets(waiting, one, self._bypass) for one in self.candidates)
 
     @property
     def _bypass(self) -> bool:
@@ -107,11 +110,12 @@ async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
     )
     if await _forget_hope(parts, queue_id, policy, notes, workers, all_workers, now):
         line, more_enter = await _head(parts, queue_id, notes)
+    sought = frozenset[str]()
     if not all_workers:
-        workers = await team_for(parts, queue_id, policy, line.jobs, turn)
+        workers, sought = await team_for(parts, queue_id, policy, line.jobs, turn)
     newest = await newest_of(parts, queue_id, [one for one in workers if one.row not in notes.outdated])
     candidates = await candidates_of(parts, list(newest.values()))
-    return Scene(queue_id, now, policy, line.jobs, line.more, more_enter, newest, candidates, all_workers, turn)
+    return Scene(queue_id, now, policy, line.jobs, line.more, more_enter, newest, candidates, all_workers, turn, sought)
 
 
 async def _head(parts: Parts, queue_id: str, notes: Notes) -> tuple[Line, bool]:
@@ -130,12 +134,12 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
     after = max(before.line[-1].row if before.line else "", notes.reach or "")
     line: Line = await parts.backlog.line(before.queue_id, FURTHER, without=list(notes.hopeless), after=after)
     workers: Mapping[str, Available] = before.workers
-    candidates = before.candidates
+    candidates, sought = before.candidates, before.sought
     if not before.all_workers:
-        found = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
+        found, sought = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
         workers = await newest_of(parts, before.queue_id, found)
         candidates = await candidates_of(parts, list(workers.values()))
-    return replace(before, line=line.jobs, more=line.more, workers=workers, candidates=candidates)
+    return replace(before, line=line.jobs, more=line.more, workers=workers, candidates=candidates, sought=sought)
 
 
 def note_hopeless(seen: Scene, notes: Notes) -> None:

@@ -50,10 +50,10 @@ async def team(
 
 async def team_for(
     parts: Parts, queue_id: str, policy: DistributionPolicy | None, line: Sequence[Waiting], turn: Turn | None
-) -> list[Available]:
-    """Who of a large team can meet what these jobs need."""
+) -> tuple[list[Available], frozenset[str]]:
+    """Who of a large team can meet what these jobs need, and the needs for which these are all."""
     if policy is None:
-        return []
+        return [], frozenset()
     needs: dict[str, tuple[Waiting, int]] = {}
     for waiting in line:
         asked = needs_of(waiting)
@@ -63,12 +63,14 @@ async def team_for(
     found = await asyncio.gather(
         *(_who_meets(parts, queue_id, policy, waiting, count, turn) for waiting, count in needs.values())
     )
-    return list({one.row: one for some in found for one in some}.values())
+    workers = {one.row: one for some, _ in found for one in some}
+    return list(workers.values()), frozenset(asked for asked, (_, is_all) in zip(needs, found, strict=True) if is_all)
 
 
 async def _who_meets(
     parts: Parts, queue_id: str, policy: DistributionPolicy, waiting: Waiting, count: int, turn: Turn | None
-) -> list[Available]:
+) -> tuple[list[Available], bool]:
+    """About as many as are needed, and whether these are all."""
     selectors: Sequence[RouterWorkerSelector] = [] if policy.mode.bypass_selectors else waiting.selectors
     order, limit = order_of(policy), min(count + _SPARE_WORKERS, _LARGEST_PAGE)
     ask = parts.availability.available
@@ -81,14 +83,19 @@ async def _who_meets(
             )
             found += some
             if token is None:
-                return found
+                return found, True
     if turn is None:
-        return (await ask(queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors))[0]
-    behind, _ = await ask(queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors, after=turn.behind)
+        found, more = await ask(queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors)
+        return found, more is None
+    behind, more = await ask(
+        queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors, after=turn.behind
+    )
     if len(behind) >= limit:
-        return behind
-    some, _ = await ask(queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors, until=turn.behind)
-    return [*behind, *some]
+        return behind, False
+    some, others = await ask(
+        queue_id, order, limit, channel_id=waiting.channel_id, selectors=selectors, until=turn.behind
+    )
+    return [*behind, *some], more is None and others is None
 
 
 async def candidates_of(parts: Parts, workers: Sequence[Available]) -> list[Candidate]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from router.matching.notes import Notes
 from router.matching.scene import note_hopeless
 from tests.memory_router import Process, in_virtual_time
@@ -25,6 +27,27 @@ async def test_of_a_large_team_who_fits_is_asked_for() -> None:
     assert not scene.all_workers
     assert [one.worker_id for one in scene.candidates] == ["w69"]
     assert not any(scene.is_hopeless(one) for one in scene.line)
+
+
+@pytest.mark.parametrize("mode", ["longestIdle", "roundRobin", "bestWorker"])
+def test_needs_that_nobody_of_a_large_team_meets_are_read_once(mode: str) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        process = await one_process(mode)
+        await _large_team(process)
+        if mode == "roundRobin":
+            await process.parts.availability.save_turn("q", "w67")
+        await fill(process, 2, requested_worker_selectors=[selector("number", "equal", 99)])
+        await process.job("some", requested_worker_selectors=[selector("number", "equal", 7)])
+        await process.job("many")
+        notes = Notes()
+        scene = await look(process, notes)
+        assert notes.is_large
+        assert [one.job_id for one in scene.line if scene.is_hopeless(one)] == ["j000", "j001"]
+        note_hopeless(scene, notes)
+        assert set(line(await look(process, notes))) == {"some", "many"}
+
+    story()
 
 
 @in_virtual_time
