@@ -1,11 +1,14 @@
-"""What a holder that stood still or died has left behind: capacity reserved for jobs which do not know of it, and jobs
-that have lost their place in the line."""
+"""What a holder that stood still or died has left behind: capacity reserved for jobs which do not know of it, jobs that
+have lost their place in the line, and offers of which nobody has been told."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from router.commit import job as job_commits
 from router.commit import worker as worker_commits
@@ -18,25 +21,46 @@ from router.models.workers import RouterJobOffer
 from router.storage.availability import Move
 from router.storage.port import RowChanged
 from router.storage.rounds import Hold
+from router.storage.truth_rows import Row
 
 _log = logging.getLogger(__name__)
 
+#: So long after its hold was over a holder that lives, and is only slow, has told what it has done.
+_TOLD_AFTER: Final = timedelta(seconds=1)
 
-async def drop(parts: Parts, left: Hold) -> None:
+
+async def drop(parts: Parts, left: Hold, *, is_own: bool) -> None:
     """Frees what was reserved and is not an offer of its job, and puts the jobs into their places. A holder that wakes
-    up again finds the workers' rows changed."""
+    up again finds the workers' rows changed. What another process has not told is told meanwhile."""
     await asyncio.gather(*(_drop(parts, worker_id) for worker_id in left.workers))
-    await asyncio.gather(*(_stand(parts, left.queue_id, job_id) for job_id in left.jobs))
+    rows = await asyncio.gather(*(_stand(parts, job_id) for job_id in left.jobs))
+    for row in rows:
+        if row.outbox and not is_own:
+            parts.background.start(_tell(parts, row, left.until), f"tell of {row.id}")
 
 
-async def _stand(parts: Parts, queue_id: str, job_id: str) -> None:
+async def _stand(parts: Parts, job_id: str) -> Row[JobRecord]:
     row = await parts.jobs.store.load(job_id)
     where = standing(row.record)
-    if row.record is None or where is None:
-        return
-    if where.entering:  # it may stand where it would stand when it is queued
-        await parts.backlog.remove(Standing(where.queue_id, where.place))
-    await job_commits.stand(parts, row.record, where)
+    if row.record is not None and where is not None:
+        if where.entering:  # it may stand where it would stand when it is queued
+            await parts.backlog.remove(Standing(where.queue_id, where.place))
+        await job_commits.stand(parts, row.record, where)
+    return row
+
+
+async def _tell(parts: Parts, row: Row[JobRecord], until: datetime | None) -> None:
+    """Sends the events of a row whose holder has not written it for a while since: the worker's client waits for them.
+    What else hangs on it is left to its settle deadline."""
+    if until is not None:
+        await asyncio.sleep((until + _TOLD_AFTER - parts.clock.now()).total_seconds())
+        if (await parts.jobs.store.load(row.id)).version != row.version:
+            return
+    if row.has_earlier or row.overflow:
+        return  # too much, and some of it comes before
+    await parts.outbox.send_soon(f"job/{row.id}", row.outbox)
+    with suppress(RowChanged):
+        await parts.jobs.store.clear(row, promised_until=row.promised_until)
 
 
 async def _drop(parts: Parts, worker_id: str) -> None:

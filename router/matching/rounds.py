@@ -362,7 +362,7 @@ class Rounds:
                 seen = await store.load(queue.id)
         queue.seen = hold
         if hold.workers or hold.jobs:
-            await abandoned.drop(self._parts, hold)
+            await abandoned.drop(self._parts, seen, is_own=seen.holder == self._name)
         return hold
 
     def _is_anothers(self, queue: _Queue, seen: Hold) -> bool:

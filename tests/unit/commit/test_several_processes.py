@@ -289,5 +289,35 @@ async def test_a_worker_that_is_deleted_while_it_is_looked_after_leaves_no_row()
                 await asyncio.sleep(2)
 
     first.tables.before = deleted_meanwhile
-    await abandoned.drop(second.parts, Hold("q", workers=("w",)))
+    await abandoned.drop(second.parts, Hold("q", workers=("w",)), is_own=False)
     assert not first.tables.of("workers").all()
+
+
+@pytest.mark.parametrize("lives", [False, True])
+def test_offers_of_a_holder_that_is_gone_are_told_by_who_takes_over(lives: bool) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        first = Process(Tables())
+        second = Process(first.tables, seed=2)
+        await first.queue()
+        await first.worker("w")
+        await asyncio.sleep(1)
+        first.topic.answers = False
+        await first.job("j")
+        await asyncio.sleep(0.05)
+        left = Hold("q", "first", second.parts.clock.now(), (), ("j",))
+        await abandoned.drop(second.parts, left, is_own=False)
+        await asyncio.sleep(0.5)
+        assert not second.topic.events
+        if lives:
+            first.topic.answers = True
+            await job_usecases.cancel(first.parts, "j", CancelJobOptions())
+        await asyncio.sleep(1)
+        told = "RouterWorkerOfferIssued" in second.topic.names
+        assert told is not lives
+        if told:
+            row = await second.parts.jobs.store.load("j")
+            assert not row.outbox
+            assert not row.is_followed, "what else hangs on it is left to its settle deadline"
+
+    story()
