@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from router.api.patience import patience
+from router.commit.parts import Parts
 from router.errors import RouterError
 from router.events.topic import READ_SECONDS
 from router.models.jobs import CloseJobOptions, CompleteJobOptions, RouterJobInput
@@ -21,6 +23,7 @@ from tests.sim import scene
 from tests.sim.process import Gone, Process
 from tests.sim.workload import anything
 
+T = TypeVar("T")
 #: After how long a process gives up a send to a topic that is silent.
 TOPIC_SECONDS: Final = READ_SECONDS
 #: After how long a process gives up an attempt at storage that is silent, and how many it makes.
@@ -80,25 +83,35 @@ def is_of_settings(table: str) -> bool:
 
 async def submit(process: Process, job_id: str, fields: Mapping[str, Any]) -> None:
     wanted = RouterJobInput.model_validate({"channelId": "chat", **fields})
-    await process.call(job_usecases.upsert, job_id, lambda _: wanted, anything)
+    await _asked(process, job_usecases.upsert, job_id, lambda _: wanted, anything)
 
 
 async def accept(process: Process, worker_id: str, offer_id: str) -> str:
     """The assignment."""
-    _, assignment_id = await process.call(offer_usecases.accept, worker_id, offer_id)
+    _, assignment_id = await _asked(process, offer_usecases.accept, worker_id, offer_id)
     return assignment_id
 
 
 async def decline(process: Process, worker_id: str, offer_id: str) -> None:
-    await process.call(offer_usecases.decline, worker_id, offer_id, None)
+    await _asked(process, offer_usecases.decline, worker_id, offer_id, None)
 
 
 async def complete(process: Process, job_id: str, assignment_id: str) -> None:
-    await process.call(job_usecases.complete, job_id, assignment_id, CompleteJobOptions())
+    await _asked(process, job_usecases.complete, job_id, assignment_id, CompleteJobOptions())
 
 
 async def close(process: Process, job_id: str, assignment_id: str) -> None:
-    await process.call(job_usecases.close, job_id, assignment_id, CloseJobOptions())
+    await _asked(process, job_usecases.close, job_id, assignment_id, CloseJobOptions())
+
+
+async def _asked(process: Process, service: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
+    """As the function app does: no longer than clients wait for their 503 while storage is silent."""
+
+    async def patient(parts: Parts, *args: Any) -> T:
+        async with patience(parts.around.storage):
+            return await service(parts, *args)
+
+    return await process.call(patient, *args)
 
 
 def is_passing(error: Exception) -> bool:

@@ -23,6 +23,7 @@ from router.offload import by_size, for_a_request
 from router.outages import Surroundings
 from router.storage import batches, refusals
 from router.storage.batches import Request
+from router.storage.hanging import Hanging
 from router.storage.pipeline import TIMEOUTS, Answer, AnswerTooLong, Transport, Way, shorten
 from router.storage.port import (
     Condition,
@@ -80,6 +81,7 @@ class AzureTables:
         """`transport` is the service's own. `around` is told whether storage answers, and what its Date says."""
         self._service = service
         self._around = around or Surroundings()
+        self._hanging = Hanging(self._around.storage, LONGEST_SECONDS)
         self._way = Way(transport, None if traced else authorization_of(service.credential))
         self._prefix = prefix
         self._tables: dict[str, AzureTable] = {}
@@ -113,7 +115,7 @@ class AzureTables:
     def table(self, name: str) -> Table:
         if name not in self._tables:
             self._tables[name] = AzureTable(
-                self._service.get_table_client(self._prefix + name), self._way, self._around
+                self._service.get_table_client(self._prefix + name), self._way, self._around, self._hanging
             )
         return self._tables[name]
 
@@ -122,7 +124,7 @@ class AzureTables:
         if self._there:
             await self._probe(TABLES[0])
             return
-        async with _translated(self._around):
+        async with _translated(self._around, self._hanging):
             await asyncio.gather(*map(self._make, TABLES))
         self._there = True
 
@@ -148,10 +150,11 @@ class AzureTables:
 class AzureTable:
     """One table of the account."""
 
-    def __init__(self, client: TableClient, way: Way, around: Surroundings) -> None:
+    def __init__(self, client: TableClient, way: Way, around: Surroundings, hanging: Hanging) -> None:
         self._client = client
         self._way = way
         self._around = around
+        self._hanging = hanging
         address = f"{client.scheme}://{client._primary_hostname}"
         self._requests = Requests(address, client.table_name, client.api_version)
 
@@ -241,7 +244,7 @@ class AzureTable:
     ) -> Answer:
         """The answer, where storage does what it is asked for; `check` raises where it says that it has not. Raises
         AnswerTooLong."""
-        async with _translated(self._around):
+        async with _translated(self._around, self._hanging):
             answer = await self._way.ask(self._client, request, most_bytes)
             check(answer.status_code, answer.content)
             return answer
@@ -287,22 +290,22 @@ def _is_too_large(error: HttpResponseError) -> bool:
 
 
 @asynccontextmanager
-async def _translated(around: Surroundings) -> AsyncIterator[None]:
+async def _translated(around: Surroundings, hanging: Hanging) -> AsyncIterator[None]:
     """Conflicts go up as they are; whatever says "not now" becomes StorageUnavailable."""
     try:
-        async with asyncio.timeout(LONGEST_SECONDS):
+        async with hanging.limited():
             yield
     except (ResourceExistsError, ResourceModifiedError, ResourceNotFoundError):
-        around.storage.answered()
+        hanging.answered()
         raise
     except HttpResponseError as error:
         if _is_too_large(error):
             raise TooLarge(f"Storage does not take this: {error.status_code}.", code="ResourceTooLarge") from error
         raise _refused(around, error.status_code, f"{error.status_code}: {error.message}") from error
     except (TimeoutError, AzureError, OSError) as error:
-        raise _unavailable(around, str(error) or f"no answer within {LONGEST_SECONDS:.0f} s") from error
+        raise _unavailable(around, str(error) or "no answer in time") from error
     else:
-        around.storage.answered()
+        hanging.answered()
 
 
 def _refused(around: Surroundings, status: int | None, message: str) -> StorageUnavailable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from router.commit.parts import Parts
@@ -13,8 +14,10 @@ from router.events.publisher import EventPublisher
 from router.events.receive import Wake
 from router.events.topic import TopicBusy
 from router.ids import Ids
+from router.outages import Outage, Surroundings
 from router.rules.failure import RuleFailure
 from router.storage.deadlines import Deadline
+from router.storage.hanging import Hanging
 from router.storage.port import Condition, Entity, Page, RowChanged, RowExists, Scan, StorageUnavailable, Write
 from router.upkeep.deadlines import DeadlineRunner
 from router.upkeep.procedures import PROCEDURES
@@ -59,7 +62,9 @@ class Process:
             rules=_Rules(),
             procedures=PROCEDURES,
             drives=world.drives,
+            around=Surroundings(storage=Outage("Storage", "", world.loop.time)),
         )
+        self._hanging = Hanging(self.parts.around.storage, None)
         for store in (self.parts.jobs.store, self.parts.workers.store):
             store.outbox_limit = world.outbox_limit
             store.most_named = 16 if world.outbox_limit > 10_000 else 2
@@ -135,6 +140,7 @@ class Process:
         world, weather, chance, name = self.world, self.world.weather, self.world.chance, str(operation)
         if weather.storage_silent:
             await self._until_storage_answers(name)
+        self._hanging.answered()
         await asyncio.sleep(world.latency())
         if weather.crash and chance.random() < weather.crash:
             await self._last_breath(name)
@@ -164,11 +170,14 @@ class Process:
 
     async def _until_storage_answers(self, name: str) -> None:
         """Attempt after attempt, as the client makes them. Raises StorageUnavailable after the last one."""
-        for _ in range(self.world.weather.storage_attempts):
-            if not self.world.weather.storage_silent:
-                return
-            await asyncio.sleep(self.world.weather.storage_silent)
+        with suppress(TimeoutError):
+            async with self._hanging.limited():
+                for _ in range(self.world.weather.storage_attempts):
+                    if not self.world.weather.storage_silent:
+                        return
+                    await asyncio.sleep(self.world.weather.storage_silent)
         self.world.note(self, f"{name}: silence")
+        self.parts.around.storage.failed("silence")
         raise StorageUnavailable("The simulation's storage is silent.")
 
     async def _last_breath(self, name: str) -> None:

@@ -18,6 +18,8 @@ from tests.sim.world import START
 _BEFORE_SECONDS: Final = 3.0
 #: After how long all is as ever again.
 _RECOVERY_SECONDS: Final = 5.0
+#: Of those who have come meanwhile, in some seconds.
+_CATCH_UP: Final = 12
 #: Of the jobs that something is to happen to at a time.
 _EXPIRES_SECONDS: Final = 5.0
 _SCHEDULED_SECONDS: Final = 3.0
@@ -151,7 +153,7 @@ def _storage(size: Size, _: Results) -> Figures:
     async def story() -> None:
         nonlocal heard, emptied, longest
         await play.settings()
-        await play.workers(4 * enough(rate))
+        await play.workers(round(_CATCH_UP * enough(rate)))  # what waits afterwards waits for the router
         await play.calm()
         loading = play.start(play.load(rate, _BEFORE_SECONDS + silence + afterwards))
         await play.pass_by(_BEFORE_SECONDS)
