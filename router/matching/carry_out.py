@@ -327,10 +327,10 @@ def _queued(waiting: Waiting) -> Standing:
     return Standing(waiting.queue_id, waiting.place)
 
 
-def _enqueued(seen: Scene, waiting: Waiting, record: JobRecord) -> JobChange:
+def _enqueued(waiting: Waiting, record: JobRecord, now: datetime) -> JobChange:
     """A job that enters, with the place with which it was planned. It may have stood there for so long that the time
     of a selector is over: then it waits without that from the start."""
-    return jobs.enqueue(record, seen.now, since=waiting.place.enqueued_at)
+    return jobs.enqueue(record, now, since=waiting.place.enqueued_at)
 
 
 def _asks_for_less(planned: JobRecord | None, now: JobRecord | None) -> bool:
@@ -348,7 +348,7 @@ async def _take_places(parts: Parts, seen: Scene, plan: Plan, planned: Jobs) -> 
     moves: list[tuple[Waiting, JobRecord, Standing, bool]] = []
     for waiting, row in planned.values():
         assert row.record is not None
-        record = _enqueued(seen, waiting, row.record).record if waiting.entering else row.record
+        record = _enqueued(waiting, row.record, seen.now).record if waiting.entering else row.record
         assert record is not None
         moves.append((waiting, record, _queued(waiting), _takes_more(seen, plan, row.record)))
     if moves:
@@ -449,7 +449,7 @@ async def _attach(
             return None  # gone, or further back than when it was looked who comes first
         change = JobChange(record)
         if record.status is JobStatus.CREATED:
-            change = _enqueued(seen, waiting, record)
+            change = _enqueued(waiting, record, now)
             entered = standing(change.record)
             if entered is None or entered.place > waiting.place:
                 return change  # it is not as urgent any more as it was when it was looked who comes first

@@ -64,7 +64,7 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
         if row.record is not None and where is not None and row_key(where) == waiting.row:
             found.append(Rival(row.record, policy, last_served))
         elif waiting.written is None or now - waiting.written > LEFT_BEHIND:
-            await parts.backlog.remove_row(queue_id, waiting.row)
+            await parts.backlog.remove_as_seen(waiting)
     return found
 
 

@@ -91,7 +91,7 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
             found[waiting.job_id] = (waiting, row)  # it has been queued, and whoever did that got no further
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
-    await asyncio.gather(*(parts.backlog.remove_row(one.queue_id, one.row) for one in stale))
+    await asyncio.gather(*(parts.backlog.remove_as_seen(one) for one in stale))
     remembered = {one.job_id for one, row in zip(some, known, strict=True) if row is not None and one.job_id in found}
     looked_at = frozenset(waiting.row for waiting in wanted)
     return Taken(found, remembered, looked_at, some_left, hardly_room, left_from)

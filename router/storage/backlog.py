@@ -119,11 +119,15 @@ class BacklogStore:
             await self._table.insert(_entity(record, where, now, False))
 
     async def remove(self, where: Standing) -> None:
-        await self.remove_row(where.queue_id, row_key(where))
+        partition, row = key(where.queue_id), row_key(where)
+        await self._table.delete(partition, row)
+        self.gone.add([(partition, row)])
 
-    async def remove_row(self, queue_id: str, row: str) -> None:
-        await self._table.delete(key(queue_id), row)
-        self.gone.add([(key(queue_id), row)])
+    async def remove_as_seen(self, waiting: Waiting) -> None:
+        """Removes a row that was read, unless somebody has written it since."""
+        with contextlib.suppress(RowChanged):
+            await self._table.delete(key(waiting.queue_id), waiting.row, waiting.version)
+            self.gone.add([(key(waiting.queue_id), waiting.row)])
 
     async def update(self, moves: Sequence[tuple[Waiting, JobRecord, Standing, bool]], now: datetime) -> None:
         """What a round has made of rows that it has read: each is moved to where its job stands now, open or not. A row

@@ -135,15 +135,17 @@ async def test_who_enters_is_queued_though_nobody_is_free() -> None:
     assert [(one.job_id, one.entering) for one in line] == [("j", False), ("k", False)]
 
 
+@pytest.mark.parametrize("stands_still", [False, True])
 @in_virtual_time
-async def test_who_enters_late_waits_without_the_selectors_whose_time_is_over() -> None:
+async def test_who_enters_late_waits_without_the_selectors_whose_time_is_over(stands_still: bool) -> None:
     """They are counted from when it came. With one more worker for it, it is planned again before those behind it."""
     process = await _process(jobs=[])
     await process.job(
         "j", priority=5, requested_worker_selectors=[selector("language", "equal", "x", expires_after_seconds=2)]
     )
-    await asyncio.sleep(3)
-    done, _ = await _carry_out(process)
+    # Before it looks at what there is, or between that and what it writes.
+    await asyncio.sleep(0 if stands_still else 3)
+    done, _ = await _carry_out(process, meanwhile=(lambda: asyncio.sleep(3)) if stands_still else None)
     assert (done.entered, done.again) == (1, True)
     (waiting,) = (await process.parts.backlog.line("q", 9)).jobs
     assert (waiting.entering, list(waiting.selectors)) == (False, [])

@@ -35,6 +35,11 @@ async def test_a_row_that_its_job_does_not_know_is_removed_when_it_is_old() -> N
     assert list((await rows.jobs(process.parts, await look(process), 99, unclaimed)).found) == ["j"]
     assert line(await look(process)) == ["j", "gone"]  # it may have come before its job
     await asyncio.sleep(LEFT_BEHIND.total_seconds() + 1)
+    seen = await look(process)
+    await process.parts.backlog.put(gone, type(where)("q", place), process.parts.clock.now())
+    await rows.jobs(process.parts, seen, 99, unclaimed)
+    assert line(await look(process)) == ["j", "gone"]  # its job is about to come, after a long pause of its process
+    await asyncio.sleep(LEFT_BEHIND.total_seconds() + 1)
     await rows.jobs(process.parts, await look(process), 99, unclaimed)
     assert line(await look(process)) == ["j"]
 
