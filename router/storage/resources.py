@@ -98,11 +98,6 @@ class ResourceStore:
             return None
         return self._keep(await by_size(entity.characters, _parse, kind, entity))
 
-    def known(self, kind: str, id: str) -> bool:
-        """Whether the resource is in the cache: it was there at most three seconds ago."""
-        found = self._cache.get((kind, id))
-        return found is not None and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS
-
     def remembered(self, kind: str, id: str) -> Resource | None:
         """As it was read last, if it is in the cache: good for telling, never for deciding."""
         found = self._cache.get((kind, id))
@@ -111,7 +106,7 @@ class ResourceStore:
     async def cached(self, kind: str, id: str) -> Resource | None:
         """The resource, at most three seconds old."""
         found = self._cache.get((kind, id))
-        if found is not None and self.known(kind, id):
+        if found is not None and abs((self._clock.now() - found[1]).total_seconds()) < CACHE_SECONDS:
             return found[0]
         reading = self._reading.get((kind, id))
         if reading is not None:

@@ -111,10 +111,10 @@ async def _read(
     where = standing(new)
     if new is None or where is None:
         return await parts.jobs.store.load(job_id), None
-    is_known = parts.resources.known("Queue", where.queue_id)
+    is_remembered = parts.resources.remembered("Queue", where.queue_id) is not None
     # What the matching needs of the settings is read meanwhile too, if it is not known.
     parts.background.begin(policies.distribution_policy(parts, where.queue_id), f"policy of queue {where.queue_id}")
-    if not is_known:
+    if not is_remembered:  # there may be none
         return await parts.jobs.store.load(job_id), None
     return Row(job_id), await job_commits.prepare_new(parts, new, where)
 

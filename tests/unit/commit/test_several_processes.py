@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from router.errors import Conflict
+from router.errors import BadRequest, Conflict
 from router.matching import abandoned
 from router.models.jobs import CancelJobOptions, CloseJobOptions, CompleteJobOptions
 from router.storage.port import Entity, RowChanged, StorageUnavailable
@@ -14,6 +14,7 @@ from router.storage.rounds import Hold
 from router.upkeep.deadlines import DeadlineRunner
 from router.usecases import jobs as job_usecases
 from router.usecases import offers as offer_usecases
+from router.usecases import settings as setting_usecases
 from router.usecases import workers as worker_usecases
 from tests.memory_router import Call, Process, Tables, in_virtual_time
 from tests.sim.memory_tables import Rows
@@ -59,6 +60,39 @@ async def test_a_new_job_is_not_read_before_it_is_written() -> None:
     await process.job("j")
     assert process.tables.count("get", "jobs") == 0
     assert process.tables.count("insert", "jobs") == 1
+
+
+@in_virtual_time
+async def test_a_queue_that_was_there_long_ago_is_asked_for_while_the_job_is_prepared() -> None:
+    process = Process(Tables())
+    await process.queue()
+    await process.job("before")
+    await asyncio.sleep(60)
+    process.tables.calls.clear()
+    await process.job("j")
+    assert process.tables.count("get", "jobs") == 0
+    assert process.tables.count("get", "queues") == 1
+
+
+@in_virtual_time
+async def test_a_job_for_a_queue_that_has_gone_is_refused_and_leaves_no_place_in_the_line() -> None:
+    process = Process(Tables())
+    other = Process(process.tables, process.topic, seed=2)
+    await process.queue()
+    await setting_usecases.upsert(
+        process.parts, "Queue", "gone", lambda _: {"distributionPolicyId": "q"}, lambda etag, modified: None
+    )
+    assert await other.parts.resources.cached("Queue", "gone")
+    await setting_usecases.delete(process.parts, "Queue", "gone")
+    await asyncio.sleep(4)
+    for prepared in (1, 0):  # it has learnt that there is none
+        other.tables.calls.clear()
+        with pytest.raises(BadRequest, match="gone"):
+            await other.job("j", queue_id="gone")
+        await asyncio.sleep(1)
+        assert other.tables.count("upsert", "backlog") == prepared
+        assert not process.tables.of("backlog").all()
+        assert not process.tables.of("jobs").all()
 
 
 @in_virtual_time
