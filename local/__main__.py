@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from local import malformed
 from local.options import ROOT, LocalError, make_data_dir, read_options
 from local.supervisor import start_app_alone, start_everything
 
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m local
     parser.add_argument("--app-dir", type=Path, default=ROOT, help="folder of function_app.py and host.json")
     chosen = parser.parse_args(arguments)
     app_dir = chosen.app_dir.resolve()
+    malformed.tell_briefly()
     made: Path | None = None
     try:
         options = read_options()

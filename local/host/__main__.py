@@ -10,6 +10,7 @@ import os
 import sys
 from pathlib import Path
 
+from local import malformed
 from local.host.index import IndexingError
 from local.host.mounts import load_mount
 from local.host.routes import RouteError
@@ -73,6 +74,7 @@ def set_up_logging(app_dir: Path) -> None:
     default = settings.get("logging", {}).get("logLevel", {}).get("default", "Information")
     logging.basicConfig(level=_LEVELS.get(default, "INFO"), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)  # Microsoft's worker too: its logger is below it
+    malformed.tell_briefly()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import sys
 
 from aiohttp import web
 
+from local import malformed
 from local.topic.options import Options, parse_options
 from local.topic.server import make_app
 from local.topic.subscriptions import SubscriptionsError
@@ -41,6 +42,7 @@ async def run(options: Options) -> None:
 def main() -> None:
     options = parse_options()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    malformed.tell_briefly()
     try:
         asyncio.run(run(options))
     except (SubscriptionsError, OSError) as error:
