@@ -2,18 +2,24 @@
 
 A thread holds the interpreter too, but gives it back when another asks: the loop waits a moment at each turn, not for
 the end of the work. There is one thread for what policies ask for and one for what requests bring, so that however
-much is asked for, the loop has every third turn, and a request does not wait for policies."""
+much is asked for, the loop has every third turn, and a request does not wait for policies.
+
+What takes a millisecond or some is done on the loop, one in each of its turns: of many that come at once each would
+keep all others waiting for all of them."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from enum import Enum, auto
 from functools import lru_cache, partial
 from typing import Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -22,8 +28,20 @@ T = TypeVar("T")
 _SWITCH_SECONDS: Final = 0.0002
 #: Characters of JSON from which on a step with them takes a millisecond or more: to make it, to read it, to compare it.
 LARGE: Final = 32_000
-#: Whether what goes on here is a request that takes long to read.
-_HEAVY: Final[ContextVar[bool]] = ContextVar("heavy", default=False)
+
+
+class Weight(Enum):
+    """How long a step with a request takes."""
+
+    #: Less than a turn of the loop takes anyway.
+    LIGHT = auto()
+    #: A millisecond, or some if much of it is wrong.
+    MEDIUM = auto()
+    HEAVY = auto()
+
+
+#: Of the request that is served here.
+_WEIGHT: Final[ContextVar[Weight]] = ContextVar("weight", default=Weight.LIGHT)
 
 
 @lru_cache
@@ -42,21 +60,57 @@ async def off_loop_if(large: bool, work: Callable[P, T], *args: P.args, **option
     return await off_loop(work, *args, **options) if large else work(*args, **options)
 
 
+class _Turns:
+    """Of a loop: who is first begins at once, the others one in each of the loop's turns."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._taken = False
+
+    async def take(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._taken:
+            turn: asyncio.Future[None] = loop.create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except BaseException:
+                if turn.done() and not turn.cancelled():
+                    self._next()  # its turn had just come
+                raise
+        self._taken = True
+        loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._taken = False
+
+
+_TURNS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, _Turns]] = WeakKeyDictionary()
+
+
 @contextmanager
-def request(*, heavy: bool) -> Iterator[None]:
-    """Within, `by_weight` takes work off the loop if the request is heavy."""
-    token = _HEAVY.set(heavy)
+def request(weight: Weight) -> Iterator[None]:
+    """Within, `by_weight` goes by it."""
+    token = _WEIGHT.set(weight)
     try:
         yield
     finally:
-        _HEAVY.reset(token)
+        _WEIGHT.reset(token)
 
 
 async def by_weight(work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:
-    """What `work` makes of a request: at once, or off the loop where the request is heavy."""
-    if not _HEAVY.get():
-        return work(*args, **options)
-    return await for_a_request(work, *args, **options)
+    """What `work` makes of a request: at once, in a turn of its own, or off the loop, as the request weighs."""
+    weight = _WEIGHT.get()
+    if weight is Weight.HEAVY:
+        return await for_a_request(work, *args, **options)
+    if weight is Weight.MEDIUM:
+        await _TURNS.setdefault(asyncio.get_running_loop(), _Turns()).take()
+    return work(*args, **options)
 
 
 async def by_weight_of(size: int, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T:

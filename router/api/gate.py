@@ -53,6 +53,8 @@ SAFE_HEADERS: Final = {
     "strict-transport-security": "max-age=31536000; includeSubDomains",
     "cache-control": "no-store",
 }
+#: A smaller body is read within a turn of the loop, and some of them too.
+_LIGHT_BYTES: Final = 1_024
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.[0-9]{1,3}){3}|\[::1\])\.?(?::[0-9]+)?", re.IGNORECASE)
 
 
@@ -179,7 +181,7 @@ class Gate:
         # To read one thing costs little, and others' work is not to make it wait.
         reads_one = operation.method == "GET" and bool(call.ids) and operation.name not in PAGES
         urgency = Urgency.ROUND if reads_one else Urgency.ANSWER
-        with acting(call.caller.actor), at_least(urgency), offload.request(heavy=_is_heavy(call)):
+        with acting(call.caller.actor), at_least(urgency), offload.request(_weight_of(call)):
             if operation.method in ("PATCH", "POST"):
                 await offload.by_weight(check_values, call.body)
             return await HANDLERS[operation.name](call)
@@ -215,11 +217,13 @@ class Gate:
         return caller
 
 
-def _is_heavy(call: Call) -> bool:
-    """Whether it takes long to read. A policy may be large though the patch of it is small."""
+def _weight_of(call: Call) -> offload.Weight:
+    """How long it takes to read. A policy may be large though the patch of it is small."""
     if call.operation.method not in ("PATCH", "POST"):
-        return False
-    return len(call.body) > SMALL_BYTES or call.operation.resource.endswith("Policy")
+        return offload.Weight.LIGHT
+    if len(call.body) > SMALL_BYTES or call.operation.resource.endswith("Policy"):
+        return offload.Weight.HEAVY
+    return offload.Weight.MEDIUM if len(call.body) > _LIGHT_BYTES else offload.Weight.LIGHT
 
 
 def _own(caller: Caller, operation: Operation) -> Own | None:

@@ -27,18 +27,10 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
     loop = asyncio.get_running_loop()
     before = CAME.get()
     CAME.set(loop.time())
-    timer: asyncio.TimerHandle
-
-    def look() -> None:
-        nonlocal timer
-        if storage.seconds is not None:
-            limit.reschedule(loop.time())
-        else:
-            timer = loop.call_later(_LOOKS_SECONDS, look)
-
-    timer = loop.call_later(longest, look)
+    looks: _Looks | None = None
     try:
         async with asyncio.timeout(None) as limit:
+            looks = _Looks(loop, storage, limit, longest)
             yield
     except TimeoutError:
         if not limit.expired():
@@ -46,4 +38,29 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
         raise Busy("Storage did not answer. Try again.") from None
     finally:
         CAME.set(before)
-        timer.cancel()
+        if looks is not None:
+            looks.end()
+
+
+class _Looks:
+    """Looks whether storage is silent, once a request has taken long, and ends it then. It holds nobody who holds it
+    when it has ended: each request would leave some garbage that only a look for circles finds."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, storage: Outage, limit: asyncio.Timeout, longest: float
+    ) -> None:
+        self._loop = loop
+        self._storage = storage
+        self._limit = limit
+        self._timer: asyncio.TimerHandle | None = loop.call_later(longest, self._look)
+
+    def _look(self) -> None:
+        if self._storage.seconds is not None:
+            self._limit.reschedule(self._loop.time())
+        else:
+            self._timer = self._loop.call_later(_LOOKS_SECONDS, self._look)
+
+    def end(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -67,6 +67,16 @@ class Background:
             _log.log(level, "Background work failed: %r", error, exc_info=trace(error), extra={"work": name})
 
 
+class Undone(Exception):
+    """What hangs on a commit has failed. Who has begun it has the failure itself: that holds the frames of its
+    traceback, and one of them the future that says so."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__(str(failure) or type(failure).__name__)
+        self.told = is_told(failure)
+        self.passes = passes(failure)
+
+
 @contextmanager
 def follows() -> Iterator[asyncio.Future[None]]:
     """What hangs on a commit and is done here: the future is done with the block, or has its failure."""
@@ -75,6 +85,6 @@ def follows() -> Iterator[asyncio.Future[None]]:
     try:
         yield done
     except BaseException as error:
-        done.set_exception(error if isinstance(error, Exception) else RuntimeError("It was stopped."))
+        done.set_exception(Undone(error))
         raise
     done.set_result(None)

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from router.commit import deadlines, policies
 from router.commit import worker as worker_commits
+from router.commit.background import Undone
 from router.commit.loop import Committed
 from router.commit.owners import all_owners, forgotten, owners, remembering
 from router.commit.parts import Parts
@@ -458,5 +459,5 @@ async def _drive_after(parts: Parts, job_id: str, round: asyncio.Future[None]) -
 
 def _failed(error: Exception) -> asyncio.Future[Any]:
     failed: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    failed.set_exception(error)
+    failed.set_exception(Undone(error))
     return failed

@@ -18,7 +18,7 @@ from router.wire.invalid import Document, InvalidDocument
 from router.wire.names import ListShape, ObjectShape, Shape, shape_of
 
 #: Of one answer: a body of 1 MiB could name a hundred thousand.
-MAX_DETAILS: Final = 1000
+MAX_DETAILS: Final = 100
 _MAX_SHOWN: Final = 80
 
 M = TypeVar("M", bound=BaseModel)
