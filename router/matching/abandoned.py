@@ -16,6 +16,7 @@ from router.commit.parts import Parts
 from router.engine import offers
 from router.engine.candidates import available
 from router.engine.service_order import Standing, standing
+from router.matching.attach import knows
 from router.models.jobs import JobRecord
 from router.models.workers import RouterJobOffer
 from router.storage.availability import Move
@@ -89,7 +90,7 @@ async def refuse(parts: Parts, worker_id: str, offer: RouterJobOffer) -> None:
     row = await parts.jobs.store.load(offer.job_id)
     record = row.record
     if record is not None:
-        if _knows(record, offer.offer_id):
+        if knows(record, offer.offer_id):
             return
         if offer.offer_id not in record.routing.ended_offers:
             committed = await job_commits.change(
@@ -99,14 +100,10 @@ async def refuse(parts: Parts, worker_id: str, offer: RouterJobOffer) -> None:
                 row,
             )
             record = committed.after.record
-            if record is not None and _knows(record, offer.offer_id):
+            if record is not None and knows(record, offer.offer_id):
                 return
     ended = record.routing.ended_offers.get(offer.offer_id) if record is not None else None
     expired = bool(ended and ended.outcome == "expired")
     queues = await worker_commits.drop_offers(parts, worker_id, frozenset({offer.offer_id}), expired=expired)
     if queues:
         parts.rounds.ask(sorted(queues))
-
-
-def _knows(record: JobRecord, offer_id: str) -> bool:
-    return offer_id in record.routing.offers or offer_id in record.routing.accepted_offers.values()

@@ -16,6 +16,7 @@ from router.matching.carry_out import Announce
 from router.matching.notes import Notes
 from router.matching.rivals import rivals as rivals_of
 from router.matching.scene import MOST_LOOKED_AT, Scene, further, note_hopeless
+from router.matching.scores import back_off
 from router.matching.scores import scores as scores_of
 
 _log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ async def play(
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
-            await carry_out.back_off(parts, scene.queue_id, job_id, reason)
+            await back_off(parts, scene.queue_id, job_id, reason)
         for worker_id in sorted(done.outdated):
             rows.distrust(parts, scene, notes, worker_id)
         played.offered += done.offered

@@ -32,11 +32,15 @@ _MOVED_BY_SECONDS: Final = 2.0
 Claim = Callable[[], Awaitable[None]]
 
 
+#: By their ids: what the line tells of them, and their rows.
+Jobs = dict[str, tuple[Waiting, Row[JobRecord]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """What a round takes on."""
 
-    found: dict[str, tuple[Waiting, Row[JobRecord]]]
+    found: Jobs
     #: Of these, the jobs whose rows were remembered and not read.
     remembered: set[str]
     #: Rows of those who wait and may be taken, as far as the index tells; those who enter are not among them. Not their
@@ -81,7 +85,7 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
         await claim()
     known = [_known(parts, waiting) for waiting in some]
     rows = await asyncio.gather(*(_row(parts, *both) for both in zip(some, known, strict=True)))
-    found: dict[str, tuple[Waiting, Row[JobRecord]]] = {}
+    found: Jobs = {}
     stale: list[Waiting] = []
     for waiting, row in zip(some, rows, strict=True):
         where = standing(row.record)

@@ -15,7 +15,7 @@ from router.engine import endings, jobs, offers
 from router.engine.change import Change, JobChange
 from router.engine.evolve import evolve
 from router.engine.service_order import standing
-from router.matching.carry_out import ABANDONED_AFTER
+from router.matching.reserve import ABANDONED_AFTER
 from router.models.history import Actor
 from router.models.jobs import ENDED, SETTLED, JobRecord, JobStatus
 from router.models.sizes import LONGEST_REASON

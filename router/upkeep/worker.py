@@ -15,7 +15,7 @@ from router.engine.candidates import available
 from router.engine.change import WorkerChange
 from router.errors import Busy
 from router.matching import abandoned, revoke
-from router.matching.carry_out import ABANDONED_AFTER
+from router.matching.reserve import ABANDONED_AFTER
 from router.models.jobs import JobRecord, OfferOutcome
 from router.models.workers import IDLE_DAYS, RouterJobOffer, WorkerRecord
 from router.storage.availability import Move

@@ -14,7 +14,7 @@ from router.engine.change import WorkerChange
 from router.engine.ownership import Own
 from router.errors import Busy, Conflict, ErrorDetail, NotFound
 from router.matching import revoke
-from router.matching.carry_out import ABANDONED_AFTER
+from router.matching.reserve import ABANDONED_AFTER
 from router.models.filters import WorkerFilter
 from router.models.sizes import LARGEST_WRITTEN, check_size, written_units
 from router.models.workers import MAX_QUEUES, RouterJobOffer, RouterWorkerInput, WorkerRecord

@@ -11,11 +11,13 @@ import pytest
 
 from router.engine.plan import Match, Plan
 from router.matching import carry_out, rows
-from router.matching.carry_out import ATTACH_WITHIN, Done
+from router.matching.attach import ATTACH_WITHIN
+from router.matching.carry_out import Done
 from router.matching.notes import Notes
 from router.matching.rounds import HoldLost
 from router.matching.scene import Scene
 from router.matching.scene import scene as scene_of
+from router.matching.scores import back_off
 from router.models.jobs import CancelJobOptions, JobStatus
 from router.storage.port import Entity, RowChanged, StorageUnavailable
 from router.usecases import jobs as job_usecases
@@ -419,7 +421,7 @@ async def test_scoring_that_fails_is_put_off_at_most_five_minutes() -> None:
     await _carry_out(process)
     waits = []
     for _ in range(10):
-        await carry_out.back_off(process.parts, "q", "j", "why")
+        await back_off(process.parts, "q", "j", "why")
         record = await process.read_job("j")
         assert record.routing.retry_at is not None
         waits.append((record.routing.retry_at - process.parts.clock.now()).total_seconds())
@@ -429,5 +431,5 @@ async def test_scoring_that_fails_is_put_off_at_most_five_minutes() -> None:
 @in_virtual_time
 async def test_who_does_not_wait_is_not_put_off() -> None:
     process = await _process()
-    await carry_out.back_off(process.parts, "q", "j", "why")
+    await back_off(process.parts, "q", "j", "why")
     assert (await process.read_job("j")).routing.retry_at is None
