@@ -60,8 +60,9 @@ async def _tell(parts: Parts, row: Row[JobRecord], until: datetime | None) -> No
     if row.has_earlier or row.overflow:
         return  # too much, and some of it comes before
     await parts.outbox.send_soon(f"job/{row.id}", row.outbox)
+    owed = tuple(sorted({*row.owed, *(event.type for event in row.outbox)}))
     with suppress(RowChanged):
-        await parts.jobs.store.clear(row, promised_until=row.promised_until)
+        await parts.jobs.store.rest(replace(row.followed(row.promised_until), owed=owed), row.commit)
 
 
 async def _drop(parts: Parts, worker_id: str) -> None:

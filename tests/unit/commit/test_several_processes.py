@@ -353,5 +353,6 @@ def test_offers_of_a_holder_that_is_gone_are_told_by_who_takes_over(lives: bool)
             row = await second.parts.jobs.store.load("j")
             assert not row.outbox
             assert not row.is_followed, "what else hangs on it is left to its settle deadline"
+            assert set(row.owed) == {"RouterJobReceived", "RouterJobQueued", "RouterWorkerOfferIssued"}
 
     story()
