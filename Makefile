@@ -53,10 +53,10 @@ check: setup ## Lint, check format, types, imports and the deployment
 	@$(RUN) -m scripts.check_deployment
 
 test: check ## Check, then run the tests that end within ten minutes on two cores
-	@$(RUN) -m pytest tests/unit -m "not timed" -n 2 --dist worksteal
+	@$(RUN) -m pytest tests/unit -m "first and not timed" -n 2 --dist worksteal
 	@$(RUN) -m scripts.other_pythons worker
 	@$(RUN) -m pytest tests/unit $(WHOLE) -m "timed and not long"
-	@$(RUN) -m pytest $(WHOLE) -m "not long and not timed" -n 2 --dist loadgroup
+	@$(RUN) -m pytest tests/unit $(WHOLE) -m "not first and not long and not timed" -n 2 --dist loadgroup
 
 long: setup ## Run the tests that take longer: browsers, the Java SDK, crashes, floods, many seeds
 	@failed=0; \

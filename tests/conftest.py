@@ -23,6 +23,17 @@ StartRouter = Callable[..., LocalRouter]
 
 #: Tests that need only a processor. They run beside all others, which wait for processes most of their time.
 _ALONE: Final = ("tests/unit/", "tests/sim/")
+#: Unit tests that compute for long, or start processes: they run beside the tests that start routers, so that the others
+#: are done within a minute.
+_LATER: Final = (
+    "tests/unit/bench/test_bench_waits.py",
+    "tests/unit/engine/test_waiting_estimates.py::test_the_error",
+    "tests/unit/infra/test_references.py",
+    "tests/unit/scripts/test_lock.py",
+    "tests/unit/scripts/test_other_pythons.py::test_the_failure",
+    "tests/unit/upkeep/test_shadows.py::test_a_process",
+    "tests/unit/usecases/test_sizes.py",
+)
 #: What `make test` leaves to `make long`: most of the time goes to these, and what they are about changes seldom.
 _LONG: Final = (
     "tests/acceptance/console/",
@@ -64,6 +75,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         lane = "computing" if item.nodeid.startswith(_ALONE) else "processes"
         item.add_marker(pytest.mark.xdist_group(lane))
+        if item.nodeid.startswith("tests/unit/") and not item.nodeid.startswith(_LATER):
+            item.add_marker(pytest.mark.first)
         if item.nodeid.startswith(_LONG):
             item.add_marker(pytest.mark.long)
 
