@@ -10,10 +10,11 @@ from typing import Final
 from router.commit import policies
 from router.commit.parts import Parts
 from router.engine.candidates import Candidate
+from router.engine.matching import unfit, wants_offers
 from router.engine.plan import Rival
-from router.engine.service_order import Place, Standing, standing
-from router.matching.fit import could_take
-from router.matching.rows import LEFT_BEHIND, job
+from router.engine.service_order import Place, Standing
+from router.matching.fit import could_take, slots
+from router.matching.rows import LEFT_BEHIND, is_there, job
 from router.matching.scene import FURTHER, MOST_LOOKED_AT
 from router.matching.team import turn_of
 from router.models.jobs import JobRecord, JobRouting, JobStatus, RouterJob
@@ -38,34 +39,52 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
         return []
     bypass, now = policy.mode.bypass_selectors, parts.clock.now()
     mine = [one for one in workers if queue_id in one.queues]
-    wanted: list[Waiting] = []
+    room = sum(slots(one) for one in mine)
+    found: dict[str, JobRecord] = {}
     after: str | None = None
     looked_at, size = 0, _RIVALS
-    while looked_at < MOST_LOOKED_AT and len(wanted) < len(mine):
+    # What a row tells untruly takes no room, and must not hide who stands behind it.
+    while looked_at < MOST_LOOKED_AT and len(found) < room:
         line = await parts.backlog.line(queue_id, size, before=row_key(Standing(queue_id, last)), after=after)
-        wanted += [
+        wanted = [
             waiting
             for waiting in line.jobs
             if waiting.place < last and any(could_take(waiting, one, bypass, now) for one in mine)
         ]
+        told = await _records(parts, wanted, policy, now)
+        found |= {one.id: one for one in told if _wants_one(one, mine, policy, now)}
         if not line.more or not line.jobs:
             break
         looked_at, after, size = looked_at + len(line.jobs), line.jobs[-1].row, FURTHER
-    if not wanted:
+    if not found:
         return []
     turn = await turn_of(parts, queue_id, policy)
     last_served = turn.worker_id if turn is not None else None
-    told = [one for one in wanted if _tells_all(one, policy, now)]
+    return [Rival(one, policy, last_served) for one in found.values()]
+
+
+async def _records(
+    parts: Parts, wanted: Sequence[Waiting], policy: DistributionPolicy, now: datetime
+) -> list[JobRecord]:
+    """The jobs that stand where these rows say."""
     asked = [one for one in wanted if not _tells_all(one, policy, now)]
-    found = [Rival(_as_told(one), policy, last_served) for one in told]
+    found = [_as_told(one) for one in wanted if _tells_all(one, policy, now)]
     rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
     for waiting, row in zip(asked, rows, strict=True):
-        where = standing(row.record)
-        if row.record is not None and where is not None and row_key(where) == waiting.row:
-            found.append(Rival(row.record, policy, last_served))
+        if row.record is not None and is_there(waiting, row.record):
+            found.append(row.record)
         elif waiting.written is None or now - waiting.written > LEFT_BEHIND:
             await parts.backlog.remove_as_seen(waiting)
     return found
+
+
+def _wants_one(record: JobRecord, workers: Sequence[Candidate], policy: DistributionPolicy, now: datetime) -> bool:
+    retry_at, mode = record.routing.retry_at, policy.mode
+    return (
+        (retry_at is None or retry_at <= now)
+        and wants_offers(record, mode) > 0
+        and any(unfit(record, one, mode, now) is None for one in workers)
+    )
 
 
 def _tells_all(waiting: Waiting, policy: DistributionPolicy, now: datetime) -> bool:

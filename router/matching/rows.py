@@ -88,17 +88,23 @@ async def jobs(parts: Parts, seen: Scene, most: int, claim: Claim, passed: Colle
     found: Jobs = {}
     stale: list[Waiting] = []
     for waiting, row in zip(some, rows, strict=True):
-        where = standing(row.record)
-        if where is not None and (where.queue_id, row_key(where)) == (waiting.queue_id, waiting.row):
+        if is_there(waiting, row.record):
             found[waiting.job_id] = (waiting, row)
-        elif waiting.entering and where is not None and where == Standing(waiting.queue_id, waiting.place):
-            found[waiting.job_id] = (waiting, row)  # it has been queued, and whoever did that got no further
         elif waiting.written is None or seen.now - waiting.written > LEFT_BEHIND:
             stale.append(waiting)
     await asyncio.gather(*(parts.backlog.remove_as_seen(one) for one in stale))
     remembered = {one.job_id for one, row in zip(some, known, strict=True) if row is not None and one.job_id in found}
     looked_at = frozenset(waiting.row for waiting in wanted)
     return Taken(found, remembered, looked_at, some_left, hardly_room, left_from)
+
+
+def is_there(waiting: Waiting, record: JobRecord | None) -> bool:
+    """Whether the job stands where the line says. One that enters may have been queued there, by somebody who got no
+    further, or is about to write that."""
+    where = standing(record)
+    if where is None or where.queue_id != waiting.queue_id:
+        return False
+    return row_key(where) == waiting.row or (waiting.entering and where == Standing(waiting.queue_id, waiting.place))
 
 
 async def again(parts: Parts, seen: Scene, taken: Taken, ids: Sequence[str]) -> bool:
