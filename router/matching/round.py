@@ -45,11 +45,24 @@ async def play(
     passed: set[str] = set()
     #: Workers whom jobs that come first are left without for now, since a rival has them: not for who stands behind.
     kept: set[str] = set()
+    hopeless = dict(notes.hopeless)  # who has these needs is not in the line
     while True:
         taken = await rows.jobs(parts, scene, notes.most, claim, passed)
         found = taken.found
         played.jobs += len(found)
         decided, failing = await _decide(parts, notes, scene, taken)
+        given = {match.worker_id for match in decided.matches}
+        if met := scene.met(hopeless, given):
+            for needs in met:
+                notes.hopeless.pop(needs, None)
+            played.again = True
+            return played
+        if overtaken := scene.overtaken(given):
+            scene = scene.back_with(overtaken)
+            for waiting in overtaken:
+                passed.discard(waiting.row)
+                notes.hopeless.pop(waiting.needs, None)
+            continue
         done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})

@@ -11,6 +11,7 @@ from typing import Final
 from router.commit import policies
 from router.commit.parts import Parts
 from router.engine.candidates import Candidate
+from router.engine.matching import no_room
 from router.matching.fit import could_take, meets, slots
 from router.matching.notes import Notes
 from router.matching.team import candidates_of, newest_of, order_of, team, team_for, turn_of
@@ -53,6 +54,8 @@ class Scene:
     sought: frozenset[str] = frozenset()
     #: Rows of workers that have been read for it.
     rows: dict[str, Row[WorkerRecord]] = field(default_factory=dict, compare=False)
+    #: Who stands before these and was looked at in vain.
+    passed: Sequence[Waiting] = ()
 
     def is_in_order(self, waiting: Waiting) -> bool:
         """Whether everybody who waits before the job has been read. Who enters is read first, wherever that is."""
@@ -76,6 +79,26 @@ class Scene:
             for one in self.candidates
             if could_take(waiting, one, self._bypass, self.now)
         }
+
+    def overtaken(self, worker_ids: Collection[str]) -> list[Waiting]:
+        """Who has been passed, and could take one of these workers of a large team, of which each page of the line has
+        others: one may have come since, or not have been asked for."""
+        given = [] if self.all_workers else [one for one in self.candidates if one.worker_id in worker_ids]
+        return [one for one in self.passed if any(could_take(one, worker, self._bypass, self.now) for worker in given)]
+
+    def back_with(self, some: Sequence[Waiting]) -> Scene:
+        """The scene with these, who have been passed, in the line again."""
+        rows = {one.row for one in some}
+        return replace(self, line=[*some, *self.line], passed=[one for one in self.passed if one.row not in rows])
+
+    def met(self, hopeless: Mapping[str, Waiting], worker_ids: Collection[str]) -> list[str]:
+        """Which of these needs one of these workers of a large team meets: he has come since they were looked at."""
+        given = [] if self.all_workers else [one for one in self.candidates if one.worker_id in worker_ids]
+        return [
+            needs
+            for needs, example in hopeless.items()
+            if any(meets(example, one, self._bypass) and no_room(one, example.channel_id) is None for one in given)
+        ]
 
     def is_hopeless(self, waiting: Waiting) -> bool:
         """Whether nobody who is available is what the job asks for."""
@@ -139,7 +162,15 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
         found, sought = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
         workers = await newest_of(parts, before.queue_id, found)
         candidates = await candidates_of(parts, list(workers.values()))
-    return replace(before, line=line.jobs, more=line.more, workers=workers, candidates=candidates, sought=sought)
+    return replace(
+        before,
+        line=line.jobs,
+        more=line.more,
+        workers=workers,
+        candidates=candidates,
+        sought=sought,
+        passed=[*before.passed, *before.line],
+    )
 
 
 def note_hopeless(seen: Scene, notes: Notes) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from router.matching.notes import Notes
 from router.matching.scene import note_hopeless
-from tests.memory_router import Process, in_virtual_time
+from tests.memory_router import Call, Process, in_virtual_time
 from tests.unit.engine.engine_records import selector
 from tests.unit.matching.scenes import fill, line, look, one_process
 
@@ -101,3 +101,43 @@ async def test_the_team_may_become_small_again() -> None:
         scene = await look(process, notes)
     assert scene.all_workers
     assert [one.worker_id for one in scene.candidates] == ["w69"]
+
+
+_LATE = {"requested_worker_selectors": [selector("number", "equal", 99)]}
+
+
+async def _who_comes_first(first: str, queries_of: str, query: int, *, again: bool = False) -> None:
+    """Somebody for whom `first` has waited, and another job behind it, comes while a round looks: before it makes this
+    query of that table."""
+    process = await one_process()
+    await _large_team(process)
+    await fill(process, 30, **_LATE)
+    await process.job("behind", priority=-1, requested_worker_selectors=[selector("is", "equal", "late")])
+    await process.parts.rounds.ask(["q"], sure=True)
+    if first != "j000":
+        await process.job(first, priority=9, **_LATE)
+    round = process if again else Process(process.tables, seed=2, drives=False)
+    seen = 0
+
+    async def comes(call: Call) -> None:
+        nonlocal seen
+        seen += (call.kind, call.table) == ("query", queries_of)
+        if seen == query:
+            process.tables.before = None
+            await process.worker("late", labels={"number": 99, "is": "late"})
+
+    process.tables.before = comes
+    await round.parts.rounds.ask(["q"], sure=True)
+    assert seen >= query
+    assert await process.offered_to("behind") == []
+    assert await process.offered_to(first) == ["late"]
+
+
+@pytest.mark.parametrize("first", ["j000", "enters"])
+def test_who_comes_while_a_round_reads_on_is_given_to_who_was_passed(first: str) -> None:
+    in_virtual_time(_who_comes_first)(first, "backlog", 2)
+
+
+@in_virtual_time
+async def test_who_comes_while_a_round_looks_is_given_to_who_was_hopeless() -> None:
+    await _who_comes_first("j000", "availability", 2, again=True)
