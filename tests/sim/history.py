@@ -394,8 +394,8 @@ class History(Observer):
                 continue  # the worker takes it with this very commit
             if not self._world.in_backlog(other, offer.offered_at):
                 continue  # it has come after the round had begun: its own round comes next
-            # A selector may expire two seconds late, and later if nothing worked meanwhile.
-            moments = (now, now - timedelta(seconds=2 + self._world.outage))
+            # A selector may expire two seconds late, and later if nobody was there meanwhile.
+            moments = (now, now - timedelta(seconds=2 + self._world.away))
             if not all(reference.qualifies(other, before, policy, self.jobs, moment) for moment in moments):
                 continue
             if other.job.queue_id != job.job.queue_id and (

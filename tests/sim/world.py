@@ -34,6 +34,8 @@ _SELECTORS: Final = TypeAdapter(list[RouterWorkerSelector])
 START: Final = datetime(2030, 1, 1, tzinfo=UTC)
 #: What an answer may be, other than success.
 _ANSWERS: Final = frozenset({400, 404, 409, 412, 503})
+#: After so many seconds another process takes the place of one that has died, or after the outage that has begun by then.
+_REPLACED_AFTER: Final = (0.1, 1.0, 5.0, 20.0)
 
 
 class World:
@@ -45,10 +47,13 @@ class World:
         self.was_calm = weather.calm
         self.outbox_limit = weather.outbox_limit
         self.storm = weather.storm
-        self.outage = weather.outage
         self.drives = weather.drives
-        #: A process that stands still may be late with everything for so long.
-        self.frozen = weather.frozen if weather.freezes else 0.0
+        #: For so long nobody may be there who does what is due: nothing works, the last one has died or stands still.
+        self.away = (
+            weather.outage
+            + (_REPLACED_AFTER[-1] if weather.crash else 0.0)
+            + (weather.frozen if weather.freezes else 0.0)
+        )
         self.loop = VirtualLoop()  # type: ignore[abstract]
         self.outside = contextvars.copy_context()
         self.history = History(self)
@@ -150,7 +155,7 @@ class World:
     def crashed(self, process: Process) -> None:
         """The process is gone at once; another takes its place and its roles after a while."""
         process.die()
-        wait = self.chance.choice((0.1, 1.0, 5.0, 20.0))
+        wait = self.chance.choice(_REPLACED_AFTER)
         self.outside.run(self.loop.call_later, wait, self._replace_process, process.roles)
 
     def _replace_process(self, roles: Roles) -> None:
