@@ -50,7 +50,7 @@ async def play(
         found = taken.found
         played.jobs += len(found)
         decided, failing = await _decide(parts, notes, scene, taken)
-        done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
+        done = await carry_out.carry_out(parts, scene, decided, found, announce, claim, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
             await back_off(parts, scene.queue_id, job_id, reason)
