@@ -25,14 +25,19 @@ _RIVALS: Final = 20
 _YOUNG: Final = timedelta(seconds=2)
 
 
-async def rivals(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
-    """Jobs of the workers' other queues that stand before `last` and that one of them can take."""
+async def rivals(
+    parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place, *, certain: bool = False
+) -> list[Rival]:
+    """Jobs of the workers' other queues that stand before `last` and that one of them can take. `certain`: no row of a
+    line is believed, however young."""
     others = sorted({other for one in workers for other in one.queues if other != queue_id})
-    found = await asyncio.gather(*(_rivals_in(parts, other, workers, last) for other in others))
+    found = await asyncio.gather(*(_rivals_in(parts, other, workers, last, certain) for other in others))
     return [rival for some in found for rival in some]
 
 
-async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
+async def _rivals_in(
+    parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place, certain: bool
+) -> list[Rival]:
     policy = await policies.distribution_policy(parts, queue_id)
     if policy is None:
         return []
@@ -55,8 +60,8 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
         return []
     turn = await turn_of(parts, queue_id, policy)
     last_served = turn.worker_id if turn is not None else None
-    told = [one for one in wanted if _tells_all(one, policy, now)]
-    asked = [one for one in wanted if not _tells_all(one, policy, now)]
+    told = [one for one in wanted if not certain and _tells_all(one, policy, now)]
+    asked = [one for one in wanted if certain or not _tells_all(one, policy, now)]
     found = [Rival(_as_told(one), policy, last_served) for one in told]
     rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
     for waiting, row in zip(asked, rows, strict=True):
@@ -70,8 +75,8 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
 
 def _tells_all(waiting: Waiting, policy: DistributionPolicy, now: datetime) -> bool:
     """Whether the row of the line will do, and the job's own need not be read: it is young, the job takes one offer and
-    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody for a moment. A
-    job that enters may never come: the change that wrote its row can be refused."""
+    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody, until that is
+    known to be in vain. A job that enters may never come: the change that wrote its row can be refused."""
     return (
         not waiting.entering
         and waiting.written is not None
