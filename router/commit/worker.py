@@ -134,7 +134,7 @@ async def hold(
     parts: Parts, job: JobRecord, assignment: RouterJobAssignment, row: Row[WorkerRecord] | None = None
 ) -> None:
     """The worker's row turns the accepted offer into the assignment. `row`: as it was read; without it nobody knows
-    how far whoever accepted has come."""
+    how far whoever accepted has come: a row that is written already may be all that there is of it."""
     offer_id = job.routing.accepted_offers.get(assignment.assignment_id, "")
     now = parts.clock.now()
 
@@ -147,7 +147,12 @@ async def hold(
 
     if row is None:
         known = parts.workers.store.as_written(assignment.worker_id)
-        if known is not None and known.record is not None and _assigned(known.record, assignment.assignment_id):
+        remembered = known.record if known is not None else None
+        if (
+            remembered is not None
+            and _assigned(remembered, assignment.assignment_id)
+            and remembered.worker.max_concurrent_offers is None  # else its index rows may not have followed
+        ):
             return
     committed = await change(parts, assignment.worker_id, existing(decide), row, of_job=True)
     record = committed.after.record

@@ -15,7 +15,7 @@ from router.engine.selectors import all_selectors
 from router.matching import places, reserve
 from router.matching.attach import attach, knows
 from router.matching.reserve import Reservations, Reserved
-from router.matching.rows import Jobs
+from router.matching.rows import Claim, Jobs
 from router.matching.rows import workers as rows_of_workers
 from router.matching.scene import Scene
 from router.models.jobs import JobOffer, JobRecord
@@ -43,7 +43,7 @@ class Done:
 
 
 async def carry_out(
-    parts: Parts, seen: Scene, plan: Plan, found: Jobs, announce: Announce, round: asyncio.Future[None]
+    parts: Parts, seen: Scene, plan: Plan, found: Jobs, announce: Announce, claim: Claim, round: asyncio.Future[None]
 ) -> Done:
     """Offers what the plan says, and queues the jobs that enter, offered or not. Commits of jobs are followed up to
     their end when `round` is done."""
@@ -63,6 +63,9 @@ async def carry_out(
         rows, _ = await asyncio.gather(
             rows_of_workers(parts, seen, worker_ids), announce(worker_ids, sorted({*offered, *closed}))
         )
+        # Who takes the hold over writes these rows. One that was read after that would be reserved on all the same,
+        # and nobody would look after it.
+        await claim()
         reserved, _ = await asyncio.gather(
             reserve.reserve(parts, seen, plan, rows), places.take(parts, seen, plan, {**offered, **closed})
         )

@@ -26,14 +26,19 @@ _RIVALS: Final = 20
 _YOUNG: Final = timedelta(seconds=2)
 
 
-async def rivals(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
-    """Jobs of the workers' other queues that stand before `last` and that one of them can take."""
+async def rivals(
+    parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place, *, certain: bool = False
+) -> list[Rival]:
+    """Jobs of the workers' other queues that stand before `last` and that one of them can take. `certain`: no row of a
+    line is believed, however young."""
     others = sorted({other for one in workers for other in one.queues if other != queue_id})
-    found = await asyncio.gather(*(_rivals_in(parts, other, workers, last) for other in others))
+    found = await asyncio.gather(*(_rivals_in(parts, other, workers, last, certain) for other in others))
     return [rival for some in found for rival in some]
 
 
-async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place) -> list[Rival]:
+async def _rivals_in(
+    parts: Parts, queue_id: str, workers: Sequence[Candidate], last: Place, certain: bool
+) -> list[Rival]:
     policy = await policies.distribution_policy(parts, queue_id)
     if policy is None:
         return []
@@ -51,7 +56,7 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
             for waiting in line.jobs
             if waiting.place < last and any(could_take(waiting, one, bypass, now) for one in mine)
         ]
-        told = await _records(parts, wanted, policy, now)
+        told = await _records(parts, wanted, policy, now, certain)
         found |= {one.id: one for one in told if _wants_one(one, mine, policy, now)}
         if not line.more or not line.jobs:
             break
@@ -64,11 +69,11 @@ async def _rivals_in(parts: Parts, queue_id: str, workers: Sequence[Candidate], 
 
 
 async def _records(
-    parts: Parts, wanted: Sequence[Waiting], policy: DistributionPolicy, now: datetime
+    parts: Parts, wanted: Sequence[Waiting], policy: DistributionPolicy, now: datetime, certain: bool
 ) -> list[JobRecord]:
     """The jobs that stand where these rows say."""
-    asked = [one for one in wanted if not _tells_all(one, policy, now)]
-    found = [_as_told(one) for one in wanted if _tells_all(one, policy, now)]
+    asked = [one for one in wanted if certain or not _tells_all(one, policy, now)]
+    found = [_as_told(one) for one in wanted if not certain and _tells_all(one, policy, now)]
     rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
     for waiting, row in zip(asked, rows, strict=True):
         if row.record is not None and is_there(waiting, row.record):
@@ -89,8 +94,8 @@ def _wants_one(record: JobRecord, workers: Sequence[Candidate], policy: Distribu
 
 def _tells_all(waiting: Waiting, policy: DistributionPolicy, now: datetime) -> bool:
     """Whether the row of the line will do, and the job's own need not be read: it is young, the job takes one offer and
-    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody for a moment. A
-    job that enters may never come: the change that wrote its row can be refused."""
+    so has none, and only selectors and declines decide. Where it is wrong a worker is left to nobody, until that is
+    known to be in vain. A job that enters may never come: the change that wrote its row can be refused."""
     return (
         not waiting.entering
         and waiting.written is not None

@@ -63,7 +63,7 @@ async def play(
                 passed.discard(waiting.row)
                 notes.hopeless.pop(waiting.needs, None)
             continue
-        done = await carry_out.carry_out(parts, scene, decided, found, announce, round)
+        done = await carry_out.carry_out(parts, scene, decided, found, announce, claim, round)
         for job_id, reason in failing.items():
             _log.error("%s. Job '%s' is tried again.", reason, job_id, extra={"job": job_id, "queue": scene.queue_id})
             await back_off(parts, scene.queue_id, job_id, reason)
@@ -137,7 +137,7 @@ async def _planned(parts: Parts, notes: Notes, scene: Scene, taken: rows.Taken) 
     last: Place | None = None
     while any(match.worker_id in shared for match in decided.matches) and (last is None or _last(decided) > last):
         last = _last(decided)
-        rivals = await rivals_of(parts, scene.queue_id, of_several, last)
+        rivals = await rivals_of(parts, scene.queue_id, of_several, last, certain=notes.left_in_vain)
         decided = again() if rivals else decided
     # They change without this queue's doing: what the index tells of those who get something is looked at, and of those
     # whom a rival does not get though they were left to it.

@@ -413,7 +413,10 @@ class _Keeper:
         return self.hold is None or self.hold.is_held(self._parts.clock.now() + _MARGIN)
 
     async def claim(self) -> None:
-        """Takes the hold before anything is to be written, where another process may be about to do the same."""
+        """Takes the hold before anything is to be written, where another process may be about to do the same. Raises
+        HoldLost, also where a hold that was taken is over."""
+        if not self.is_good():
+            raise HoldLost
         if self.hold is None and not self._queue.is_alone:
             await self.announce([], [])
 

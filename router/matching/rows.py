@@ -28,7 +28,7 @@ LEFT_BEHIND: Final = timedelta(seconds=10)
 #: After this long a worker's change has moved its index rows, or never will.
 _MOVED_BY_SECONDS: Final = 2.0
 
-#: Makes sure that the queue is this process's. Raises HoldLost (matching/rounds.py).
+#: Makes sure that the queue is this process's still. Raises HoldLost (matching/rounds.py).
 Claim = Callable[[], Awaitable[None]]
 
 

@@ -12,9 +12,9 @@ from router.commit import policies
 from router.commit.parts import Parts
 from router.engine.candidates import Candidate
 from router.engine.matching import no_room
-from router.matching.fit import could_take, meets, slots
+from router.matching.fit import could_take, meets, needs_of, slots
 from router.matching.notes import Notes
-from router.matching.team import candidates_of, newest_of, order_of, team, team_for, turn_of
+from router.matching.team import Sought, candidates_of, newest_of, order_of, team, team_for, turn_of
 from router.models.policies import DistributionPolicy
 from router.models.selectors import RouterWorkerSelector
 from router.models.workers import WorkerRecord
@@ -133,12 +133,13 @@ async def scene(parts: Parts, queue_id: str, notes: Notes) -> Scene:
     )
     if await _forget_hope(parts, queue_id, policy, notes, workers, all_workers, now):
         line, more_enter = await _head(parts, queue_id, notes)
-    sought = frozenset[str]()
+    whole = frozenset[str]()
     if not all_workers:
-        workers, sought = await team_for(parts, queue_id, policy, line.jobs, turn)
+        sought = await team_for(parts, queue_id, policy, line.jobs, turn)
+        workers, whole, line = sought.workers, sought.whole, _asked_for(line, sought)
     newest = await newest_of(parts, queue_id, [one for one in workers if one.row not in notes.outdated])
     candidates = await candidates_of(parts, list(newest.values()))
-    return Scene(queue_id, now, policy, line.jobs, line.more, more_enter, newest, candidates, all_workers, turn, sought)
+    return Scene(queue_id, now, policy, line.jobs, line.more, more_enter, newest, candidates, all_workers, turn, whole)
 
 
 async def _head(parts: Parts, queue_id: str, notes: Notes) -> tuple[Line, bool]:
@@ -157,10 +158,11 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
     after = max(before.line[-1].row if before.line else "", notes.reach or "")
     line: Line = await parts.backlog.line(before.queue_id, FURTHER, without=list(notes.hopeless), after=after)
     workers: Mapping[str, Available] = before.workers
-    candidates, sought = before.candidates, before.sought
+    candidates, whole = before.candidates, before.sought
     if not before.all_workers:
-        found, sought = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
-        workers = await newest_of(parts, before.queue_id, found)
+        sought = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
+        whole, line = sought.whole, _asked_for(line, sought)
+        workers = await newest_of(parts, before.queue_id, sought.workers)
         candidates = await candidates_of(parts, list(workers.values()))
     return replace(
         before,
@@ -168,9 +170,17 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
         more=line.more,
         workers=workers,
         candidates=candidates,
-        sought=sought,
+        sought=whole,
         passed=[*before.passed, *before.line],
     )
+
+
+def _asked_for(line: Line, sought: Sought) -> Line:
+    """The first of the line, up to whom a large team has been asked for what they need. Who enters does so anyway."""
+    for number, waiting in enumerate(line.jobs):
+        if not waiting.entering and needs_of(waiting) not in sought.asked:
+            return Line(line.jobs[:number], True)
+    return line
 
 
 def note_hopeless(seen: Scene, notes: Notes) -> None:

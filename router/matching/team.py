@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from router.commit.parts import Parts
@@ -19,7 +20,7 @@ from router.storage.backlog import Waiting
 _TEAM: Final = 64
 #: After so many rounds it is looked whether the team is large still.
 _LOOKED_AT_AGAIN: Final = 32
-#: Different needs that a round asks a large team for.
+#: Different needs that a round asks a large team for at a time, of those who enter and of those who wait.
 _MOST_NEEDS: Final = 8
 _SPARE_WORKERS: Final = 10
 _LARGEST_PAGE: Final = 1_000
@@ -48,23 +49,38 @@ async def team(
     return found, not notes.is_large
 
 
+@dataclass(frozen=True)
+class Sought:
+    """Who of a large team can meet what some jobs need."""
+
+    workers: list[Available] = field(default_factory=list)
+    #: The needs that were asked for, and of these those for which all are among the workers who may meet them.
+    asked: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+
+
 async def team_for(
     parts: Parts, queue_id: str, policy: DistributionPolicy | None, line: Sequence[Waiting], turn: Turn | None
-) -> tuple[list[Available], frozenset[str]]:
-    """Who of a large team can meet what these jobs need, and the needs for which these are all."""
+) -> Sought:
+    """For the first of these jobs: where they need much that differs, not for all."""
     if policy is None:
-        return [], frozenset()
+        return Sought(asked=frozenset(map(needs_of, line)))
     needs: dict[str, tuple[Waiting, int]] = {}
+    room = {True: _MOST_NEEDS, False: _MOST_NEEDS}
     for waiting in line:
         asked = needs_of(waiting)
+        if asked not in needs:
+            if not room[waiting.entering]:
+                continue
+            room[waiting.entering] -= 1
         example, count = needs.get(asked, (waiting, 0))
-        if asked in needs or len(needs) < _MOST_NEEDS:
-            needs[asked] = (example, count + policy.mode.max_concurrent_offers)
+        needs[asked] = (example, count + policy.mode.max_concurrent_offers)
     found = await asyncio.gather(
         *(_who_meets(parts, queue_id, policy, waiting, count, turn) for waiting, count in needs.values())
     )
     workers = {one.row: one for some, _ in found for one in some}
-    return list(workers.values()), frozenset(asked for asked, (_, is_all) in zip(needs, found, strict=True) if is_all)
+    whole = frozenset(asked for asked, (_, is_all) in zip(needs, found, strict=True) if is_all)
+    return Sought(list(workers.values()), frozenset(needs), whole)
 
 
 async def _who_meets(

@@ -43,8 +43,8 @@ _CONCURRENT: Final = 128
 _MANY: Final = 50
 
 HANDLERS: Final[Mapping[str, Handler]] = {
-    "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due),
-    "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due),
+    "settle-job": lambda parts, it: settle.settle_job(parts, it.target, it.due, it.attempt),
+    "settle-worker": lambda parts, it: settle.settle_worker(parts, it.target, it.due, it.attempt),
     "settle-jobs": settle.settle_jobs,
     "settle-workers": settle.settle_workers,
     "offer": lambda parts, it: job_upkeep.expire_offers(parts, it.target),

@@ -6,8 +6,8 @@ It is what makes a crash cost time and nothing else (docs/architecture.md, "What
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from router.commit.loop import Commits
 from router.commit.parts import Parts
@@ -20,13 +20,19 @@ from router.upkeep.worker import reconcile_worker
 
 Reconcile = Callable[[Parts, str], Awaitable[None]]
 
+#: When a row that is not there is looked for again, after each time. Whoever was about to write it may stand still, for
+#: as long as a function may run at most: two minutes.
+_LOOKED_FOR: Final = (timedelta(seconds=45), timedelta(seconds=75))
 
-async def settle_job(parts: Parts, job_id: str, due: datetime) -> None:
-    await _settle(parts, parts.jobs, job_id, due, reconcile_job)
+
+async def settle_job(parts: Parts, job_id: str, due: datetime, looks: int = 0) -> None:
+    """`looks`: how often the row has been looked for in vain."""
+    await _settle(parts, parts.jobs, job_id, due, reconcile_job, looks)
 
 
-async def settle_worker(parts: Parts, worker_id: str, due: datetime) -> None:
-    await _settle(parts, parts.workers, worker_id, due, reconcile_worker)
+async def settle_worker(parts: Parts, worker_id: str, due: datetime, looks: int = 0) -> None:
+    """As `settle_job`."""
+    await _settle(parts, parts.workers, worker_id, due, reconcile_worker, looks)
 
 
 async def settle_jobs(parts: Parts, deadline: Deadline) -> None:
@@ -52,11 +58,16 @@ async def _each(deadline: Deadline, settle: Callable[[str], Awaitable[None]]) ->
         raise failure
 
 
-async def _settle(parts: Parts, commits: Commits[Any], id: str, due: datetime, reconcile: Reconcile) -> None:
+async def _settle(
+    parts: Parts, commits: Commits[Any], id: str, due: datetime, reconcile: Reconcile, looks: int
+) -> None:
     store = commits.store
     for _ in range(10):
         row: Row[Any] = await store.load(id)
         if not row.version:
+            if looks < len(_LOOKED_FOR):
+                later = Deadline(f"settle-{store.kind}", id, due + _LOOKED_FOR[looks], attempt=looks + 1)
+                await parts.deadlines.arm(later)
             return
         if row.settle_at is not None and row.settle_at > due:
             # A later one watches over it. What it tells need not wait as long.

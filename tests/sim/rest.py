@@ -46,6 +46,13 @@ def check_unmatched(world: World, still_for: float = 0.0) -> None:
                 world.history.fault(f"job {job.id} waits and worker {worker.id} qualifies")
 
 
+def is_busy(world: World) -> bool:
+    """Whether a job or a worker has changed within the last second, as where an offer has just expired: what follows
+    from that is under way."""
+    since = world.now() - timedelta(seconds=1)
+    return any(at > since for name, at in world.history.changed.items() if not name.startswith("deadline/"))
+
+
 def check_rest(world: World, acknowledged: list[Acknowledged]) -> None:
     jobs, workers = world.truth()
     for job in jobs.values():

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 
 from tests.sim import topology, weather
-from tests.sim.rest import check_rest, check_unmatched
+from tests.sim.rest import check_rest, check_unmatched, is_busy
 from tests.sim.timelines import check_facts, check_timelines, is_young
 from tests.sim.virtual_loop import Stuck
 from tests.sim.workload import Workload
@@ -74,6 +74,10 @@ async def _story(world: World, workload: Workload) -> None:
     await asyncio.gather(workload.play(world.chance.choice((3.0, 10.0, 25.0))), _outage(world), _freezes(world))
     world.fair_weather()
     await asyncio.sleep(_SETTLED_SECONDS)
+    for _ in range(10):
+        if not is_busy(world):
+            break
+        await asyncio.sleep(1.0)
     check_rest(world, workload.acknowledged)
     for _ in range(100):
         if not is_young(world):

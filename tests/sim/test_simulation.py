@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.sim import scene
 from tests.sim.__main__ import simulate
+from tests.sim.process import Process
+from tests.sim.rest import check_rest, is_busy
 from tests.sim.run import describe
 from tests.sim.virtual_loop import Stuck, VirtualLoop
+from tests.sim.world import World
 
 ROOT = Path(__file__).parents[2]
 SEEDS = 100
@@ -77,3 +81,27 @@ def test_a_run_without_end_is_told() -> None:
     loop = VirtualLoop()  # type: ignore[abstract]
     with pytest.raises(Stuck):
         loop.run(loop.create_future())
+
+
+def test_what_has_just_changed_does_not_rest() -> None:
+    """An offer that expires when the run is judged: its events and its worker follow within moments."""
+
+    async def story(world: World, process: Process) -> None:
+        policy = {"offerExpiresAfterSeconds": 5.0, "mode": {"kind": "longestIdle"}}
+        await scene.setting(process, "DistributionPolicy", "policy", policy)
+        await scene.setting(process, "Queue", "queue", {"distributionPolicyId": "policy"})
+        await scene.worker(process, "w")
+        await scene.job(process, "j")
+        await asyncio.sleep(3)
+        assert not is_busy(world)
+        for _ in range(10_000):
+            if is_busy(world):
+                break
+            await asyncio.sleep(0.0005)
+        assert not world.history.jobs["j"].routing.offers
+        assert scene.offers(world, "w")  # the worker's row follows
+        await asyncio.sleep(2)
+        assert not is_busy(world)
+        check_rest(world, [])
+
+    scene.tell(story)

@@ -99,7 +99,7 @@ def test_one_that_cannot_be_settled_does_not_stop_those_that_share_its_row(
     settle_job = settle.settle_job
     settled: Counter[str] = Counter()
 
-    async def but_one(parts: Parts, job_id: str, due: datetime) -> None:
+    async def but_one(parts: Parts, job_id: str, due: datetime, looks: int = 0) -> None:
         if job_id == "job7":
             raise StorageUnavailable("not now")
         await settle_job(parts, job_id, due)

@@ -11,8 +11,10 @@ from router.commit import worker as worker_commits
 from router.engine import workers
 from router.engine.service_order import Standing
 from router.matching.rounds import HELD_FOR, HoldLost, _Keeper, _Queue
-from router.models.jobs import JobOffer, JobStatus
+from router.models.jobs import CancelJobOptions, JobOffer, JobStatus
+from router.storage.port import StorageUnavailable
 from router.upkeep.deadlines import DeadlineRunner
+from router.usecases import jobs as job_usecases
 from tests.memory_router import Call, Process, in_virtual_time
 from tests.unit.matching.scenes import held_by_another, rounds_of, two_processes
 
@@ -112,6 +114,38 @@ async def test_a_queue_that_is_looked_at_may_be_taken_over_at_any_moment(caplog:
 
 
 @in_virtual_time
+async def test_a_holder_that_gets_a_workers_row_after_its_hold_is_over_does_not_reserve_on_it() -> None:
+    """Who has taken over has looked after that worker before: nobody would look again."""
+    one, other = await two_processes()
+    await other.worker("w")
+    await asyncio.sleep(1)
+    is_slow = True
+
+    async def before(call: Call) -> None:
+        nonlocal is_slow
+        if (call.kind, call.table) == ("get", "workers") and is_slow:
+            is_slow = False
+            await asyncio.sleep(4)
+            one.tables.before = silent
+
+    async def silent(call: Call) -> None:
+        if (call.kind, call.table) == ("transact", "backlog"):
+            raise StorageUnavailable("silent")
+
+    one.tables.before = before
+    await one.job("j")
+    await asyncio.sleep(1)
+    assert (await one.parts.round_store.load("q")).workers == ("w",)
+    await job_usecases.cancel(other.parts, "j", CancelJobOptions())
+    await asyncio.sleep(2.5)
+    await DeadlineRunner(other.parts).tick()
+    assert not (await one.parts.round_store.load("q")).workers
+    await asyncio.sleep(5)
+    assert one.tables.before is silent
+    assert (await one.read_worker("w")).worker.offers == []
+
+
+@in_virtual_time
 async def test_a_holder_that_lost_its_hold_does_nothing() -> None:
     """It stood still until somebody else had taken the queue over."""
     one, _ = await two_processes()
@@ -124,6 +158,8 @@ async def test_a_holder_that_lost_its_hold_does_nothing() -> None:
     assert keeper.hold.workers == ("w",)
     await asyncio.sleep(HELD_FOR.total_seconds() - 0.2)
     assert not keeper.is_good()
+    with pytest.raises(HoldLost):
+        await keeper.claim()
     with pytest.raises(HoldLost):
         await keeper.announce(["v"], [])
     await asyncio.sleep(1)

@@ -65,7 +65,7 @@ async def _carry_out(
 
     round: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     try:
-        return await carry_out.carry_out(parts, scene, plan, found, announce, round), scene
+        return await carry_out.carry_out(parts, scene, plan, found, announce, _claimed, round), scene
     finally:
         round.set_result(None)
 
@@ -121,7 +121,7 @@ async def test_nothing_is_begun_when_the_hold_is_lost() -> None:
 
     round: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     with pytest.raises(HoldLost):
-        await carry_out.carry_out(parts, scene, Plan((Match(record, "w"),), frozenset()), found, lost, round)
+        await carry_out.carry_out(parts, scene, Plan((Match(record, "w"),), frozenset()), found, lost, _claimed, round)
     assert await _held(process, "w") == []
     assert (await process.read_job("j")).status is JobStatus.CREATED
 

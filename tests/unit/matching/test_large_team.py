@@ -50,6 +50,28 @@ def test_needs_that_nobody_of_a_large_team_meets_are_read_once(mode: str) -> Non
     story()
 
 
+@pytest.mark.parametrize("mode", ["longestIdle", "roundRobin", "bestWorker"])
+def test_who_comes_behind_many_different_needs_that_nobody_meets_is_found(mode: str) -> None:
+    @in_virtual_time
+    async def story() -> None:
+        process = await one_process(mode)
+        await _large_team(process)
+        await process.worker("w07", available_for_offers=False)
+        for number in range(20):
+            await process.job(f"h{number:02}", requested_worker_selectors=[selector("number", "equal", 100 + number)])
+        await process.job("j", requested_worker_selectors=[selector("number", "equal", 7)])
+        await process.job("k", requested_worker_selectors=[selector("number", "equal", 200)])
+        await process.parts.rounds.ask(["q"], sure=True)
+        await process.worker("w07", labels={"number": 7})
+        await process.parts.rounds.ask(["q"], sure=True)
+        assert await process.offered_to("j") == ["w07"]
+        scene = await look(process)
+        assert scene.more
+        assert line(scene) == [f"h{number:02}" for number in range(8)], "up to whom it has been asked"
+
+    story()
+
+
 @in_virtual_time
 async def test_hope_comes_back_in_a_large_team() -> None:
     process = await one_process()

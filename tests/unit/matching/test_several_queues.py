@@ -6,6 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from router.engine.candidates import available
+from router.engine.service_order import standing
 from router.models.workers import RouterChannel
 from router.storage.availability import Move, row_keys
 from router.usecases import offers as offer_usecases
@@ -46,6 +47,26 @@ async def test_a_worker_who_is_gone_is_not_left_to_another_queue_for_long() -> N
     assert len(one.tables.calls) < 60
     await asyncio.sleep(3)
     assert await one.parts.availability.available("q", "i", 9) == ([], None)
+
+
+@in_virtual_time
+async def test_a_worker_is_not_left_for_long_to_a_job_that_wants_nobody_any_more() -> None:
+    """A late write says of the job that it is open, though it has all its offers."""
+    one, _ = await two_processes()
+    await one.queue("r")
+    await one.worker("w", queues=["q", "r"], capacity=2)
+    await one.job("first", queue_id="r")
+    await asyncio.sleep(1)
+    assert await one.offered_to("first") == ["w"]
+    record = await one.read_job("first")
+    where = standing(record)
+    assert where is not None
+    began = one.parts.clock.now()
+    await one.parts.backlog.put(record, where, began)
+    await one.job("second")
+    await one.parts.rounds.ask(["q"], sure=True)
+    assert await one.offered_to("second") == ["w"]
+    assert one.parts.clock.now() - began < timedelta(seconds=0.5)
 
 
 @in_virtual_time
