@@ -128,6 +128,8 @@ class Parts:
     around: Surroundings = field(default_factory=Surroundings)
     #: Offers that this process has seen on their job: young offers not among these are looked up before they show.
     attached: RecentIds = field(default_factory=RecentIds)
+    #: Changes of policies and queues that this process has put where they are kept, by their keys.
+    told_changes: RecentIds = field(default_factory=RecentIds)
     turns: Turns = field(init=False)
     history: HistoryStore = field(init=False)
     facts: FactStore = field(init=False)

@@ -58,9 +58,10 @@ async def arm(parts: Parts, kind: str, id: str) -> None:
 
 
 async def tell(parts: Parts, entry: Entry | None) -> None:
-    """Puts the entry of a change that has been made where it is kept."""
-    if entry is not None:
+    """Puts the entry of a change that has been made where it is kept, unless this process has done so."""
+    if entry is not None and entry.key not in parts.told_changes:
         await parts.history.put({CHANGES: [entry]})
+        parts.told_changes.add([entry.key])
 
 
 async def announce_deletion(parts: Parts, entry: Entry | None) -> None:

@@ -210,9 +210,23 @@ async def test_a_change_whose_process_died_is_told_by_its_deadline() -> None:
     rows = call.process.tables.of("history")
     for row in rows.all():
         rows.delete(row.partition, row.row)
+    another = Caller(call.process.tables)
+    for deadline in await call.process.deadlines("change"):
+        await HANDLERS["change"](another.parts, deadline)
+    assert {one["kind"] for one in (await call("ListChanges")).body["value"]} == {"DistributionPolicy", "Queue"}
+
+
+@in_virtual_time
+async def test_a_change_is_put_where_it_is_kept_once_by_whoever_has_made_it() -> None:
+    call = Caller()
+    await call.settings()
+    await asyncio.sleep(1)
+    call.process.tables.calls.clear()
+    await call("UpsertQueue", "q", body={"name": "x"})
+    await asyncio.sleep(1)
     for deadline in await call.process.deadlines("change"):
         await HANDLERS["change"](call.parts, deadline)
-    assert {one["kind"] for one in (await call("ListChanges")).body["value"]} == {"DistributionPolicy", "Queue"}
+    assert call.process.tables.count("upsert", "history") == 1
 
 
 @in_virtual_time
