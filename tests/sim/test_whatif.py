@@ -166,26 +166,32 @@ def test_the_replay_assigns_as_the_services_did(seed: int) -> None:
     assert {job: worker for job, worker, _ in replayed.assignments} == dict(trace.assigned)
 
 
-def check_alike(centre: Centre) -> None:
+def check_alike(centre: Centre) -> set[str]:
+    """The features that occur."""
     assigned, found, _ = replayed(centre.run())
-    assert [name for name in FEATURES if not centre.features[name]] == [], "all features occur"
     assert differences(centre.assigned, assigned) == []
     assert found == [], "nothing is doubted, and all is known"
+    return {name for name in FEATURES if centre.features[name]}
 
 
 def test_the_export_of_the_services_history_is_replayed_alike_with_all_features() -> None:
     """Three modes, two offers at a time, priorities, selectors that expire, rules of both triggers with all actions
     but classifying, declines, expiries, unassignments, and changes by clients."""
-    centre = Centre(seed=24, jobs=140, often=2.0)
-    check_alike(centre)
-    near = [(one, other) for one, other in pairwise(centre.causes) if other[0] - one[0] < APART / 2]
-    assert [pair for pair in near if pair[0][1] != pair[1][1]] == [], "what comes in either order is not in the day"
+    lacking = set(FEATURES)
+    for seed in range(24, 34):  # a queue need not become long in each of them
+        centre = Centre(seed=seed, jobs=140, often=2.0)
+        lacking -= check_alike(centre)
+        near = [(one, other) for one, other in pairwise(centre.causes) if other[0] - one[0] < APART / 2]
+        assert [pair for pair in near if pair[0][1] != pair[1][1]] == [], "what comes in either order is not in the day"
+        if not lacking:
+            break
+    assert lacking == set(), "all features occur"
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.long
 def test_a_long_trace_is_replayed_alike() -> None:
-    check_alike(Centre(seed=8, jobs=1_500))
+    assert check_alike(Centre(seed=8, jobs=1_500)) == set(FEATURES)
 
 
 def test_a_trace_is_the_same_under_every_hash_seed() -> None:
