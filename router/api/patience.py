@@ -27,10 +27,10 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
     loop = asyncio.get_running_loop()
     before = CAME.get()
     CAME.set(loop.time())
-    looks: _Looks | None = None
+    limit = asyncio.timeout(None)
+    looks = _Looks(loop, storage, limit, longest)
     try:
-        async with asyncio.timeout(None) as limit:
-            looks = _Looks(loop, storage, limit, longest)
+        async with limit:
             yield
     except TimeoutError:
         if not limit.expired():
@@ -38,8 +38,7 @@ async def patience(storage: Outage, longest: float = LONGEST_SECONDS) -> AsyncIt
         raise Busy("Storage did not answer. Try again.") from None
     finally:
         CAME.set(before)
-        if looks is not None:
-            looks.end()
+        looks.end()
 
 
 class _Looks:

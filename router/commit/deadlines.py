@@ -65,9 +65,13 @@ async def armed(parts: Parts, record: JobRecord) -> Rest[JobRecord]:
     if not later and not over:
         return Rest(record)
     await asyncio.gather(*(parts.deadlines.arm(deadline) for deadline in later))
-    now_known = [*(row for row in known if row not in over), *(one.row for one in later)]
-    routing = {"armed": now_known[-_MOST_ARMED:], "armed_since": record.job.enqueued_at}
-    return Rest(evolve(record, routing=routing), _to_remove(parts, record, over))
+    return Rest(_knowing(record, later, over), _to_remove(parts, record, over))
+
+
+def _knowing(record: JobRecord, later: Sequence[Deadline], over: Collection[str]) -> JobRecord:
+    """The record that knows these as armed, and those that are over no more."""
+    known = [*(row for row in record.routing.armed if row not in over), *(one.row for one in later)]
+    return evolve(record, routing={"armed": known[-_MOST_ARMED:], "armed_since": record.job.enqueued_at})
 
 
 def of_deleted(parts: Parts, record: JobRecord) -> list[Over]:
@@ -110,10 +114,8 @@ async def follow_wait_rules(parts: Parts, row: Row[JobRecord]) -> None:
         # One that another process arms anew after this, since the rules have changed once more, stays.
         versions = await asyncio.gather(*(parts.deadlines.version(shard, one) for one in over))
         await asyncio.gather(*(parts.deadlines.arm(one) for one in later))
-        known = [*(one for one in record.routing.armed if one not in over), *(one.row for one in later)]
-        armed = evolve(record, routing={"armed": known[-_MOST_ARMED:], "armed_since": record.job.enqueued_at})
         try:
-            await parts.jobs.store.save(replace(row, record=armed), parts.ids.guid())
+            await parts.jobs.store.save(replace(row, record=_knowing(record, later, over)), parts.ids.guid())
         except Overtaken as error:
             row = error.row
             continue

@@ -69,11 +69,11 @@ async def carry_out(
         reserved, _ = await asyncio.gather(
             reserve.reserve(parts, seen, plan, rows), places.take(parts, seen, plan, {**offered, **closed})
         )
-    taken = reserved.taken
+    taken, moved = reserved.taken, reserve.moves_of(reserved.taken)
     by_job = _in_order(seen, plan, taken)
     touched = [id for id in found if id in by_job or id in entering]
     followed, after = await asyncio.gather(
-        reserve.follow(parts, taken),
+        reserve.follow(parts, taken, moved),
         attach(parts, seen, found, touched, by_job, round),
         return_exceptions=True,
     )
@@ -84,7 +84,7 @@ async def carry_out(
     failures = [one for one in (followed, *after) if isinstance(one, BaseException)]
     rows_after = {id: row.record for id, row in zip(touched, after, strict=True) if isinstance(row, Row)}
     done = Done(
-        entered=sum(id in entering for id in rows_after), rows=reserve.rows_of(taken), outdated=reserved.outdated
+        entered=sum(id in entering for id in rows_after), rows=reserve.rows_of(moved), outdated=reserved.outdated
     )
     done.again = (
         reserved.is_short

@@ -141,15 +141,18 @@ def _new_offer(
     )
 
 
-def rows_of(taken: Sequence[Reserved]) -> set[str]:
-    """The rows of the index that tell of these."""
-    told = (available(one.holder) for one in taken)
-    return {row for candidate in told if candidate is not None for row in row_keys(candidate)}
+def moves_of(taken: Sequence[Reserved]) -> list[Move]:
+    """How the index follows these."""
+    return [Move(available(one.before), available(one.holder)) for one in taken]
 
 
-async def follow(parts: Parts, taken: Sequence[Reserved]) -> None:
+def rows_of(moves: Sequence[Move]) -> set[str]:
+    """The rows of the index that tell of these workers afterwards."""
+    return {row for move in moves if move.new is not None for row in row_keys(move.new)}
+
+
+async def follow(parts: Parts, taken: Sequence[Reserved], moves: Sequence[Move]) -> None:
     """The index follows the reservations."""
-    moves = [Move(available(one.before), available(one.holder)) for one in taken]
     try:
         await parts.availability.move(moves)
     finally:

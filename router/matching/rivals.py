@@ -72,8 +72,13 @@ async def _records(
     parts: Parts, wanted: Sequence[Waiting], policy: DistributionPolicy, now: datetime, certain: bool
 ) -> list[JobRecord]:
     """The jobs that stand where these rows say."""
-    asked = [one for one in wanted if certain or not _tells_all(one, policy, now)]
-    found = [_as_told(one) for one in wanted if not certain and _tells_all(one, policy, now)]
+    found: list[JobRecord] = []
+    asked: list[Waiting] = []
+    for one in wanted:
+        if certain or not _tells_all(one, policy, now):
+            asked.append(one)
+        else:
+            found.append(_as_told(one))
     rows = await asyncio.gather(*(job(parts, one, from_memory=False) for one in asked))
     for waiting, row in zip(asked, rows, strict=True):
         if row.record is not None and is_there(waiting, row.record):

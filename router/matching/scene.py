@@ -51,7 +51,7 @@ class Scene:
     all_workers: bool
     turn: Turn | None
     #: Needs of which, where not all is among them, everybody is who may meet them.
-    sought: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
     #: Rows of workers that have been read for it.
     rows: dict[str, Row[WorkerRecord]] = field(default_factory=dict, compare=False)
     #: Who stands before these and was looked at in vain.
@@ -102,7 +102,7 @@ class Scene:
 
     def is_hopeless(self, waiting: Waiting) -> bool:
         """Whether nobody who is available is what the job asks for."""
-        is_known = self.all_workers or waiting.needs in self.sought
+        is_known = self.all_workers or waiting.needs in self.whole
         return is_known and not any(meets(waiting, one, self._bypass) for one in self.candidates)
 
     @property
@@ -158,7 +158,7 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
     after = max(before.line[-1].row if before.line else "", notes.reach or "")
     line: Line = await parts.backlog.line(before.queue_id, FURTHER, without=list(notes.hopeless), after=after)
     workers: Mapping[str, Available] = before.workers
-    candidates, whole = before.candidates, before.sought
+    candidates, whole = before.candidates, before.whole
     if not before.all_workers:
         sought = await team_for(parts, before.queue_id, before.policy, line.jobs, before.turn)
         whole, line = sought.whole, _asked_for(line, sought)
@@ -170,7 +170,7 @@ async def further(parts: Parts, before: Scene, notes: Notes) -> Scene:
         more=line.more,
         workers=workers,
         candidates=candidates,
-        sought=whole,
+        whole=whole,
         passed=[*before.passed, *before.line],
     )
 

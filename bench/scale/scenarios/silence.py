@@ -153,7 +153,7 @@ def _storage(size: Size, _: Results) -> Figures:
     async def story() -> None:
         nonlocal heard, emptied, longest
         await play.settings()
-        await play.workers(round(_CATCH_UP * enough(rate)))  # what waits afterwards waits for the router
+        await play.workers(_CATCH_UP * enough(rate))  # what waits afterwards waits for the router
         await play.calm()
         loading = play.start(play.load(rate, _BEFORE_SECONDS + silence + afterwards))
         await play.pass_by(_BEFORE_SECONDS)
